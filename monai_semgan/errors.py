@@ -1,0 +1,28 @@
+"""The one exception that means: the user can mend this."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class SemganError(Exception):
+    """A problem with the input or the surroundings that a user can understand and mend.
+
+    The command line prints it as one line without a traceback.
+
+    Args:
+        problem: what is wrong, without a full stop.
+        remedy: what the user can do about it.
+        path: the file or folder that is at fault.
+    """
+
+    def __init__(self, problem: str, *, remedy: str = "", path: str | Path | None = None) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        self.path = Path(path) if path is not None else None
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        prefix = f"{self.path}: " if self.path is not None else ""
+        suffix = f"; {self.remedy}" if self.remedy else ""
+        return " ".join(f"{prefix}{self.problem}{suffix}".split())
