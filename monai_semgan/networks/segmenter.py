@@ -1,0 +1,58 @@
+"""The network of a bundle: generator, encoder and student behind one call from image to logits."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from monai_semgan.networks.encoder import LatentEncoder
+from monai_semgan.networks.generator import JointGenerator, JointSample
+
+
+class InversionSegmenter(nn.Module):
+    """Segment slices by the student (`preview`) or by encoding and rendering (`encoder`).
+
+    Test-time optimisation is no part of `forward`: it belongs to the inferer, which uses `encode` and `render`.
+
+    Args:
+        generator: joint generator.
+        encoder: encoder to its W+ space.
+        student: feed-forward network to logits.
+        forward_mode: what `forward` runs: `preview` or `encoder`.
+
+    Raises:
+        ValueError: if the mode is unknown.
+    """
+
+    def __init__(
+        self, generator: JointGenerator, encoder: LatentEncoder, student: nn.Module, forward_mode: str = "preview"
+    ) -> None:
+        super().__init__()
+        if forward_mode not in ("preview", "encoder"):
+            raise ValueError(f"forward_mode must be preview or encoder, not {forward_mode!r}")
+        self.generator = generator
+        self.encoder = encoder
+        self.student = student
+        self.forward_mode = forward_mode
+
+    def preview(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits `(N, K, H, W)` of the student for `(N, C, H, W)`."""
+        return self.student(image).float()
+
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        """W+ `(N, L, D)` of images `(N, C, H, W)`."""
+        return self.encoder.encode(image, self.generator)
+
+    def render(self, latents: torch.Tensor) -> JointSample:
+        """Image and logits of W+ `(N, L, D)`, without noise."""
+        return self.generator.synthesis(latents)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Segment `(N, C, H, W)`: logits `(N, K, H, W)`."""
+        if self.forward_mode == "preview":
+            return self.preview(image)
+        logits = self.render(self.encode(image)).logits
+        if logits.shape[-2] != image.shape[-2] or logits.shape[-1] != image.shape[-1]:
+            logits = F.interpolate(logits, image.shape[-2:], mode="bilinear", align_corners=False)
+        return logits

@@ -1,0 +1,31 @@
+"""The student: a plain U-Net that learns from generated pairs and labelled scans, for previews on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monai.networks.nets import UNet
+
+
+def build_student(
+    image_channels: int = 1, num_classes: int = 5, channels: Sequence[int] = (16, 32, 64, 128, 160, 160)
+) -> UNet:
+    """Build MONAI's residual U-Net for slices.
+
+    Args:
+        image_channels: 1 or 3.
+        num_classes: label channels, background included.
+        channels: channels by level; the first level keeps the full resolution.
+
+    Returns:
+        Network from `(N, C, H, W)` to logits `(N, K, H, W)`; H and W must be multiples of `2 ** (levels - 2)`.
+    """
+    return UNet(
+        spatial_dims=2,
+        in_channels=image_channels,
+        out_channels=num_classes,
+        channels=channels,
+        strides=(1,) + (2,) * (len(channels) - 2),
+        num_res_units=2,
+        norm="instance",
+    )

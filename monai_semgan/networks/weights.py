@@ -1,0 +1,133 @@
+"""Reading and writing of weights: tensors only, written aside and renamed, with errors a user can act on."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from monai_semgan.errors import SemganError
+
+StateDict = dict[str, torch.Tensor]
+
+
+def save_weights(path: str | Path, state: Mapping[str, torch.Tensor], half: bool = True) -> None:
+    """Write a state dict, in half precision by default; an existing file is replaced only by a complete one.
+
+    Raises:
+        SemganError: if the file cannot be written.
+    """
+    tensors = {k: (v.half() if half and v.is_floating_point() else v).detach().cpu() for k, v in state.items()}
+    save_atomically(path, tensors)
+
+
+def save_atomically(path: str | Path, content: object) -> None:
+    """`torch.save` to a temporary file beside `path`, then rename.
+
+    Raises:
+        SemganError: if the file cannot be written.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        raise SemganError(f"cannot write ({error})", remedy="free space or choose another folder", path=path) from error
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def load_weights(path: str | Path, device: torch.device | str = "cpu") -> StateDict:
+    """Read a state dict of tensors; half precision becomes single precision.
+
+    Raises:
+        SemganError: if the file is missing, truncated, or holds anything but tensors.
+    """
+    content = load_tensors(path, device)
+    if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
+        raise SemganError("holds no plain state dict", remedy="give a weights file made by semgan", path=path)
+    if "constant" in content and "layers.0.conv.weight" in content:
+        content = convert_head_start(content)
+    return {k: v.float() if v.is_floating_point() else v for k, v in content.items()}
+
+
+def load_tensors(path: str | Path, device: torch.device | str = "cpu") -> object:
+    """`torch.load` without unpickling objects, with a readable error.
+
+    Raises:
+        SemganError: if the file cannot be read as weights.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SemganError("no such weights file", remedy="check the path or train first", path=path)
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, OSError, ValueError, KeyError) as error:
+        raise SemganError(
+            "not a readable weights file (truncated, or not made by torch.save)",
+            remedy="copy it again or train again",
+            path=path,
+        ) from error
+
+
+def load_into(module: nn.Module, state: Mapping[str, torch.Tensor], path: str | Path | None = None) -> None:
+    """Load a state dict strictly.
+
+    Raises:
+        SemganError: if names or shapes do not fit the module; the first misfit is named.
+    """
+    own = module.state_dict()
+    missing = [k for k in own if k not in state]
+    surplus = [k for k in state if k not in own]
+    shapes = [k for k in own if k in state and own[k].shape != state[k].shape]
+    if shapes:
+        name = shapes[0]
+        problem = f"weights of another architecture: {name} is {tuple(state[name].shape)}, not {tuple(own[name].shape)}"
+    elif missing or surplus:
+        problem = f"weights of another architecture: {'lacks ' + missing[0] if missing else 'unknown ' + surplus[0]}"
+    else:
+        module.load_state_dict(dict(state), strict=True)
+        return
+    raise SemganError(problem, remedy="use weights trained for this bundle's network_def", path=path)
+
+
+def part(state: Mapping[str, torch.Tensor], prefix: str) -> StateDict:
+    """The entries below `prefix.`, without it; empty if there are none."""
+    return {k[len(prefix) + 1 :]: v for k, v in state.items() if k.startswith(prefix + ".")}
+
+
+def with_prefix(state: Mapping[str, torch.Tensor], prefix: str) -> StateDict:
+    """All entries, each below `prefix.`."""
+    return {f"{prefix}.{k}": v for k, v in state.items()}
+
+
+def convert_head_start(state: Mapping[str, torch.Tensor]) -> StateDict:
+    """Rename the flat layer list of the prototype generator to blocks, below `generator.`.
+
+    The prototype numbers its convolutions through: 0 at 4x4, then 2k - 1 (upsampling) and 2k at resolution k.
+    """
+    converted: StateDict = {}
+    for name, value in state.items():
+        name = re.sub(r"^mapping\.", "mapping_net.", name)
+        name = re.sub(r"^to_(image|label)\.(\d+)\.", r"blocks.\2.to_\1.", name)
+        match = re.match(r"^layers\.(\d+)\.(.*)$", name)
+        if match:
+            index = int(match[1])
+            name = f"blocks.{(index + 1) // 2}.{'up' if index % 2 else 'conv'}.{match[2]}"
+        converted[f"generator.{name}"] = value
+    return converted

@@ -1,0 +1,98 @@
+"""Several processes that train one model: started by `torchrun`, one per GPU, or alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+
+class Workers:
+    """This process among those of a run; every method also works alone.
+
+    Gradients are averaged by one all-reduce over a flat buffer after the backward passes. Unlike
+    `DistributedDataParallel` this copes with several forward passes and second derivatives in one step.
+
+    Args:
+        device: device of the tensors; decides between NCCL and gloo.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._owner = False
+        if "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            self._owner = True
+        active = dist.is_available() and dist.is_initialized()
+        self.rank = dist.get_rank() if active else 0
+        self.size = dist.get_world_size() if active else 1
+        self._control = dist.new_group(backend="gloo") if self.size > 1 and device.type == "cuda" else None
+
+    @staticmethod
+    def local_device(device: torch.device) -> torch.device:
+        """The GPU of this process under `torchrun`, when `device` names no particular one."""
+        local = os.environ.get("LOCAL_RANK")
+        if device.type == "cuda" and device.index is None and local is not None:
+            return torch.device("cuda", int(local) % max(1, torch.cuda.device_count()))
+        return device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    @torch.no_grad()
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace the gradients by their mean over the processes."""
+        if self.size == 1:
+            return
+        owners = [p for p in parameters if p.requires_grad]
+        for parameter in owners:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        grads = [p.grad for p in owners if p.grad is not None]
+        flat = torch.cat([g.reshape(-1) for g in grads])
+        dist.all_reduce(flat)
+        flat /= self.size
+        for grad, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+            grad.copy_(part.view_as(grad))
+
+    @torch.no_grad()
+    def average(self, value: torch.Tensor) -> torch.Tensor:
+        """Mean of a tensor over the processes."""
+        if self.size == 1:
+            return value
+        value = value.clone()
+        dist.all_reduce(value)
+        return value / self.size
+
+    @torch.no_grad()
+    def share(self, modules: Iterable[nn.Module]) -> None:
+        """Give every process the parameters and buffers of the first."""
+        if self.size == 1:
+            return
+        for module in modules:
+            for tensor in list(module.parameters()) + list(module.buffers()):
+                dist.broadcast(tensor.data, src=0)
+
+    def agree(self, elapsed: float, stop: bool) -> tuple[float, bool]:
+        """The first process's elapsed time, and whether any process was asked to stop."""
+        if self.size == 1:
+            return elapsed, stop
+        values = torch.tensor([elapsed if self.is_main else 0.0, float(stop)], dtype=torch.float64)
+        dist.all_reduce(values, op=dist.ReduceOp.MAX, group=self._control)
+        return float(values[0]), bool(values[1] > 0)
+
+    def wait(self) -> None:
+        """Wait for all processes."""
+        if self.size > 1:
+            dist.barrier(group=self._control) if self._control is not None else dist.barrier()
+
+    def close(self) -> None:
+        """Leave the process group if this object entered it."""
+        if self._owner and dist.is_initialized():
+            dist.destroy_process_group()
+            self._owner = False
