@@ -72,9 +72,7 @@ class ContrastRandomisation:
     noise_std: float = 0.06
 
     @torch.no_grad()
-    def __call__(
-        self, image: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def __call__(self, image: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Randomise the contrast of a batch.
 
         Args:
@@ -277,7 +275,6 @@ def robust_unit_range(image: Tensor, body: Tensor, random: BatchRandom) -> Tenso
         body: soft mask `(N, 1, H, W)`.
         random: source of randomness.
     """
-    count = image.shape[0]
     inside = body[:, :, ::2, ::2] > 0.5
     values = torch.where(inside, image[:, :, ::2, ::2], torch.inf).flatten(1).sort(dim=1).values
     last = torch.isfinite(values).sum(dim=1, keepdim=True) - 1
