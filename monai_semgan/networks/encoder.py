@@ -28,7 +28,8 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(out_channels, out_channels, 3, 1, 1)
         self.skip: nn.Module = nn.Identity()
         if stride > 1 or in_channels != out_channels:
-            self.skip = nn.Conv2d(in_channels, out_channels, stride, stride)
+            # ceil_mode agrees with the strided convolution on odd sizes
+            self.skip = nn.Sequential(nn.AvgPool2d(stride, ceil_mode=True), nn.Conv2d(in_channels, out_channels, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map `(N, in_channels, H, W)` to `(N, out_channels, H/stride, W/stride)`."""

@@ -1,0 +1,135 @@
+"""The joint generator renders image and label from one code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from monai_semgan.networks import JointGenerator
+from monai_semgan.networks.layers import ModulatedConv2d
+from monai_semgan.networks.weights import load_into, load_weights, part
+
+TINY = {4: 16, 8: 16, 16: 12, 32: 8, 64: 8, 128: 8, 256: 4, 512: 4}
+
+
+def tiny(size: int = 32, **options: object) -> JointGenerator:
+    torch.manual_seed(0)
+    return JointGenerator(size=size, latent_dim=16, channels=TINY, mapping_layers=2, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
+@pytest.mark.parametrize("image_channels", [1, 3])
+def test_renders_every_size_with_one_or_three_channels(size: int, image_channels: int) -> None:
+    generator = tiny(size, image_channels=image_channels, num_classes=3)
+    sample = generator(torch.randn(2, 16))
+    assert sample.image.shape == (2, image_channels, size, size)
+    assert sample.logits.shape == (2, 3, size, size)
+
+
+@pytest.mark.parametrize("size", [4, 48, 1024])
+def test_refuses_a_size_it_cannot_render(size: int) -> None:
+    with pytest.raises(ValueError, match="power of two"):
+        tiny(size)
+
+
+def test_rendering_is_the_same_twice_unless_noise_is_asked_for() -> None:
+    generator = tiny()
+    for block in generator.blocks:
+        block.conv.noise_strength.data.fill_(1.0)
+    z = torch.randn(2, 16)
+    assert torch.equal(generator(z).image, generator(z).image)
+    assert not torch.allclose(generator(z, noise=True).image, generator(z, noise=True).image)
+
+
+def test_an_image_does_not_depend_on_its_batch() -> None:
+    generator = tiny()
+    z = torch.randn(5, 16)
+    alone, together = generator(z[3:4]), generator(z)
+    assert torch.allclose(alone.image[0], together.image[3], atol=1e-5)
+    assert torch.allclose(alone.logits[0], together.logits[3], atol=1e-5)
+
+
+def test_a_truncated_synthesis_equals_a_smaller_generator() -> None:
+    large, small = tiny(64), tiny(32)
+    small.load_state_dict({k: v for k, v in large.state_dict().items() if k in small.state_dict()})
+    latents = large.styles(torch.randn(2, 16))
+    expected = small.synthesis(latents[:, : small.num_latents])
+    rendered = large.synthesis(latents, size=32)
+    assert torch.allclose(rendered.image, expected.image, atol=1e-6)
+    assert torch.allclose(rendered.logits, expected.logits, atol=1e-6)
+
+
+def test_truncation_zero_renders_the_mean_latent() -> None:
+    generator = tiny()
+    generator.update_mean_latent(64)
+    mean = generator.synthesis(generator.broadcast(generator.mean_latent[None]))
+    assert torch.allclose(generator(torch.randn(1, 16), truncation=0.0).image, mean.image, atol=1e-6)
+
+
+def test_style_mixing_takes_the_second_latent_from_the_crossover_on() -> None:
+    generator = tiny()
+    a, b = torch.randn(2, 1, 16)
+    mixed = generator.styles(a, b, torch.tensor([3]))
+    assert torch.equal(mixed[:, :3], generator.styles(a)[:, :3])
+    assert torch.equal(mixed[:, 3:], generator.styles(b)[:, 3:])
+
+
+@pytest.mark.parametrize("upsample", [False, True])
+def test_scaling_activations_equals_modulating_the_weight_of_each_sample(upsample: bool) -> None:
+    torch.manual_seed(0)
+    taps = (1, 1) if upsample else None
+    conv = ModulatedConv2d(3, 4, 3, 5, resample_filter=taps)
+    x, latent = torch.randn(2, 3, 8, 8), torch.randn(2, 5)
+    rendered = conv(x, latent)
+    for i in range(2):
+        style = conv.affine(latent[i : i + 1])[0]
+        weight = conv.weight * conv.scale * style[None, :, None, None]
+        weight = weight * torch.rsqrt(weight.square().sum((1, 2, 3), keepdim=True) + 1e-8)
+        source = torch.nn.functional.interpolate(x[i : i + 1], scale_factor=2) if upsample else x[i : i + 1]
+        expected = torch.nn.functional.conv2d(source, weight, padding=1)
+        assert torch.allclose(rendered[i : i + 1], expected, atol=1e-5)
+
+
+def test_filtered_upsampling_equals_bilinear_interpolation_before_the_convolution() -> None:
+    torch.manual_seed(0)
+    conv = ModulatedConv2d(3, 4, 3, 5, demodulate=False, resample_filter=(1, 3, 3, 1))
+    x, latent = torch.randn(1, 3, 8, 8), torch.randn(1, 5)
+    style = conv.affine(latent)[0]
+    source = torch.nn.functional.interpolate(
+        x * style[None, :, None, None], scale_factor=2, mode="bilinear", align_corners=False
+    )
+    expected = torch.nn.functional.conv2d(source, conv.weight * conv.scale, padding=1)
+    inner = (slice(None), slice(None), slice(3, -3), slice(3, -3))
+    assert torch.allclose(conv(x, latent)[inner], expected[inner], atol=1e-5)
+
+
+def test_both_heads_send_gradients_to_the_code() -> None:
+    generator = tiny()
+    latents = generator.styles(torch.randn(1, 16)).detach().requires_grad_()
+    sample = generator.synthesis(latents)
+    for output in sample:
+        (gradient,) = torch.autograd.grad(output.square().mean(), latents, retain_graph=True)
+        assert (gradient.abs().sum((0, 2)) > 0).all()
+
+
+def test_the_head_start_generator_reproduces_its_check_file() -> None:
+    """Needs the head start, a folder named by SEMGAN_HEAD_START (see docs/training.md)."""
+    folder = os.environ.get("SEMGAN_HEAD_START")
+    if not folder:
+        pytest.skip("SEMGAN_HEAD_START is not set")
+    state = load_weights(Path(folder) / "generator_ema.pt")
+    generator = JointGenerator(resample_filter=(1, 1))
+    load_into(generator, part(state, "generator"))
+    check = np.load(Path(folder) / "check.npz")
+    with torch.no_grad():
+        w = generator.mapping(torch.from_numpy(check["z"]))
+        sample = generator(torch.from_numpy(check["z"]))
+    assert np.abs(w.numpy() - check["w"]).max() < 1e-2
+    assert np.abs(sample.image.numpy() - check["image"]).max() < 2e-2
+    logits = check["logits"].astype(np.float32)
+    assert np.abs(sample.logits.numpy() - logits).max() < 1e-2 * np.abs(logits).max()
+    assert (sample.logits.numpy().argmax(1) == logits.argmax(1)).mean() > 0.999
