@@ -1,0 +1,1 @@
+"""Honest figures: overlap and distance per organ and patient, and the check for memorised patients."""

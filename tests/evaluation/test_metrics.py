@@ -1,0 +1,46 @@
+"""Scores are what a reader of a table expects."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from monai_semgan.evaluation.metrics import dice, hausdorff95, mean_dice, score_volume
+
+
+def cube(low: int, high: int) -> np.ndarray:
+    volume = np.zeros((20, 20, 20), bool)
+    volume[low:high, 5:15, 5:15] = True
+    return volume
+
+
+def test_dice_of_half_overlapping_cubes_is_one_half() -> None:
+    assert dice(cube(0, 8), cube(4, 12)) == pytest.approx(0.5)
+    assert dice(cube(0, 8), cube(0, 8)) == 1.0
+    assert math.isnan(dice(cube(0, 0), cube(0, 0)))
+
+
+def test_hausdorff_distance_is_in_millimetres() -> None:
+    assert hausdorff95(cube(2, 8), cube(5, 11), (2.0, 1.0, 1.0)) == pytest.approx(6.0)
+    assert math.isnan(hausdorff95(cube(0, 0), cube(2, 8), (1.0, 1.0, 1.0)))
+
+
+def test_volumes_are_in_millilitres_and_a_missing_organ_scores_zero() -> None:
+    reference = cube(0, 10).astype(int) + 2 * cube(12, 20)
+    scores = score_volume(cube(0, 10).astype(int), reference, (1.0, 1.0, 2.0), {1: "liver", 2: "spleen"})
+    assert scores["liver"].dice == 1.0 and scores["liver"].hd95 == 0.0
+    assert scores["liver"].reference_ml == pytest.approx(2.0)
+    assert scores["spleen"].dice == 0.0 and scores["spleen"].predicted_ml == 0.0
+    assert mean_dice([scores]) == {"liver": 1.0, "spleen": 0.0, "mean": 0.5}
+
+
+def test_an_organ_that_no_patient_has_is_left_out_of_the_mean() -> None:
+    scores = score_volume(cube(0, 4).astype(int), cube(0, 4).astype(int), (1, 1, 1), {1: "liver", 2: "spleen"}, False)
+    assert mean_dice([scores]) == {"liver": 1.0, "mean": 1.0}
+
+
+def test_other_grids_are_refused() -> None:
+    with pytest.raises(ValueError, match="grids differ"):
+        score_volume(np.zeros((2, 2, 2)), np.zeros((2, 2, 3)), (1, 1, 1), {1: "liver"})
