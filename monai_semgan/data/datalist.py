@@ -1,0 +1,166 @@
+"""Data lists in MONAI's format, checked before anything long starts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from monai_semgan.errors import SemganError
+from monai_semgan.transforms.intensity import canonical_modality
+
+SECTIONS = ("training", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One volume of a data list.
+
+    Args:
+        image: image file.
+        label: label file, None for an unlabelled volume.
+        patient: who it shows; the image's file name when the list does not say.
+        modality: ``"CT"``, ``"MR"`` or None: to be guessed.
+    """
+
+    image: Path
+    label: Path | None = None
+    patient: str = ""
+    modality: str | None = None
+
+
+@dataclass(frozen=True)
+class DataList:
+    """Volumes by section."""
+
+    training: tuple[Entry, ...] = ()
+    validation: tuple[Entry, ...] = ()
+    test: tuple[Entry, ...] = ()
+
+    def with_labelled(self, count: int) -> DataList:
+        """The first ``count`` labelled training volumes keep their labels, the others become unlabelled.
+
+        Raises:
+            SemganError: there are fewer labelled volumes.
+        """
+        available = sum(entry.label is not None for entry in self.training)
+        if not 0 <= count <= available:
+            raise SemganError(
+                f"{count} labelled volumes were asked for, the training list has {available}", remedy="lower --labelled"
+            )
+        kept, entries = 0, []
+        for entry in self.training:
+            keep = entry.label is not None and kept < count
+            kept += keep
+            entries.append(entry if keep else replace(entry, label=None))
+        return replace(self, training=tuple(entries))
+
+
+def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataList:
+    """Reads ``{"training": [{"image": ..., "label": ...}, {"image": ...}], "validation": [...], "test": [...]}``.
+
+    An entry without label is unlabelled; ``patient`` and ``modality`` are optional.
+
+    Args:
+        path: JSON file.
+        base_dir: what relative paths are relative to; the folder of the JSON file when left out.
+
+    Raises:
+        SemganError: the list is malformed or empty, files are missing, or a patient is in two sections.
+    """
+    path = Path(path)
+    content = _read_json(path)
+    base = Path(base_dir) if base_dir is not None else path.parent
+    sections = {name: _section(content.get(name, []), name, base, path) for name in SECTIONS}
+    if not any(sections.values()):
+        raise SemganError(
+            "the data list is empty", remedy='fill "training" with {"image": ..., "label": ...}', path=path
+        )
+    datalist = DataList(**sections)
+    _check_files(datalist, path)
+    _check_patients(datalist, path)
+    return datalist
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SemganError("no such data list", remedy="check the path", path=path) from None
+    except OSError as error:
+        raise SemganError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=path) from error
+    except ValueError as error:
+        raise SemganError(f"not a JSON file ({error})", remedy="correct the file", path=path) from error
+    if not isinstance(content, dict):
+        raise SemganError('a data list is a JSON object with "training"', remedy="correct the file", path=path)
+    return content
+
+
+def _section(items: Any, name: str, base: Path, path: Path) -> tuple[Entry, ...]:
+    if not isinstance(items, list):
+        raise SemganError(f'"{name}" is not a list', remedy="correct the file", path=path)
+    return tuple(_entry(item, f'"{name}" entry {number}', base, path) for number, item in enumerate(items, start=1))
+
+
+def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
+    item = {"image": item} if isinstance(item, str) else item
+    if not isinstance(item, dict) or not isinstance(item.get("image"), str) or not item["image"]:
+        raise SemganError(f'{where} has no "image"', remedy="give the image's file name", path=path)
+    label = item.get("label") or None
+    if not isinstance(label, (str, type(None))):
+        raise SemganError(f'{where}: "label" is not a file name', remedy="correct the file", path=path)
+    try:
+        modality = canonical_modality(item["modality"]) if item.get("modality") else None
+    except SemganError as error:
+        raise SemganError(f"{where}: {error.problem}", remedy=error.remedy, path=path) from None
+    image = base / Path(item["image"]).expanduser()
+    return Entry(
+        image=image,
+        label=base / Path(label).expanduser() if label else None,
+        patient=str(item.get("patient") or _stem(image)),
+        modality=modality,
+    )
+
+
+def _stem(image: Path) -> str:
+    name = image.name
+    for suffix in (".nii.gz", ".seg.nrrd"):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return image.stem
+
+
+def _entries(datalist: DataList) -> list[tuple[str, Entry]]:
+    return [(name, entry) for name in SECTIONS for entry in getattr(datalist, name)]
+
+
+def _check_files(datalist: DataList, path: Path) -> None:
+    files = [file for _, entry in _entries(datalist) for file in (entry.image, entry.label) if file is not None]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise SemganError(
+            f"lists files that do not exist: {missing[0]}{more}",
+            remedy="correct the list; relative names start at its folder",
+            path=path,
+        )
+
+
+def _check_patients(datalist: DataList, path: Path) -> None:
+    """A patient, or an image file, must not stand in two sections, and an image not twice in one."""
+    section_of: dict[str, str] = {}
+    seen: dict[Path, str] = {}
+    for section, entry in _entries(datalist):
+        file = entry.image.resolve()
+        if file in seen:
+            other = f'"{seen[file]}" and "{section}"' if seen[file] != section else f'"{section}"'
+            raise SemganError(f"the image {entry.image.name} is listed twice, in {other}", remedy="keep one", path=path)
+        seen[file] = section
+        other = section_of.setdefault(entry.patient, section)
+        if other != section:
+            raise SemganError(
+                f'patient {entry.patient} is in "{other}" and in "{section}"',
+                remedy="split by patient, or results are too good",
+                path=path,
+            )

@@ -1,0 +1,134 @@
+"""From a volume to the slices that the networks see; the same for training and for use."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_semgan.data.volume import Volume
+from monai_semgan.errors import SemganError
+from monai_semgan.transforms.body import find_body
+from monai_semgan.transforms.geometry import SliceGeometry, plan_slices
+from monai_semgan.transforms.intensity import (
+    CT_WINDOW,
+    MR_PERCENTILES,
+    canonical_modality,
+    guess_modality,
+    percentile_range,
+    rescale,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+VERSION = 1
+"""Counts changes of the arithmetic, so that caches made by an older version are not used."""
+
+CLASS_LIMIT = 255
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedVolume:
+    """Slices of a volume, ready for the networks.
+
+    Args:
+        image: (D, 1, H, W) float32 in [-1, 1].
+        geometry: where the slices lie.
+        modality: ``"CT"`` or ``"MR"``.
+        value_range: input values that became -1 and 1.
+        notes: what a user should know, one sentence each.
+    """
+
+    image: torch.Tensor
+    geometry: SliceGeometry
+    modality: str
+    value_range: tuple[float, float]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How volumes become slices; part of a bundle's configuration.
+
+    Args:
+        size: height and width of a slice in pixels.
+        pixel_mm: edge of a pixel; larger for bodies that do not fit.
+        window: HU that become -1 and 1 in CT.
+        percentiles: percentiles of the body that become -1 and 1 in MR.
+        num_classes: with background.
+        label_ids: ids in label files of the classes 1, 2, ...; when left out, class c has id c.
+            All other ids become background.
+    """
+
+    size: int = 128
+    pixel_mm: float = 2.75
+    window: tuple[float, float] = CT_WINDOW
+    percentiles: tuple[float, float] = MR_PERCENTILES
+    num_classes: int = 5
+    label_ids: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("window", "percentiles", "label_ids"):  # JSON has lists
+            value = getattr(self, name)
+            object.__setattr__(self, name, tuple(value) if value is not None else None)
+        if not 2 <= self.num_classes <= CLASS_LIMIT:
+            raise SemganError(f"{self.num_classes} classes are not possible", remedy=f"use 2 to {CLASS_LIMIT}")
+        if self.label_ids is not None and len(self.label_ids) != self.num_classes - 1:
+            raise SemganError(
+                f"{len(self.label_ids)} label ids for {self.num_classes - 1} classes", remedy="give one id per class"
+            )
+
+    def __call__(self, volume: Volume, modality: str | None = None) -> PreparedVolume:
+        """Normalises a volume and cuts it into slices.
+
+        Args:
+            volume: CT in HU or MR.
+            modality: guessed from the values when left out.
+        """
+        modality = canonical_modality(modality) if modality else guess_modality(volume.array)
+        body = find_body(volume.array, volume.spacing, modality)
+        geometry = plan_slices(volume, pixel_mm=self.pixel_mm, size=self.size, modality=modality, body=body)
+        if modality == "CT":
+            low, high = self.window
+        else:
+            low, high = percentile_range(body.values(volume.array), self.percentiles)
+        image = geometry.extract(volume.array, fill=-1.0, convert=lambda piece: rescale(piece, low, high))
+        notes = []
+        if geometry.enlarged:
+            notes.append(
+                f"The body does not fit into {self.size} pixels of {self.pixel_mm:g} mm: "
+                f"pixels of {geometry.pixel_mm:.2f} mm are used."
+            )
+        if geometry.axes is None:
+            notes.append("The volume lies oblique to the patient's axes: axial planes are interpolated.")
+        return PreparedVolume(image[:, None], geometry, modality, (low, high), tuple(notes))
+
+    def classes(self, label: np.ndarray) -> np.ndarray:
+        """Ids of a label file to class indices 0 .. ``num_classes - 1``, as uint8 of the same shape."""
+        ids = self.label_ids if self.label_ids is not None else range(1, self.num_classes)
+        table = np.zeros(max(int(label.max(initial=0)), *ids) + 1, dtype=np.uint8)
+        table[list(ids)] = np.arange(1, self.num_classes)
+        return table[label]
+
+    def label_slices(self, label: np.ndarray, geometry: SliceGeometry) -> torch.Tensor:
+        """Cuts a label map (I, J, K) of file ids into class slices (D, H, W) uint8.
+
+        Every pixel gets the class that covers most of it.
+        """
+        import torch
+
+        classes = self.classes(label)
+        best = torch.full(geometry.grid_shape[2:] + geometry.grid_shape[:2], 0.0)
+        out = torch.zeros(best.shape, dtype=torch.uint8)
+        for index in [0, *np.unique(classes[classes > 0])]:
+            share = geometry.extract(classes, convert=lambda piece: piece == index)
+            wins = share > best
+            best[wins] = share[wins]
+            out[wins] = int(index)
+        return out
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings in JSON's types; ``Preprocessing(**settings)`` takes them back."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}

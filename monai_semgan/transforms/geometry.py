@@ -1,0 +1,309 @@
+"""From a volume on any grid to a stack of slices of fixed size, and back to exactly the volume's grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Callable
+
+import numpy as np
+
+from monai_semgan.transforms.body import Body, find_body
+from monai_semgan.transforms.intensity import guess_modality
+from monai_semgan.transforms.resampling import axis_matrix, outside
+
+if TYPE_CHECKING:
+    import torch
+
+    from monai_semgan.data.volume import Volume
+
+ORIENTATION = ("L", "A", "S")
+"""Axis 0 of the slice stack runs from right to left, axis 1 from posterior to anterior, axis 2 from feet to head."""
+
+MAX_OBLIQUE_DEGREES = 25.0
+"""Up to here the stored slices are used as they are; farther off the patient's axes, axial planes are interpolated."""
+
+CHUNK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class SliceGeometry:
+    """How a stack of square slices lies in a volume.
+
+    Args:
+        source_shape: (I, J, K) of the volume.
+        source_affine: (4, 4) voxel to RAS mm of the volume.
+        size: H = W of the slices.
+        pixel_mm: edge of a pixel; larger than requested where the body would not fit.
+        requested_pixel_mm: edge of a pixel that the model was trained with.
+        grid_affine: (4, 4) index (row, column, slice) of the stack to RAS mm.
+        num_slices: D.
+    """
+
+    source_shape: tuple[int, int, int]
+    source_affine: np.ndarray
+    size: int
+    pixel_mm: float
+    requested_pixel_mm: float
+    grid_affine: np.ndarray
+    num_slices: int
+
+    @property
+    def grid_shape(self) -> tuple[int, int, int]:
+        """(H, W, D)."""
+        return (self.size, self.size, self.num_slices)
+
+    @property
+    def enlarged(self) -> bool:
+        """Whether the pixels had to grow for a wide body."""
+        return self.pixel_mm > self.requested_pixel_mm * 1.001
+
+    @cached_property
+    def to_source(self) -> np.ndarray:
+        """(4, 4) index in the stack to index in the volume."""
+        return np.linalg.inv(self.source_affine) @ self.grid_affine
+
+    @cached_property
+    def axes(self) -> tuple[int, int, int] | None:
+        """Volume axis of each axis of the stack when the two grids are parallel, else None."""
+        matrix = self.to_source[:3, :3]
+        axes = np.abs(matrix).argmax(axis=0)
+        rest = matrix.copy()
+        rest[axes, range(3)] = 0.0
+        drift = np.abs(rest) @ np.asarray(self.grid_shape, dtype=np.float64)
+        steps = matrix[axes, range(3)]
+        if sorted(axes) != [0, 1, 2] or drift.max() > 1e-3 or abs(abs(steps[2]) - 1.0) > 1e-4:
+            return None
+        return (int(axes[0]), int(axes[1]), int(axes[2]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan in JSON's types, for :meth:`from_dict`."""
+        return {
+            "source_shape": [int(n) for n in self.source_shape],
+            "source_affine": self.source_affine.tolist(),
+            "size": self.size,
+            "pixel_mm": float(self.pixel_mm),
+            "requested_pixel_mm": float(self.requested_pixel_mm),
+            "grid_affine": self.grid_affine.tolist(),
+            "num_slices": int(self.num_slices),
+        }
+
+    @classmethod
+    def from_dict(cls, plan: dict[str, Any]) -> SliceGeometry:
+        """Takes a plan back from :meth:`to_dict`."""
+        arrays = {key: np.asarray(plan[key], dtype=np.float64) for key in ("source_affine", "grid_affine")}
+        return cls(**{**plan, **arrays, "source_shape": tuple(plan["source_shape"])})
+
+    def positions(self, axis: int) -> np.ndarray:
+        """Where the stack's samples along ``axis`` lie on the parallel axis of the volume, in voxels."""
+        assert self.axes is not None
+        source_axis = self.axes[axis]
+        return self.to_source[source_axis, axis] * np.arange(self.grid_shape[axis]) + self.to_source[source_axis, 3]
+
+    def extract(
+        self,
+        array: np.ndarray,
+        order: str = "linear",
+        *,
+        fill: float = 0.0,
+        convert: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> torch.Tensor:
+        """Cuts the slices out of a volume.
+
+        Args:
+            array: (I, J, K) on the volume's grid.
+            order: ``"linear"`` for images (averages where the slices are coarser), ``"nearest"`` for labels.
+            fill: value of pixels outside the volume.
+            convert: applied to pieces of ``array`` first, for example the scaling of intensities.
+
+        Returns:
+            (D, H, W) float32.
+        """
+        self._check(array.shape)
+        if self.axes is None:
+            from monai_semgan.transforms.oblique import extract_oblique
+
+            return extract_oblique(self, array, order, fill, convert)
+        return self._extract_parallel(array, order, fill, convert)
+
+    def restore(self, slices: torch.Tensor | np.ndarray, fill: float = 0.0) -> np.ndarray:
+        """Brings maps on the slices to the volume's grid by linear interpolation.
+
+        Args:
+            slices: (D, H, W) or (D, C, H, W).
+            fill: value of voxels outside the slices.
+
+        Returns:
+            (I, J, K) or (C, I, J, K) float32.
+        """
+        stack = self._stack(slices)
+        out = np.empty((stack.shape[1], *self.source_shape), dtype=np.float32)
+        for where, values in self._restored(stack, fill):
+            out[(slice(None), *where)] = values
+        return out if slices.ndim == 4 else out[0]
+
+    def restore_label(self, scores: torch.Tensor | np.ndarray) -> np.ndarray:
+        """Brings class scores to the volume's grid and takes the best class there.
+
+        Args:
+            scores: (D, K, H, W) probabilities or logits, K <= 255.
+
+        Returns:
+            (I, J, K) uint8; 0 outside the slices.
+        """
+        stack = self._stack(scores)
+        out = np.zeros(self.source_shape, dtype=np.uint8)
+        for where, values in self._restored(stack, float("-inf")):
+            out[where] = values.argmax(axis=0)
+        return out
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if tuple(shape) != tuple(self.source_shape):
+            raise ValueError(f"array has shape {tuple(shape)}, the geometry was planned for {tuple(self.source_shape)}")
+
+    def _stack(self, slices: torch.Tensor | np.ndarray) -> np.ndarray:
+        stack = slices if isinstance(slices, np.ndarray) else slices.detach().cpu().float().numpy()
+        stack = stack[:, None] if stack.ndim == 3 else stack
+        expected = (self.num_slices, self.size, self.size)
+        if stack.ndim != 4 or (stack.shape[0], *stack.shape[2:]) != expected:
+            raise ValueError(f"slices have shape {tuple(slices.shape)}, expected (D[, C], H, W) with D, H, W = {expected}")
+        return stack
+
+    def _extract_parallel(self, array: np.ndarray, order: str, fill: float, convert: Any) -> torch.Tensor:
+        import torch
+
+        assert self.axes is not None
+        volume = array.transpose(self.axes)
+        rows, columns = (axis_matrix(volume.shape[a], self.positions(a), order) for a in (0, 1))
+        empty_rows, empty_columns = (outside(volume.shape[a], self.positions(a)) for a in (0, 1))
+        levels = np.rint(self.positions(2)).astype(int)
+        out = np.empty((self.num_slices, self.size, self.size), dtype=np.float32)
+        step = max(1, CHUNK_BYTES // (4 * volume.shape[0] * volume.shape[1]))
+        for first in range(0, self.num_slices, step):
+            piece = volume[:, :, levels[first : first + step]]
+            piece = (piece if convert is None else convert(piece)).astype(np.float32, copy=False)
+            out[first : first + step] = rows @ np.ascontiguousarray(piece.transpose(2, 0, 1)) @ columns.T
+        out[:, empty_rows, :] = fill
+        out[:, :, empty_columns] = fill
+        return torch.from_numpy(out)
+
+    def _restored(self, stack: np.ndarray, fill: float) -> Any:
+        if self.axes is None:
+            from monai_semgan.transforms.oblique import restored_oblique
+
+            return restored_oblique(self, stack, fill)
+        return self._restored_parallel(stack, fill)
+
+    def _restored_parallel(self, stack: np.ndarray, fill: float) -> Any:
+        """Yields (index of the volume's axes, values (C, ...)) piece by piece."""
+        assert self.axes is not None
+        places, matrices, empty = [], [], []
+        for axis in (0, 1):
+            source_axis = self.axes[axis]
+            step, offset = self.to_source[source_axis, axis], self.to_source[source_axis, 3]
+            place = (np.arange(self.source_shape[source_axis]) - offset) / step
+            places.append(place)
+            matrices.append(axis_matrix(self.size, place))
+            empty.append(outside(self.size, place))
+        levels = np.rint(self.positions(2)).astype(int)
+        inverse = np.argsort(self.axes)
+        slice_bytes = 4 * stack.shape[1] * matrices[0].shape[0] * matrices[1].shape[0]
+        step = max(1, CHUNK_BYTES // (2 * slice_bytes))
+        for first in range(0, self.num_slices, step):
+            piece = stack[first : first + step].astype(np.float32, copy=False)
+            values = matrices[0] @ piece @ matrices[1].T
+            values[:, :, empty[0], :] = fill
+            values[:, :, :, empty[1]] = fill
+            where: list[Any] = [slice(None)] * 3
+            run = levels[first : first + step]
+            where[self.axes[2]] = slice(int(run.min()), int(run.max()) + 1)
+            if len(run) > 1 and run[0] > run[-1]:
+                values = values[::-1]
+            canonical = values.transpose(1, 2, 3, 0)
+            yield tuple(where), canonical.transpose(0, *(1 + inverse))
+
+
+def plan_slices(
+    volume: Volume,
+    *,
+    pixel_mm: float = 2.75,
+    size: int = 128,
+    modality: str | None = None,
+    body: Body | None = None,
+) -> SliceGeometry:
+    """Places a stack of axial slices so that it is centred on the body and holds it.
+
+    Volumes that lie within ``MAX_OBLIQUE_DEGREES`` of the patient's axes keep their own slices, whatever the order
+    and direction in which they are stored; others get true axial planes.
+
+    Args:
+        volume: what to segment.
+        pixel_mm: edge of a pixel that the model was trained with; it grows for bodies that do not fit.
+        size: H = W of the slices.
+        modality: ``"CT"`` or ``"MR"``; guessed when left out.
+        body: result of :func:`find_body`, if it is known.
+    """
+    if body is None:
+        body = find_body(volume.array, volume.spacing, modality or guess_modality(volume.array))
+    if obliqueness(volume.affine, volume.array.shape) > MAX_OBLIQUE_DEGREES:
+        from monai_semgan.transforms.oblique import plan_axial
+
+        return plan_axial(volume, body, pixel_mm, size)
+    axes = closest_axes(volume.affine)
+    canonical = volume.affine @ _reordering(axes, volume.array.shape)
+    spacing = np.linalg.norm(canonical[:3, :3], axis=0)
+    low, high = body.bounds()
+    low, high = (np.asarray([e[axis] if sign > 0 else volume.array.shape[axis] - 1 - o[axis] for axis, sign in axes])
+                 for e, o in ((low, high), (high, low)))
+    actual = fitting_pixel(float(((high - low) * spacing)[:2].max()), pixel_mm, size)
+    scale = np.diag([actual / spacing[0], actual / spacing[1], 1.0, 1.0])
+    scale[:2, 3] = ((low + high) / 2)[:2] - (size - 1) / 2 * actual / spacing[:2]
+    return SliceGeometry(
+        source_shape=tuple(volume.array.shape),
+        source_affine=volume.affine,
+        size=size,
+        pixel_mm=actual,
+        requested_pixel_mm=pixel_mm,
+        grid_affine=canonical @ scale,
+        num_slices=volume.array.shape[axes[2][0]],
+    )
+
+
+def fitting_pixel(extent_mm: float, pixel_mm: float, size: int) -> float:
+    """The requested pixel, or the larger one with which ``extent_mm`` fits into ``size`` pixels."""
+    return max(pixel_mm, extent_mm / size)
+
+
+def closest_axes(affine: np.ndarray) -> list[tuple[int, int]]:
+    """For each axis of the slice stack the volume axis that is closest to it, and its sign.
+
+    Args:
+        affine: (4, 4) voxel to RAS mm.
+    """
+    from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+
+    change = ornt_transform(io_orientation(affine), axcodes2ornt(ORIENTATION))
+    order = np.argsort(change[:, 0])
+    return [(int(axis), int(change[axis, 1])) for axis in order]
+
+
+def obliqueness(affine: np.ndarray, shape: tuple[int, ...]) -> float:
+    """Largest angle in degrees between an axis of the volume and the patient axis that is closest to it.
+
+    Axes with a single voxel do not count: nothing can be interpolated along them.
+    """
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    angles = []
+    for patient_axis, (axis, _) in enumerate(closest_axes(affine)):
+        angles.append(np.degrees(np.arccos(np.clip(abs(directions[patient_axis, axis]), 0.0, 1.0))))
+    return 0.0 if 1 in shape else float(max(angles))
+
+
+def _reordering(axes: list[tuple[int, int]], shape: tuple[int, ...]) -> np.ndarray:
+    """(4, 4) index on reordered, flipped axes to index on the volume's axes."""
+    matrix = np.zeros((4, 4))
+    matrix[3, 3] = 1.0
+    for new, (axis, sign) in enumerate(axes):
+        matrix[axis, new] = sign
+        matrix[axis, 3] = 0.0 if sign > 0 else shape[axis] - 1
+    return matrix
