@@ -1,18 +1,17 @@
-"""The files of a run: full checkpoints, small weight files and the JSON record, all written atomically."""
+"""The files of a run beside the checkpoint: small weight files and the JSON record, all written atomically."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
+from monai_semgan.data.volume import written_aside
 from monai_semgan.errors import SemganError
-from monai_semgan.networks.weights import load_weights, save_weights
+from monai_semgan.networks.weights import load_tensors, load_weights, save_weights
 
 #: Most bytes of one weight file: what fits through the narrowest channel from a GPU machine, and into git.
 WEIGHT_FILE_LIMIT = 16 * 2**20
@@ -21,41 +20,29 @@ WEIGHT_FILE_LIMIT = 16 * 2**20
 STAGES = ("gan", "encoder", "student")
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a run killed at any moment, sees the old or the new one, never a part.
 
     Raises:
-        SemganError: if the folder cannot be written.
+        SemganError: if the file cannot be written.
     """
-    try:
+    with written_aside(path) as temporary:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
-    except OSError as error:
-        raise SemganError(f"cannot be written ({error.strerror})", remedy="choose another --out", path=path) from error
-    try:
-        with handle:
-            write(handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.chmod(handle.name, 0o644)
-        os.replace(handle.name, path)
-    except BaseException as error:
-        Path(handle.name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            problem = f"cannot be written ({error.strerror or error})"
-            raise SemganError(problem, remedy="free some space or choose another --out", path=path) from error
-        raise
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file atomically."""
-    text = json.dumps(content, indent=2, sort_keys=False, default=str) + "\n"
-    write_atomically(path, lambda handle: handle.write(text.encode()) and None)
+    write_bytes(path, (json.dumps(content, indent=2, default=str) + "\n").encode())
 
 
-def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write the full state of a stage (tensors, numbers, strings, lists and dictionaries only) atomically."""
-    write_atomically(path, lambda handle: torch.save(dict(state), handle))
+def read_json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file, or an empty dictionary when there is none that can be read."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -64,11 +51,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         SemganError: if it is no checkpoint.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        problem = "is no readable checkpoint"
-        raise SemganError(problem, remedy="delete it to start again", path=path) from error
+    state = load_tensors(path)
     if not isinstance(state, dict) or "step" not in state:
         raise SemganError("is no checkpoint of a training run", remedy="delete it to start again", path=path)
     return state
@@ -120,14 +103,3 @@ def gather_weights(source: str | Path) -> dict[str, torch.Tensor]:
     for path in paths:
         weights.update(load_weights(path))
     return weights
-
-
-def part(weights: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """The entries under `prefix.`, without it; empty when there are none."""
-    start = prefix + "."
-    return {name[len(start) :]: tensor for name, tensor in weights.items() if name.startswith(start)}
-
-
-def with_prefix(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """The state dict with `prefix.` before every name."""
-    return {f"{prefix}.{name}": tensor for name, tensor in state.items()}

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 #: Independent streams of random numbers of one step.
-STREAMS = {"augment": 0, "latent": 1, "choice": 2, "pool": 3, "evaluate": 4, "initial": 5}
+STREAMS = {"augment": 0, "latent": 1, "choice": 2, "pool": 3, "evaluate": 4, "initial": 5, "global": 6}
 
 
 def step_seed(seed: int, rank: int, step: int, stream: str) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from monai_semgan.training.files import write_atomically
+from monai_semgan.training.files import write_bytes
 
 #: Red, green and blue of the classes after the background; repeated when there are more.
 COLOURS = np.array(
@@ -48,4 +49,6 @@ def write_png(path: Path, rgb: np.ndarray) -> None:
     """Write an (H, W, 3) uint8 picture."""
     from PIL import Image
 
-    write_atomically(path, lambda handle: Image.fromarray(rgb).save(handle, format="PNG"))
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, format="PNG")
+    write_bytes(path, buffer.getvalue())

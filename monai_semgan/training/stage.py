@@ -5,16 +5,19 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from monai_semgan.data.slices import SliceSet
+from monai_semgan.networks.weights import load_into, part
 from monai_semgan.training.budget import cosine_factor
 from monai_semgan.training.ema import MovingAverage
 from monai_semgan.training.workers import Workers
+
+if TYPE_CHECKING:
+    from monai_semgan.data.slices import SliceSet
 
 
 @dataclass
@@ -47,8 +50,8 @@ class Surroundings:
 class Stage(abc.ABC):
     """One stage of training.
 
-    Subclasses fill `networks`, `optimisers` and `averages` (by name; an average shares its network's name) and
-    implement `step`, `parts` and `sheet`.
+    Subclasses fill `networks`, `averages` (both by the prefix that the weights have in files) and `optimisers`, and
+    implement `step` and `sheet`.
 
     Args:
         surroundings: data, device and seed.
@@ -70,10 +73,6 @@ class Stage(abc.ABC):
         """Do step number `step` (from 0) and return scalars to log, left on the device."""
 
     @abc.abstractmethod
-    def parts(self) -> dict[str, dict[str, dict[str, torch.Tensor]]]:
-        """Weights to keep: file stem -> prefix (such as `student`) -> averaged state dict."""
-
-    @abc.abstractmethod
     def sheet(self) -> np.ndarray:
         """A picture (H, W, 3) uint8 that shows what the stage can do now."""
 
@@ -84,6 +83,34 @@ class Stage(abc.ABC):
     def details(self) -> dict[str, Any]:
         """What only this stage can say in the record (the last evaluation in full, say)."""
         return {}
+
+    def parts(self) -> dict[str, dict[str, dict[str, torch.Tensor]]]:
+        """Weights to keep: file stem -> prefix -> state dict; averaged ones in `weights`, others apart."""
+        files: dict[str, dict[str, dict[str, torch.Tensor]]] = {}
+        for name, network in self.networks.items():
+            average = self.averages.get(name)
+            kept = average.network if average is not None else network
+            files.setdefault("weights" if average is not None else name, {})[name] = kept.state_dict()
+        return files
+
+    def adopt(self, weights: Mapping[str, torch.Tensor]) -> list[str]:
+        """Load the parts that `weights` holds into the networks and their averages.
+
+        Returns:
+            Names of the networks that were found.
+
+        Raises:
+            SemganError: if a part was made for another architecture.
+        """
+        found = []
+        for name, network in self.networks.items():
+            state = part(weights, name)
+            if state:
+                load_into(network, state)
+                if name in self.averages:
+                    load_into(self.averages[name].network, state)
+                found.append(name)
+        return found
 
     def rate_factor(self, fraction: float) -> float:
         """Factor of the learning rate at a progress in [0, 1]."""

@@ -1,0 +1,3 @@
+"""Training of the joint GAN, the encoder and the student."""
+
+from __future__ import annotations

@@ -1,0 +1,283 @@
+"""The loop around a stage: MONAI's trainer, schedule, checkpoints, records, sheets."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from monai.engines import Trainer
+
+from monai_semgan.errors import SemganError
+from monai_semgan.networks.weights import load_weights, save_atomically, save_weights, with_prefix
+from monai_semgan.training import record
+from monai_semgan.training.budget import Schedule, Stopwatch
+from monai_semgan.training.files import STAGES, gather_weights, load_checkpoint, read_json, save_weight_files, write_json
+from monai_semgan.training.handlers import (
+    IntervalHandler,
+    MilestoneHandler,
+    ProgressHandler,
+    ScheduleHandler,
+    StopRequest,
+    board_handler,
+)
+from monai_semgan.training.seeds import step_seed
+from monai_semgan.training.sheets import write_png
+from monai_semgan.training.stage import Stage
+
+if TYPE_CHECKING:
+    from monai_semgan.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopSettings:
+    """How often things happen around the steps.
+
+    Args:
+        checkpoint_seconds: most seconds between two checkpoints; a kill loses no more than that.
+        checkpoint_steps: most steps between two checkpoints, or None.
+        validations: parts into which the stage is cut by validations and sheets; the last is at the end.
+        log_every: steps between two readings of the losses.
+        slot: seconds after which this process stops cleanly, to be resumed in another, or None.
+        tensorboard: write TensorBoard files.
+    """
+
+    checkpoint_seconds: float = 60.0
+    checkpoint_steps: int | None = None
+    validations: int = 4
+    log_every: int = 20
+    slot: float | None = None
+    tensorboard: bool = True
+
+
+@dataclasses.dataclass
+class StageResult:
+    """How a stage ended.
+
+    Attributes:
+        stage: its name.
+        folder: where its files are.
+        steps: optimisation steps done, of all processes that worked on it.
+        seconds: seconds of training.
+        images: images trained on.
+        finished: whether the schedule came to its end.
+        cancelled: whether a person stopped it.
+        metrics: figures of the last validation.
+    """
+
+    stage: str
+    folder: Path
+    steps: int
+    seconds: float
+    images: int
+    finished: bool
+    cancelled: bool
+    metrics: dict[str, float]
+
+
+class StageLoop:
+    """Train one stage in a folder, from the start or from where an earlier process was stopped.
+
+    Args:
+        stage: what to train.
+        folder: the stage's folder in the run.
+        schedule: when it ends.
+        fingerprint: settings that must be the same when a run is resumed.
+        description: further entries of the record (data, network).
+        progress: display and cancel.
+        settings: how often things happen.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        folder: Path,
+        schedule: Schedule,
+        fingerprint: Mapping[str, Any],
+        description: Mapping[str, Any],
+        progress: Progress,
+        settings: LoopSettings,
+    ) -> None:
+        self.stage, self.folder, self.schedule, self.settings = stage, folder, schedule, settings
+        self.fingerprint, self.description = dict(fingerprint), dict(description)
+        self.progress = progress
+        self.start = 0
+        self.metrics: dict[str, float] = {}
+        self.history: list[dict[str, float]] = []
+        self.watch = Stopwatch()
+        self.fresh_optimisers = False
+        self._writer: Any = None
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Full state of the stage."""
+        return self.folder / "checkpoint.pt"
+
+    def prepare(self, resume: bool) -> None:
+        """Load the state of an earlier process, or make sure that there is none to overwrite.
+
+        Raises:
+            SemganError: if the folder holds a run and `resume` is not set, or its settings differ.
+        """
+        record_path = self.folder / "record.json"
+        if not resume and (self.checkpoint_path.exists() or record_path.exists()):
+            raise SemganError(
+                f"already holds a {self.stage.name} run", remedy="add --resume, or choose another --out", path=self.folder
+            )
+        if self.checkpoint_path.exists():
+            state = load_checkpoint(self.checkpoint_path)
+            self._check_fingerprint(state["settings"])
+            self.stage.load_state_dict(state["stage"])
+            self._take_up(state["step"], state["elapsed"], state["metrics"], state["history"])
+        elif record_path.exists():
+            self._resume_from_weights(read_json(record_path))
+        self.stage.around.workers.share(self.stage.networks.values())
+        self.stage.around.workers.share(average.network for average in self.stage.averages.values())
+
+    def _take_up(self, step: int, elapsed: float, metrics: dict[str, float], history: list[dict[str, float]]) -> None:
+        self.start, self.metrics, self.history = int(step), dict(metrics), list(history)
+        self.watch = Stopwatch(float(elapsed))
+
+    def _resume_from_weights(self, content: dict[str, Any]) -> None:
+        """Continue from half-precision weight files when the full checkpoint did not travel with them."""
+        if "step" not in content:
+            raise SemganError("is no record of a run", remedy="delete the folder", path=self.folder / "record.json")
+        self._check_fingerprint(content["settings"])
+        self.stage.adopt(gather_weights(self.folder))
+        self.stage.load_extra_state(content.get("extra", {}))
+        self._take_up(content["step"], content["seconds"], content["metrics"], content["history"])
+        self.fresh_optimisers = True
+
+    def _check_fingerprint(self, before: Mapping[str, Any]) -> None:
+        for name, value in self.fingerprint.items():
+            if name in before and before[name] != value:
+                problem = f"was started with {name} {before[name]!r}, not {value!r}"
+                raise SemganError(problem, remedy="resume with the same settings or choose another --out", path=self.folder)
+
+    def run(self) -> StageResult:
+        """Train to the end of the schedule, or until stopped; the last checkpoint is written either way."""
+        workers = self.stage.around.workers
+        with StopRequest(self.progress, self.settings.slot) as stop:
+            warmup = self.start if self.fresh_optimisers else None
+            schedule = ScheduleHandler(self.stage, self.schedule, self.watch, stop, warmup_from=warmup)
+            speed = ProgressHandler(self.progress, schedule, self.settings.log_every)
+            done = self.schedule.done(self.start, self.watch.elapsed)
+            step = self.start if done else self._train(schedule, speed)
+            finished = self.schedule.done(step, schedule.elapsed)
+            if workers.is_main:
+                with self.watch.paused():
+                    if not done and not stop.cancelled:
+                        self._evaluate(step)
+                    self._save(step, speed.images_per_second(step))
+                    if self._writer is not None:
+                        self._writer.close()
+            cancelled = schedule.stopped and stop.cancelled
+        workers.wait()
+        images = self.stage.images_seen(step)
+        return StageResult(
+            self.stage.name, self.folder, step, schedule.elapsed, images, finished, cancelled, dict(self.metrics)
+        )
+
+    def _train(self, schedule: ScheduleHandler, speed: ProgressHandler) -> int:
+        around = self.stage.around
+        trainer = Trainer(
+            device=around.device,
+            max_epochs=1,
+            data_loader=itertools.count(self.start),
+            epoch_length=self.schedule.steps or 2**40,
+            iteration_update=self._step,
+            decollate=False,
+        )
+        trainer.logger.setLevel(logging.WARNING)
+        trainer.state.iteration = self.start
+        self.watch = schedule.watch = Stopwatch(self.watch.elapsed)
+        handlers: list[Any] = [schedule, speed]
+        if around.workers.is_main:
+            if self.settings.tensorboard:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._writer = SummaryWriter(str(self.folder / "tb"), purge_step=self.start or None)
+                handlers.append(board_handler(self._writer, self.stage, self.settings.log_every))
+            save = lambda step: self._save(step, speed.images_per_second(step))  # noqa: E731
+            handlers.append(MilestoneHandler(self._validate, schedule, self.settings.validations))
+            seconds, steps = self.settings.checkpoint_seconds, self.settings.checkpoint_steps
+            handlers.append(IntervalHandler(save, around.workers, seconds, steps))
+        for handler in handlers:
+            handler.attach(trainer)
+        trainer.run()
+        return int(trainer.state.iteration)
+
+    def _step(self, engine: Trainer, step: int) -> dict[str, torch.Tensor]:
+        around = self.stage.around
+        torch.manual_seed(step_seed(around.seed, around.workers.rank, step, "global"))
+        return self.stage.step(step)
+
+    def _validate(self, step: int) -> None:
+        with self.watch.paused():
+            self._evaluate(step)
+
+    def _evaluate(self, step: int) -> None:
+        self.metrics = self.stage.evaluate()
+        if self.metrics:
+            self.history.append({"step": step, "images": self.stage.images_seen(step), **self.metrics})
+            logger.info("%s at step %d: %s", self.stage.name, step, self.metrics)
+        picture = self.stage.sheet()
+        write_png(self.folder / "sheets" / f"step_{step:08d}.png", picture)
+        if self._writer is not None:
+            for name, value in self.metrics.items():
+                self._writer.add_scalar(f"validation/{name}", value, step)
+            self._writer.add_image("sheet", picture, step, dataformats="HWC")
+
+    def _save(self, step: int, speed: float) -> None:
+        parts = self.stage.parts()
+        elapsed = self.watch.elapsed
+        for stem, prefixed in parts.items():
+            weights = {k: v for name, state in prefixed.items() for k, v in with_prefix(state, name).items()}
+            save_weight_files(self.folder, stem, weights)
+        state = {"step": step, "elapsed": elapsed, "metrics": self.metrics, "history": self.history}
+        content = {**state, "settings": self.fingerprint, "stage": self.stage.state_dict()}
+        save_atomically(self.checkpoint_path, content)
+        write_json(self.folder / "record.json", self._record(step, elapsed, speed))
+
+    def _record(self, step: int, elapsed: float, speed: float) -> dict[str, Any]:
+        around = self.stage.around
+        return {
+            "stage": self.stage.name,
+            "step": step,
+            "seconds": round(elapsed, 3),
+            "images": self.stage.images_seen(step),
+            "images_per_s": round(speed, 2),
+            "finished": self.schedule.done(step, elapsed),
+            "seed": around.seed,
+            "metrics": self.metrics,
+            "history": self.history,
+            "schedule": dataclasses.asdict(self.schedule),
+            "settings": self.fingerprint,
+            **self.description,
+            "versions": record.versions(),
+            "machine": record.machine(around.device, around.workers.size),
+            "details": self.stage.details(),
+            "extra": self.stage.extra_state(),
+        }
+
+
+def write_combined(run: Path) -> Path | None:
+    """Collect the averaged generator, encoder and student of a run into `model.pt`.
+
+    Returns:
+        The file, or None when no part exists yet.
+    """
+    weights: dict[str, torch.Tensor] = {}
+    for stage in STAGES:
+        for path in sorted((run / stage).glob("weights*.pt")):
+            weights.update(load_weights(path))
+    if not weights:
+        return None
+    save_weights(run / "model.pt", weights, half=True)
+    return run / "model.pt"

@@ -1,0 +1,322 @@
+"""`semgan train`: from a data list to a folder with trained weights, stage by stage."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from monai_semgan.data.datalist import DataList, load_datalist
+from monai_semgan.data.slices import Preprocessing, SliceSet, build_slice_set
+from monai_semgan.device import select_device
+from monai_semgan.errors import SemganError
+from monai_semgan.networks.weights import load_tensors
+from monai_semgan.training.budget import Schedule, parse_duration
+from monai_semgan.training.files import STAGES, gather_weights, read_json
+from monai_semgan.training.generators import BILINEAR, NEAREST, build_generator
+from monai_semgan.training.loop import LoopSettings, StageLoop, StageResult, write_combined
+from monai_semgan.training.record import DataRecord
+from monai_semgan.training.stage import Stage, Surroundings
+from monai_semgan.training.workers import Workers
+
+if TYPE_CHECKING:
+    from monai_semgan.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+#: Share of a common time budget that each stage of `all` gets.
+BUDGET_SHARES = {"gan": 0.6, "encoder": 0.2, "student": 0.2}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainRequest:
+    """What `train` was asked for; see there."""
+
+    datalist: Path
+    out: Path
+    size: int
+    labelled: int
+    seed: int
+    num_classes: int
+    pixel_mm: float
+    init: tuple[Path, ...]
+    resume: bool
+    mixed_precision: bool
+    options: Mapping[str, Any]
+
+
+def train(
+    stage: str,
+    datalist: str | Path,
+    out: str | Path,
+    *,
+    budget: str | float | None = None,
+    steps: int | None = None,
+    size: int = 128,
+    labelled: int = -1,
+    seed: int = 0,
+    device: str = "auto",
+    init: str | Path | Sequence[str | Path] | None = None,
+    resume: bool = False,
+    batch_size: int | None = None,
+    num_classes: int = 5,
+    pixel_mm: float = 2.75,
+    mixed_precision: bool = True,
+    checkpoint_seconds: float = 60.0,
+    checkpoint_steps: int | None = None,
+    validations: int = 4,
+    log_every: int = 20,
+    slot: str | float | None = None,
+    tensorboard: bool = True,
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[StageResult]:
+    """Train one stage, or all one after the other.
+
+    Layout of `out`: `cache/` (preprocessed slices), for each stage `checkpoint.pt`, `weights.pt` and other weight files
+    in half precision of at most 16 MiB, `record.json`, `tb/`, `sheets/`; and `model.pt` with all averaged weights.
+
+    Args:
+        stage: `gan`, `encoder`, `student` or `all`.
+        datalist: MONAI data list (JSON).
+        out: folder of the run.
+        budget: time budget such as `25m`; `all` divides it among the stages.
+        steps: number of steps of each stage; with both, the first end counts.
+        size: side of a slice in pixels.
+        labelled: how many training volumes keep their label; -1 for all.
+        seed: seed of everything random.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        init: weights to begin with: files or folders, such as another run.
+        resume: continue a run in `out` that was stopped or killed; starts one when there is none.
+        batch_size: images per step and process; default of the stage.
+        num_classes: classes with the background; higher label ids become background.
+        pixel_mm: pixel spacing of the slices in mm.
+        mixed_precision: bfloat16 where the device is fast with it.
+        checkpoint_seconds: most seconds between two checkpoints.
+        checkpoint_steps: most steps between two checkpoints, or None.
+        validations: number of validations within a stage, the last at its end.
+        log_every: steps between two readings of the losses.
+        slot: stop cleanly after this time, to be resumed later, or None.
+        tensorboard: write TensorBoard files.
+        progress: display and cancel, or None.
+        options: settings of the stage, see `GanSettings`, `EncoderSettings` and `StudentSettings`.
+
+    Returns:
+        How each stage ended.
+
+    Raises:
+        SemganError: on anything that the user can mend.
+    """
+    names = list(STAGES) if stage == "all" else [stage]
+    if not set(names) <= set(STAGES):
+        raise SemganError(f"unknown stage {stage!r}", remedy="use gan, encoder, student or all")
+    if batch_size is not None:
+        options["batch_size"] = batch_size
+    settings = {name: stage_settings(name, options, only=stage != "all") for name in names}
+    _check_options(options, settings)
+    seconds = parse_duration(budget) if budget is not None else None
+    schedules = {name: Schedule(steps, _share(seconds, name, stage)) for name in names}
+    sources = (init,) if isinstance(init, (str, Path)) else tuple(init or ())
+    loop = LoopSettings(
+        checkpoint_seconds,
+        checkpoint_steps,
+        validations,
+        log_every,
+        parse_duration(slot) if slot is not None else None,
+        tensorboard,
+    )
+    request = TrainRequest(
+        Path(datalist),
+        Path(out),
+        size,
+        labelled,
+        seed,
+        num_classes,
+        pixel_mm,
+        tuple(Path(source) for source in sources),
+        resume,
+        mixed_precision,
+        options,
+    )
+    if progress is None:
+        from monai_semgan.progress import NullProgress
+
+        progress = NullProgress()
+    chosen = Workers.local_device(select_device(device))
+    workers = Workers(chosen)
+    try:
+        return _run_stages(request, settings, schedules, loop, chosen, workers, progress)
+    finally:
+        workers.close()
+
+
+def _share(seconds: float | None, name: str, stage: str) -> float | None:
+    if seconds is None:
+        return None
+    return seconds * BUDGET_SHARES[name] if stage == "all" else seconds
+
+
+def stage_settings(name: str, options: Mapping[str, Any], only: bool = True) -> Any:
+    """The settings of a stage with the given ones replaced; those of other stages are left out."""
+    known = {field.name for field in dataclasses.fields(settings_class(name))}
+    return settings_class(name)(**{key: value for key, value in options.items() if key in known})
+
+
+def settings_class(name: str) -> type:
+    """The settings dataclass of a stage."""
+    if name == "gan":
+        from monai_semgan.training.gan import GanSettings
+
+        return GanSettings
+    if name == "encoder":
+        from monai_semgan.training.encoder import EncoderSettings
+
+        return EncoderSettings
+    from monai_semgan.training.student import StudentSettings
+
+    return StudentSettings
+
+
+def _check_options(options: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    known = {field.name for chosen in settings.values() for field in dataclasses.fields(chosen)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise SemganError(f"unknown setting {unknown[0]!r}", remedy=f"known are {', '.join(sorted(known))}")
+
+
+def _run_stages(
+    request: TrainRequest,
+    settings: Mapping[str, Any],
+    schedules: Mapping[str, Schedule],
+    loop: LoopSettings,
+    device: torch.device,
+    workers: Workers,
+    progress: Progress,
+) -> list[StageResult]:
+    entries = load_datalist(request.datalist)
+    if request.labelled >= 0:
+        entries = entries.with_labelled(request.labelled)
+    results: list[StageResult] = []
+    for name, chosen in settings.items():
+        training, validation = _slice_sets(entries, request, name, workers, progress)
+        around = Surroundings(
+            training,
+            validation,
+            device,
+            workers,
+            request.seed,
+            request.size,
+            request.num_classes,
+            initial_weights(request, name),
+            request.mixed_precision,
+        )
+        stage, network = build_stage(name, chosen, around, request)
+        fingerprint = {
+            "size": request.size,
+            "labelled": request.labelled,
+            "seed": request.seed,
+            "num_classes": request.num_classes,
+            "pixel_mm": request.pixel_mm,
+            **dataclasses.asdict(chosen),
+        }
+        description = {"data": dataclasses.asdict(data_record(training, validation)), "network": network}
+        fingerprint = json.loads(json.dumps(fingerprint))
+        folder = request.out / name
+        stage_loop = StageLoop(stage, folder, schedules[name], fingerprint, description, progress, loop)
+        stage_loop.prepare(request.resume)
+        results.append(stage_loop.run())
+        if workers.is_main:
+            write_combined(request.out)
+        if not results[-1].finished:
+            break
+    return results
+
+
+def _slice_sets(
+    entries: DataList, request: TrainRequest, name: str, workers: Workers, progress: Progress
+) -> tuple[SliceSet, SliceSet | None]:
+    """Training and validation slices; the first process fills the cache before the others read it."""
+    training = [e for e in entries.training if e.label is not None] if name == "student" else list(entries.training)
+    validation = [e for e in entries.validation if e.label is not None]
+    if not training:
+        raise SemganError("the student needs labelled training volumes", remedy="add labels", path=request.datalist)
+    preprocessing = Preprocessing(size=request.size, pixel_mm=request.pixel_mm, num_classes=request.num_classes)
+    cache = request.out / "cache"
+    if not workers.is_main:
+        workers.wait()
+    train_set = build_slice_set(training, preprocessing, cache, progress)
+    validation_set = build_slice_set(validation, preprocessing, cache, progress) if validation else None
+    if workers.is_main:
+        workers.wait()
+    return train_set, validation_set
+
+
+def data_record(training: SliceSet, validation: SliceSet | None) -> DataRecord:
+    """Which patients take which part."""
+    labelled = sorted({int(training.volume_index[i]) for i in training.labelled_indices})
+    return DataRecord(
+        labelled=[training.patients[i] for i in labelled],
+        unlabelled=[patient for i, patient in enumerate(training.patients) if i not in set(labelled)],
+        validation=list(validation.patients) if validation is not None else [],
+        slices=len(training.images),
+        labelled_slices=len(training.labelled_indices),
+    )
+
+
+def initial_weights(request: TrainRequest, name: str) -> dict[str, torch.Tensor]:
+    """Weights to begin a stage with: those of `init`, and those of earlier stages of this run."""
+    weights: dict[str, torch.Tensor] = {}
+    for source in request.init:
+        weights.update(gather_weights(source))
+    for earlier in STAGES[: STAGES.index(name)]:
+        if any((request.out / earlier).glob("weights*.pt")):
+            weights.update(gather_weights(request.out / earlier))
+    return weights
+
+
+def trained_filter(request: TrainRequest, name: str) -> tuple[int, ...]:
+    """The upsampling filter with which the generator was trained that a stage begins with."""
+    own = request.out / "gan" / "record.json"
+    if name != "gan" and any(own.parent.glob("weights*.pt")):
+        return tuple(read_json(own).get("network", {}).get("resample_filter", BILINEAR))
+    found: tuple[int, ...] = BILINEAR
+    for source in request.init:
+        files = [source] if source.is_file() else sorted(source.glob("*.pt"))
+        for path in files:
+            content = load_tensors(path)
+            if isinstance(content, dict) and "constant" in content and "layers.0.conv.weight" in content:
+                found = NEAREST
+        folder = source.parent if source.is_file() else source
+        for path in (folder / "record.json", folder / "gan" / "record.json"):
+            found = tuple(read_json(path).get("network", {}).get("resample_filter", found))
+    return found
+
+
+def build_stage(
+    name: str, settings: Any, around: Surroundings, request: TrainRequest
+) -> tuple[Stage, dict[str, Any]]:
+    """A stage and the description of its networks for the record."""
+    resample_filter = trained_filter(request, name)
+    network: dict[str, Any] = {"resample_filter": list(resample_filter)}
+    if name == "gan":
+        from monai_semgan.training.gan import GanStage
+
+        gan = GanStage(around, settings)
+        return gan, {"resample_filter": list(settings.resample_filter)}
+    generator = build_generator(around.initial, request.size, request.num_classes, resample_filter)
+    if name == "encoder":
+        from monai_semgan.training.encoder import EncoderStage
+
+        if generator is None:
+            raise SemganError("the encoder needs a generator", remedy="run `semgan train gan` first or give --init")
+        return EncoderStage(around, settings, generator), network
+    from monai_semgan.training.student import StudentStage
+
+    if generator is None and settings.generated_fraction > 0:
+        logger.warning("no generator in --init or in the run: the student learns from labelled scans alone")
+    return StudentStage(around, settings, generator), network
