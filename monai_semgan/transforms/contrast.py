@@ -61,7 +61,7 @@ class ContrastRandomisation:
     tied_labels: tuple[tuple[int, ...], ...] = ((2, 3),)
     convolution_probability: float = 0.6
     dark_air_probability: float = 0.9
-    air_level: float = -0.96
+    air_level: float = -0.93
     bias_probability: float = 0.5
     bias_strength: float = 0.25
     blur_probability: float = 0.25
@@ -95,7 +95,7 @@ class ContrastRandomisation:
         return image.index_copy(0, chosen, result.to(image.dtype))
 
     def _recolour(self, image: Tensor, labels: Tensor | None, random: BatchRandom) -> Tensor:
-        """Curves and random networks: `(N, C, H, W)` in [-1, 1] to arbitrary values."""
+        """Apply curves and random networks: `(N, C, H, W)` in [-1, 1] to arbitrary values."""
         curved = random.chance(self.curve_probability)
         convolved = random.chance(self.convolution_probability) | ~curved
         rows = curved.nonzero().flatten()
@@ -147,7 +147,7 @@ class ContrastRandomisation:
         rows = random.chance(self.resolution_probability).nonzero().flatten()
         if len(rows):
             factors = random.uniform(1.2, self.resolution_factor, 2).tolist()
-            coarse = [max(4, round(side / factor)) for side, factor in zip(size, factors)]
+            coarse = [max(4, round(side / factor)) for side, factor in zip(size, factors, strict=True)]
             small = F.interpolate(image[rows], size=coarse, mode="bilinear", antialias=True)
             image = image.index_copy(0, rows, F.interpolate(small, size=size, mode="bilinear"))
         rows = random.chance(self.noise_probability).nonzero().flatten()
@@ -163,10 +163,14 @@ class ContrastRandomisation:
 
 
 def body_mask(image: Tensor, air_level: float) -> Tensor:
-    """Soft mask of what is not air, `(N, 1, H, W)` in [0, 1]; gas inside the body counts as air."""
-    mean = image.mean(dim=1, keepdim=True)
-    tissue = F.avg_pool2d((mean > air_level).float(), 3, stride=1, padding=1, count_include_pad=False)
-    return ((tissue - 0.25) * 2.0).clamp_(0.0, 1.0)
+    """Soft mask of what is not air, `(N, 1, H, W)` in [0, 1]; gas inside the body counts as air.
+
+    Values are averaged before they are compared, since the air of generated images is not quite flat, and cut off at
+    the grey of fat, so that bright skin does not widen the mask.
+    """
+    capped = image.mean(dim=1, keepdim=True).clamp(-1.0, air_level + 0.08)
+    smooth = F.avg_pool2d(capped, 5, stride=1, padding=2, count_include_pad=False)
+    return ((smooth - air_level) / 0.04).add_(0.5).clamp_(0.0, 1.0)
 
 
 def equalised_axis(image: Tensor) -> Tensor:

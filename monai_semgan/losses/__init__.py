@@ -1,0 +1,1 @@
+"""Losses: adversarial, regularisers, reconstruction objectives, labels."""

@@ -1,0 +1,115 @@
+"""Losses on labels: per slice, for the inversion, and masked, for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+UNKNOWN = 255
+
+
+@dataclass(frozen=True)
+class PixelConstraints:
+    """Pixels whose label a user has fixed.
+
+    Attributes:
+        labels: `(D, H, W)` integers on the slice grid, -1 where nothing is fixed.
+        weight: weight of the constraints against the reconstruction.
+    """
+
+    labels: Tensor
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.labels.ndim != 3 or self.labels.is_floating_point():
+            raise ValueError("constraints are integers of shape (D, H, W), -1 where nothing is fixed")
+
+    def loss(self, logits: Tensor, index: Tensor) -> Tensor:
+        """Weighted cross-entropy of each slice.
+
+        Args:
+            logits: `(n, K, H, W)` of the slices `index`.
+            index: which slices these are, `(n,)`.
+
+        Returns:
+            Losses `(n,)`; 0 for slices without constraint.
+        """
+        return self.weight * constraint_loss(logits, self.labels.to(logits.device)[index])
+
+
+def constraint_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy per slice, a mean over the pixels with a label of 0 or more.
+
+    Args:
+        logits: `(n, K, H, W)`.
+        labels: `(n, H, W)` integers; negative means unconstrained.
+
+    Returns:
+        Losses `(n,)`; 0 for slices without constrained pixel.
+    """
+    fixed = labels >= 0
+    loss = F.cross_entropy(logits.float(), labels.long().clamp_min(0), reduction="none") * fixed
+    return loss.flatten(1).sum(dim=1) / fixed.flatten(1).sum(dim=1).clamp_min(1)
+
+
+def soft_label_loss(logits: Tensor, probabilities: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Kullback-Leibler divergence of each slice's labels from given probabilities, a mean over pixels.
+
+    Args:
+        logits: `(n, K, H, W)`.
+        probabilities: `(n, K, H, W)`, such as a student's; not differentiated.
+        weight: optional trust per pixel `(n, H, W)`.
+
+    Returns:
+        Losses `(n,)`, 0 where both agree.
+    """
+    target = probabilities.detach().float()
+    divergence = torch.special.xlogy(target, target) - target * logits.float().log_softmax(dim=1)
+    divergence = divergence.sum(dim=1)
+    if weight is not None:
+        divergence = divergence * weight
+    return divergence.flatten(1).mean(dim=1)
+
+
+class MaskedDiceCELoss(nn.Module):
+    """Soft Dice of the foreground plus cross-entropy, over the pixels whose label is known.
+
+    The Dice of a class is taken over the batch, so that slices without the organ do not count as errors, and only
+    over classes that are present. MONAI's `DiceCELoss` knows no label to ignore.
+
+    Args:
+        dice_weight: weight of the Dice term.
+        smooth: added to both parts of the quotient.
+    """
+
+    def __init__(self, dice_weight: float = 1.0, smooth: float = 1e-5) -> None:
+        super().__init__()
+        self.dice_weight = dice_weight
+        self.smooth = smooth
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            logits: `(N, K, H, W)`.
+            labels: `(N, H, W)` integers, 255 = unknown.
+
+        Returns:
+            A scalar; 0 with a gradient of 0 when nothing is known.
+        """
+        known = labels != UNKNOWN
+        target = torch.where(known, labels, 0).long()
+        logits = logits.float()
+        entropy = (F.cross_entropy(logits, target, reduction="none") * known).sum() / known.sum().clamp_min(1)
+        mask = known[:, None].float()
+        predicted = logits.softmax(dim=1)[:, 1:] * mask
+        truth = F.one_hot(target, logits.shape[1]).permute(0, 3, 1, 2)[:, 1:] * mask
+        overlap = (predicted * truth).sum(dim=(0, 2, 3))
+        sizes = truth.sum(dim=(0, 2, 3))
+        total = predicted.sum(dim=(0, 2, 3)) + sizes
+        present = (sizes > 0).float()
+        dice = 1.0 - (2.0 * overlap + self.smooth) / (total + self.smooth)
+        return entropy + self.dice_weight * (dice * present).sum() / present.sum().clamp_min(1.0)
