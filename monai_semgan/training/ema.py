@@ -33,7 +33,8 @@ class MovingAverage:
     @torch.no_grad()
     def update(self, network: nn.Module, batch: int, images_seen: int) -> None:
         """Take in the network's weights after a step over `batch` images."""
-        averages, weights = list(self.network.parameters()), list(network.parameters())
+        averages: list[torch.Tensor] = list(self.network.parameters())
+        weights: list[torch.Tensor] = list(network.parameters())
         torch._foreach_lerp_(averages, weights, 1.0 - self.decay(batch, images_seen))
         for average, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
             average.copy_(buffer)

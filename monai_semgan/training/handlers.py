@@ -18,8 +18,9 @@ from monai_semgan.training.stage import Stage
 from monai_semgan.training.workers import Workers
 
 if TYPE_CHECKING:
-    from monai_semgan.progress import Progress
     from torch.utils.tensorboard import SummaryWriter
+
+    from monai_semgan.progress import Progress
 
 
 class StopRequest:
@@ -213,7 +214,9 @@ class ProgressHandler:
             total = round(schedule.budget)
             done = round(self.schedule.fraction(step) * total)
         speed = self.images_per_second(step)
-        self.progress.update(done, total, self.schedule.stage.name, step=step, images_per_s=round(speed, 1), **self.losses)
+        self.progress.update(
+            done, total, self.schedule.stage.name, step=step, images_per_s=round(speed, 1), **self.losses
+        )
 
 
 def board_handler(writer: SummaryWriter, stage: Stage, log_every: int) -> TensorBoardStatsHandler:

@@ -14,9 +14,8 @@ from monai.engines import Trainer
 
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import load_weights, save_atomically, save_weights, with_prefix
-from monai_semgan.training import record
+from monai_semgan.training import files, record
 from monai_semgan.training.budget import Schedule, Stopwatch
-from monai_semgan.training.files import STAGES, gather_weights, load_checkpoint, read_json, save_weight_files, write_json
 from monai_semgan.training.handlers import (
     IntervalHandler,
     MilestoneHandler,
@@ -128,15 +127,17 @@ class StageLoop:
         record_path = self.folder / "record.json"
         if not resume and (self.checkpoint_path.exists() or record_path.exists()):
             raise SemganError(
-                f"already holds a {self.stage.name} run", remedy="add --resume, or choose another --out", path=self.folder
+                f"already holds a {self.stage.name} run",
+                remedy="add --resume, or choose another --out",
+                path=self.folder,
             )
         if self.checkpoint_path.exists():
-            state = load_checkpoint(self.checkpoint_path)
+            state = files.load_checkpoint(self.checkpoint_path)
             self._check_fingerprint(state["settings"])
             self.stage.load_state_dict(state["stage"])
             self._take_up(state["step"], state["elapsed"], state["metrics"], state["history"])
         elif record_path.exists():
-            self._resume_from_weights(read_json(record_path))
+            self._resume_from_weights(files.read_json(record_path))
         self.stage.around.workers.share(self.stage.networks.values())
         self.stage.around.workers.share(average.network for average in self.stage.averages.values())
 
@@ -149,7 +150,7 @@ class StageLoop:
         if "step" not in content:
             raise SemganError("is no record of a run", remedy="delete the folder", path=self.folder / "record.json")
         self._check_fingerprint(content["settings"])
-        self.stage.adopt(gather_weights(self.folder))
+        self.stage.adopt(files.gather_weights(self.folder))
         self.stage.load_extra_state(content.get("extra", {}))
         self._take_up(content["step"], content["seconds"], content["metrics"], content["history"])
         self.fresh_optimisers = True
@@ -157,8 +158,11 @@ class StageLoop:
     def _check_fingerprint(self, before: Mapping[str, Any]) -> None:
         for name, value in self.fingerprint.items():
             if name in before and before[name] != value:
-                problem = f"was started with {name} {before[name]!r}, not {value!r}"
-                raise SemganError(problem, remedy="resume with the same settings or choose another --out", path=self.folder)
+                raise SemganError(
+                    f"was started with {name} {before[name]!r}, not {value!r}",
+                    remedy="resume with the same settings or choose another --out",
+                    path=self.folder,
+                )
 
     def run(self) -> StageResult:
         """Train to the end of the schedule, or until stopped; the last checkpoint is written either way."""
@@ -239,11 +243,11 @@ class StageLoop:
         elapsed = self.watch.elapsed
         for stem, prefixed in parts.items():
             weights = {k: v for name, state in prefixed.items() for k, v in with_prefix(state, name).items()}
-            save_weight_files(self.folder, stem, weights)
+            files.save_weight_files(self.folder, stem, weights)
         state = {"step": step, "elapsed": elapsed, "metrics": self.metrics, "history": self.history}
         content = {**state, "settings": self.fingerprint, "stage": self.stage.state_dict()}
         save_atomically(self.checkpoint_path, content)
-        write_json(self.folder / "record.json", self._record(step, elapsed, speed))
+        files.write_json(self.folder / "record.json", self._record(step, elapsed, speed))
 
     def _record(self, step: int, elapsed: float, speed: float) -> dict[str, Any]:
         around = self.stage.around
@@ -274,7 +278,7 @@ def write_combined(run: Path) -> Path | None:
         The file, or None when no part exists yet.
     """
     weights: dict[str, torch.Tensor] = {}
-    for stage in STAGES:
+    for stage in files.STAGES:
         for path in sorted((run / stage).glob("weights*.pt")):
             weights.update(load_weights(path))
     if not weights:

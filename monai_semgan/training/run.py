@@ -21,6 +21,7 @@ from monai_semgan.training.files import STAGES, gather_weights, read_json
 from monai_semgan.training.generators import BILINEAR, NEAREST, build_generator
 from monai_semgan.training.loop import LoopSettings, StageLoop, StageResult, write_combined
 from monai_semgan.training.record import DataRecord
+from monai_semgan.training.seeds import step_seed
 from monai_semgan.training.stage import Stage, Surroundings
 from monai_semgan.training.workers import Workers
 
@@ -215,6 +216,7 @@ def _run_stages(
             initial_weights(request, name),
             request.mixed_precision,
         )
+        torch.manual_seed(step_seed(request.seed, 0, 0, "initial"))
         stage, network = build_stage(name, chosen, around, request)
         fingerprint = {
             "size": request.size,
@@ -297,9 +299,7 @@ def trained_filter(request: TrainRequest, name: str) -> tuple[int, ...]:
     return found
 
 
-def build_stage(
-    name: str, settings: Any, around: Surroundings, request: TrainRequest
-) -> tuple[Stage, dict[str, Any]]:
+def build_stage(name: str, settings: Any, around: Surroundings, request: TrainRequest) -> tuple[Stage, dict[str, Any]]:
     """A stage and the description of its networks for the record."""
     resample_filter = trained_filter(request, name)
     network: dict[str, Any] = {"resample_filter": list(resample_filter)}

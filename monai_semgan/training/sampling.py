@@ -24,9 +24,7 @@ class LabelledSampler:
         workers: processes that share the work.
     """
 
-    def __init__(
-        self, slices: SliceSet, batch_size: int, organ_fraction: float, seed: int, workers: Workers
-    ) -> None:
+    def __init__(self, slices: SliceSet, batch_size: int, organ_fraction: float, seed: int, workers: Workers) -> None:
         self.batch_size = batch_size
         indices = torch.as_tensor(slices.labelled_indices)
         labels = slices.labels[indices]

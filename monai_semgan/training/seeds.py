@@ -15,8 +15,6 @@ def step_seed(seed: int, rank: int, step: int, stream: str) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def step_generator(
-    seed: int, rank: int, step: int, stream: str, device: torch.device | str = "cpu"
-) -> torch.Generator:
+def step_generator(seed: int, rank: int, step: int, stream: str, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator on `device` that is seeded by `step_seed`."""
     return torch.Generator(device=device).manual_seed(step_seed(seed, rank, step, stream))

@@ -131,8 +131,10 @@ class Stage(abc.ABC):
         """Further state that a resumed run needs."""
         return {}
 
-    def load_extra_state(self, state: dict[str, Any]) -> None:
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
         """Take back what `extra_state` gave."""
+        if state:
+            raise ValueError(f"the {self.name} stage keeps no further state")
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs."""

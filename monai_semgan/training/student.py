@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -126,7 +126,8 @@ class StudentStage(Stage):
             images.append(image)
             labels.append(label)
         source = step_generator(around.seed, around.workers.rank, step, "augment", around.device)
-        image, label = self.paired(torch.cat(images), torch.cat(labels), source)
+        image, moved = self.paired(torch.cat(images), torch.cat(labels), source)
+        label = cast("torch.Tensor", moved)
         if self.settings.contrast:
             chosen = torch.rand(len(image), generator=source, device=around.device) < self.settings.contrast_probability
             randomised = self.contrast(image, label, source)

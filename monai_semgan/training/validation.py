@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def patient_dice(
-    segment: Callable[[torch.Tensor], torch.Tensor], slices: SliceSet, device: torch.device, num_classes: int, batch: int
+    segment: Callable[[torch.Tensor], torch.Tensor],
+    slices: SliceSet,
+    device: torch.device,
+    num_classes: int,
+    batch: int,
 ) -> dict[str, list[float]]:
     """Dice of every organ in 3D for every labelled patient.
 
