@@ -1,0 +1,119 @@
+"""Reconstruction objectives by name: how far a rendered slice is from the slice that is to be explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from monai_semgan.errors import SemganError
+from monai_semgan.losses.descriptors import GradientObjective, LocalCorrelationObjective, MindObjective
+from monai_semgan.losses.intensity_map import IntensityMapObjective
+from monai_semgan.losses.objective import ReconstructionObjective, State, WeightedSum, slice_mean
+
+__all__ = [
+    "OBJECTIVES",
+    "GradientObjective",
+    "IntensityMapObjective",
+    "L1FeatureObjective",
+    "LocalCorrelationObjective",
+    "MindObjective",
+    "ReconstructionObjective",
+    "WeightedSum",
+    "build_objective",
+]
+
+FeaturesFn = Callable[[Tensor], Sequence[Tensor]]
+OBJECTIVES = ("l1", "features", "mind", "gradient", "correlation", "structure", "map", "map-features")
+
+
+class L1FeatureObjective(ReconstructionObjective):
+    """Mean absolute difference of grey values and of feature maps, for scans of the generator's own contrast.
+
+    Every feature map counts relative to the mean magnitude of the target's, so that none drowns the others. The
+    features must not mix the batch: take them before a discriminator's minibatch statistics.
+
+    Args:
+        features_fn: image `(n, C, H, W)` to a list of feature maps `(n, F, h, w)`; None for grey values alone.
+        image_weight: weight of the grey values.
+        feature_weight: weight of the features, a mean over the maps.
+        max_size: leave out maps larger than this; those of a whole volume have to fit into memory.
+        chunk: slices prepared together.
+    """
+
+    def __init__(
+        self,
+        features_fn: FeaturesFn | None = None,
+        image_weight: float = 1.0,
+        feature_weight: float = 0.2,
+        max_size: int = 64,
+        chunk: int = 16,
+    ) -> None:
+        self.features_fn = features_fn
+        self.image_weight = image_weight
+        self.feature_weight = feature_weight
+        self.max_size = max_size
+        self.chunk = chunk
+
+    @torch.no_grad()
+    def prepare(self, target: Tensor) -> State:
+        """Keep the targets `(D, C, H, W)`, and their features in half precision."""
+        state: State = {"target": target.detach().float(), "features": [], "scales": []}
+        if self.features_fn is None:
+            return state
+        parts = [self._features(chunk) for chunk in target.split(self.chunk)]
+        for maps in zip(*parts, strict=True):
+            features = torch.cat([one.float() for one in maps])
+            state["scales"].append(slice_mean(features.abs()).clamp_min(1e-3))
+            state["features"].append(features.half())
+        return state
+
+    def __call__(self, image: Tensor, state: State, index: Tensor, probabilities: Tensor | None = None) -> Tensor:
+        """Weighted sum of both differences: `(n,)`."""
+        loss = self.image_weight * slice_mean((image.float() - state["target"][index]).abs())
+        if self.features_fn is None:
+            return loss
+        terms = [
+            slice_mean((found.float() - wanted[index].float()).abs()) / scale[index]
+            for found, wanted, scale in zip(self._features(image), state["features"], state["scales"], strict=True)
+        ]
+        return loss + self.feature_weight * torch.stack(terms).mean(dim=0)
+
+    def _features(self, image: Tensor) -> list[Tensor]:
+        assert self.features_fn is not None
+        return [maps for maps in self.features_fn(image) if maps.shape[-1] <= self.max_size]
+
+
+def build_objective(name: str, features_fn: FeaturesFn | None = None, num_classes: int = 0) -> ReconstructionObjective:
+    """Build an objective.
+
+    `l1` and `features` are for the generator's own contrast, `mind`, `gradient`, `correlation` and their sum
+    `structure` for any contrast, `map` and `map-features` fit a map of grey values first (call `refit`).
+
+    Args:
+        name: one of `OBJECTIVES`.
+        features_fn: feature extractor for `features` and `map-features`.
+        num_classes: classes with a contrast of their own in the fitted map; 0 for none.
+
+    Raises:
+        SemganError: if the name is unknown.
+        ValueError: if features are needed and there is no extractor.
+    """
+    if name.endswith("features") and features_fn is None:
+        raise ValueError(f"the objective {name!r} needs a feature extractor")
+    builders: dict[str, Callable[[], ReconstructionObjective]] = {
+        "l1": L1FeatureObjective,
+        "features": lambda: L1FeatureObjective(features_fn),
+        "mind": MindObjective,
+        "gradient": GradientObjective,
+        "correlation": LocalCorrelationObjective,
+        "structure": lambda: WeightedSum(
+            [(MindObjective(), 1.0), (GradientObjective(), 1.0), (LocalCorrelationObjective(), 0.25)]
+        ),
+        "map": lambda: IntensityMapObjective(L1FeatureObjective(), num_classes=num_classes),
+        "map-features": lambda: IntensityMapObjective(L1FeatureObjective(features_fn), num_classes=num_classes),
+    }
+    if name not in builders:
+        raise SemganError(f"unknown objective {name!r}", remedy=f"use one of {', '.join(OBJECTIVES)}")
+    return builders[name]()
