@@ -123,7 +123,7 @@ class Preprocessing:
         best = torch.full(geometry.grid_shape[2:] + geometry.grid_shape[:2], 0.0)
         out = torch.zeros(best.shape, dtype=torch.uint8)
         for index in [0, *np.unique(classes[classes > 0])]:
-            share = geometry.extract(classes, convert=lambda piece: piece == index)
+            share = geometry.extract(classes, convert=lambda piece, wanted=index: piece == wanted)  # type: ignore[misc]
             wins = share > best
             best[wins] = share[wins]
             out[wins] = int(index)

@@ -1,8 +1,8 @@
-"""Which slices a training step sees: a pure function of seed and step, so that a resumed run goes on as it would have."""
+"""Which slices a training step sees: a function of seed and step alone, so that a resumed run goes on unchanged."""
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -43,9 +43,12 @@ class StepSampler:
     def batch(self, step: int) -> torch.Tensor:
         """(batch_size,) int64: the slices of ``step`` (0, 1, 2, ...) for this rank."""
         first = (step * self.world_size + self.rank) * self.batch_size
-        places = range(first, first + self.batch_size)
-        size = len(self.indices)
-        return torch.stack([self._permuted(place // size)[place % size] for place in places])
+        end, size = first + self.batch_size, len(self.indices)
+        parts = []
+        for epoch in range(first // size, (end - 1) // size + 1):
+            begin = epoch * size
+            parts.append(self._permuted(epoch)[max(first - begin, 0) : min(end - begin, size)])
+        return torch.cat(parts)
 
     def epoch(self, step: int) -> float:
         """How often every slice has been seen before ``step``, over all ranks."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -200,11 +201,13 @@ def build_slice_set(
         items.append(cache[number])
         if progress is not None:
             progress.update(number + 1, len(entries), f"Preparing {entry.patient}")
+            if progress.should_stop() and number + 1 < len(entries):
+                raise SemganError("stopped before all volumes were prepared", remedy="run again, it goes on from here")
     images = torch.cat([item["image"] for item in items])
     labels = torch.cat([item["label"] for item in items])
     volumes = [
         (entry, item["modality"], SliceGeometry.from_dict(json.loads(item["geometry"])))
-        for entry, item in zip(entries, items)
+        for entry, item in zip(entries, items, strict=True)
     ]
     result = _join(preprocessing, images, labels, volumes)
     if len(result.labelled_indices) and not len(result.organ_indices):
@@ -228,7 +231,7 @@ def _join(
     labels: torch.Tensor,
     volumes: list[tuple[Entry, str, SliceGeometry]],
 ) -> SliceSet:
-    entries, modalities, geometries = zip(*volumes)
+    entries, modalities, geometries = zip(*volumes, strict=True)
     counts = torch.tensor([geometry.num_slices for geometry in geometries])
     return SliceSet(
         images,

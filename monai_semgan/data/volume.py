@@ -6,10 +6,11 @@ import errno
 import os
 import secrets
 import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,9 @@ def read_volume(path: str | Path, *, integer: bool = False) -> Volume:
         array = _whole_numbers(array, path)
     elif array.size > 1 and array.min() == array.max():
         raise SemganError(
-            f"all voxels have the same value {array.flat[0]:g}", remedy="check that the right file was exported", path=path
+            f"all voxels have the same value {array.flat[0]:g}",
+            remedy="check that the right file was exported",
+            path=path,
         )
     return Volume(array, affine, path, header)
 
@@ -92,7 +95,9 @@ def read_label(path: str | Path, like: Volume | None = None, max_label: int = 25
     if low < 0 or high > max_label:
         wrong = low if low < 0 else high
         raise SemganError(
-            f"label id {wrong} is out of range 0 to {max_label}", remedy="check that this is a label map", path=volume.path
+            f"label id {wrong} is out of range 0 to {max_label}",
+            remedy="check that this is a label map",
+            path=volume.path,
         )
     if like is not None:
         _check_same_grid(volume, like)
@@ -187,7 +192,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray, Any]:
 
     problem = "not a readable NIfTI image, or it is cut off"
     try:
-        image = nibabel.load(path)
+        image: Any = nibabel.load(path)
         stored = image.header.get_data_dtype()
         if stored.kind not in "iuf":
             raise SemganError(f"voxels of type {stored} are not supported", remedy="export plain numbers", path=path)
@@ -202,7 +207,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray, Any]:
     return array, affine, image.header
 
 
-READERS: dict[str, Callable[[Path], tuple[np.ndarray, np.ndarray, Any]]] = {s: read_nifti for s in NIFTI_SUFFIXES}
+READERS: dict[str, Callable[[Path], tuple[np.ndarray, np.ndarray, Any]]] = dict.fromkeys(NIFTI_SUFFIXES, read_nifti)
 """File ending to reader; a reader returns array, affine (RAS mm) and header."""
 
 

@@ -35,7 +35,7 @@ class Body:
     def bounds(self) -> np.ndarray:
         """Lower and upper edge of the bounding box, (2, 3), in voxel coordinates (a voxel spans its index +- 0.5)."""
         edges = []
-        for axis, (factor, size) in enumerate(zip(self.factors, self.shape)):
+        for axis, (factor, size) in enumerate(zip(self.factors, self.shape, strict=True)):
             others = tuple(a for a in range(3) if a != axis)
             hit = np.flatnonzero(self.mask.any(axis=others))
             edges.append((hit[0] * factor - 0.5, min((hit[-1] + 1) * factor, size) - 0.5))
@@ -44,8 +44,8 @@ class Body:
     def values(self, array: np.ndarray) -> np.ndarray:
         """The voxels of ``array`` (I, J, K) inside the body, every ``step``-th of them in large volumes, as (n,)."""
         step = tuple(max(1, factor // 2) for factor in self.factors)
-        grids = [np.arange(0, size, s) for size, s in zip(self.shape, step)]
-        inside = self.mask[np.ix_(*(grid // factor for grid, factor in zip(grids, self.factors)))]
+        grids = [np.arange(0, size, s) for size, s in zip(self.shape, step, strict=True)]
+        inside = self.mask[np.ix_(*(grid // factor for grid, factor in zip(grids, self.factors, strict=True)))]
         return array[:: step[0], :: step[1], :: step[2]][inside]
 
 
@@ -61,9 +61,10 @@ def find_body(array: np.ndarray, spacing: np.ndarray, modality: str, cell_mm: fl
     Returns:
         The mask; all cells are set where nothing stands out from the air.
     """
-    factors = tuple(int(max(1, round(cell_mm / s))) for s in spacing)
-    factors = tuple(min(f, n) for f, n in zip(factors, array.shape))
-    cells = _cell_means(array, factors, CT_WINDOW if modality == "CT" else (0.0, np.inf))
+    wanted = np.maximum(1, np.round(cell_mm / spacing)).astype(int)
+    i, j, k = np.minimum(wanted, array.shape)
+    factors = (int(i), int(j), int(k))
+    cells = _cell_means(array, factors, CT_WINDOW if modality == "CT" else (-np.inf, np.inf))
     mask = cells > (CT_BODY_HU if modality == "CT" else _mr_threshold(cells))
     mask = _solid_part(mask, np.asarray(factors) * spacing)
     return Body(mask if mask.any() else np.ones_like(mask), factors, array.shape)
@@ -71,9 +72,9 @@ def find_body(array: np.ndarray, spacing: np.ndarray, modality: str, cell_mm: fl
 
 def _cell_means(array: np.ndarray, factors: tuple[int, ...], limits: tuple[float, float]) -> np.ndarray:
     """Mean of clipped values per cell; cells at the upper ends may be partly filled."""
-    starts = [np.arange(0, size, factor) for size, factor in zip(array.shape, factors)]
+    starts = [np.arange(0, size, factor) for size, factor in zip(array.shape, factors, strict=True)]
     cells = np.empty([len(s) for s in starts], dtype=np.float32)
-    counts = [np.diff(np.append(s, size)).astype(np.float32) for s, size in zip(starts, array.shape)]
+    counts = [np.diff(np.append(s, size)).astype(np.float32) for s, size in zip(starts, array.shape, strict=True)]
     for k, first in enumerate(starts[2]):  # a few slices at a time keep the copies small
         block = np.clip(array[:, :, first : first + factors[2]], *limits).astype(np.float32, copy=False).mean(axis=2)
         block = np.add.reduceat(np.add.reduceat(block, starts[0], axis=0), starts[1], axis=1)
@@ -83,9 +84,9 @@ def _cell_means(array: np.ndarray, factors: tuple[int, ...], limits: tuple[float
 
 def _mr_threshold(cells: np.ndarray) -> float:
     """A fraction of the typical bright tissue: air in MR is dark noise, the darkest tissue is well above it."""
-    high = float(np.percentile(cells, 99))
-    bright = cells[cells > 0.1 * high]
-    return 0.15 * float(np.median(bright)) + 0.02 * high if bright.size else 0.0
+    low, high = (float(v) for v in np.percentile(cells, (1, 99)))
+    bright = cells[cells > low + 0.1 * (high - low)]
+    return low + 0.15 * float(np.median(bright) - low) + 0.02 * (high - low) if bright.size else low
 
 
 def _solid_part(mask: np.ndarray, cell_size: np.ndarray) -> np.ndarray:
@@ -96,7 +97,7 @@ def _solid_part(mask: np.ndarray, cell_size: np.ndarray) -> np.ndarray:
     radius = np.where(np.asarray(mask.shape) > 2 * radius + 1, radius, 0)
     padded = np.pad(filled, [(r, r) for r in radius], mode="edge")
     opened = ndimage.binary_opening(padded, np.ones(2 * radius + 1, dtype=bool))
-    opened = opened[tuple(slice(r, n + r) for r, n in zip(radius, mask.shape))]
+    opened = opened[tuple(slice(r, n + r) for r, n in zip(radius, mask.shape, strict=True))]
     parts, count = ndimage.label(opened if opened.any() else filled)
     if count < 2:
         return parts > 0

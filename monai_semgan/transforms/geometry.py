@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from monai_semgan.transforms.body import Body, find_body
 from monai_semgan.transforms.intensity import guess_modality
+from monai_semgan.transforms.orientation import obliqueness, reordering
 from monai_semgan.transforms.resampling import axis_matrix, outside
 
 if TYPE_CHECKING:
     import torch
 
     from monai_semgan.data.volume import Volume
-
-ORIENTATION = ("L", "A", "S")
-"""Axis 0 of the slice stack runs from right to left, axis 1 from posterior to anterior, axis 2 from feet to head."""
 
 MAX_OBLIQUE_DEGREES = 25.0
 """Up to here the stored slices are used as they are; farther off the patient's axes, axial planes are interpolated."""
@@ -139,7 +138,7 @@ class SliceGeometry:
         stack = self._stack(slices)
         out = np.empty((stack.shape[1], *self.source_shape), dtype=np.float32)
         for where, values in self._restored(stack, fill):
-            out[(slice(None), *where)] = values
+            out[(slice(None),) + where] = values
         return out if slices.ndim == 4 else out[0]
 
     def restore_label(self, scores: torch.Tensor | np.ndarray) -> np.ndarray:
@@ -166,7 +165,7 @@ class SliceGeometry:
         stack = stack[:, None] if stack.ndim == 3 else stack
         expected = (self.num_slices, self.size, self.size)
         if stack.ndim != 4 or (stack.shape[0], *stack.shape[2:]) != expected:
-            raise ValueError(f"slices have shape {tuple(slices.shape)}, expected (D[, C], H, W) with D, H, W = {expected}")
+            raise ValueError(f"slices have shape {tuple(slices.shape)}, expected (D[, C], H, W), D, H, W = {expected}")
         return stack
 
     def _extract_parallel(self, array: np.ndarray, order: str, fill: float, convert: Any) -> torch.Tensor:
@@ -234,7 +233,8 @@ def plan_slices(
     """Places a stack of axial slices so that it is centred on the body and holds it.
 
     Volumes that lie within ``MAX_OBLIQUE_DEGREES`` of the patient's axes keep their own slices, whatever the order
-    and direction in which they are stored; others get true axial planes.
+    and direction in which they are stored, and so do volumes of a single slice, along which nothing can be
+    interpolated; others get true axial planes.
 
     Args:
         volume: what to segment.
@@ -245,65 +245,22 @@ def plan_slices(
     """
     if body is None:
         body = find_body(volume.array, volume.spacing, modality or guess_modality(volume.array))
-    if obliqueness(volume.affine, volume.array.shape) > MAX_OBLIQUE_DEGREES:
+    if obliqueness(volume.affine) > MAX_OBLIQUE_DEGREES and 1 not in volume.array.shape:
         from monai_semgan.transforms.oblique import plan_axial
 
         return plan_axial(volume, body, pixel_mm, size)
-    axes = closest_axes(volume.affine)
-    canonical = volume.affine @ _reordering(axes, volume.array.shape)
+    order = reordering(volume.affine, volume.array.shape)
+    canonical = volume.affine @ order
     spacing = np.linalg.norm(canonical[:3, :3], axis=0)
-    low, high = body.bounds()
-    low, high = (np.asarray([e[axis] if sign > 0 else volume.array.shape[axis] - 1 - o[axis] for axis, sign in axes])
-                 for e, o in ((low, high), (high, low)))
-    actual = fitting_pixel(float(((high - low) * spacing)[:2].max()), pixel_mm, size)
+    edges = np.linalg.solve(order, np.concatenate([body.bounds(), np.ones((2, 1))], axis=1).T)[:2]
+    actual = fitting_pixel(float((np.ptp(edges, axis=1) * spacing[:2]).max()), pixel_mm, size)
     scale = np.diag([actual / spacing[0], actual / spacing[1], 1.0, 1.0])
-    scale[:2, 3] = ((low + high) / 2)[:2] - (size - 1) / 2 * actual / spacing[:2]
-    return SliceGeometry(
-        source_shape=tuple(volume.array.shape),
-        source_affine=volume.affine,
-        size=size,
-        pixel_mm=actual,
-        requested_pixel_mm=pixel_mm,
-        grid_affine=canonical @ scale,
-        num_slices=volume.array.shape[axes[2][0]],
-    )
+    scale[:2, 3] = edges.mean(axis=1) - (size - 1) / 2 * actual / spacing[:2]
+    shape = volume.array.shape
+    slice_axis = int(np.abs(order[:3, 2]).argmax())
+    return SliceGeometry(shape, volume.affine, size, actual, pixel_mm, canonical @ scale, shape[slice_axis])
 
 
 def fitting_pixel(extent_mm: float, pixel_mm: float, size: int) -> float:
     """The requested pixel, or the larger one with which ``extent_mm`` fits into ``size`` pixels."""
     return max(pixel_mm, extent_mm / size)
-
-
-def closest_axes(affine: np.ndarray) -> list[tuple[int, int]]:
-    """For each axis of the slice stack the volume axis that is closest to it, and its sign.
-
-    Args:
-        affine: (4, 4) voxel to RAS mm.
-    """
-    from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
-
-    change = ornt_transform(io_orientation(affine), axcodes2ornt(ORIENTATION))
-    order = np.argsort(change[:, 0])
-    return [(int(axis), int(change[axis, 1])) for axis in order]
-
-
-def obliqueness(affine: np.ndarray, shape: tuple[int, ...]) -> float:
-    """Largest angle in degrees between an axis of the volume and the patient axis that is closest to it.
-
-    Axes with a single voxel do not count: nothing can be interpolated along them.
-    """
-    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    angles = []
-    for patient_axis, (axis, _) in enumerate(closest_axes(affine)):
-        angles.append(np.degrees(np.arccos(np.clip(abs(directions[patient_axis, axis]), 0.0, 1.0))))
-    return 0.0 if 1 in shape else float(max(angles))
-
-
-def _reordering(axes: list[tuple[int, int]], shape: tuple[int, ...]) -> np.ndarray:
-    """(4, 4) index on reordered, flipped axes to index on the volume's axes."""
-    matrix = np.zeros((4, 4))
-    matrix[3, 3] = 1.0
-    for new, (axis, sign) in enumerate(axes):
-        matrix[axis, new] = sign
-        matrix[axis, 3] = 0.0 if sign > 0 else shape[axis] - 1
-    return matrix

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,9 +51,7 @@ def plan_axial(volume: Volume, body: Body, pixel_mm: float, size: int) -> SliceG
     return SliceGeometry(tuple(volume.array.shape), volume.affine, size, actual, pixel_mm, grid, count)
 
 
-def extract_oblique(
-    geometry: SliceGeometry, array: np.ndarray, order: str, fill: float, convert: Any
-) -> torch.Tensor:
+def extract_oblique(geometry: SliceGeometry, array: np.ndarray, order: str, fill: float, convert: Any) -> torch.Tensor:
     """Slices (D, H, W) by trilinear or nearest interpolation; see :meth:`SliceGeometry.extract`."""
     import torch
 
@@ -66,9 +65,7 @@ def extract_oblique(
     for first in range(0, geometry.num_slices, step):
         levels = np.arange(first, min(first + step, geometry.num_slices))
         shape = (len(levels), geometry.size, geometry.size)
-        index = np.stack(
-            [np.broadcast_to(rows, shape), np.broadcast_to(columns, shape), np.broadcast_to(levels[:, None, None], shape)]
-        )
+        index = np.stack([np.broadcast_to(axis, shape) for axis in (rows, columns, levels[:, None, None])])
         out[first : first + step] = _sample(volume, geometry.to_source, index, order, fill)[0]
     return out
 
