@@ -1,0 +1,57 @@
+"""The fixed patient split of the abdominal studies, as MONAI data lists.
+
+    python benchmarks/protocol.py --data $SEMGAN_DATA --out lists/
+
+writes `ct.json` (20 training volumes in the order in which few-label studies take them, 4 for validation),
+`mr_tune.json` and `mr_report.json` (volumes under `validation`; no MR trains a model whose CT-to-MR figure is given).
+The folder must hold `abdomen_ct` (BTCV) and `abdomen_mr_t2` (CHAOS), each with `images` and `labels`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+CT_TRAINING = "27 11 17 22 05 16 08 14 23 20 01 29 06 04 18 19 09 07 25 03".split()
+CT_VALIDATION = "00 21 15 12".split()
+MR_TUNING = "02 05 08".split()
+MR_REPORT = "15 20 21 33 37".split()
+
+
+def entry(data: Path, folder: str, name: str, modality: str) -> dict[str, str]:
+    """One labelled volume of a data list."""
+    files = {kind: data / folder / f"{kind}s" / f"{name}.nii.gz" for kind in ("image", "label")}
+    return {**{kind: str(path.resolve()) for kind, path in files.items()}, "patient": name, "modality": modality}
+
+
+def data_lists(data: Path) -> dict[str, dict[str, list[dict[str, str]]]]:
+    """The three data lists by name."""
+    ct = {
+        section: [entry(data, "abdomen_ct", f"ct_{n}", "CT") for n in names]
+        for section, names in (("training", CT_TRAINING), ("validation", CT_VALIDATION))
+    }
+    mr = {
+        f"mr_{part}": {"validation": [entry(data, "abdomen_mr_t2", f"mr_{n}", "MR") for n in names]}
+        for part, names in (("tune", MR_TUNING), ("report", MR_REPORT))
+    }
+    return {"ct": ct, **mr}
+
+
+def main() -> None:
+    """Write the lists."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = os.environ.get("SEMGAN_DATA")
+    parser.add_argument("--data", type=Path, default=known, required=known is None, help="default: $SEMGAN_DATA")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name, content in data_lists(arguments.data).items():
+        path = arguments.out / f"{name}.json"
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
