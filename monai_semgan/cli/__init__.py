@@ -1,0 +1,7 @@
+"""The `semgan` command. Importing it costs no torch: each subcommand imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from monai_semgan.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,122 @@
+"""`semgan info`: what is installed, on what it runs, and how good the model is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai_semgan import __version__
+from monai_semgan.cli.common import model_options, say
+
+LIBRARIES = ("torch", "monai", "numpy", "nibabel", "scipy", "pytorch-ignite")
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "info",
+        parents=[common],
+        help="versions, device, model and its measured quality",
+        description="Show versions, device, model and its measured quality.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="machine-readable")
+    model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand."""
+    facts = gather(arguments.bundle, arguments.device)
+    say(json.dumps(facts, indent=2) if arguments.json else as_text(facts))
+    return 0
+
+
+def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
+    """Everything that `info` tells, in JSON's types."""
+    from monai_semgan.bundle import (
+        METADATA,
+        bundle_folder,
+        learnt_modalities,
+        organ_labels,
+        read_metadata,
+        read_record,
+        weights_digest,
+    )
+    from monai_semgan.device import fast_bfloat16, select_device
+
+    path = bundle_folder(folder)
+    metadata, record = read_metadata(path), read_record(path)
+    device = select_device(device_name)
+    return {
+        "semgan": __version__,
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in LIBRARIES},
+        "device": {"name": str(device), "hardware": _hardware(device), "bfloat16": fast_bfloat16(device)},
+        "bundle": {
+            "folder": str(path),
+            "name": metadata.get("name", path.name),
+            "version": metadata.get("version", ""),
+            "modalities": list(learnt_modalities(metadata)),
+            "labels": {str(index): name for index, name in organ_labels(metadata, path / METADATA).items()},
+            "weights_sha256": weights_digest(path),
+        },
+        "modes": ["preview", "encoder", "invert", "refine"],
+        "dice": record.get("dice", {}),
+    }
+
+
+def as_text(facts: Mapping[str, Any]) -> str:
+    """The facts as lines for people."""
+    device, bundle = facts["device"], facts["bundle"]
+    lines = [
+        f"semgan {facts['semgan']}, Python {facts['python']}",
+        "libraries: " + ", ".join(f"{name} {version}" for name, version in facts["libraries"].items()),
+        f"device: {device['name']} ({device['hardware']})",
+        f"model: {bundle['name']} {bundle['version']}, learnt from {' and '.join(bundle['modalities']) or '?'}",
+        f"  folder: {bundle['folder']}",
+        f"  weights: {bundle['weights_sha256'][:16] or 'none'}",
+        "  labels: " + ", ".join(f"{index} {name}" for index, name in bundle["labels"].items()),
+    ]
+    return "\n".join([*lines, *_dice_lines(facts["dice"])])
+
+
+def _dice_lines(dice: Mapping[str, Any], indent: int = 2) -> list[str]:
+    """Nested figures, one line for every innermost group."""
+    if not dice:
+        return ["measured Dice: not recorded"] if indent == 2 else []
+    lines = ["measured Dice:"] if indent == 2 else []
+    for name, value in dice.items():
+        if isinstance(value, Mapping) and any(isinstance(v, Mapping) for v in value.values()):
+            lines += [f"{' ' * indent}{name}:", *_dice_lines(value, indent + 2)]
+        elif isinstance(value, Mapping):
+            figures = ", ".join(f"{key} {_figure(entry)}" for key, entry in value.items())
+            lines.append(f"{' ' * indent}{name}: {figures}")
+        else:
+            lines.append(f"{' ' * indent}{name}: {_figure(value)}")
+    return lines
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _hardware(device: Any) -> str:
+    import torch
+
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"{platform.machine()}, {torch.get_num_threads()} threads"

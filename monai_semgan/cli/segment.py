@@ -1,0 +1,136 @@
+"""`semgan segment`: a scan in, labels on exactly its grid out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.cli.common import (
+    EXIT_INTERRUPTED,
+    bar,
+    describe,
+    model_options,
+    name_list,
+    non_negative_int,
+    note,
+    positive_int,
+    say,
+)
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle import Bundle
+    from monai_semgan.data.volume import Volume
+    from monai_semgan.segmentation import Segmentation
+
+EPILOG = """\
+modes: preview is feed-forward and takes seconds. invert looks for the latent codes that render the slices, starting at
+the encoder's, and reads the labels there; encoder stops at that start. refine lets preview and inversion work together.
+
+Ctrl-C during invert or refine writes the best result found until then and exits with 130; press twice to write nothing.
+"""
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "segment",
+        parents=[common],
+        help="segment a CT or MRI volume",
+        description="Segment a CT or MRI volume. The result lies on exactly the input's grid.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("input", type=Path, metavar="INPUT", help="scan, .nii or .nii.gz")
+    parser.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="label file, .nii or .nii.gz")
+    model_options(parser)
+    parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
+    parser.add_argument("--modality", choices=("auto", "CT", "MR"), default="auto", help="default: told by the values")
+    parser.add_argument("--labels", type=name_list, metavar="NAMES", help="only these organs, for example liver,spleen")
+    parser.add_argument(
+        "--maps", type=Path, metavar="DIR", help="also write probabilities, uncertainty, reconstruction"
+    )
+    parser.add_argument("--overlay", type=Path, metavar="PNG", help="also write a picture")
+    parser.add_argument("--no-cleanup", action="store_true", help="keep specks and holes")
+    parser.add_argument("--batch-size", type=positive_int, metavar="N", help="slices computed together")
+    group = parser.add_argument_group("invert and refine")
+    group.add_argument("--steps", type=non_negative_int, metavar="N", help="optimisation steps")
+    group.add_argument("--objective", metavar="NAME", help="what compares slice and rendering (default auto)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand."""
+    from monai_semgan.data.volume import check_output, read_volume, write_label
+
+    output = check_output(arguments.output, inputs=(arguments.input,))
+    check_side_outputs(arguments)
+    volume = read_volume(arguments.input)
+    from monai_semgan.bundle import load_bundle  # costs seconds: only after what can go wrong at once
+    from monai_semgan.maps import write_maps
+    from monai_semgan.overlay import save_overlay
+
+    bundle = load_bundle(arguments.bundle, arguments.device)
+    segmentation = segment(volume, bundle, arguments)
+    files = [write_label(segmentation.label, volume, output)]
+    if arguments.maps:
+        files += write_maps(segmentation, volume, chosen_labels(bundle, arguments.labels), arguments.maps)
+    if arguments.overlay:
+        files.append(save_overlay(segmentation, bundle.labels, arguments.overlay))
+    report(arguments.input, volume, segmentation)
+    for path in files:
+        say(f"wrote {path}")
+    return EXIT_INTERRUPTED if segmentation.cancelled else 0
+
+
+def check_side_outputs(arguments: argparse.Namespace) -> None:
+    """Find out before long computations that pictures and maps can be written."""
+    from monai_semgan.data.volume import check_output
+
+    if arguments.maps:
+        from monai_semgan.maps import check_map_folder
+
+        check_map_folder(arguments.maps)
+    if arguments.overlay:
+        check_output(arguments.overlay, (".png",))
+
+
+def segment(volume: Volume, bundle: Bundle, arguments: argparse.Namespace) -> Segmentation:
+    """Segment with the options of the command line and a bar."""
+    from monai_semgan.segmentation import segment_volume
+
+    preview = arguments.mode == "preview"
+    remark = None if preview else "stopping; the best result so far is written, Ctrl-C again leaves without it"
+    with bar(arguments, "slice" if preview else "step", remark) as progress:
+        return segment_volume(
+            volume,
+            bundle,
+            arguments.mode,
+            modality=None if arguments.modality == "auto" else arguments.modality,
+            labels=sorted(chosen_labels(bundle, arguments.labels)),
+            cleanup=not arguments.no_cleanup,
+            batch_size=arguments.batch_size,
+            progress=progress,
+            steps=arguments.steps,
+            objective=arguments.objective,
+        )
+
+
+def chosen_labels(bundle: Bundle, names: list[str] | None) -> dict[int, str]:
+    """Organ name by id: those asked for, or all."""
+    from monai_semgan.segmentation import parse_labels
+
+    if not names:
+        return dict(bundle.labels)
+    return {index: bundle.labels[index] for index in parse_labels(names, bundle.labels)}
+
+
+def report(path: Path | str, volume: Volume, segmentation: Segmentation) -> None:
+    """Print what was found."""
+    say(f"{path}: {segmentation.prepared.modality}, {describe(volume)}")
+    for name, millilitres in segmentation.volumes_ml.items():
+        say(f"  {name:<16}{millilitres:9.1f} ml")
+    for sentence in segmentation.notes:
+        note(sentence)
+    say(f"{segmentation.mode} in {segmentation.seconds:.1f} s")

@@ -1,0 +1,93 @@
+"""`semgan selfcheck`: does everything work here? Segments a synthetic patient that the model itself generates."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.cli.common import bar, model_options, non_negative_int, note, say
+from monai_semgan.cli.segment import report, segment
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle import Bundle
+    from monai_semgan.data.volume import Volume
+
+DESCRIPTION = """\
+Generate a synthetic patient, write it, segment it in preview mode, and compare with the label that was generated
+beside it. A self-consistency check: it shows that this installation works, not how good the model is on real scans.
+With a scan: segment that scan instead.
+"""
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "selfcheck",
+        parents=[common],
+        help="segment a synthetic patient, to see that the installation works",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("scan", nargs="?", type=Path, metavar="SCAN", help="segment this scan instead")
+    parser.add_argument(
+        "--out", type=Path, default=Path("semgan_results"), metavar="DIR", help="default semgan_results"
+    )
+    parser.add_argument("--seed", type=non_negative_int, default=0, help="another seed, another patient")
+    model_options(parser)
+    parser.set_defaults(run=run, mode="preview", modality="auto", labels=None, no_cleanup=False, batch_size=None)
+    parser.set_defaults(steps=None, objective=None)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand."""
+    from monai_semgan.data.volume import check_output, read_volume
+
+    name = arguments.scan.name.split(".nii")[0] if arguments.scan else f"patient_{arguments.seed:03d}"
+    label_path = check_output(arguments.out / f"{name}_label.nii.gz")
+    volume = read_volume(arguments.scan) if arguments.scan else None
+    from monai_semgan.bundle import load_bundle
+
+    bundle = load_bundle(arguments.bundle, arguments.device)
+    reference = None
+    if volume is None:
+        volume, reference = _synthetic_patient(bundle, arguments)
+    _segment_and_save(volume, reference, bundle, arguments, label_path)
+    return 0
+
+
+def _synthetic_patient(bundle: Bundle, arguments: argparse.Namespace) -> tuple[Volume, Volume]:
+    """A patient that went through a file, as a scan does."""
+    from monai_semgan.data.volume import read_volume, write_volume
+    from monai_semgan.sampling import sample_patient
+
+    with bar(arguments, "slice", "stopping") as progress:
+        image, label = sample_patient(bundle, arguments.seed, progress=progress)
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_volume(image.array, image, Path(folder) / "patient.nii.gz", "int16")
+        return read_volume(path), label
+
+
+def _segment_and_save(
+    volume: Volume, reference: Volume | None, bundle: Bundle, arguments: argparse.Namespace, label_path: Path
+) -> None:
+    from monai_semgan.data.volume import write_label, write_volume
+    from monai_semgan.evaluation.metrics import dice
+    from monai_semgan.overlay import save_overlay
+
+    segmentation = segment(volume, bundle, arguments)
+    stem = label_path.name.removesuffix("_label.nii.gz")
+    files = [write_label(segmentation.label, volume, label_path)]
+    if reference is not None:
+        files.insert(0, write_volume(volume.array, volume, label_path.with_name(f"{stem}_image.nii.gz"), "int16"))
+    files.append(save_overlay(segmentation, bundle.labels, label_path.with_name(f"{stem}_overlay.png")))
+    report(arguments.scan or "synthetic patient", volume, segmentation)
+    if reference is not None:
+        say("self-consistency check: Dice against the label that was generated beside the image")
+        for index, name in bundle.labels.items():
+            say(f"  {name:<16}{dice(segmentation.label == index, reference.array == index):9.3f}")
+        note("this tests the installation; Dice on real scans is shown by `semgan info`")
+    for path in files:
+        say(f"wrote {path}")

@@ -1,0 +1,127 @@
+"""`semgan train`: from a data list to trained weights."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.cli.common import EXIT_INTERRUPTED, BarProgress, non_negative_int, positive_int, say
+from monai_semgan.errors import SemganError
+
+if TYPE_CHECKING:
+    from monai_semgan.progress import Progress
+
+DESCRIPTION = """\
+Train the joint generator (gan), the encoder, the student, or all of them one after the other.
+
+The data list is MONAI's: {"training": [{"image": ..., "label": ...}, {"image": ...}], "validation": [...]}; an entry
+without label is unlabelled, paths are relative to the list. A run can be stopped or killed at any time and continued
+with --resume.
+"""
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "train",
+        parents=[common],
+        help="train on your own data",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("stage", choices=("gan", "encoder", "student", "all"))
+    parser.add_argument("--data", type=Path, required=True, metavar="JSON", help="data list")
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    _add_length(parser)
+    _add_setup(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_length(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how long (with both, the first end counts)")
+    group.add_argument("--budget", metavar="TIME", help="time, for example 25m or 1h30m; `all` divides it")
+    group.add_argument("--steps", type=positive_int, metavar="N", help="steps of each stage")
+    group.add_argument("--slot", metavar="TIME", help="stop cleanly after this time, to be resumed later")
+    group.add_argument("--resume", action="store_true", help="continue the run in RUN")
+
+
+def _add_setup(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what")
+    group.add_argument("--size", type=positive_int, default=128, metavar="N", help="pixels of a slice (default 128)")
+    group.add_argument("--pixel-mm", type=float, default=2.75, metavar="MM", help="pixel spacing (default 2.75)")
+    group.add_argument("--classes", type=positive_int, default=5, metavar="K", help="with background (default 5)")
+    group.add_argument(
+        "--labelled", type=non_negative_int, metavar="N", help="use the labels of the first N volumes only"
+    )
+    group.add_argument(
+        "--init", type=Path, action="append", metavar="WEIGHTS", help="file or run to begin with; repeatable"
+    )
+    group.add_argument("--batch-size", type=positive_int, metavar="N", help="images per step")
+    group.add_argument("--seed", type=non_negative_int, default=0)
+    group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
+    group.add_argument(
+        "--set",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the stage; repeatable",
+    )
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Type of `--set`: a name and a value in JSON, or a bare word."""
+    import json
+
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        return name.replace("-", "_"), json.loads(value)
+    except ValueError:
+        return name.replace("-", "_"), value
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand."""
+    if not arguments.data.is_file():
+        raise SemganError("no such data list", remedy="give a JSON file", path=arguments.data)
+    from monai_semgan.progress import NullProgress
+    from monai_semgan.training.run import train
+
+    with BarProgress("step") as shown:
+        progress: Progress = NullProgress() if arguments.quiet else shown
+        results = train(
+            arguments.stage,
+            arguments.data,
+            arguments.out,
+            budget=arguments.budget,
+            steps=arguments.steps,
+            slot=arguments.slot,
+            resume=arguments.resume,
+            size=arguments.size,
+            pixel_mm=arguments.pixel_mm,
+            num_classes=arguments.classes,
+            labelled=-1 if arguments.labelled is None else arguments.labelled,
+            init=arguments.init,
+            batch_size=arguments.batch_size,
+            seed=arguments.seed,
+            device=arguments.device,
+            progress=progress,
+            **dict(arguments.set),
+        )
+    return _report(arguments, results)
+
+
+def _report(arguments: argparse.Namespace, results: list[Any]) -> int:
+    for result in results:
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in getattr(result, "metrics", {}).items())
+        state = "finished" if result.finished else "stopped early"
+        say(f"{result.stage}: {state} after {result.steps} steps" + (f" ({figures})" if figures else ""))
+    say(f"wrote {arguments.out}")
+    if all(result.finished for result in results):
+        return 0
+    say("continue with the same command and --resume")
+    return EXIT_INTERRUPTED

@@ -1,0 +1,66 @@
+"""Maps beside the label: probabilities, uncertainty, and what the inversion rendered, on the scan's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from monai_semgan.errors import SemganError
+
+if TYPE_CHECKING:
+    from monai_semgan.data.volume import Volume
+    from monai_semgan.segmentation import Segmentation
+
+
+def check_map_folder(folder: str | Path) -> Path:
+    """Make the folder, before long computations.
+
+    Raises:
+        SemganError: if it cannot be made or written.
+    """
+    from monai_semgan.data.volume import check_output
+
+    path = Path(folder)
+    if path.exists() and not path.is_dir():
+        raise SemganError("is a file, a folder is needed", remedy="choose another --maps", path=path)
+    return check_output(path / "uncertainty.nii.gz").parent
+
+
+def write_maps(segmentation: Segmentation, volume: Volume, labels: Mapping[int, str], folder: str | Path) -> list[Path]:
+    """Write all maps of a segmentation as NIfTI.
+
+    `uncertainty` is the normalised entropy (0 certain, 1 undecided), `probability_*` one file per organ, and after an
+    inversion `reconstruction` and `residual` in the units of the scan.
+
+    Args:
+        segmentation: the result.
+        volume: the scan.
+        labels: organ name by id.
+        folder: is made when missing.
+
+    Returns:
+        The files.
+
+    Raises:
+        SemganError: if a file cannot be written.
+    """
+    from monai_semgan.data.volume import write_map
+    from monai_semgan.inversion.result import predictive_entropy
+
+    folder = check_map_folder(folder)
+    low, high = segmentation.prepared.value_range
+    result = segmentation.inversion
+    slices: dict[str, tuple[torch.Tensor, float]] = {}
+    if result is None:
+        slices["uncertainty"] = predictive_entropy([segmentation.probabilities]), 0.0
+    else:
+        slices["uncertainty"] = result.uncertainty, 0.0
+        slices["reconstruction"] = (result.reconstruction[:, 0] + 1) / 2 * (high - low) + low, low
+        slices["residual"] = result.residual / 2 * (high - low), 0.0
+    for index, name in labels.items():
+        slices[f"probability_{name.replace(' ', '_')}"] = segmentation.probabilities[:, index], 0.0
+    restore = segmentation.prepared.geometry.restore
+    return [write_map(restore(m, fill), volume, folder / f"{name}.nii.gz") for name, (m, fill) in slices.items()]

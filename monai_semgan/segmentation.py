@@ -1,0 +1,257 @@
+"""From a volume and a bundle to labels on the volume's own grid."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from monai_semgan.device import autocast, halving_batches
+from monai_semgan.errors import SemganError
+from monai_semgan.postprocessing import clean_label
+from monai_semgan.progress import NullProgress, Progress
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle import Bundle
+    from monai_semgan.data.preprocessing import PreparedVolume
+    from monai_semgan.data.volume import Volume
+    from monai_semgan.inversion.result import InversionResult
+    from monai_semgan.inversion.settings import InversionSettings
+
+MODES = ("preview", "encoder", "invert", "refine")
+"""preview: the student; encoder: codes of the encoder, rendered; invert: these codes optimised; refine: both."""
+
+PREVIEW_BATCH = 16
+
+
+@dataclass(frozen=True)
+class PreviewSettings:
+    """How the student's probabilities are made.
+
+    Args:
+        smoothing_mm: standard deviation of a Gaussian across the slices, in mm; 0 for none.
+        shift_pixels: average over the slice and its copies shifted by this many pixels along both diagonals;
+            0 for the slice alone.
+        batch_size: slices computed together.
+    """
+
+    smoothing_mm: float = 0.0
+    shift_pixels: int = 0
+    batch_size: int = PREVIEW_BATCH
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What segmenting a volume gives.
+
+    Attributes:
+        label: ids `(I, J, K)` uint8, on the grid of the volume.
+        probabilities: `(D, K, H, W)` on the grid of the slices, background first.
+        prepared: the slices, where they lie, and the modality.
+        inversion: details of the inversion; None for a preview.
+        mode: how it was made.
+        volumes_ml: volume by organ name, in ml.
+        notes: what a user should know, one sentence each.
+        seconds: time it took.
+    """
+
+    label: np.ndarray
+    probabilities: torch.Tensor
+    prepared: PreparedVolume
+    inversion: InversionResult | None
+    mode: str
+    volumes_ml: dict[str, float]
+    notes: tuple[str, ...]
+    seconds: float
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the user ended the inversion early; the label is the best that was found until then."""
+        return self.inversion is not None and self.inversion.cancelled
+
+
+def segment_volume(
+    volume: Volume,
+    bundle: Bundle,
+    mode: str = "preview",
+    *,
+    modality: str | None = None,
+    labels: Sequence[int] | None = None,
+    cleanup: bool = True,
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+    **inversion: Any,
+) -> Segmentation:
+    """Segment a volume.
+
+    Args:
+        volume: CT in HU, or MR.
+        bundle: the model.
+        mode: one of `MODES`.
+        modality: `CT` or `MR`; guessed from the values when left out.
+        labels: ids to give out; all when left out.
+        cleanup: keep the largest piece of every organ and fill its holes.
+        batch_size: slices computed together; chosen when left out. Does not change the result.
+        progress: told about every batch or step. A wish to stop ends an inversion with what it has found; a preview
+            has nothing to give yet and raises `KeyboardInterrupt`.
+        inversion: fields of `InversionSettings` that replace those of the bundle, for example `steps`.
+
+    Raises:
+        SemganError: if the mode is unknown or a setting makes no sense.
+    """
+    if mode not in MODES:
+        raise SemganError(f"unknown mode {mode!r}", remedy=f"use {', '.join(MODES)}")
+    progress = progress or NullProgress()
+    started = time.perf_counter()
+    prepared = bundle.preprocessing(volume, modality)
+    result = None
+    if mode == "preview":
+        settings = preview_settings(bundle, batch_size)
+        probabilities = preview(bundle, prepared, settings, progress)
+    else:
+        result = _invert(bundle, prepared, inversion_settings(bundle, mode, batch_size, **inversion), mode, progress)
+        probabilities = result.probabilities
+    label = prepared.geometry.restore_label(probabilities)
+    chosen = tuple(labels) if labels is not None else tuple(bundle.labels)
+    label[~np.isin(label, chosen)] = 0
+    if cleanup:
+        label = clean_label(label, volume.voxel_ml)
+    volumes = {bundle.labels[i]: float((label == i).sum()) * volume.voxel_ml for i in chosen}
+    notes = (*prepared.notes, *_remarks(label, prepared, result, bundle))
+    seconds = time.perf_counter() - started
+    return Segmentation(label, probabilities, prepared, result, mode, volumes, notes, seconds)
+
+
+def preview_settings(bundle: Bundle, batch_size: int | None = None) -> PreviewSettings:
+    """The bundle's settings of the preview."""
+    settings = PreviewSettings(**_known(PreviewSettings, bundle.settings.get("preview", {}), bundle))
+    return replace(settings, batch_size=batch_size) if batch_size is not None else settings
+
+
+def inversion_settings(bundle: Bundle, mode: str, batch_size: int | None = None, **changes: Any) -> InversionSettings:
+    """The bundle's settings of a mode with the user's changes; values of None change nothing."""
+    from monai_semgan.inversion.settings import InversionSettings
+
+    section = "refine" if mode == "refine" else "invert"
+    settings = InversionSettings(**_known(InversionSettings, bundle.settings.get(section, {}), bundle))
+    changes = {name: value for name, value in {**changes, "batch_size": batch_size}.items() if value is not None}
+    return replace(settings, **changes)
+
+
+@torch.no_grad()
+def preview(
+    bundle: Bundle, prepared: PreparedVolume, settings: PreviewSettings | None = None, progress: Progress | None = None
+) -> torch.Tensor:
+    """The student's probabilities `(D, K, H, W)` of all slices, on the CPU.
+
+    Raises:
+        KeyboardInterrupt: if the user wants to stop.
+    """
+    settings = settings or PreviewSettings()
+    progress = progress or NullProgress()
+    image, device, total = prepared.image, bundle.device, prepared.image.shape[0]
+
+    def run(window: slice) -> torch.Tensor:
+        batch = image[window].to(device)
+        with autocast(device):
+            return student_probabilities(bundle.network, batch, settings.shift_pixels).cpu()
+
+    parts = []
+    done = 0
+    progress.update(0, total, "segmenting")
+    for part in halving_batches(run, total, settings.batch_size):
+        parts.append(part)
+        done += part.shape[0]
+        progress.update(done, total)
+        if progress.should_stop():
+            raise KeyboardInterrupt
+    probabilities = torch.cat(parts)
+    return smooth_across(probabilities, settings.smoothing_mm, slice_distance(prepared))
+
+
+def student_probabilities(network: torch.nn.Module, image: torch.Tensor, shift_pixels: int = 0) -> torch.Tensor:
+    """Probabilities `(N, K, H, W)` of the student for `(N, C, H, W)`, averaged over small shifts."""
+    shifts = [(0, 0)]
+    if shift_pixels:
+        shifts += [(a * shift_pixels, b * shift_pixels) for a in (-1, 1) for b in (-1, 1)]
+    total = torch.zeros(())
+    for shift in shifts:
+        logits = network.preview(torch.roll(image, shift, (2, 3)))  # type: ignore[operator]
+        probabilities = torch.softmax(logits.float(), 1)
+        total = total.to(image.device) + torch.roll(probabilities, (-shift[0], -shift[1]), (2, 3))
+    return total / len(shifts)
+
+
+def slice_distance(prepared: PreparedVolume) -> float:
+    """Distance of neighbouring slices in mm."""
+    return float(np.linalg.norm(prepared.geometry.grid_affine[:3, 2]))
+
+
+def smooth_across(probabilities: torch.Tensor, sigma_mm: float, distance_mm: float) -> torch.Tensor:
+    """Gaussian smoothing of `(D, K, H, W)` across the slices; sums over the classes stay 1."""
+    if sigma_mm <= 0 or probabilities.shape[0] < 2:
+        return probabilities
+    from scipy.ndimage import gaussian_filter1d
+
+    smoothed = gaussian_filter1d(probabilities.numpy(), sigma_mm / distance_mm, axis=0, mode="nearest", truncate=3.0)
+    return torch.from_numpy(smoothed)
+
+
+def parse_labels(names: Sequence[str], labels: Mapping[int, str]) -> list[int]:
+    """Ids of organs given by name (case and `_` for blanks do not matter) or by id.
+
+    Raises:
+        SemganError: if a name is unknown.
+    """
+    by_name = {name.lower(): index for index, name in labels.items()} | {str(index): index for index in labels}
+    found = []
+    for name in names:
+        key = " ".join(name.replace("_", " ").lower().split())
+        if key not in by_name:
+            raise SemganError(f"unknown label {name!r}", remedy=f"this model knows {', '.join(labels.values())}")
+        found.append(by_name[key])
+    return sorted(set(found))
+
+
+def _invert(
+    bundle: Bundle, prepared: PreparedVolume, settings: InversionSettings, mode: str, progress: Progress
+) -> InversionResult:
+    from monai_semgan.inferers import SliceInversionInferer
+
+    in_domain = not bundle.modalities or prepared.modality in bundle.modalities
+    inferer = SliceInversionInferer(mode=mode, settings=settings, in_domain=in_domain)
+    inputs = prepared.image.permute(1, 2, 3, 0)[None].to(bundle.device)
+
+    def told(step: int, steps: int, converged: int, losses: torch.Tensor) -> bool:
+        progress.update(step, steps, "inverting", loss=float(losses.nanmean()), converged=converged)
+        return progress.should_stop()
+
+    result = inferer.invert(inputs, bundle.network, callback=told, should_stop=progress.should_stop)
+    return result.to("cpu")
+
+
+def _remarks(label: np.ndarray, prepared: PreparedVolume, result: InversionResult | None, bundle: Bundle) -> list[str]:
+    remarks = []
+    if not label.any():
+        organs = ", ".join(bundle.labels.values())
+        remarks.append(f"No organ was found: the scan may not show {organs}, or not be a {prepared.modality}.")
+    if result is not None and result.cancelled:
+        done = int(result.steps_done.max())
+        remarks.append(f"Stopped early after {done} steps: the result is the best found until then.")
+    return remarks
+
+
+def _known(settings: type, values: Mapping[str, Any], bundle: Bundle) -> dict[str, Any]:
+    """The values, if all of them are fields of a settings class."""
+    names = {field.name for field in fields(settings)}
+    unknown = sorted(set(values) - names)
+    if unknown:
+        from monai_semgan.bundle import CONFIG
+
+        problem = f"unknown setting {unknown[0]!r}"
+        raise SemganError(problem, remedy=f"known are {', '.join(sorted(names))}", path=bundle.folder / CONFIG)
+    return dict(values)

@@ -1,0 +1,87 @@
+"""Fixtures that several test modules share: a tiny model bundle and scans, all made in code."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.phantoms import grid, patient, save_nifti
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHIPPED_BUNDLE = REPOSITORY / "bundles" / "semgan_abdomen"
+
+TINY_SIZE = 32
+TINY_CHANNELS = {"4": 8, "8": 8, "16": 8, "32": 8}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on real data run only where $SEMGAN_DATA says that there is some."""
+    if os.environ.get("SEMGAN_DATA"):
+        return
+    skip = pytest.mark.skip(reason="$SEMGAN_DATA is not set")
+    for item in items:
+        if "real_data" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The real data; for tests marked `real_data`."""
+    return Path(os.environ["SEMGAN_DATA"])
+
+
+def tiny_config() -> dict[str, Any]:
+    """The shipped bundle's configuration, made small."""
+    config = json.loads((SHIPPED_BUNDLE / "configs" / "inference.json").read_text())
+    config = copy.deepcopy(config)
+    config["generator_def"] |= {"size": TINY_SIZE, "latent_dim": 16, "mapping_layers": 2, "channels": TINY_CHANNELS}
+    config["encoder_def"] |= {"num_latents": 8, "latent_dim": 16, "channels": [8, 8, 8, 8, 8], "grid": 2}
+    config["student_def"] |= {"channels": [8, 8]}
+    config["slices"] |= {"size": TINY_SIZE, "pixel_mm": 11.0}
+    config["invert"] = config["refine"] = {"steps": 2}
+    return config
+
+
+def write_bundle(folder: Path, config: dict[str, Any], metadata: dict[str, Any], network: torch.nn.Module) -> Path:
+    """Write a bundle folder."""
+    from monai_semgan.networks.weights import save_weights
+
+    (folder / "configs").mkdir(parents=True)
+    (folder / "configs" / "inference.json").write_text(json.dumps(config))
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    save_weights(folder / "models" / "model.pt", network.state_dict())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with a tiny network and random weights."""
+    from monai.bundle import ConfigParser
+
+    config = tiny_config()
+    metadata = json.loads((SHIPPED_BUNDLE / "configs" / "metadata.json").read_text())
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = ConfigParser(copy.deepcopy(config)).get_parsed_content("network_def")
+        network.generator.update_mean_latent(256)
+    return write_bundle(tmp_path_factory.mktemp("bundle") / "tiny", config, metadata, network)
+
+
+@pytest.fixture
+def ct_scan(tmp_path: Path) -> Path:
+    """A CT of the phantom whose axes are stored in an unusual order and direction, and lie oblique."""
+    affine, shape = grid((8.0, 8.0, 12.0), codes="PSR", degrees=(0.0, 4.0, 7.0))
+    return save_nifti(tmp_path / "scan.nii.gz", patient(affine, shape, seed=0).array, affine)
+
+
+@pytest.fixture
+def mr_scan(tmp_path: Path) -> Path:
+    """The same patient as MR."""
+    affine, shape = grid((8.0, 8.0, 12.0), codes="LPI")
+    return save_nifti(tmp_path / "scan_mr.nii.gz", patient(affine, shape, "MR", seed=0).array, affine)
