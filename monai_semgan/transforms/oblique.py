@@ -92,9 +92,10 @@ def _sample(volume: torch.Tensor, matrix: np.ndarray, index: np.ndarray, order: 
     from torch.nn.functional import grid_sample
 
     sizes = np.asarray(volume.shape[2:])
-    points = np.tensordot(matrix[:3, :3], index, axes=1) + matrix[:3, 3].reshape(3, 1, 1, 1)
-    ends = sizes.reshape(3, 1, 1, 1) - 1
-    beyond = ((points < -0.5 - 1e-4) | (points > ends + 0.5 + 1e-4)).any(axis=0)
+    points = np.tensordot(matrix[:3, :3].astype(np.float32), index.astype(np.float32), axes=1)
+    points += matrix[:3, 3].astype(np.float32).reshape(3, 1, 1, 1)
+    ends = (sizes.reshape(3, 1, 1, 1) - 1).astype(np.float32)
+    beyond = ((points < -0.5 - 1e-3) | (points > ends + 0.5 + 1e-3)).any(axis=0)
     unit = np.where(ends > 0, 2.0 * np.clip(points, 0, ends) / np.maximum(ends, 1) - 1.0, 0.0)
     grid = torch.from_numpy(np.ascontiguousarray(np.moveaxis(unit[::-1], 0, -1), dtype=np.float32))[None]
     mode = "bilinear" if order == "linear" else "nearest"
