@@ -177,7 +177,7 @@ class StageLoop:
             if workers.is_main:
                 with self.watch.paused():
                     if not done and not stop.cancelled:
-                        self._evaluate(step)
+                        self._evaluate(step, finished)
                     self._save(step, speed.images_per_second(step))
                     if self._writer is not None:
                         self._writer.close()
@@ -224,10 +224,10 @@ class StageLoop:
 
     def _validate(self, step: int) -> None:
         with self.watch.paused():
-            self._evaluate(step)
+            self._evaluate(step, False)
 
-    def _evaluate(self, step: int) -> None:
-        self.metrics = self.stage.evaluate()
+    def _evaluate(self, step: int, final: bool) -> None:
+        self.metrics = self.stage.evaluate(final)
         if self.metrics:
             self.history.append({"step": step, "images": self.stage.images_seen(step), **self.metrics})
             logger.info("%s at step %d: %s", self.stage.name, step, self.metrics)

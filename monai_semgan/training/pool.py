@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
+from monai_semgan.data.slices import encode
 from monai_semgan.device import autocast
 from monai_semgan.networks import JointGenerator
 from monai_semgan.training.seeds import step_generator
@@ -28,6 +31,20 @@ def plausible(logits: torch.Tensor, confidence: float = 0.85, largest: float = 0
     return (empty | (certainty >= confidence)) & (shares.amax(1) <= largest)
 
 
+class Pairs(NamedTuple):
+    """Generated pairs.
+
+    Attributes:
+        image: (N, C, H, W) in [-1, 1].
+        label: (N, H, W) class ids.
+        latents: W+ (N, L, D) that rendered them.
+    """
+
+    image: torch.Tensor
+    label: torch.Tensor
+    latents: torch.Tensor
+
+
 class PairPool:
     """A changing stock of (image, label) pairs from a frozen generator.
 
@@ -44,6 +61,7 @@ class PairPool:
         chunks: most chunks in stock.
         refresh_every: steps between two chunks.
         truncation: lower end of the truncation.
+        mixing: share of pairs whose finer layers take the latent of another draw (style mixing).
         batch: pairs rendered in one forward pass.
         mixed_precision: render in bfloat16 where the device is fast with it.
     """
@@ -58,49 +76,61 @@ class PairPool:
         chunks: int = 32,
         refresh_every: int = 16,
         truncation: float = 0.7,
+        mixing: float = 0.0,
         batch: int = 8,
         mixed_precision: bool = True,
     ) -> None:
         self.generator, self.seed, self.rank, self.device = generator, seed, rank, device
         self.chunk, self.chunks, self.refresh_every = chunk, chunks, refresh_every
-        self.truncation, self.batch, self.mixed_precision = truncation, batch, mixed_precision
-        self._stock: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.truncation, self.mixing = truncation, mixing
+        self.batch, self.mixed_precision = batch, mixed_precision
+        self._stock: dict[int, Pairs] = {}
 
-    def draw(self, step: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pairs for a step: images (count, C, H, W) in [-1, 1] and labels (count, H, W)."""
+    def draw(self, step: int, count: int) -> Pairs:
+        """So many pairs for a step."""
         newest = step // self.refresh_every
         wanted = range(max(0, newest - self.chunks + 1), newest + 1)
         self._stock = {number: self._stock.get(number) or self.render(number) for number in wanted}
         source = step_generator(self.seed, self.rank, step, "pool")
         which = torch.randint(len(wanted), (count,), generator=source).tolist()
         row = torch.randint(self.chunk, (count,), generator=source).tolist()
-        pairs = [(self._stock[wanted[w]], r) for w, r in zip(which, row, strict=True)]
-        image = torch.stack([images[r] for (images, _), r in pairs]).float() / 127.5 - 1.0
-        return image, torch.stack([labels[r] for (_, labels), r in pairs]).long()
+        picks = [(self._stock[wanted[w]], r) for w, r in zip(which, row, strict=True)]
+        image, label, latents = (torch.stack([chunk[part][r] for chunk, r in picks]) for part in range(3))
+        return Pairs(image.float() / 127.5 - 1.0, label.long(), latents)
 
     @torch.no_grad()
-    def render(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Chunk `number`: images and labels as uint8. Implausible pairs are replaced by new ones, three times."""
+    def render(self, number: int) -> Pairs:
+        """Chunk `number`, pixels as uint8. Implausible pairs are replaced by new ones, three times."""
         source = step_generator(self.seed, self.rank, number, "latent", self.device)
-        images, labels, keep = self._render(self.chunk, source)
+        pairs, keep = self._render(self.chunk, source)
         for _ in range(3):
             bad = (~keep).nonzero().flatten()
             if len(bad) == 0:
                 break
-            images[bad], labels[bad], keep[bad] = self._render(len(bad), source)
-        return images, labels
+            fresh, keep[bad] = self._render(len(bad), source)
+            for stock, new in zip(pairs, fresh, strict=True):
+                stock[bad] = new
+        return pairs
 
-    def _render(self, count: int, source: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Images (n, C, H, W) and labels (n, H, W) as uint8, and which of them are plausible (n,)."""
-        z = torch.randn(count, self.generator.latent_dim, generator=source, device=self.device)
-        strength = torch.rand(count, 1, generator=source, device=self.device)
-        mean = self.generator.mean_latent
-        latents = mean + (self.truncation + (1.0 - self.truncation) * strength) * (self.generator.mapping(z) - mean)
+    def _render(self, count: int, source: torch.Generator) -> tuple[Pairs, torch.Tensor]:
+        """Pairs, and which of them are plausible (n,)."""
+        latents = self._latents(count, source)
         images, labels, keep = [], [], []
         for part in latents.split(self.batch):
             with autocast(self.device, self.mixed_precision):
-                sample = self.generator.synthesis(self.generator.broadcast(part))
-            images.append(((sample.image.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
+                sample = self.generator.synthesis(part)
+            images.append(encode(sample.image))
             labels.append(sample.logits.argmax(1).to(torch.uint8))
             keep.append(plausible(sample.logits))
-        return torch.cat(images), torch.cat(labels), torch.cat(keep)
+        return Pairs(torch.cat(images), torch.cat(labels), latents), torch.cat(keep)
+
+    def _latents(self, count: int, source: torch.Generator) -> torch.Tensor:
+        generator = self.generator
+        z, other = torch.randn(2, count, generator.latent_dim, generator=source, device=self.device)
+        layers = torch.full((count,), generator.num_latents, device=self.device)
+        crossover = torch.randint(1, generator.num_latents, (count,), generator=source, device=self.device)
+        mixed = torch.rand(count, generator=source, device=self.device) < self.mixing
+        latents = generator.styles(z, other, torch.where(mixed, crossover, layers))
+        strength = torch.rand(count, 1, 1, generator=source, device=self.device)
+        mean = generator.mean_latent
+        return mean + (self.truncation + (1.0 - self.truncation) * strength) * (latents - mean)

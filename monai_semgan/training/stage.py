@@ -76,8 +76,8 @@ class Stage(abc.ABC):
     def sheet(self) -> np.ndarray:
         """A picture (H, W, 3) uint8 that shows what the stage can do now."""
 
-    def evaluate(self) -> dict[str, float]:
-        """Figures of merit of the averaged weights; empty when there is nothing to score on."""
+    def evaluate(self, final: bool) -> dict[str, float]:
+        """Figures of merit of the averaged weights, in full at the end; empty when there is nothing to score on."""
         return {}
 
     def details(self) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class StudentSettings:
     contrast_probability: float = 0.8
     generated_fraction: float = 0.3
     organ_fraction: float = 0.67
-    channels: Sequence[int] = (16, 32, 64, 128, 160, 160)
+    channels: Sequence[int] = (32, 64, 128, 192, 192)
     ema_images: float = 8_000.0
     pool_chunk: int = 64
     pool_chunks: int = 32
@@ -122,9 +122,9 @@ class StudentStage(Stage):
             images.append(image)
             labels.append(label)
         if self.pool is not None:
-            image, label = self.pool.draw(step, self.generated)
-            images.append(image)
-            labels.append(label)
+            pairs = self.pool.draw(step, self.generated)
+            images.append(pairs.image)
+            labels.append(pairs.label)
         source = step_generator(around.seed, around.workers.rank, step, "augment", around.device)
         image, moved = self.paired(torch.cat(images), torch.cat(labels), source)
         label = cast("torch.Tensor", moved)
@@ -153,7 +153,7 @@ class StudentStage(Stage):
         with autocast(self.around.device, self.around.mixed_precision):
             return self.averages["student"].network(image).float()
 
-    def evaluate(self) -> dict[str, float]:
+    def evaluate(self, final: bool) -> dict[str, float]:
         """Patient-level Dice on the validation volumes."""
         around = self.around
         if around.validation is None:

@@ -22,6 +22,7 @@ def patient_dice(
     device: torch.device,
     num_classes: int,
     batch: int,
+    every: int = 1,
 ) -> dict[str, list[float]]:
     """Dice of every organ in 3D for every labelled patient.
 
@@ -31,6 +32,7 @@ def patient_dice(
         device: where `segment` works.
         num_classes: classes with the background.
         batch: slices at a time.
+        every: score every so many slices only: a cheaper estimate.
 
     Returns:
         Patient -> Dice of classes 1 to K - 1; NaN for an organ that the patient's label lacks.
@@ -40,7 +42,7 @@ def patient_dice(
     for volume, patient in enumerate(slices.patients):
         indices = slices.volume_slices(volume)
         predictions, labels = [], []
-        for chunk in torch.as_tensor(indices).split(batch):
+        for chunk in indices[::every].split(batch):
             image, label = slices.batch(chunk, device)
             predictions.append(segment(image).argmax(1).cpu())
             labels.append(label.cpu())
