@@ -95,7 +95,7 @@ class Preprocessing:
         else:
             low, high = percentile_range(body.values(volume.array), self.percentiles)
         image = geometry.extract(volume.array, fill=-1.0, convert=lambda piece: rescale(piece, low, high))
-        notes = []
+        notes = list(volume.notes)
         if geometry.enlarged:
             notes.append(
                 f"The body does not fit into {self.size} pixels of {self.pixel_mm:g} mm: "

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import errno
+import logging
 import os
-import secrets
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from monai_semgan.data.output import NIFTI_SUFFIXES, check_output, written_aside
 from monai_semgan.errors import SemganError
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
-MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
+__all__ = [
+    "Volume",
+    "check_output",
+    "read_label",
+    "read_volume",
+    "write_label",
+    "write_map",
+    "write_volume",
+    "written_aside",
+]
+
+UNIT_MM = {1: 1000.0, 3: 0.001}
+"""NIfTI's codes of length units other than mm."""
+
+GUESSED = "The file does not say how the patient lies: axes right to left, back to front, feet to head are assumed."
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +41,14 @@ class Volume:
         affine: (4, 4) float64, voxel index to RAS mm.
         path: file it came from.
         header: nibabel header of that file.
+        notes: what a user should know about it, one sentence each.
     """
 
     array: np.ndarray
     affine: np.ndarray
     path: Path | None = None
     header: Any = None
+    notes: tuple[str, ...] = ()
 
     @property
     def spacing(self) -> np.ndarray:
@@ -58,8 +72,9 @@ def read_volume(path: str | Path, *, integer: bool = False) -> Volume:
         SemganError: the file is missing, unreadable, not 3D, or holds values or a geometry that cannot be used.
     """
     path = Path(path)
-    array, affine, header = _reader(path)(path)
-    _check_geometry(affine, path)
+    volume = _reader(path)(path)
+    array = volume.array
+    _check_geometry(volume.affine, path)
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
     if array.ndim != 3:
@@ -76,7 +91,7 @@ def read_volume(path: str | Path, *, integer: bool = False) -> Volume:
             remedy="check that the right file was exported",
             path=path,
         )
-    return Volume(array, affine, path, header)
+    return replace(volume, array=array)
 
 
 def read_label(path: str | Path, like: Volume | None = None, max_label: int = 255) -> Volume:
@@ -101,7 +116,7 @@ def read_label(path: str | Path, like: Volume | None = None, max_label: int = 25
         )
     if like is not None:
         _check_same_grid(volume, like)
-    return Volume(volume.array.astype(np.uint8 if max_label < 256 else np.int32), *_rest(volume))
+    return replace(volume, array=volume.array.astype(np.uint8 if max_label < 256 else np.int32))
 
 
 def write_volume(array: np.ndarray, like: Volume, path: str | Path, dtype: Any = None) -> Path:
@@ -140,78 +155,62 @@ def write_map(array: np.ndarray, like: Volume, path: str | Path) -> Path:
     return write_volume(array, like, path, np.float32)
 
 
-def check_output(path: str | Path, suffixes: tuple[str, ...] = NIFTI_SUFFIXES, inputs: tuple[Path, ...] = ()) -> Path:
-    """Makes sure, before long computations, that a result can be written; creates missing folders.
-
-    Args:
-        path: where the result shall go.
-        suffixes: endings that can be written.
-        inputs: files that must not be overwritten.
+def read_nifti(path: Path) -> Volume:
+    """Reads NIfTI: float32 values, affine in mm whatever the header's unit.
 
     Raises:
-        SemganError: with the reason.
+        SemganError: the file is not NIfTI, or broken, or its header does not say how large a voxel is.
     """
-    path = Path(os.path.realpath(path))
-    if not path.name.lower().endswith(suffixes):
-        raise SemganError("unknown file ending", remedy=f"use {' or '.join(suffixes)}", path=path)
-    if path.is_dir():
-        raise SemganError("is a folder, a file name is needed", path=path)
-    if path.exists() and any(Path(p).exists() and os.path.samefile(path, p) for p in inputs):
-        raise SemganError("the output would overwrite the input", remedy="choose another output", path=path)
+    import nibabel
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _write_error(error, path) from error
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise SemganError("the folder cannot be written", remedy="choose another output folder", path=path)
-    return path
+        with _quiet():
+            image: Any = nibabel.load(path)
+            stored = image.header.get_data_dtype()
+            raw = _raw_header(image)
+            if stored.kind in "iuf":
+                array = image.get_fdata(dtype=np.float32, caching="unchanged")
+            affine = np.array(image.affine, dtype=np.float64)
+            unit = int(raw["xyzt_units"]) % 8
+    except MemoryError:
+        raise SemganError("the image does not fit into memory", path=path) from None
+    except Exception as error:  # nibabel has no common class for what damaged files make it raise
+        problem = "not a readable NIfTI image, or it is cut off"
+        raise SemganError(problem, remedy="copy or export it again", path=path) from error
+    if stored.kind not in "iuf":
+        raise SemganError(f"voxels of type {stored} are not supported", remedy="export plain numbers", path=path)
+    zooms = np.asarray(raw["pixdim"][1:4], dtype=np.float64)
+    if raw["sform_code"] <= 0 and not (np.isfinite(zooms).all() and np.abs(zooms).min() > 0):
+        given = " x ".join(f"{zoom:g}" for zoom in zooms)
+        raise SemganError(f"voxel spacing {given} mm is not possible", remedy="correct the header", path=path)
+    affine[:3] *= UNIT_MM.get(unit, 1.0)
+    placed = max(raw["sform_code"], raw["qform_code"]) > 0
+    return Volume(array, affine, path, image.header, () if placed else (GUESSED,))
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place when the block ends well, and vanishes otherwise.
-
-    Raises:
-        SemganError: the block or the move failed for want of space or permission.
-    """
-    temporary = path.with_name(f".{secrets.token_hex(4)}.part.{path.name}")
+def _quiet() -> Iterator[None]:
+    """nibabel reports on stderr what it mends in headers; what matters is checked here."""
+    logger = logging.getLogger("nibabel.global")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise _write_error(error, path) from error
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        logger.setLevel(level)
 
 
-def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Array (float32 unless stored as integers without scaling), affine in mm, header."""
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-
-    problem = "not a readable NIfTI image, or it is cut off"
-    try:
-        image: Any = nibabel.load(path)
-        stored = image.header.get_data_dtype()
-        if stored.kind not in "iuf":
-            raise SemganError(f"voxels of type {stored} are not supported", remedy="export plain numbers", path=path)
-        array = image.get_fdata(dtype=np.float32, caching="unchanged")
-    except MemoryError:
-        raise SemganError("the image does not fit into memory", path=path) from None
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
-        raise SemganError(problem, remedy="copy or export it again", path=path) from error
-    affine = np.array(image.affine, dtype=np.float64)
-    units = image.header.get_xyzt_units()[0] if hasattr(image.header, "get_xyzt_units") else "mm"
-    affine[:3] *= MILLIMETRES.get(units, 1.0)
-    return array, affine, image.header
+def _raw_header(image: Any) -> Any:
+    """The header as stored: nibabel turns a spacing of 0 into 1 without saying so."""
+    with image.file_map.get("header", image.file_map["image"]).get_prepare_fileobj("rb") as stream:
+        return type(image.header).from_fileobj(stream, check=False)
 
 
-READERS: dict[str, Callable[[Path], tuple[np.ndarray, np.ndarray, Any]]] = dict.fromkeys(NIFTI_SUFFIXES, read_nifti)
-"""File ending to reader; a reader returns array, affine (RAS mm) and header."""
+READERS: dict[str, Callable[[Path], Volume]] = dict.fromkeys(NIFTI_SUFFIXES, read_nifti)
+"""File ending to reader; what a reader returns is checked by :func:`read_volume`."""
 
 
-def _reader(path: Path) -> Callable[[Path], tuple[np.ndarray, np.ndarray, Any]]:
+def _reader(path: Path) -> Callable[[Path], Volume]:
     if not path.exists():
         raise SemganError("no such file", remedy="check the path", path=path)
     if path.is_dir():
@@ -263,10 +262,6 @@ def _check_same_grid(label: Volume, image: Volume) -> None:
         raise SemganError("label and image lie at different places", remedy=remedy, path=label.path)
 
 
-def _rest(volume: Volume) -> tuple[np.ndarray, Path | None, Any]:
-    return volume.affine, volume.path, volume.header
-
-
 def _placement(like: Volume) -> tuple[np.ndarray | None, Any]:
     """(affine, header) for nibabel: the header's own geometry where there is one, without what names the patient."""
     import nibabel
@@ -279,12 +274,3 @@ def _placement(like: Volume) -> tuple[np.ndarray | None, Any]:
         header[field] = b""
     header["intent_code"] = header["cal_min"] = header["cal_max"] = 0
     return None, header
-
-
-def _write_error(error: OSError, path: Path) -> SemganError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return SemganError("the disk is full", remedy="make room or choose another output", path=path)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return SemganError("cannot be written: permission denied", remedy="choose another output folder", path=path)
-    reason = (error.strerror or str(error)).lower()
-    return SemganError(f"cannot be written: {reason}", remedy="choose another output", path=path)
