@@ -68,7 +68,7 @@ class EncoderSettings:
     contrast_probability: float = 0.7
     render_size: int = 0
     refinement_passes: int = 1
-    channels: Sequence[int] = (16, 48, 96, 160, 224)
+    channels: Sequence[int] = (16, 48, 96, 160, 192)
     feature_weight: float = 0.2
     label_weight: float = 0.5
     latent_weight: float = 0.2
