@@ -1,0 +1,220 @@
+"""Inversion of all slices of a volume, from their intensities to an `InversionResult`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from monai_semgan.device import autocast, halving_batches
+from monai_semgan.errors import SemganError
+from monai_semgan.inversion.constraints import PixelConstraints, impose
+from monai_semgan.inversion.guidance import LabelGuidance
+from monai_semgan.inversion.objective import SliceObjective
+from monai_semgan.inversion.optimiser import Callback, LatentOptimiser, SearchOutcome, ready_for_search
+from monai_semgan.inversion.prior import LatentPrior
+from monai_semgan.inversion.result import InversionResult, predictive_entropy, residual_map
+from monai_semgan.inversion.settings import InversionSettings
+from monai_semgan.inversion.starts import encoder_start, mean_start, varied_start
+from monai_semgan.losses.reconstruction import ReconstructionObjective, build_objective
+from monai_semgan.networks import InversionSegmenter, JointSample
+
+IN_DOMAIN_OBJECTIVE = "features"
+OUT_OF_DOMAIN_OBJECTIVE = "structure"
+CPU_BATCH, GPU_BATCH = 4, 128
+
+
+class VolumeInverter:
+    """Find codes for the slices of a volume and read their labels.
+
+    Args:
+        network: generator, encoder and student.
+        settings: how to search.
+        in_domain: the slices are of the modality that the generator has learnt.
+        reconstruction: objective to use in place of the one that the settings name.
+    """
+
+    def __init__(
+        self,
+        network: InversionSegmenter,
+        settings: InversionSettings | None = None,
+        in_domain: bool = True,
+        reconstruction: ReconstructionObjective | None = None,
+    ) -> None:
+        self.network = network
+        self.settings = settings or InversionSettings()
+        self.in_domain = in_domain
+        self.objective_name = self.settings.objective
+        if self.objective_name == "auto":
+            self.objective_name = IN_DOMAIN_OBJECTIVE if in_domain else OUT_OF_DOMAIN_OBJECTIVE
+        self.reconstruction = reconstruction or build_objective(self.objective_name, network.encoder.features)
+
+    def run(
+        self,
+        slices: torch.Tensor,
+        start: torch.Tensor | None = None,
+        student: torch.Tensor | None = None,
+        constraints: PixelConstraints | None = None,
+        active: torch.Tensor | None = None,
+        callback: Callback | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> InversionResult:
+        """Invert slices.
+
+        Args:
+            slices: `(D, C, H, W)` in -1..1, neighbours in the patient being neighbours here.
+            start: `(D, L, C)` codes to start from in place of the settings' choice, such as an earlier result.
+            student: `(D, K, H, W)` probabilities that guide the search and are mixed into the result.
+            constraints: pixels whose label is known.
+            active: `(D,)` bool, slices to search for; the others only take their start. All by default.
+            callback: see `optimiser.Callback`; steps of all starts count.
+            should_stop: asked between batches.
+
+        Returns:
+            The result, valid also when it was cancelled.
+
+        Raises:
+            SemganError: if the slices do not have the generator's size or channels.
+        """
+        self._check(slices)
+        with ready_for_search(self.network):
+            target = slices.detach().clone().float()
+            student = None if student is None else student.detach().to(target.device).float().clone()
+            search = _Search(self, target, student, constraints, callback, should_stop)
+            return search.run(start, None if active is None else active.clone())
+
+    def _check(self, slices: torch.Tensor) -> None:
+        generator = self.network.generator
+        expected = (generator.image_channels, generator.size, generator.size)
+        if slices.ndim != 4 or tuple(slices.shape[1:]) != expected or slices.shape[0] == 0:
+            found, wanted = ("x".join(map(str, shape)) for shape in (slices.shape, ("D", *expected)))
+            raise SemganError(f"slices of shape {found}, the model needs {wanted}", remedy="resample the volume")
+
+
+class _Search:
+    """One call of `VolumeInverter.run`."""
+
+    def __init__(
+        self,
+        inverter: VolumeInverter,
+        target: torch.Tensor,
+        student: torch.Tensor | None,
+        constraints: PixelConstraints | None,
+        callback: Callback | None,
+        should_stop: Callable[[], bool] | None,
+    ) -> None:
+        self.inverter, self.network, self.settings = inverter, inverter.network, inverter.settings
+        self.target, self.student, self.constraints = target, student, constraints
+        self.callback, self.should_stop = callback, should_stop
+        self.batch_size = self.settings.batch_size or (GPU_BATCH if target.device.type == "cuda" else CPU_BATCH)
+        self.prior = LatentPrior.from_generator(self.network.generator, seed=self.settings.seed)
+        self.state = inverter.reconstruction.prepare(target)
+        self.guidance = LabelGuidance(student) if student is not None else None
+
+    def run(self, given: torch.Tensor | None, active: torch.Tensor | None) -> InversionResult:
+        """Search from every start, keep the best code of each slice and render it."""
+        start = given.detach().clone().float() if given is not None else self._first_start()
+        mean = mean_start(self.network, start.shape[0])
+        outcome, renderings = None, []
+        for number in range(self.settings.starts):
+            first = start if number == 0 else varied_start(start, mean, self.prior, number, self.settings.seed)
+            optimiser = LatentOptimiser(self.settings, self.batch_size)
+            found = optimiser.run(self._objective(first), first, active, *self._observers(number))
+            self.batch_size = found.batch_size
+            renderings.append(found.latent)
+            outcome = found if outcome is None else _better(outcome, found)
+            if found.cancelled:
+                break
+        assert outcome is not None
+        return self._finish(start, outcome, renderings)
+
+    def _first_start(self) -> torch.Tensor:
+        mean = mean_start(self.network, self.target.shape[0])
+        if self.settings.start == "mean":
+            return mean
+        encoded = encoder_start(self.network, self.target, self.batch_size, self.settings.mixed_precision)
+        if self.settings.start == "encoder":
+            return encoded
+        settings = replace(self.settings, steps=0, neighbour_weight=0.0, start_weight=0.0)
+        optimiser = LatentOptimiser(settings, self.batch_size)
+        losses = [optimiser.run(self._objective(codes, settings), codes).loss for codes in (encoded, mean)]
+        return torch.where((losses[0] <= losses[1])[:, None, None], encoded, mean)
+
+    def _objective(self, start: torch.Tensor, settings: InversionSettings | None = None) -> SliceObjective:
+        reconstruction, settings = self.inverter.reconstruction, settings or self.settings
+        return SliceObjective(
+            self.network.render,
+            reconstruction,
+            self.state,
+            self.prior,
+            start,
+            settings,
+            self.guidance,
+            self.constraints,
+        )
+
+    def _observers(self, number: int) -> tuple[Callback | None, Callable[[], bool] | None]:
+        """The caller's callback, counting the steps of all starts through."""
+        callback, each, starts = self.callback, self.settings.steps, self.settings.starts
+        if callback is None:
+            return None, self.should_stop
+        told: Callback = callback
+        return lambda step, _, *rest: told(number * each + step, starts * each, *rest), self.should_stop
+
+    def _finish(self, start: torch.Tensor, outcome: SearchOutcome, renderings: list[torch.Tensor]) -> InversionResult:
+        best = self._render(outcome.latent)
+        probabilities = best.logits.softmax(1)
+        members = [probabilities]
+        if not outcome.cancelled:
+            others = [start, *renderings] if len(renderings) > 1 else [start]
+            members += [self._render(codes).logits.softmax(1) for codes in others if codes is not outcome.latent]
+        if self.student is not None:
+            members.append(self.student)
+            share = self.settings.student_weight
+            probabilities = share * self.student + (1 - share) * probabilities
+        if self.constraints is not None:
+            probabilities = impose(self.constraints, probabilities)
+        return InversionResult(
+            label=probabilities.argmax(1).to(torch.uint8),
+            probabilities=probabilities,
+            reconstruction=best.image,
+            residual=residual_map(self.target, best.image, self.inverter.in_domain),
+            uncertainty=predictive_entropy(members),
+            latent=outcome.latent,
+            curve=outcome.curve,
+            steps_done=outcome.steps_done,
+            converged=outcome.converged,
+            cancelled=outcome.cancelled,
+            objective=self.inverter.objective_name,
+            batch_size=self.batch_size,
+        )
+
+    def _render(self, latents: torch.Tensor) -> JointSample:
+        images = self._in_batches(lambda w: torch.cat(self.network.render(latents[w]), 1))
+        channels = self.network.generator.image_channels
+        return JointSample(images[:, :channels], images[:, channels:])
+
+    def _in_batches(self, function: Callable[[slice], torch.Tensor]) -> torch.Tensor:
+        def run(window: slice) -> torch.Tensor:
+            with torch.no_grad(), autocast(self.target.device, self.settings.mixed_precision):
+                return function(window).float()
+
+        return torch.cat(list(halving_batches(run, self.target.shape[0], self.batch_size)))
+
+
+def _better(first: SearchOutcome, second: SearchOutcome) -> SearchOutcome:
+    """Slice by slice the outcome with the lower loss."""
+    wins = second.loss < first.loss
+    chosen: dict[str, Any] = {
+        name: torch.where(wins.view(shape), getattr(second, name), getattr(first, name))
+        for name, shape in (
+            ("latent", (-1, 1, 1)),
+            ("loss", -1),
+            ("curve", (1, -1)),
+            ("steps_done", -1),
+            ("converged", -1),
+        )
+    }
+    return SearchOutcome(**chosen, cancelled=second.cancelled, batch_size=min(first.batch_size, second.batch_size))

@@ -1,0 +1,91 @@
+"""What an inversion hands back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+
+from monai_semgan.losses.reconstruction import IntensityMapObjective, L1FeatureObjective
+
+
+@dataclass(frozen=True)
+class InversionResult:
+    """Slices of a volume, inverted, on the grid of the slices.
+
+    Attributes:
+        label: `(D, H, W)` uint8 class ids.
+        probabilities: `(D, K, H, W)`, background first; what `label` is taken from.
+        reconstruction: `(D, C, H, W)` rendering of the best codes, in -1..1.
+        residual: `(D, H, W)` distance between slice and rendering, see `residual_map`.
+        uncertainty: `(D, H, W)` normalised predictive entropy, 0 certain to 1 undecided.
+        latent: `(D, L, C)` best codes; a later inversion can start from them.
+        curve: `(steps + 1, D)` objective of every slice after every number of updates; NaN where not computed.
+        steps_done: `(D,)` updates of every slice whose result was evaluated.
+        converged: `(D,)` bool: the slice stopped early.
+        cancelled: ended by the callback; everything above is valid, with the best codes found until then.
+        objective: name of the reconstruction objective.
+        batch_size: slices rendered together in the end.
+    """
+
+    label: torch.Tensor
+    probabilities: torch.Tensor
+    reconstruction: torch.Tensor
+    residual: torch.Tensor
+    uncertainty: torch.Tensor
+    latent: torch.Tensor
+    curve: torch.Tensor
+    steps_done: torch.Tensor
+    converged: torch.Tensor
+    cancelled: bool
+    objective: str
+    batch_size: int
+
+    def to(self, device: torch.device | str) -> InversionResult:
+        """The same on another device."""
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {k: v.to(device) for k, v in tensors.items() if isinstance(v, torch.Tensor)}
+        return replace(self, **moved)
+
+
+def predictive_entropy(members: list[torch.Tensor]) -> torch.Tensor:
+    """Uncertainty from several opinions: entropy of their mean, as a fraction of the largest possible entropy.
+
+    Args:
+        members: probabilities `(D, K, H, W)` each.
+
+    Returns:
+        `(D, H, W)` from 0 to 1.
+    """
+    mean = torch.stack([m.float() for m in members]).mean(0)
+    entropy = -(mean * mean.clamp_min(1e-12).log()).sum(1)
+    return (entropy / math.log(mean.shape[1])).clamp(0, 1)
+
+
+def residual_map(target: torch.Tensor, rendering: torch.Tensor, in_domain: bool = True) -> torch.Tensor:
+    """Where slice and rendering differ.
+
+    Grey values of another modality mean other things, so out of domain the grey values of each rendering are first
+    mapped to those of its slice by the piecewise linear map that fits best.
+
+    Args:
+        target: `(D, C, H, W)` slices.
+        rendering: `(D, C, H, W)`.
+        in_domain: the slices are of the modality that the generator has learnt.
+
+    Returns:
+        `(D, H, W)` absolute difference, mean of the channels; 2 is the full range.
+    """
+    if not in_domain:
+        pairs = zip(target.split(1), rendering.split(1), strict=True)
+        rendering = torch.cat([_match_grey_values(one, rendered) for one, rendered in pairs])
+    return (target - rendering).abs().mean(1)
+
+
+def _match_grey_values(target: torch.Tensor, rendering: torch.Tensor) -> torch.Tensor:
+    matching = IntensityMapObjective(L1FeatureObjective(), ridge=1e-5, smoothness=1e-4)
+    state = matching.prepare(target)
+    matching.refit(rendering, state)
+    return matching.apply(rendering, state)

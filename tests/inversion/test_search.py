@@ -1,0 +1,220 @@
+"""What an inversion promises, on slices whose codes are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from monai_semgan.errors import SemganError
+from monai_semgan.inversion.inverter import VolumeInverter
+from monai_semgan.inversion.settings import InversionSettings
+
+BASE = InversionSettings(
+    steps=15, learning_rate=0.05, objective="l1", prior_weight=0.0, patience=0, batch_size=2, mixed_precision=False
+)
+
+
+def invert(case, settings=BASE, **options):
+    options.setdefault("start", case.start)
+    return VolumeInverter(case.network, settings).run(case.slices, **options)
+
+
+def same(first, second, which=slice(None), tolerance=1e-3):
+    torch.testing.assert_close(first.latent[which], second.latent[which], atol=tolerance, rtol=0)
+    torch.testing.assert_close(first.probabilities[which], second.probabilities[which], atol=tolerance, rtol=0)
+
+
+def test_the_objective_falls_and_the_labels_of_renderings_are_recovered(case):
+    result = invert(case, replace(BASE, steps=100))
+    assert (result.curve[-1] < 0.3 * result.curve[0]).all()
+    before = VolumeInverter(case.network, replace(BASE, steps=0)).run(case.slices, case.start).label
+    wrong_before, wrong_after = (float((one != case.label).float().mean()) for one in (before, result.label))
+    assert wrong_after < 0.25 * wrong_before, (wrong_before, wrong_after)
+
+
+def test_a_slice_does_not_depend_on_the_size_of_the_batch(case):
+    reference = invert(case, replace(BASE, batch_size=1))
+    for batch_size in (2, 3, 5, None):
+        same(invert(case, replace(BASE, batch_size=batch_size)), reference)
+
+
+@pytest.mark.parametrize("objective", ["features", "structure"])
+def test_a_slice_does_not_depend_on_the_size_of_the_batch_under_any_objective(case, objective):
+    settings = replace(BASE, objective=objective, steps=6, prior_weight=0.01, spread_weight=0.01, start_weight=0.01)
+    reference = invert(case, replace(settings, batch_size=1))
+    same(invert(case, replace(settings, batch_size=4)), reference)
+
+
+def test_a_slice_does_not_depend_on_the_other_slices(case):
+    together = invert(case)
+    alone = VolumeInverter(case.network, BASE).run(case.slices[3:4], case.start[3:4])
+    torch.testing.assert_close(together.latent[3:4], alone.latent, atol=1e-3, rtol=0)
+    torch.testing.assert_close(together.uncertainty[3:4], alone.uncertainty, atol=1e-3, rtol=0)
+
+
+def test_further_starts_do_not_depend_on_the_other_slices_either(case):
+    settings = replace(BASE, steps=5, starts=3)
+    together = invert(case, settings)
+    alone = VolumeInverter(case.network, settings).run(case.slices[3:4], case.start[3:4])
+    torch.testing.assert_close(together.latent[3:4], alone.latent, atol=1e-3, rtol=0)
+
+
+def test_coupling_draws_neighbours_together_and_weight_zero_leaves_them_alone(case):
+    def roughness(result):
+        return float((result.latent[1:] - result.latent[:-1]).square().mean())
+
+    apart, coupled = invert(case), invert(case, replace(BASE, neighbour_weight=0.05))
+    assert roughness(coupled) < roughness(apart)
+    same(invert(case, replace(BASE, neighbour_weight=0.0)), apart, tolerance=0.0)
+
+
+def test_a_coupled_result_does_not_depend_on_the_size_of_the_batch(case):
+    settings = replace(BASE, neighbour_weight=0.05)
+    same(invert(case, replace(settings, batch_size=1)), invert(case, replace(settings, batch_size=5)))
+
+
+def test_a_coupled_slice_feels_its_neighbours_and_no_more_distant_slice_at_once(case):
+    changed = case.start.clone()
+    changed[4] += 0.5
+    settings = replace(BASE, steps=1, neighbour_weight=0.5, warmup=0.0, learning_rate=0.01)
+    first, second = invert(case, settings), invert(case, settings, start=changed)
+    same(first, second, slice(0, 3), tolerance=0.0)
+    assert first.curve[1, 3] != second.curve[1, 3]
+
+
+def test_the_best_code_of_every_slice_is_kept_and_not_the_last(case):
+    result = invert(case, replace(BASE, learning_rate=3.0, steps=8, decay=0.0))
+    best = result.curve.nan_to_num(torch.inf).amin(0)
+    assert (result.curve[-1] > best).any()
+    rendered = case.network.render(result.latent).image
+    torch.testing.assert_close((rendered - case.slices).abs().mean((1, 2, 3)), best, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(result.reconstruction, rendered, atol=1e-5, rtol=1e-4)
+
+
+def test_no_result_is_worse_than_its_start(case):
+    result = invert(case, replace(BASE, learning_rate=100.0, steps=3))
+    rendered = case.network.render(result.latent).image
+    assert ((rendered - case.slices).abs().mean((1, 2, 3)) <= result.curve[0] + 1e-4).all()
+
+
+def test_converged_slices_are_no_longer_computed(case, monkeypatch):
+    computed = []
+    synthesis = case.network.generator.synthesis
+    monkeypatch.setattr(case.network.generator, "synthesis", lambda w: computed.append(len(w)) or synthesis(w))
+    start = case.start.clone()
+    start[[1, 3]] = case.latent[[1, 3]]
+    result = invert(case, replace(BASE, steps=12, patience=3), start=start)
+    assert result.converged.tolist() == [False, True, False, True, False]
+    assert result.steps_done.tolist() == [12, 3, 12, 3, 12]
+    assert result.curve[4:, [1, 3]].isnan().all() and not result.curve[:, [0, 2, 4]].isnan().any()
+    rendered_at_the_end = 2 * 5
+    assert sum(computed) == 3 * 13 + 2 * 4 + rendered_at_the_end
+    same(result, invert(case, replace(BASE, steps=12), start=start), [0, 2, 4])
+
+
+def test_everything_ends_when_all_slices_have_converged(case):
+    steps = []
+    settings = replace(BASE, steps=50, patience=2)
+    result = invert(case, settings, start=case.latent, callback=lambda step, *_: bool(steps.append(step)))
+    assert steps == [0, 1, 2]
+    assert result.converged.all() and not result.cancelled
+
+
+def test_the_callback_hears_of_every_step(case):
+    heard = []
+
+    def callback(step, steps, converged, losses):
+        heard.append((step, steps, converged, losses.shape, bool(losses.isfinite().all())))
+        return False
+
+    invert(case, replace(BASE, steps=4), callback=callback)
+    assert heard == [(step, 4, 0, (5,), True) for step in range(5)]
+
+
+def test_cancelling_leaves_a_valid_result_with_the_best_codes_so_far(case):
+    result = invert(case, replace(BASE, steps=40), callback=lambda step, *_: step == 6)
+    full = invert(case, replace(BASE, steps=40))
+    assert result.cancelled and not full.cancelled
+    assert result.steps_done.tolist() == [6] * 5
+    assert result.curve[7:].isnan().all()
+    torch.testing.assert_close(result.curve[:7], full.curve[:7], atol=1e-4, rtol=1e-3)
+    assert (result.curve[:7].amin(0) < result.curve[0]).all()
+    assert result.label.shape == case.label.shape and result.probabilities.isfinite().all()
+    torch.testing.assert_close(result.probabilities.sum(1), torch.ones_like(result.probabilities[:, 0]))
+
+
+def test_a_wish_to_stop_is_heard_between_batches(case):
+    asked = []
+
+    def should_stop():
+        asked.append(1)
+        return len(asked) >= 2
+
+    result = invert(case, replace(BASE, batch_size=1), should_stop=should_stop)
+    assert result.cancelled
+    assert result.curve[0, :2].isfinite().all() and result.curve[0, 2:].isnan().all()
+    torch.testing.assert_close(result.latent[2:], case.start[2:])
+    assert result.probabilities.isfinite().all()
+
+
+def test_results_are_repeatable(case):
+    same(invert(case), invert(case), tolerance=0.0)
+
+
+def test_an_earlier_result_can_be_continued(case):
+    first = invert(case, replace(BASE, steps=10))
+    again = VolumeInverter(case.network, replace(BASE, steps=10)).run(case.slices, first.latent)
+    assert (again.curve.amin(0) <= first.curve.amin(0) + 1e-6).all()
+
+
+def test_only_chosen_slices_are_searched(case):
+    active = torch.tensor([False, True, False, False, False])
+    result = invert(case, active=active)
+    assert result.steps_done.tolist() == [0, 15, 0, 0, 0]
+    torch.testing.assert_close(result.latent[~active], case.start[~active])
+    same(result, invert(case), [1])
+
+
+def test_a_slice_that_turns_into_nan_gives_up_alone(case):
+    slices = case.slices.clone()
+    slices[2] = float("nan")
+    result = VolumeInverter(case.network, BASE).run(slices, case.start)
+    assert result.converged.tolist() == [False, False, True, False, False]
+    torch.testing.assert_close(result.latent[2], case.start[2])
+    same(result, invert(case), [0, 1, 3, 4])
+
+
+def test_the_better_of_encoder_and_mean_is_chosen_for_every_slice(case):
+    curves = {
+        name: invert(case, replace(BASE, steps=0, start=name), start=None).curve[0]
+        for name in ("encoder", "mean", "best")
+    }
+    torch.testing.assert_close(curves["best"], torch.minimum(curves["encoder"], curves["mean"]))
+
+
+def test_several_starts_are_never_worse_than_one(case):
+    one = invert(case, replace(BASE, steps=5))
+    three = invert(case, replace(BASE, steps=5, starts=3))
+    assert (three.curve.nan_to_num(torch.inf).amin(0) <= one.curve.amin(0) + 1e-6).all()
+
+
+def test_one_slice_is_a_volume_too(case):
+    result = VolumeInverter(case.network, replace(BASE, neighbour_weight=1.0)).run(case.slices[:1], case.start[:1])
+    assert result.label.shape == (1, 32, 32)
+
+
+def test_the_map_of_grey_values_makes_another_contrast_explicable(case):
+    inverted = replace(case, slices=-case.slices)
+    settings = replace(BASE, objective="map", steps=20, refit_every=5)
+    mapped, literal = (invert(inverted, replace(settings, objective=name)).label for name in ("map", "l1"))
+    assert (mapped != case.label).float().mean() < 0.5 * (literal != case.label).float().mean()
+    one, five = (invert(inverted, replace(settings, steps=4, batch_size=n)) for n in (1, 5))
+    same(one, five, tolerance=5e-3)
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 16, 16), (5, 2, 32, 32), (32, 32), (0, 1, 32, 32)])
+def test_slices_of_another_size_are_refused(case, shape):
+    with pytest.raises(SemganError, match="the model needs Dx1x32x32"):
+        VolumeInverter(case.network, BASE).run(torch.zeros(shape))
