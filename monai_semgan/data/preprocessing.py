@@ -73,6 +73,12 @@ class Preprocessing:
         for name in ("window", "percentiles", "label_ids"):  # JSON has lists
             value = getattr(self, name)
             object.__setattr__(self, name, tuple(value) if value is not None else None)
+        if self.size < 1 or self.pixel_mm <= 0:
+            raise SemganError(f"size {self.size} and pixel mm {self.pixel_mm:g} must be positive")
+        if len(self.window) != 2 or self.window[0] >= self.window[1]:
+            raise SemganError(f"window {self.window} is empty", remedy="give the lower and the upper value")
+        if len(self.percentiles) != 2 or not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+            raise SemganError(f"percentiles {self.percentiles} are impossible", remedy="give two between 0 and 100")
         if not 2 <= self.num_classes <= CLASS_LIMIT:
             raise SemganError(f"{self.num_classes} classes are not possible", remedy=f"use 2 to {CLASS_LIMIT}")
         if self.label_ids is not None and len(self.label_ids) != self.num_classes - 1:

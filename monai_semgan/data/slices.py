@@ -146,7 +146,9 @@ class SliceSet:
                 images, labels = (torch.from_numpy(arrays[name]) for name in ("images", "labels"))
             described = json.loads((folder / FOLDER_FILES[1]).read_text(encoding="utf-8"))
             preprocessing = Preprocessing(**described["preprocessing"])
-            volumes = [_volume(item, preprocessing) for item in described["volumes"]]
+            volumes = [_volume(item) for item in described["volumes"]]
+            if not len(images) == len(labels) == sum(geometry.num_slices for _, _, geometry in volumes):
+                raise ValueError("pixels and volumes do not belong together")
         except FileNotFoundError as error:
             raise SemganError("no slice set here", remedy="build it first", path=folder) from error
         except Exception as error:
@@ -219,7 +221,7 @@ def build_slice_set(
     return result
 
 
-def _volume(item: dict[str, Any], preprocessing: Preprocessing) -> tuple[Entry, str, SliceGeometry]:
+def _volume(item: dict[str, Any]) -> tuple[Entry, str, SliceGeometry]:
     label = Path(item["label"]) if item["label"] else None
     entry = Entry(Path(item["image"]), label, item["patient"], item["modality"])
     return entry, item["modality"], SliceGeometry.from_dict(item["geometry"])

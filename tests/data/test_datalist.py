@@ -1,0 +1,103 @@
+"""A data list is checked before anything long starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from monai_semgan.data.datalist import load_datalist
+from monai_semgan.errors import SemganError
+from tests.phantoms import save_nifti
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in "abcd":
+        save_nifti(tmp_path / f"{name}.nii.gz", np.arange(8.0).reshape(2, 2, 2))
+        save_nifti(tmp_path / f"{name}_label.nii.gz", np.zeros((2, 2, 2), np.uint8))
+    return tmp_path
+
+
+def entry(name: str, label: bool = True, **more: Any) -> dict[str, Any]:
+    return {"image": f"{name}.nii.gz", **({"label": f"{name}_label.nii.gz"} if label else {}), **more}
+
+
+def write(folder: Path, content: Any) -> Path:
+    path = folder / "list.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_names_are_relative_to_the_list_and_labels_are_optional(folder: Path) -> None:
+    content = {
+        "training": [entry("a", modality="mri", patient="Ann"), entry("b", label=False), "c.nii.gz"],
+        "validation": [entry("d")],
+    }
+    datalist = load_datalist(write(folder, content))
+    first, second, third = datalist.training
+    assert first.image == folder / "a.nii.gz" and first.label == folder / "a_label.nii.gz"
+    assert (first.patient, first.modality) == ("Ann", "MR")
+    assert (second.label, second.patient, second.modality) == (None, "b", None)
+    assert third.image.name == "c.nii.gz" and len(datalist.validation) == 1 and datalist.test == ()
+
+
+def test_another_base_folder_can_be_given(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = write(tmp_path_factory.mktemp("elsewhere"), {"training": [entry("a")]})
+    assert load_datalist(path, base_dir=folder).training[0].image.is_file()
+
+
+def test_only_the_first_labelled_volumes_keep_their_labels(folder: Path) -> None:
+    content = {"training": [entry("a"), entry("b", label=False), entry("c"), entry("d")]}
+    datalist = load_datalist(write(folder, content))
+    kept = [e.label is not None for e in datalist.with_labelled(2).training]
+    assert kept == [True, False, True, False]
+    assert not any(e.label for e in datalist.with_labelled(0).training)
+    with pytest.raises(SemganError, match="4 labelled volumes were asked for, the training list has 3"):
+        datalist.with_labelled(4)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not a JSON file"),
+        ("[]", "a data list is a JSON object"),
+        ({}, "the data list is empty"),
+        ({"training": []}, "the data list is empty"),
+        ({"training": {"image": "a.nii.gz"}}, '"training" is not a list'),
+        ({"training": [{"label": "a_label.nii.gz"}]}, '"training" entry 1 has no "image"'),
+        ({"training": [entry("a"), 5]}, '"training" entry 2 has no "image"'),
+        ({"training": [{"image": "a.nii.gz", "label": 3}]}, '"label" is not a file name'),
+        ({"training": [entry("a", modality="PET")]}, "unknown modality 'PET'; use CT or MR"),
+        ({"training": [entry("x"), entry("y")]}, "do not exist: .*x.nii.gz and 3 more"),
+        ({"training": [{"image": "a.nii.gz", "label": "none.nii.gz"}]}, "do not exist: .*none.nii.gz;"),
+        ({"training": [entry("a")], "validation": [entry("a")]}, "listed twice"),
+        ({"training": [entry("a"), entry("a")]}, "listed twice"),
+        (
+            {"training": [entry("a", patient="P1")], "test": [entry("b", patient="P1")]},
+            'patient P1 is in "training" and in "test"; split by patient',
+        ),
+    ],
+)
+def test_mistakes_are_explained_in_one_line(folder: Path, content: Any, message: str) -> None:
+    path = write(folder, content)
+    with pytest.raises(SemganError, match=message) as caught:
+        load_datalist(path)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_a_missing_list_and_a_list_that_is_no_text_are_explained(folder: Path) -> None:
+    with pytest.raises(SemganError, match="no such data list"):
+        load_datalist(folder / "none.json")
+    with pytest.raises(SemganError, match="not a JSON file"):
+        load_datalist(folder / "a.nii.gz")
+    with pytest.raises(SemganError, match="cannot be read"):
+        load_datalist(folder)
+
+
+def test_a_patient_may_have_several_volumes_in_one_section(folder: Path) -> None:
+    content = {"training": [entry("a", patient="P"), entry("b", patient="P")]}
+    assert len(load_datalist(write(folder, content)).training) == 2
