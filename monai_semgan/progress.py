@@ -85,32 +85,26 @@ class BarProgress:
     """A bar with count, elapsed time and ETA on stderr. A new total, or a count that falls back, begins a new bar.
 
     Args:
-        unit: what is counted, for example `slice` or `step`.
+        message: what is being done, until `update` tells; the count follows it, as in `segmenting slice 3/20`.
         token: where `should_stop` looks.
         stream: where the bar is drawn; stderr when left out.
     """
 
-    def __init__(self, unit: str = "slice", token: CancelToken | None = None, stream: TextIO | None = None) -> None:
-        self.unit = unit
+    def __init__(self, message: str = "", token: CancelToken | None = None, stream: TextIO | None = None) -> None:
         self.token = token
         self.stream = stream or sys.stderr
+        self._message = message
         self._bar: Any = None
-        self._message = ""
 
     def update(self, done: int, total: int, message: str = "", **values: float) -> None:
         """Draw the bar anew."""
-        if (
-            self._bar is None
-            or total != self._bar.total
-            or done < self._bar.n
-            or (message and message != self._message)
-        ):
-            self._begin(total, message)
+        self._message = message or self._message
+        if self._bar is None or total != self._bar.total or done < self._bar.n:
+            self._begin(total)
+        self._bar.set_description_str(self._message, refresh=False)
         if values:
             self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
         self._bar.update(done - self._bar.n)
-        if done >= total:
-            self._bar.refresh()
 
     def should_stop(self) -> bool:
         """Whether Ctrl-C was pressed."""
@@ -128,17 +122,15 @@ class BarProgress:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin(self, total: int, message: str) -> None:
+    def _begin(self, total: int) -> None:
         from tqdm import tqdm
 
         self.close()
-        self._message = message or self._message
-        head = f"{self._message}: " if self._message else ""
         terminal = bool(getattr(self.stream, "isatty", lambda: False)())
         self._bar = tqdm(
             total=total,
             file=self.stream,
             dynamic_ncols=terminal,
             mininterval=0.1 if terminal else 10.0,
-            bar_format=f"{head}{self.unit} {{n_fmt}}/{{total_fmt}} |{{bar}}| {{elapsed}}, ETA {{remaining}}{{postfix}}",
+            bar_format="{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed}, ETA {remaining}{postfix}",
         )

@@ -70,7 +70,7 @@ def sample_slices(
     """
     generator = bundle.network.generator
     latents = generator.broadcast(_random_latents(generator, count, seed, truncation))
-    return _render(generator, latents, progress or NullProgress(), "generating")
+    return _render(generator, latents, progress or NullProgress(), "generating slice")
 
 
 def sample_patient(
@@ -97,14 +97,14 @@ def sample_patient(
     shape = patient_shape(bundle)
     candidates = _random_latents(generator, CANDIDATES, seed, truncation)
     size = min(CANDIDATE_SIZE, generator.size)
-    seen = _render(generator, generator.broadcast(candidates), progress, "choosing slices", size)
+    seen = _render(generator, generator.broadcast(candidates), progress, "choosing slice", size)
     pixel_mm = bundle.preprocessing.pixel_mm * generator.size / size
     path = choose_path(seen, pixel_mm, np.asarray(shape.organ_cm2))
     keys = candidates[torch.as_tensor(path, device=candidates.device)].cpu().numpy()
     latents = smooth_walk(keys, max(2, round(shape.height_mm / shape.slice_mm)))
     codes = generator.broadcast(latents.to(candidates)).clone()
     codes[:, TEXTURE_LAYER:] = latents.mean(0).to(candidates)
-    slices = _render(generator, codes, progress, "rendering")
+    slices = _render(generator, codes, progress, "rendering slice")
     return as_volumes(slices, bundle, shape.slice_mm)
 
 

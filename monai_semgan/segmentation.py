@@ -162,7 +162,7 @@ def preview(
 
     parts = []
     done = 0
-    progress.update(0, total, "segmenting")
+    progress.update(0, total, "segmenting slice")
     for part in halving_batches(run, total, settings.batch_size):
         parts.append(part)
         done += part.shape[0]
@@ -222,15 +222,26 @@ def _invert(
 ) -> InversionResult:
     from monai_semgan.inferers import SliceInversionInferer
 
-    in_domain = not bundle.modalities or prepared.modality in bundle.modalities
-    inferer = SliceInversionInferer(mode=mode, settings=settings, in_domain=in_domain)
+    known = bundle.modalities or (prepared.modality,)
+    learnt = prepared.modality if prepared.modality in known else known[0]
+    inferer = SliceInversionInferer(settings, mode, learnt)
+    student = None
+    if mode == "refine":
+        student = preview(bundle, prepared, preview_settings(bundle), progress).to(bundle.device)
     inputs = prepared.image.permute(1, 2, 3, 0)[None].to(bundle.device)
 
     def told(step: int, steps: int, converged: int, losses: torch.Tensor) -> bool:
-        progress.update(step, steps, "inverting", loss=float(losses.nanmean()), converged=converged)
+        progress.update(step, steps, "inverting step", loss=float(losses.nanmean()), converged=converged)
         return progress.should_stop()
 
-    result = inferer.invert(inputs, bundle.network, callback=told, should_stop=progress.should_stop)
+    result = inferer.invert(
+        inputs,
+        bundle.network,
+        modality=prepared.modality,
+        student=student,
+        callback=told,
+        should_stop=progress.should_stop,
+    )
     return result.to("cpu")
 
 

@@ -34,7 +34,7 @@ def prepare(extra: str = "") -> Path:
     Args:
         extra: optional part of the package to install too, for example `test`.
     """
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036 - this file runs before any installer has looked
         sys.exit(f"error: Python {platform.python_version()} is too old; use Python 3.10 or later")
     python = python_of_environment()
     wanted = _fingerprint()
@@ -81,9 +81,7 @@ def _install_torch(python: Path) -> None:
         attempts = [[*cpu, TESTED_TORCH], [*cpu, TORCH_RANGE], *attempts]
     for number, attempt in enumerate(attempts):
         if number and CPU_INDEX in attempts[number - 1] and CPU_INDEX not in attempt:
-            print(
-                "PyTorch's CPU index does not answer: taking the build of the usual index, which is large", flush=True
-            )
+            print("PyTorch's CPU index does not answer: taking the large build of the usual index", flush=True)
         if _pip(python, *attempt, quiet_errors=number + 1 < len(attempts)) == 0:
             return
     sys.exit("error: PyTorch could not be installed; see pip's messages above (is there a network connection?)")

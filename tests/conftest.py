@@ -44,7 +44,7 @@ def tiny_config() -> dict[str, Any]:
     config["encoder_def"] |= {"num_latents": 8, "latent_dim": 16, "channels": [8, 8, 8, 8, 8], "grid": 2}
     config["student_def"] |= {"channels": [8, 8]}
     config["slices"] |= {"size": TINY_SIZE, "pixel_mm": 11.0}
-    config["invert"] = config["refine"] = {"steps": 2}
+    config["invert"] = config["refine"] = {"steps": 2, "patience": 0}
     return config
 
 

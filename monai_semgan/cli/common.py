@@ -63,10 +63,9 @@ for _type, _name in ((positive_int, "positive whole number"), (non_negative_int,
 
 
 @contextlib.contextmanager
-def bar(arguments: argparse.Namespace, unit: str, note: str | None = None) -> Iterator[Progress]:
+def bar(arguments: argparse.Namespace, note: str) -> Iterator[Progress]:
     """A progress bar that Ctrl-C stops in an orderly way; with --quiet only the latter."""
-    token = CancelToken(note) if note else CancelToken()
-    with token, BarProgress(unit, token) as progress:
+    with CancelToken(note) as token, BarProgress(token=token) as progress:
         yield _Silent(token) if arguments.quiet else progress
 
 

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from monai_semgan.bundle import load_bundle
 
     bundle = load_bundle(arguments.bundle, arguments.device)
-    with bar(arguments, "slice", "stopping") as progress:
+    with bar(arguments, "stopping") as progress:
         if arguments.count:
             _write_slices(bundle, arguments, folder, progress)
         for number in range(arguments.patients):

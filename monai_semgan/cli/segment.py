@@ -100,9 +100,10 @@ def segment(volume: Volume, bundle: Bundle, arguments: argparse.Namespace) -> Se
     """Segment with the options of the command line and a bar."""
     from monai_semgan.segmentation import segment_volume
 
-    preview = arguments.mode == "preview"
-    remark = None if preview else "stopping; the best result so far is written, Ctrl-C again leaves without it"
-    with bar(arguments, "slice" if preview else "step", remark) as progress:
+    remark = "stopping"
+    if arguments.mode in ("invert", "refine"):
+        remark = "stopping; the best result so far is written, Ctrl-C again leaves without it"
+    with bar(arguments, remark) as progress:
         return segment_volume(
             volume,
             bundle,

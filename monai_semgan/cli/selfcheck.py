@@ -63,7 +63,7 @@ def _synthetic_patient(bundle: Bundle, arguments: argparse.Namespace) -> tuple[V
     from monai_semgan.data.volume import read_volume, write_volume
     from monai_semgan.sampling import sample_patient
 
-    with bar(arguments, "slice", "stopping") as progress:
+    with bar(arguments, "stopping") as progress:
         image, label = sample_patient(bundle, arguments.seed, progress=progress)
     with tempfile.TemporaryDirectory() as folder:
         path = write_volume(image.array, image, Path(folder) / "patient.nii.gz", "int16")

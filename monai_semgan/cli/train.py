@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     from monai_semgan.progress import NullProgress
     from monai_semgan.training.run import train
 
-    with BarProgress("step") as shown:
+    with BarProgress("training") as shown:
         progress: Progress = NullProgress() if arguments.quiet else shown
         results = train(
             arguments.stage,
