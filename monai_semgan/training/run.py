@@ -105,7 +105,8 @@ def train(
         slot: stop cleanly after this time, to be resumed later, or None.
         tensorboard: write TensorBoard files.
         progress: display and cancel, or None.
-        options: settings of the stage, see `GanSettings`, `EncoderSettings` and `StudentSettings`.
+        options: settings of the stage, see `GanSettings`, `EncoderSettings` and `StudentSettings`; with the stage's name
+            before it (`gan_channels`) a setting is that stage's alone.
 
     Returns:
         How each stage ended.
@@ -118,7 +119,7 @@ def train(
         raise SemganError(f"unknown stage {stage!r}", remedy="use gan, encoder, student or all")
     if batch_size is not None:
         options["batch_size"] = batch_size
-    settings = {name: stage_settings(name, options, only=stage != "all") for name in names}
+    settings = {name: stage_settings(name, options) for name in names}
     _check_options(options, settings)
     seconds = parse_duration(budget) if budget is not None else None
     schedules = {name: Schedule(steps, _share(seconds, name, stage)) for name in names}
@@ -162,10 +163,15 @@ def _share(seconds: float | None, name: str, stage: str) -> float | None:
     return seconds * BUDGET_SHARES[name] if stage == "all" else seconds
 
 
-def stage_settings(name: str, options: Mapping[str, Any], only: bool = True) -> Any:
-    """The settings of a stage with the given ones replaced; those of other stages are left out."""
-    known = {field.name for field in dataclasses.fields(settings_class(name))}
-    return settings_class(name)(**{key: value for key, value in options.items() if key in known})
+def stage_settings(name: str, options: Mapping[str, Any]) -> Any:
+    """The settings of a stage with the given ones replaced; those of other stages are left out.
+
+    `gan_channels` sets `channels` of the GAN stage only.
+    """
+    fields = [field.name for field in dataclasses.fields(settings_class(name))]
+    chosen = {field: options[field] for field in fields if field in options}
+    chosen |= {field: options[f"{name}_{field}"] for field in fields if f"{name}_{field}" in options}
+    return settings_class(name)(**chosen)
 
 
 def settings_class(name: str) -> type:
@@ -185,7 +191,8 @@ def settings_class(name: str) -> type:
 
 def _check_options(options: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     known = {field.name for chosen in settings.values() for field in dataclasses.fields(chosen)}
-    unknown = sorted(set(options) - known)
+    own = {f"{name}_{field.name}" for name, chosen in settings.items() for field in dataclasses.fields(chosen)}
+    unknown = sorted(set(options) - known - own)
     if unknown:
         raise SemganError(f"unknown setting {unknown[0]!r}", remedy=f"known are {', '.join(sorted(known))}")
 

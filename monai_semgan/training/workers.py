@@ -61,13 +61,14 @@ class Workers:
             grad.copy_(part.view_as(grad))
 
     @torch.no_grad()
-    def average(self, value: torch.Tensor) -> torch.Tensor:
-        """Mean of a tensor over the processes."""
+    def gather(self, values: torch.Tensor) -> torch.Tensor:
+        """Values `(n, ...)` of all processes, one after the other: `(size * n, ...)`."""
         if self.size == 1:
-            return value
-        value = value.clone()
-        dist.all_reduce(value)
-        return value / self.size
+            return values
+        rows = values.new_zeros((self.size, *values.shape))
+        rows[self.rank] = values
+        dist.all_reduce(rows)
+        return rows.flatten(0, 1)
 
     @torch.no_grad()
     def share(self, modules: Iterable[nn.Module]) -> None:
