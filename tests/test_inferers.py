@@ -28,7 +28,7 @@ def test_every_mode_gives_probabilities_on_the_grid_of_the_input(case, mode):
     outputs = SliceInversionInferer(SETTINGS, mode)(volume(case), case.network)
     assert outputs["seg"].shape == (1, 3, 32, 32, 5)
     torch.testing.assert_close(outputs["seg"].sum(1), torch.ones(1, 32, 32, 5))
-    assert 0 <= outputs["uncertainty"].min() and outputs["uncertainty"].max() <= 1
+    assert outputs["uncertainty"].min() >= 0 and outputs["uncertainty"].max() <= 1
     assert ("recon" in outputs) == ("residual" in outputs) == (mode != "preview")
     if mode != "preview":
         assert outputs["recon"].shape == (1, 1, 32, 32, 5) and outputs["residual"].shape == (1, 1, 32, 32, 5)
