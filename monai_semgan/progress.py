@@ -129,6 +129,7 @@ class BarProgress:
         terminal = bool(getattr(self.stream, "isatty", lambda: False)())
         self._bar = tqdm(
             total=total,
+            desc=self._message,
             file=self.stream,
             dynamic_ncols=terminal,
             mininterval=0.1 if terminal else 10.0,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from monai_semgan.device import autocast
 from monai_semgan.errors import SemganError
 from monai_semgan.progress import NullProgress, Progress
 
@@ -208,8 +209,10 @@ def _render(
 ) -> SyntheticSlices:
     images, labels = [], []
     progress.update(0, len(latents), message)
+    draft = 0 < size < generator.size
     for start in range(0, len(latents), BATCH):
-        sample = generator.synthesis(latents[start : start + BATCH], size=size)
+        with autocast(latents.device, enabled=draft):  # drafts need no precision
+            sample = generator.synthesis(latents[start : start + BATCH], size=size)
         images.append(sample.image.mean(1).clamp(-1, 1).cpu().numpy())
         labels.append(sample.logits.argmax(1).to(torch.uint8).cpu().numpy())
         progress.update(min(start + BATCH, len(latents)), len(latents))

@@ -77,7 +77,7 @@ def _install_torch(python: Path) -> None:
     attempts = [["install", TESTED_TORCH], ["install", TORCH_RANGE]]
     if not gpu and sys.platform == "linux":
         # without dependencies: these come from the usual index together with the package
-        cpu = ["install", "--quiet", "--no-deps", "--timeout", "15", "--retries", "1", "--index-url", CPU_INDEX]
+        cpu = ["install", "--no-deps", "--timeout", "15", "--retries", "1", "--index-url", CPU_INDEX]
         attempts = [[*cpu, TESTED_TORCH], [*cpu, TORCH_RANGE], *attempts]
     for number, attempt in enumerate(attempts):
         if number and CPU_INDEX in attempts[number - 1] and CPU_INDEX not in attempt:
@@ -99,4 +99,4 @@ def has_nvidia_gpu() -> bool:
 def _pip(python: Path, *arguments: str, quiet_errors: bool = False) -> int:
     command = [str(python), "-m", "pip", *arguments, "--disable-pip-version-check"]
     errors = subprocess.DEVNULL if quiet_errors else None
-    return subprocess.run(command, cwd=REPOSITORY, stderr=errors, stdout=subprocess.DEVNULL).returncode
+    return subprocess.run(command, cwd=REPOSITORY, stderr=errors).returncode
