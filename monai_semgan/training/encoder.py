@@ -15,10 +15,9 @@ from monai_semgan.device import autocast
 from monai_semgan.losses.objective import slice_mean
 from monai_semgan.losses.reconstruction import L1FeatureObjective
 from monai_semgan.losses.segmentation import MaskedDiceCELoss
-from monai_semgan.networks import ImageDiscriminator, JointGenerator, JointSample, LatentEncoder
-from monai_semgan.networks.weights import load_into, part
+from monai_semgan.networks import JointGenerator, JointSample, LatentEncoder
 from monai_semgan.training.ema import MovingAverage
-from monai_semgan.training.generators import frozen
+from monai_semgan.training.generators import build_image_discriminator, frozen
 from monai_semgan.training.pool import PairPool
 from monai_semgan.training.quality import FrozenFeatures
 from monai_semgan.training.sampling import LabelledSampler
@@ -145,11 +144,9 @@ class EncoderStage(Stage):
     def _feature_network(self) -> Any:
         """Features to compare: the image discriminator's where there is one for this size, else frozen random ones."""
         around = self.around
-        state = part(around.initial, "image_discriminator")
-        if state and self.render_size == around.size:
-            discriminator = ImageDiscriminator(around.size, self.generator.image_channels)
-            load_into(discriminator, state)
-            return discriminator.to(around.device).eval().requires_grad_(False).features
+        discriminator = build_image_discriminator(around.initial, around.size)
+        if discriminator is not None and self.render_size == around.size:
+            return discriminator.to(around.device).features
         return FrozenFeatures(self.generator.image_channels).to(around.device)
 
     def _divide_batch(self) -> None:

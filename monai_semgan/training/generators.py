@@ -1,4 +1,4 @@
-"""Generators from weights: which architecture they belong to, and frozen ones to learn from."""
+"""Networks from weights alone: which architecture they belong to, and frozen ones to learn from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from monai_semgan.errors import SemganError
-from monai_semgan.networks import JointGenerator
+from monai_semgan.networks import ImageDiscriminator, JointGenerator
 from monai_semgan.networks.weights import load_into, part
 
 #: Filters of upsampling: of this package's own training, and of weights that were trained with nearest neighbours.
@@ -67,6 +67,19 @@ def build_generator(
     generator = JointGenerator(**{**generator_arguments(state), "resample_filter": tuple(resample_filter)})  # type: ignore[arg-type]
     load_into(generator, state)
     return generator
+
+
+def build_image_discriminator(weights: Mapping[str, torch.Tensor], size: int) -> ImageDiscriminator | None:
+    """The image discriminator among `weights`, frozen, or None when they hold none for `size` pixels."""
+    state = part(weights, "image_discriminator")
+    blocks = [state[name] for k in range(16) if (name := f"blocks.{k}.conv1.weight") in state]
+    if not blocks or 4 * 2 ** len(blocks) != size:
+        return None
+    channels = {size // 2 ** (k + 1): int(weight.shape[0]) for k, weight in enumerate(blocks)}
+    first = state["from_image.weight"]
+    discriminator = ImageDiscriminator(size, int(first.shape[1]), {size: int(first.shape[0]), **channels})
+    load_into(discriminator, state)
+    return discriminator.eval().requires_grad_(False)
 
 
 def frozen(generator: JointGenerator, device: torch.device) -> JointGenerator:

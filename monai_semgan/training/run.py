@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from monai_semgan.data.datalist import DataList, load_datalist
-from monai_semgan.data.slices import Preprocessing, SliceSet, build_slice_set
+from monai_semgan.data.preprocessing import Preprocessing
 from monai_semgan.device import select_device
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import load_tensors
 from monai_semgan.training.budget import Schedule, parse_duration
+from monai_semgan.training.datasets import load_run_data
 from monai_semgan.training.files import STAGES, gather_weights, read_json
 from monai_semgan.training.generators import BILINEAR, NEAREST, build_generator
 from monai_semgan.training.loop import LoopSettings, StageLoop, StageResult, write_combined
-from monai_semgan.training.record import DataRecord
 from monai_semgan.training.seeds import step_seed
 from monai_semgan.training.stage import Stage, Surroundings
 from monai_semgan.training.workers import Workers
@@ -84,7 +83,7 @@ def train(
 
     Args:
         stage: `gan`, `encoder`, `student` or `all`.
-        datalist: MONAI data list (JSON).
+        datalist: MONAI data list (JSON), or a folder of packed slices (see `training.datasets.pack`).
         out: folder of the run.
         budget: time budget such as `25m`; `all` divides it among the stages.
         steps: number of steps of each stage; with both, the first end counts.
@@ -105,7 +104,7 @@ def train(
         slot: stop cleanly after this time, to be resumed later, or None.
         tensorboard: write TensorBoard files.
         progress: display and cancel, or None.
-        options: settings of the stage, see `GanSettings`, `EncoderSettings` and `StudentSettings`; with the stage's name
+        options: settings of the stage, see `GanSettings`, `EncoderSettings`, `StudentSettings`; with the stage's name
             before it (`gan_channels`) a setting is that stage's alone.
 
     Returns:
@@ -206,15 +205,15 @@ def _run_stages(
     workers: Workers,
     progress: Progress,
 ) -> list[StageResult]:
-    entries = load_datalist(request.datalist)
-    if request.labelled >= 0:
-        entries = entries.with_labelled(request.labelled)
+    preprocessing = Preprocessing(size=request.size, pixel_mm=request.pixel_mm, num_classes=request.num_classes)
+    cache = request.out / "cache"
+    whole = load_run_data(request.datalist, preprocessing, cache, request.labelled, workers, progress)
     results: list[StageResult] = []
     for name, chosen in settings.items():
-        training, validation = _slice_sets(entries, request, name, workers, progress)
+        data = whole.labelled_only() if name == "student" else whole
         around = Surroundings(
-            training,
-            validation,
+            data.training.to(device),
+            data.validation,
             device,
             workers,
             request.seed,
@@ -233,7 +232,7 @@ def _run_stages(
             "pixel_mm": request.pixel_mm,
             **dataclasses.asdict(chosen),
         }
-        description = {"data": dataclasses.asdict(data_record(training, validation)), "network": network}
+        description = {"data": dataclasses.asdict(data.record()), "network": network}
         fingerprint = json.loads(json.dumps(fingerprint))
         folder = request.out / name
         stage_loop = StageLoop(stage, folder, schedules[name], fingerprint, description, progress, loop)
@@ -244,37 +243,6 @@ def _run_stages(
         if not results[-1].finished:
             break
     return results
-
-
-def _slice_sets(
-    entries: DataList, request: TrainRequest, name: str, workers: Workers, progress: Progress
-) -> tuple[SliceSet, SliceSet | None]:
-    """Training and validation slices; the first process fills the cache before the others read it."""
-    training = [e for e in entries.training if e.label is not None] if name == "student" else list(entries.training)
-    validation = [e for e in entries.validation if e.label is not None]
-    if not training:
-        raise SemganError("the student needs labelled training volumes", remedy="add labels", path=request.datalist)
-    preprocessing = Preprocessing(size=request.size, pixel_mm=request.pixel_mm, num_classes=request.num_classes)
-    cache = request.out / "cache"
-    if not workers.is_main:
-        workers.wait()
-    train_set = build_slice_set(training, preprocessing, cache, progress)
-    validation_set = build_slice_set(validation, preprocessing, cache, progress) if validation else None
-    if workers.is_main:
-        workers.wait()
-    return train_set, validation_set
-
-
-def data_record(training: SliceSet, validation: SliceSet | None) -> DataRecord:
-    """Which patients take which part."""
-    labelled = sorted({int(training.volume_index[i]) for i in training.labelled_indices})
-    return DataRecord(
-        labelled=[training.patients[i] for i in labelled],
-        unlabelled=[patient for i, patient in enumerate(training.patients) if i not in set(labelled)],
-        validation=list(validation.patients) if validation is not None else [],
-        slices=len(training.images),
-        labelled_slices=len(training.labelled_indices),
-    )
 
 
 def initial_weights(request: TrainRequest, name: str) -> dict[str, torch.Tensor]:

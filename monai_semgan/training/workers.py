@@ -33,10 +33,11 @@ class Workers:
 
     @staticmethod
     def local_device(device: torch.device) -> torch.device:
-        """The GPU of this process under `torchrun`, when `device` names no particular one."""
-        local = os.environ.get("LOCAL_RANK")
-        if device.type == "cuda" and device.index is None and local is not None:
-            return torch.device("cuda", int(local) % max(1, torch.cuda.device_count()))
+        """`device` with its number: under `torchrun` every process has a GPU of its own."""
+        if device.type == "cuda" and device.index is None:
+            local = int(os.environ.get("LOCAL_RANK", torch.cuda.current_device()))
+            device = torch.device("cuda", local % torch.cuda.device_count())
+            torch.cuda.set_device(device)
         return device
 
     @property

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from monai_semgan.data.preprocessing import Preprocessing
 from monai_semgan.errors import SemganError
 from monai_semgan.networks import JointGenerator
 from monai_semgan.networks.weights import load_weights, save_weights, with_prefix
+from monai_semgan.progress import NullProgress
+from monai_semgan.training.datasets import pack
 from monai_semgan.training.run import train
 
 from .phantoms import TINY
@@ -105,6 +108,17 @@ def test_labels_of_more_volumes_than_asked_for_are_not_used(datalist: Path, tmp_
     train("student", datalist, tmp_path, steps=1, labelled=1, **STUDENT)
     record = json.loads((tmp_path / "student" / "record.json").read_text())
     assert record["data"]["labelled"] == ["p0"]
+
+
+def test_packed_slices_train_the_same_student_as_the_volumes(datalist: Path, tmp_path: Path) -> None:
+    preprocessing = Preprocessing(size=32, pixel_mm=10.0, num_classes=3)
+    packed = pack(datalist, tmp_path / "packed", preprocessing, NullProgress())
+    for source, out in ((datalist, "volumes"), (packed, "slices")):
+        train("student", source, tmp_path / out, steps=3, labelled=1, **STUDENT)
+    volumes, slices = (load_weights(tmp_path / out / "model.pt") for out in ("volumes", "slices"))
+    assert all(torch.equal(volumes[name], slices[name]) for name in volumes)
+    with pytest.raises(SemganError, match="slices of 32 pixels"):
+        train("student", packed, tmp_path / "other", steps=1, **{**STUDENT, "pixel_mm": 5.0})
 
 
 @pytest.mark.parametrize(
