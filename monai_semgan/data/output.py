@@ -11,10 +11,11 @@ from pathlib import Path
 
 from monai_semgan.errors import SemganError
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+"""Endings of files that hold any volume."""
 
 
-def check_output(path: str | Path, suffixes: tuple[str, ...] = NIFTI_SUFFIXES, inputs: tuple[Path, ...] = ()) -> Path:
+def check_output(path: str | Path, suffixes: tuple[str, ...] = VOLUME_SUFFIXES, inputs: tuple[Path, ...] = ()) -> Path:
     """Makes sure, before long computations, that a result can be written; creates missing folders.
 
     Args:
@@ -27,7 +28,7 @@ def check_output(path: str | Path, suffixes: tuple[str, ...] = NIFTI_SUFFIXES, i
     """
     path = Path(os.path.realpath(path))
     if not path.name.lower().endswith(suffixes):
-        raise SemganError("unknown file ending", remedy=f"use {' or '.join(suffixes)}", path=path)
+        raise SemganError("unknown file ending", remedy=f"use {', '.join(suffixes)}", path=path)
     if path.is_dir():
         raise SemganError("is a folder, a file name is needed", path=path)
     if path.exists() and any(Path(p).exists() and os.path.samefile(path, p) for p in inputs):

@@ -266,7 +266,7 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path: Path)
     for name, message in {
         "file/out.nii.gz": "cannot be written",
         "folder.nii.gz": "is a folder",
-        "out.png": "unknown file ending; use .nii or .nii.gz",
+        "out.png": "unknown file ending; use .nii, .nii.gz, .nrrd, .mha",
         "link.nii.gz": "overwrite the input",
     }.items():
         with pytest.raises(SemganError, match=message):

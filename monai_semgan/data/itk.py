@@ -1,0 +1,119 @@
+"""Reads and writes NRRD and MetaImage (MHA, MHD) with SimpleITK, whose world is LPS, not RAS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monai_semgan.data.itk_header import check_header
+from monai_semgan.data.volume import GUESSED, Volume
+from monai_semgan.errors import SemganError
+
+LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""Turns LPS mm into RAS mm, and back."""
+
+
+def read_itk(path: Path) -> Volume:
+    """Reads NRRD or MetaImage: float32, or int16 where the file holds 8- or 16-bit numbers that fit.
+
+    Raises:
+        SemganError: the file is broken, does not tell its voxel spacing, or does not hold plain numbers.
+    """
+    import SimpleITK
+
+    placed = check_header(path)
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO("NrrdImageIO" if path.suffix.lower() in (".nrrd", ".nhdr") else "MetaImageIO")
+    reader.SetFileName(str(path))
+    try:
+        with _quiet():
+            reader.ReadImageInformation()
+            channels, kind = reader.GetNumberOfComponents(), reader.GetPixelID()
+            if channels == 1 and "complex" not in SimpleITK.GetPixelIDValueAsString(kind):
+                image = reader.Execute()
+                array = _small(SimpleITK.GetArrayViewFromImage(image)).transpose()
+                affine = affine_of(image)
+    except Exception as error:  # SimpleITK raises RuntimeError for all that can be wrong, MemoryError not always
+        problem = "not a readable image, or it is cut off"
+        raise SemganError(problem, remedy="copy or export it again", path=path) from error
+    if channels != 1:
+        raise SemganError(
+            f"voxels of {channels} values where one is expected (colour, or several time points or layers)",
+            remedy="export one grey-valued volume",
+            path=path,
+        )
+    if "complex" in SimpleITK.GetPixelIDValueAsString(kind):
+        raise SemganError("complex voxels are not supported", remedy="export plain numbers", path=path)
+    if array.ndim == 2:
+        array = array[..., None]
+    return Volume(array, affine, path, None, () if placed else (GUESSED,))
+
+
+def write_itk(array: np.ndarray, like: Volume, path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Writes an array (I, J, K), compressed, on the grid of ``like``.
+
+    Args:
+        array: (I, J, K).
+        like: the volume whose grid it has.
+        path: ``.nrrd`` or ``.mha``.
+        metadata: further fields of the header.
+    """
+    import SimpleITK
+
+    image = SimpleITK.GetImageFromArray(array.transpose())
+    affine = LPS_RAS @ like.affine
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((affine[:3, :3] / spacing).reshape(-1).tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    for key, value in (metadata or {}).items():
+        image.SetMetaData(key, value)
+    try:
+        with _quiet():
+            SimpleITK.WriteImage(image, str(path), useCompression=True)
+    except RuntimeError as error:
+        raise _as_os_error(error, path) from error
+
+
+def affine_of(image: Any) -> np.ndarray:
+    """(4, 4) voxel index to RAS mm of a SimpleITK image of 2 or 3 dimensions."""
+    count = image.GetDimension()
+    affine = np.eye(4)
+    direction = np.asarray(image.GetDirection(), dtype=np.float64).reshape(count, count)
+    affine[:count, :count] = direction * np.asarray(image.GetSpacing())
+    affine[:count, 3] = image.GetOrigin()
+    return LPS_RAS @ affine
+
+
+def _small(array: np.ndarray) -> np.ndarray:
+    """A copy that owns its memory, as int16 where that holds every value of the stored type, else as float32."""
+    fits = array.dtype.kind in "iu" and np.can_cast(array.dtype, np.int16)
+    return array.astype(np.int16 if fits else np.float32)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """ITK reports on stderr what becomes an exception as well."""
+    from SimpleITK import ProcessObject
+
+    before = ProcessObject.GetGlobalWarningDisplay()
+    ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        ProcessObject.SetGlobalWarningDisplay(before)
+
+
+def _as_os_error(error: RuntimeError, path: Path) -> OSError:
+    """SimpleITK does not tell why writing failed; trying it again in Python does."""
+    try:
+        size = path.stat().st_size if path.exists() else 0
+        with open(path, "ab") as stream:
+            stream.write(bytes(max(4096, size // 10)))
+    except OSError as reason:
+        return reason
+    return OSError(str(error).strip().splitlines()[-1])
