@@ -6,7 +6,7 @@
 The baseline that the ratios refer to is the same search with one slice at a time, as in the published code. Weights and
 slices are random (the seed is recorded): the speed does not depend on them, since no slice is dropped here. A step of a
 batch size is the median over the steps that follow the first two; with several repeats the least median counts. The
-processor time of all threads is given beside the time on the clock: on a machine with other work it is the one to trust.
+processor time of all threads is given beside the time on the clock: on a machine with other work trust that one.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class VolumeInverter:
             target = slices.detach().clone().float()
             student = None if student is None else student.detach().to(target.device).float().clone()
             search = _Search(self, target, student, constraints, callback, should_stop)
-            return search.run(start, None if active is None else active.clone())
+            return search.run(start, None if active is None else active.to(target.device).clone())
 
     def _check(self, slices: torch.Tensor) -> None:
         generator = self.network.generator
@@ -115,7 +115,7 @@ class _Search:
 
     def run(self, given: torch.Tensor | None, active: torch.Tensor | None) -> InversionResult:
         """Search from every start, keep the best code of each slice and render it."""
-        start = given.detach().clone().float() if given is not None else self._first_start()
+        start = self._first_start() if given is None else given.detach().to(self.target.device, torch.float32).clone()
         mean = mean_start(self.network, start.shape[0])
         outcome, renderings = None, []
         for number in range(self.settings.starts):
