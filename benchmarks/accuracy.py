@@ -100,7 +100,8 @@ def main() -> None:
     entries = getattr(load_datalist(arguments.data), arguments.section)
     changes = {key: json.loads(value) for key, _, value in (s.partition("=") for s in arguments.set)}
     content = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"methods": {}}
-    content |= {"machine": machine(select_device(arguments.device), 1), "versions": versions(), "section": arguments.section}
+    where = machine(select_device(arguments.device), 1)
+    content |= {"machine": where, "versions": versions(), "section": arguments.section}
     for name, bundle, options in methods(arguments):
         if options["mode"] != "preview":
             options |= changes

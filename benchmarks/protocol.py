@@ -14,10 +14,13 @@ import json
 import os
 from pathlib import Path
 
-CT_TRAINING = "27 11 17 22 05 16 08 14 23 20 01 29 06 04 18 19 09 07 25 03".split()
-CT_VALIDATION = "00 21 15 12".split()
-MR_TUNING = "02 05 08".split()
-MR_REPORT = "15 20 21 33 37".split()
+CT_TRAINING = [
+    *("27", "11", "17", "22", "05", "16", "08", "14", "23", "20"),
+    *("01", "29", "06", "04", "18", "19", "09", "07", "25", "03"),
+]
+CT_VALIDATION = ["00", "21", "15", "12"]
+MR_TUNING = ["02", "05", "08"]
+MR_REPORT = ["15", "20", "21", "33", "37"]
 
 
 def entry(data: Path, folder: str, name: str, modality: str) -> dict[str, str]:

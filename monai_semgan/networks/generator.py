@@ -106,7 +106,8 @@ class JointGenerator(nn.Module):
         if size not in SLIM_CHANNELS or size < 8:
             raise ValueError(f"size must be a power of two from 8 to 512, not {size}")
         widths = {int(k): v for k, v in (channels or SLIM_CHANNELS).items()}
-        self.size, self.latent_dim, self.num_classes, self.image_channels = size, latent_dim, num_classes, image_channels
+        self.size, self.latent_dim = size, latent_dim
+        self.num_classes, self.image_channels = num_classes, image_channels
         self.num_latents = 2 * int(math.log2(size)) - 2
         self.mapping_net = nn.ModuleList(
             [EqualLinear(latent_dim, latent_dim, lr_multiplier=0.01) for _ in range(mapping_layers)]
