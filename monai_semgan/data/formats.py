@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ READERS = {
     ".nhdr": "itk.read_itk",
     ".mha": "itk.read_itk",
     ".mhd": "itk.read_itk",
+    ".dcm": "dicom.reader.read_dicom",
+    ".ima": "dicom.reader.read_dicom",
+    ".zip": "dicom.reader.read_dicom",
 }
 """File ending to `module.function(path) -> Volume` in `monai_semgan.data`; what it returns is checked by
 `monai_semgan.data.volume.read_volume`."""
@@ -30,24 +34,49 @@ WRITERS = {
 """File ending to `module.function(array, like, path)`."""
 
 
-def find_reader(path: Path) -> Callable[..., Any]:
-    """The function that reads a file.
+DICOM = "dicom.reader.read_dicom"
+"""Also reads folders, and files without ending that carry DICOM's mark."""
+
+
+def find_reader(path: Path, series: str | None = None) -> Callable[[Path], Any]:
+    """The function that reads a file or folder.
+
+    Args:
+        path: what to read.
+        series: the series to take, if a user chose one.
 
     Raises:
-        SemganError: there is no such file, it cannot be opened, or its ending is unknown.
+        SemganError: there is no such file, it cannot be opened, its ending is unknown, or it has no series.
     """
     if not path.exists():
         raise SemganError("no such file", remedy="check the path", path=path)
     if path.is_dir():
-        raise SemganError("is a folder, not an image file", remedy="give a file", path=path)
+        return partial(function(DICOM), series=series)
+    if not path.is_file():
+        raise SemganError("is no regular file", remedy="give a file or folder", path=path)
     if path.stat().st_size == 0:
         raise SemganError("the file is empty", remedy="copy or export it again", path=path)
     if not os.access(path, os.R_OK):
         raise SemganError("no permission to read the file", path=path)
     for suffix, name in READERS.items():
         if path.name.lower().endswith(suffix):
-            return function(name)
+            return _with_series(name, series, path)
+    if _marked_as_dicom(path):
+        return _with_series(DICOM, series, path)
     raise SemganError("unknown file ending", remedy=f"supported are {', '.join(READERS)}", path=path)
+
+
+def _with_series(name: str, series: str | None, path: Path) -> Callable[[Path], Any]:
+    if name == DICOM:
+        return partial(function(name), series=series)
+    if series is not None:
+        raise SemganError("only DICOM has series", remedy="leave out --series", path=path)
+    return function(name)
+
+
+def _marked_as_dicom(path: Path) -> bool:
+    with open(path, "rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
 
 
 def find_writer(path: Path) -> Callable[..., None]:

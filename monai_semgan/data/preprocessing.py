@@ -91,8 +91,9 @@ class Preprocessing:
 
         Args:
             volume: CT in HU or MR.
-            modality: guessed from the values when left out.
+            modality: as the file tells, or guessed from the values, when left out.
         """
+        modality = modality or volume.modality
         modality = canonical_modality(modality) if modality else guess_modality(volume.array)
         body = find_body(volume.array, volume.spacing, modality)
         geometry = plan_slices(volume, pixel_mm=self.pixel_mm, size=self.size, modality=modality, body=body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from monai_semgan.data.formats import find_reader
 from monai_semgan.data.output import check_output, written_aside
 from monai_semgan.data.writing import write_label, write_map, write_volume
 from monai_semgan.errors import SemganError
+
+if TYPE_CHECKING:
+    from monai_semgan.data.dicom.reader import DicomSource
 
 __all__ = [
     "Volume",
@@ -38,6 +41,7 @@ class Volume:
         header: nibabel header of that file, if it is NIfTI.
         notes: what a user should know about it, one sentence each.
         modality: as the file tells, such as ``"CT"``; None if it does not.
+        source: where in DICOM it came from, if it did.
     """
 
     array: np.ndarray
@@ -46,6 +50,7 @@ class Volume:
     header: Any = None
     notes: tuple[str, ...] = ()
     modality: str | None = None
+    source: DicomSource | None = None
 
     @property
     def spacing(self) -> np.ndarray:
@@ -58,18 +63,19 @@ class Volume:
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 
 
-def read_volume(path: str | Path, *, integer: bool = False) -> Volume:
+def read_volume(path: str | Path, *, integer: bool = False, series: str | None = None) -> Volume:
     """Reads an image.
 
     Args:
-        path: a file of one of the formats in :data:`monai_semgan.data.formats.READERS`.
+        path: a file of one of the formats in :data:`monai_semgan.data.formats.READERS`, or a folder of DICOM files.
         integer: for labels: keep whole numbers as int32 and allow a constant array.
+        series: UID or number of a DICOM series; the largest CT or MR when left out.
 
     Raises:
         SemganError: the file is missing, unreadable, not 3D, or holds values or a geometry that cannot be used.
     """
     path = Path(path)
-    volume = find_reader(path)(path)
+    volume = find_reader(path, series)(path)
     array = volume.array
     _check_geometry(volume.affine, path)
     if array.ndim == 4 and array.shape[3] == 1:

@@ -89,7 +89,7 @@ def save_nifti_with(path: Path, affine: np.ndarray) -> Path:
 
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda d: d / "no.nii.gz", "no such file"),
-    "folder": (lambda d: d, "is a folder"),
+    "folder": (lambda d: d, "folder holds no DICOM"),
     "empty": (lambda d: written(d / "a.nii.gz", b""), "file is empty"),
     "empty inside gzip": (lambda d: written(d / "a.nii.gz", gzip.compress(b"")), "not a readable NIfTI"),
     "text": (lambda d: written(d / "a.nii.gz", b"hello, this is no image" * 100), "not a readable NIfTI"),

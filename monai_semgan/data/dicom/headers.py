@@ -1,0 +1,231 @@
+"""Headers of DICOM files as plain values; nothing of the patient but geometry leaves this module."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_semgan.data.dicom.files import DicomFile
+from monai_semgan.errors import SemganError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+TAGS = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "ImageType",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "ModalityLUTSequence",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+]
+
+MAX_FRAMES = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One slice: where its pixels are, where it lies, and how its values are scaled; None is what the file lacks.
+
+    Args:
+        file: the file.
+        index: which frame of the file, from 0.
+        uid: SOP instance of the file.
+        shape: rows and columns.
+        position: (3,) LPS mm of the centre of the first pixel.
+        orientation: (2, 3) directions of increasing column and of increasing row, LPS.
+        spacing: mm between rows, and between columns.
+        thickness: mm.
+        scale: rescale slope and intercept.
+    """
+
+    file: DicomFile
+    index: int
+    uid: str
+    shape: tuple[int, int]
+    position: np.ndarray | None = None
+    orientation: np.ndarray | None = None
+    spacing: tuple[float, float] | None = None
+    thickness: float | None = None
+    scale: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """What a file says about itself and its frames.
+
+    Args:
+        file: the file.
+        series: UID of the series.
+        number: of the series, as text; empty when there is none.
+        modality: such as ``CT``.
+        localiser: whether it is an overview image for planning.
+        colour: whether its pixels are not plain grey values.
+        frames: its slices.
+    """
+
+    file: DicomFile
+    series: str
+    number: str
+    modality: str
+    localiser: bool
+    colour: bool
+    frames: tuple[Frame, ...]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """pydicom's warnings and log lines repeat values of the file, which may name the patient."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def read_dataset(file: DicomFile, *, pixels: bool = False, tags: list[str] | None = None) -> Dataset:
+    """The data set of a file.
+
+    Args:
+        file: the file.
+        pixels: with the pixel data.
+        tags: only these.
+
+    Raises:
+        SemganError: the file is damaged.
+    """
+    import pydicom
+
+    try:
+        with quiet(), file.open() as stream:
+            return pydicom.dcmread(stream, force=True, stop_before_pixels=not pixels, specific_tags=tags)  # type: ignore
+    except SemganError:
+        raise
+    except MemoryError:
+        raise SemganError("the file does not fit into memory", path=file.path) from None
+    except Exception as error:  # damaged files make pydicom raise nearly anything
+        raise SemganError("not a readable DICOM file", remedy="copy or export it again", path=file.path) from error
+
+
+def read_header(file: DicomFile) -> Header | None:
+    """The header of an image; None for DICOM files of other kinds, such as reports.
+
+    Raises:
+        SemganError: the file is damaged.
+    """
+    dataset = read_dataset(file, tags=TAGS)
+    try:
+        with quiet():
+            return _header(dataset, file)
+    except SemganError:
+        raise
+    except Exception as error:
+        raise SemganError("not a readable DICOM file", remedy="copy or export it again", path=file.path) from error
+
+
+def _header(dataset: Dataset, file: DicomFile) -> Header | None:
+    if "SOPClassUID" not in dataset:
+        if file.path.suffix.lower() in (".dcm", ".dicom"):
+            raise SemganError("not a readable DICOM file", remedy="copy or export it again", path=file.path)
+        return None
+    if "Rows" not in dataset or "Columns" not in dataset:
+        return None
+    count = int(dataset.get("NumberOfFrames") or 1)
+    if not 0 < count <= MAX_FRAMES:
+        raise SemganError(f"{count} frames are not possible", remedy="export it again", path=file.path)
+    kind = [str(word).upper() for word in _several(dataset.get("ImageType"))]
+    grey = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2") == "MONOCHROME2"
+    frames = _multi_frames(dataset, file, count) if "PerFrameFunctionalGroupsSequence" in dataset else None
+    if frames is None:
+        frames = tuple(_frame(file, index, [dataset], dataset) for index in range(count))
+    return Header(
+        file,
+        str(dataset.get("SeriesInstanceUID") or ""),
+        str(dataset.get("SeriesNumber") or "").strip() if dataset.get("SeriesNumber") is not None else "",
+        str(dataset.get("Modality") or "").strip().upper(),
+        "LOCALIZER" in kind,
+        int(dataset.get("SamplesPerPixel") or 1) != 1 or not grey,
+        frames,
+    )
+
+
+def _multi_frames(dataset: Dataset, file: DicomFile, count: int) -> tuple[Frame, ...]:
+    shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
+    groups = list(dataset.PerFrameFunctionalGroupsSequence)
+    if len(groups) != count:
+        problem = f"the header describes {len(groups)} frames, {count} are said to be there"
+        raise SemganError(problem, remedy="export it again", path=file.path)
+    names = (
+        "PlanePositionSequence",
+        "PlaneOrientationSequence",
+        "PixelMeasuresSequence",
+        "PixelValueTransformationSequence",
+    )
+    frames = []
+    for index, group in enumerate(groups):
+        parts = [item[name][0] for name in names for item in (group, *shared) if item.get(name)]
+        frames.append(_frame(file, index, parts, dataset))
+    return tuple(frames)
+
+
+def _frame(file: DicomFile, index: int, parts: list[Any], dataset: Dataset) -> Frame:
+    def numbers(name: str, count: int) -> list[float] | None:
+        return _numbers(next((part.get(name) for part in parts if part.get(name) is not None), None), count, file)
+
+    position = numbers("ImagePositionPatient", 3)
+    orientation = numbers("ImageOrientationPatient", 6)
+    spacing = numbers("PixelSpacing", 2)
+    thickness = numbers("SliceThickness", 1)
+    slope, intercept = numbers("RescaleSlope", 1), numbers("RescaleIntercept", 1)
+    return Frame(
+        file,
+        index,
+        str(dataset.get("SOPInstanceUID") or ""),
+        (int(dataset.Rows), int(dataset.Columns)),
+        None if position is None else np.array(position),
+        None if orientation is None else np.array(orientation).reshape(2, 3),
+        None if spacing is None else (spacing[0], spacing[1]),
+        None if thickness is None else thickness[0],
+        (slope[0], intercept[0] if intercept else 0.0) if slope else None,
+    )
+
+
+def _several(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, (str, int, float)) else list(value)
+
+
+def _numbers(value: Any, count: int, file: DicomFile) -> list[float] | None:
+    values = [float(v) for v in _several(value)]
+    if not values:
+        return None
+    if len(values) != count or not np.isfinite(values).all():
+        raise SemganError(
+            "position, spacing or scaling in the header are no numbers", remedy="export it again", path=file.path
+        )
+    return values

@@ -1,0 +1,116 @@
+"""Series in a folder or zip, and which of them to take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from monai_semgan.data.dicom.files import find_files
+from monai_semgan.data.dicom.headers import Frame, Header, read_header
+from monai_semgan.errors import SemganError
+
+SCANS = ("CT", "MR")
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The images of a series.
+
+    Args:
+        uid: its unique name.
+        number: as the scanner counted, as text; may be empty.
+        modality: such as ``CT``.
+        headers: its files.
+    """
+
+    uid: str
+    number: str
+    modality: str
+    headers: tuple[Header, ...]
+
+    @property
+    def frames(self) -> list[Frame]:
+        """Slices, without overview images for planning."""
+        return [frame for header in self.headers if not header.localiser for frame in header.frames]
+
+    @property
+    def voxels(self) -> int:
+        """Of the slices that know their place and are grey."""
+        return sum(
+            frame.shape[0] * frame.shape[1]
+            for header in self.headers
+            if not header.colour and not header.localiser
+            for frame in header.frames
+            if frame.position is not None
+        )
+
+    def described(self) -> str:
+        """Without what the scanner or a person wrote about the patient."""
+        count = sum(len(header.frames) for header in self.headers)
+        images = f"{count} image{'s' if count != 1 else ''}"
+        return f"{self.number or self.uid or '?'} ({self.modality or 'unknown'}, {images})"
+
+
+def find_series(path: Path) -> list[Series]:
+    """All series of images, the largest first.
+
+    Raises:
+        SemganError: there is none, or a file cannot be read.
+    """
+    groups: dict[tuple[str, str], dict[str, Header]] = {}
+    for file in find_files(path):
+        header = read_header(file)
+        if header is not None and header.frames:
+            name = header.frames[0].uid or str(file.path)
+            groups.setdefault((header.series, header.modality), {}).setdefault(name, header)
+    if not groups:
+        what = "no DICOM image" if not path.is_dir() else "the folder holds no DICOM images"
+        raise SemganError(what, remedy="give the folder or zip of a CT or MR series", path=path)
+    series = []
+    for (uid, modality), headers in groups.items():
+        ordered = tuple(headers.values())
+        series.append(Series(uid, ordered[0].number, modality, ordered))
+    return sorted(series, key=lambda s: (-s.voxels, s.number, s.uid))
+
+
+def choose_series(found: Sequence[Series], path: Path, wanted: str | None = None) -> tuple[Series, list[str]]:
+    """The series asked for, or the largest CT or MR.
+
+    Args:
+        found: all series.
+        path: what messages name.
+        wanted: UID or number of the series.
+
+    Returns:
+        The series, and a note when there was a choice.
+
+    Raises:
+        SemganError: there is no such series, or no CT or MR.
+    """
+    listing = ", ".join(series.described() for series in found[:12]) + (", ..." if len(found) > 12 else "")
+    if wanted is not None:
+        return _wanted(found, path, wanted.strip(), listing), []
+    scans = [series for series in found if series.modality in SCANS]
+    if not scans:
+        raise SemganError(f"no CT or MR series; there are {listing}", remedy="give the folder of a scan", path=path)
+    taken = scans[0]
+    if len(found) == 1:
+        return taken, []
+    others = ", ".join(series.described() for series in found if series is not taken)
+    others = others if len(found) < 8 else f"{len(found) - 1} others"
+    note = f"Series {taken.described()} is taken, the largest CT or MR; there are also {others}: --series chooses."
+    return taken, [note]
+
+
+def _wanted(found: Sequence[Series], path: Path, wanted: str, listing: str) -> Series:
+    matches = [series for series in found if wanted in (series.uid, series.number) and wanted]
+    scans = [series for series in matches if series.modality in SCANS]
+    if len(scans) == 1:
+        return scans[0]
+    if len(scans) > 1:
+        names = " or ".join(series.uid for series in scans)
+        raise SemganError(f"{len(scans)} series have the number {wanted}", remedy=f"give its UID, {names}", path=path)
+    if matches:
+        raise SemganError(f"series {matches[0].described()} is no CT or MR", remedy=f"there are {listing}", path=path)
+    raise SemganError(f"there is no series {wanted}", remedy=f"there are {listing}", path=path)

@@ -1,0 +1,144 @@
+"""DICOM series in code: classic slices and enhanced multi-frame, with any geometry and any fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset, FileMetaDataset
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
+
+PATIENT = "Secret^Name"
+
+
+def lps(affine: np.ndarray) -> np.ndarray:
+    """RAS mm to LPS mm, or back."""
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+
+
+def text(values: Any) -> list[str]:
+    """DICOM's decimal strings, of at most 16 characters."""
+    words = []
+    for value in np.atleast_1d(values):
+        word = next(w for w in (f"{value:.{digits}g}" for digits in range(14, 1, -1)) if len(w) <= 16)
+        words.append(word)
+    return words
+
+
+def base(modality: str = "CT", **tags: Any) -> Dataset:
+    """What all images of a series share."""
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.PatientName, dataset.PatientID = PATIENT, "secret-id"
+    dataset.PatientBirthDate, dataset.PatientSex = "19700101", "O"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.826.0.1.3680043.8.498.1", "1.2.826.0.1.3680043.8.498.2"
+    dataset.FrameOfReferenceUID, dataset.PositionReferenceIndicator = "1.2.826.0.1.3680043.8.498.3", ""
+    dataset.StudyID, dataset.SeriesNumber, dataset.AcquisitionNumber = "1", 4, 1
+    dataset.StudyDate = dataset.SeriesDate = dataset.ContentDate = dataset.AcquisitionDate = "20200102"
+    dataset.StudyTime = dataset.SeriesTime = dataset.ContentTime = dataset.AcquisitionTime = "101010"
+    dataset.AccessionNumber = dataset.ReferringPhysicianName = ""
+    dataset.Modality, dataset.Manufacturer = modality, "Phantom works"
+    dataset.SOPClassUID = CTImageStorage if modality == "CT" else MRImageStorage
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    if modality == "CT":
+        dataset.KVP, dataset.RescaleType = "120", "HU"
+    else:
+        dataset.ScanningSequence, dataset.SequenceVariant, dataset.ScanOptions = "SE", "NONE", ""
+        dataset.MRAcquisitionType, dataset.EchoTime, dataset.EchoTrainLength, dataset.RepetitionTime = "2D", "9", 1, "9"
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    return dataset
+
+
+def pixels(dataset: Dataset, stored: np.ndarray) -> None:
+    """Puts stored values (rows, columns) or (frames, rows, columns) into a data set, without compression."""
+    dataset.Rows, dataset.Columns = stored.shape[-2:]
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    bits = stored.dtype.itemsize * 8
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = bits, bits, bits - 1
+    dataset.PixelRepresentation = int(stored.dtype.kind == "i")
+    dataset.PixelData = np.ascontiguousarray(stored).tobytes()
+    if bits == 8 and len(dataset.PixelData) % 2:
+        dataset.PixelData += b"\0"
+    dataset["PixelData"].VR = "OW" if bits == 16 else "OB"
+
+
+def save(dataset: Dataset, path: Path) -> Path:
+    """Writes a data set as a DICOM file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta = meta
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def datasets(
+    array: np.ndarray,
+    affine: np.ndarray,
+    modality: str = "CT",
+    scale: tuple[float, float] | Callable[[int], tuple[float, float]] = (1.0, -1024.0),
+    **tags: Any,
+) -> list[Dataset]:
+    """One data set per slice (I, J) of an array (I, J, K) at ``affine`` (RAS mm); values are after rescale."""
+    place = lps(affine)
+    spacing = np.linalg.norm(place[:3, :3], axis=0)
+    slices = []
+    for k in range(array.shape[2]):
+        dataset = base(modality, **tags)
+        slope, intercept = scale(k) if callable(scale) else scale
+        dataset.SOPInstanceUID, dataset.InstanceNumber = generate_uid(), k + 1
+        dataset.ImagePositionPatient = text(place[:3, 3] + k * place[:3, 2])
+        dataset.ImageOrientationPatient = text([*(place[:3, 0] / spacing[0]), *(place[:3, 1] / spacing[1])])
+        dataset.PixelSpacing, dataset.SliceThickness = text([spacing[1], spacing[0]]), text(spacing[2])[0]
+        dataset.RescaleSlope, dataset.RescaleIntercept = text(slope)[0], text(intercept)[0]
+        stored = np.rint((array[:, :, k].T - intercept) / slope)
+        pixels(dataset, stored.astype(np.uint16 if stored.min() >= 0 else np.int16))
+        slices.append(dataset)
+    return slices
+
+
+def write_series(folder: Path, slices: list[Dataset], shuffle: int | None = 0) -> Path:
+    """Writes slices under names that tell nothing of their order."""
+    order = np.arange(len(slices)) if shuffle is None else np.random.default_rng(shuffle).permutation(len(slices))
+    for name, index in enumerate(order):
+        save(slices[index], folder / f"IM{name:04d}")
+    return folder
+
+
+def enhanced(array: np.ndarray, affine: np.ndarray, order: np.ndarray | None = None, **tags: Any) -> Dataset:
+    """An enhanced multi-frame CT of the same; frames stored in ``order``, the slope differs from frame to frame."""
+    single = datasets(array, affine, scale=lambda k: (1.0 + k % 2, -1024.0))
+    order = np.arange(len(single)) if order is None else order
+    dataset = base(SOPClassUID=EnhancedCTImageStorage, SOPInstanceUID=generate_uid(), InstanceNumber=1, **tags)
+    for name in ("RescaleType", "KVP"):
+        delattr(dataset, name)
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    dataset.NumberOfFrames = len(single)
+    shared, dataset.PerFrameFunctionalGroupsSequence = Dataset(), []
+    measures, direction = Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = single[0].PixelSpacing, single[0].SliceThickness
+    direction.ImageOrientationPatient = single[0].ImageOrientationPatient
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [direction]
+    dataset.SharedFunctionalGroupsSequence = [shared]
+    for number, index in enumerate(order):
+        group, position, value, content = Dataset(), Dataset(), Dataset(), Dataset()
+        position.ImagePositionPatient = single[index].ImagePositionPatient
+        value.RescaleSlope, value.RescaleIntercept = single[index].RescaleSlope, single[index].RescaleIntercept
+        value.RescaleType = "HU"
+        content.StackID, content.InStackPositionNumber, content.DimensionIndexValues = "1", number + 1, [1, number + 1]
+        group.PlanePositionSequence, group.PixelValueTransformationSequence = [position], [value]
+        group.FrameContentSequence = [content]
+        dataset.PerFrameFunctionalGroupsSequence.append(group)
+    stored = [np.frombuffer(single[i].PixelData, np.uint16).reshape(single[i].Rows, -1) for i in order]
+    pixels(dataset, np.stack(stored))
+    return dataset
