@@ -74,6 +74,8 @@ def save_weight_files(folder: Path, stem: str, state: Mapping[str, torch.Tensor]
     paths = [folder / (f"{stem}.pt" if i == 0 else f"{stem}-{i + 1}.pt") for i in range(len(shards))]
     for path, shard in zip(paths, shards, strict=True):
         save_weights(path, shard, half=True)
+    for old in set(folder.glob(f"{stem}-[0-9]*.pt")) - set(paths):
+        old.unlink()
     return paths
 
 

@@ -14,11 +14,10 @@ import torch
 from monai_semgan.data.preprocessing import Preprocessing
 from monai_semgan.device import select_device
 from monai_semgan.errors import SemganError
-from monai_semgan.networks.weights import load_tensors
 from monai_semgan.training.budget import Schedule, parse_duration
 from monai_semgan.training.datasets import load_run_data
-from monai_semgan.training.files import STAGES, gather_weights, read_json
-from monai_semgan.training.generators import BILINEAR, NEAREST, build_generator
+from monai_semgan.training.files import STAGES, gather_weights
+from monai_semgan.training.generators import build_generator, trained_filter
 from monai_semgan.training.loop import LoopSettings, StageLoop, StageResult, write_combined
 from monai_semgan.training.seeds import step_seed
 from monai_semgan.training.stage import Stage, Surroundings
@@ -170,7 +169,18 @@ def stage_settings(name: str, options: Mapping[str, Any]) -> Any:
     fields = [field.name for field in dataclasses.fields(settings_class(name))]
     chosen = {field: options[field] for field in fields if field in options}
     chosen |= {field: options[f"{name}_{field}"] for field in fields if f"{name}_{field}" in options}
+    defaults = settings_class(name)()
+    for field, value in chosen.items():
+        _check_type(field, value, getattr(defaults, field))
     return settings_class(name)(**chosen)
+
+
+def _check_type(name: str, value: Any, default: Any) -> None:
+    """Refuse a word where a number belongs, and the like."""
+    kinds = {bool: (bool,), int: (int,), float: (int, float), str: (str,), tuple: (list, tuple)}
+    allowed = kinds.get(type(default))
+    if allowed is not None and (not isinstance(value, allowed) or isinstance(value, bool) > (bool in allowed)):
+        raise SemganError(f"the setting {name} cannot be {value!r}", remedy=f"the default is {default!r}")
 
 
 def settings_class(name: str) -> type:
@@ -256,33 +266,15 @@ def initial_weights(request: TrainRequest, name: str) -> dict[str, torch.Tensor]
     return weights
 
 
-def trained_filter(request: TrainRequest, name: str) -> tuple[int, ...]:
-    """The upsampling filter with which the generator was trained that a stage begins with."""
-    own = request.out / "gan" / "record.json"
-    if name != "gan" and any(own.parent.glob("weights*.pt")):
-        return tuple(read_json(own).get("network", {}).get("resample_filter", BILINEAR))
-    found: tuple[int, ...] = BILINEAR
-    for source in request.init:
-        files = [source] if source.is_file() else sorted(source.glob("*.pt"))
-        for path in files:
-            content = load_tensors(path)
-            if isinstance(content, dict) and "constant" in content and "layers.0.conv.weight" in content:
-                found = NEAREST
-        folder = source.parent if source.is_file() else source
-        for path in (folder / "record.json", folder / "gan" / "record.json"):
-            found = tuple(read_json(path).get("network", {}).get("resample_filter", found))
-    return found
-
-
 def build_stage(name: str, settings: Any, around: Surroundings, request: TrainRequest) -> tuple[Stage, dict[str, Any]]:
     """A stage and the description of its networks for the record."""
-    resample_filter = trained_filter(request, name)
-    network: dict[str, Any] = {"resample_filter": list(resample_filter)}
     if name == "gan":
         from monai_semgan.training.gan import GanStage
 
-        gan = GanStage(around, settings)
-        return gan, {"resample_filter": list(settings.resample_filter)}
+        return GanStage(around, settings), {"resample_filter": list(settings.resample_filter)}
+    own = request.out / "gan"
+    resample_filter = trained_filter([own] if any(own.glob("weights*.pt")) else request.init)
+    network: dict[str, Any] = {"resample_filter": list(resample_filter)}
     generator = build_generator(around.initial, request.size, request.num_classes, resample_filter)
     if name == "encoder":
         from monai_semgan.training.encoder import EncoderStage

@@ -123,7 +123,13 @@ def test_packed_slices_train_the_same_student_as_the_volumes(datalist: Path, tmp
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"labelled": 0}, "labelled"), ({"wrong_setting": 1}, "unknown setting"), ({"steps": 0}, "too few")],
+    [
+        ({"labelled": 0}, "labelled"),
+        ({"wrong_setting": 1}, "unknown setting"),
+        ({"learning_rate": "high"}, "cannot be 'high'"),
+        ({"contrast": 1}, "contrast"),
+        ({"steps": 0}, "too few"),
+    ],
 )
 def test_mistakes_are_told_in_one_line(datalist: Path, tmp_path: Path, change: dict[str, Any], words: str) -> None:
     with pytest.raises(SemganError, match=words) as caught:
