@@ -36,5 +36,6 @@ class MovingAverage:
         averages: list[torch.Tensor] = list(self.network.parameters())
         weights: list[torch.Tensor] = list(network.parameters())
         torch._foreach_lerp_(averages, weights, 1.0 - self.decay(batch, images_seen))
-        for average, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
-            average.copy_(buffer)
+        buffers = list(network.buffers())
+        if buffers:
+            torch._foreach_copy_(list(self.network.buffers()), buffers)

@@ -33,7 +33,10 @@ class Workers:
 
     @staticmethod
     def local_device(device: torch.device) -> torch.device:
-        """`device` with its number: under `torchrun` every process has a GPU of its own."""
+        """`device` with its number, set up for speed: under `torchrun` every process has a GPU of its own."""
+        if device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
+            torch.backends.cudnn.benchmark = True
         if device.type == "cuda" and device.index is None:
             local = int(os.environ.get("LOCAL_RANK", torch.cuda.current_device()))
             device = torch.device("cuda", local % torch.cuda.device_count())
