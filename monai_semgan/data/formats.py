@@ -34,6 +34,12 @@ WRITERS = {
 """File ending to `module.function(array, like, path)`."""
 
 
+LABEL_WRITERS = {
+    ".seg.nrrd": "seg_nrrd.write_seg_nrrd",
+    ".dcm": "dicom.seg.write_dicom_seg",
+}
+"""File ending to `module.function(array, like, path, segments)`, for formats that hold labels only."""
+
 DICOM = "dicom.reader.read_dicom"
 """Also reads folders, and files without ending that carry DICOM's mark."""
 
@@ -82,6 +88,12 @@ def _marked_as_dicom(path: Path) -> bool:
 def find_writer(path: Path) -> Callable[..., None]:
     """The function that writes a file of this ending, which has to be known."""
     return function(next(name for suffix, name in WRITERS.items() if path.name.lower().endswith(suffix)))
+
+
+def find_label_writer(path: Path) -> Callable[..., None] | None:
+    """The function that writes a file of this ending, if it holds named segments."""
+    names = (name for suffix, name in LABEL_WRITERS.items() if path.name.lower().endswith(suffix))
+    return next((function(name) for name in names), None)
 
 
 def function(name: str) -> Callable[..., Any]:

@@ -75,6 +75,9 @@ def write_itk(array: np.ndarray, like: Volume, path: Path, metadata: dict[str, s
     try:
         with _quiet():
             SimpleITK.WriteImage(image, str(path), useCompression=True)
+            again = SimpleITK.ReadImage(str(path))  # a full disk makes ITK write half a file without saying so
+        if not np.array_equal(SimpleITK.GetArrayViewFromImage(again), array.transpose()):
+            raise RuntimeError("what was written differs")
     except RuntimeError as error:
         raise _as_os_error(error, path) from error
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_semgan.data.formats import find_writer
-from monai_semgan.data.output import check_output, written_aside
+from monai_semgan.data.formats import find_label_writer, find_writer
+from monai_semgan.data.output import LABEL_SUFFIXES, check_output, written_aside
+from monai_semgan.data.terminology import Segments
 
 if TYPE_CHECKING:
     from monai_semgan.data.volume import Volume
@@ -36,9 +37,41 @@ def write_volume(array: np.ndarray, like: Volume, path: str | Path, dtype: Any =
     return path
 
 
-def write_label(array: np.ndarray, like: Volume, path: str | Path) -> Path:
-    """Writes label ids (I, J, K) as uint8; see :func:`write_volume`."""
-    return write_volume(array, like, path, np.uint8)
+def write_label(array: np.ndarray, like: Volume, path: str | Path, segments: Segments | None = None) -> Path:
+    """Writes label ids (I, J, K) as uint8; see :func:`write_volume`.
+
+    Args:
+        array: (I, J, K).
+        like: the volume whose grid it has.
+        path: its ending is one of :data:`monai_semgan.data.output.LABEL_SUFFIXES`.
+        segments: names of the ids and of the model, for formats that hold them.
+
+    Raises:
+        SemganError: as :func:`write_volume`; ``.dcm`` is asked for but the scan is not DICOM.
+    """
+    path = check_output(path, LABEL_SUFFIXES)
+    write = find_label_writer(path)
+    if write is None:
+        return write_volume(array, like, path, np.uint8)
+    if array.shape != like.array.shape:
+        raise ValueError(f"array has shape {array.shape}, the grid {like.array.shape}")
+    if segments is None:
+        segments = Segments({int(index): f"label {index}" for index in np.unique(array) if index > 0})
+    with written_aside(path) as temporary:
+        write(array.astype(np.uint8), like, temporary, segments)
+    return path
+
+
+def check_label_output(path: str | Path, like: Volume) -> None:
+    """Makes sure, before long computations, that labels of a scan can be written in the format that was asked for.
+
+    Raises:
+        SemganError: with the reason.
+    """
+    if Path(path).name.lower().endswith(".dcm"):
+        from monai_semgan.data.dicom.seg import check_dicom_seg
+
+        check_dicom_seg(like, Path(path))
 
 
 def write_map(array: np.ndarray, like: Volume, path: str | Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from monai_semgan.data.dicom.files import DicomFile
 from monai_semgan.data.dicom.headers import Frame
 from monai_semgan.data.dicom.pixels import read_pixels
 from monai_semgan.data.dicom.series import Series, choose_series, find_series
@@ -27,6 +28,11 @@ class DicomSource:
     """
 
     frames: tuple[Frame, ...]
+
+    @property
+    def files(self) -> list[DicomFile]:
+        """Its files, in the order of their first slices."""
+        return list(dict.fromkeys(frame.file for frame in self.frames))
 
 
 def read_dicom(path: Path, series: str | None = None) -> Volume:
