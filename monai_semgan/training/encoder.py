@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -43,6 +44,8 @@ class EncoderSettings:
         labelled_fraction: share of labelled slices, where there are any.
         organ_fraction: share of slices with an organ among the labelled ones.
         contrast_probability: share of the inputs that get a random contrast; targets stay clean.
+        geometry: how far real slices are rotated, scaled and shifted, as a share of what the student's are. More than
+            a little makes targets that the generator cannot render.
         render_size: size at which reconstructions are compared; 0 for the full size. Half of it is three times faster.
         refinement_passes: passes of the encoder, each trained; those after the first see the rendering before them.
         channels: channels of the encoder by level.
@@ -65,6 +68,7 @@ class EncoderSettings:
     labelled_fraction: float = 0.42
     organ_fraction: float = 0.75
     contrast_probability: float = 0.7
+    geometry: float = 0.3
     render_size: int = 0
     refinement_passes: int = 1
     channels: Sequence[int] = (16, 48, 96, 160, 192)
@@ -94,6 +98,19 @@ class Batch(NamedTuple):
     image: torch.Tensor
     label: torch.Tensor
     latents: torch.Tensor
+
+
+def gentler(augmentation: PairedAugmentation, share: float) -> PairedAugmentation:
+    """The augmentation with every range cut down to `share` of it."""
+    low, high = augmentation.scale
+    return dataclasses.replace(
+        augmentation,
+        rotation=augmentation.rotation * share,
+        scale=(low**share, high**share),
+        stretch=augmentation.stretch * share,
+        shift=augmentation.shift * share,
+        elastic=augmentation.elastic * share,
+    )
 
 
 class EncoderStage(Stage):
@@ -129,7 +146,7 @@ class EncoderStage(Stage):
         self.latent_std = self._latent_spread()
         self.objective = L1FeatureObjective(self._feature_network(), feature_weight=settings.feature_weight)
         self.label_loss = MaskedDiceCELoss()
-        self.paired, self.contrast = PairedAugmentation(), ContrastRandomisation()
+        self.paired, self.contrast = gentler(PairedAugmentation(), settings.geometry), ContrastRandomisation()
         self._divide_batch()
         self.scores: dict[str, list[float]] = {}
         self.adopt(around.initial)
