@@ -83,7 +83,8 @@ def save_picture(picture: Image.Image, path: str | Path) -> Path:
     Raises:
         SemganError: if it cannot be written.
     """
-    from monai_semgan.data.volume import check_output, written_aside
+    from monai_semgan.atomic import written_aside
+    from monai_semgan.data.volume import check_output
 
     path = check_output(path, (".png",))
     with written_aside(path) as temporary:

@@ -1,14 +1,11 @@
-"""Files appear complete or not at all, and a place that cannot be written is found before the work."""
+"""A place that cannot be written is found before the work."""
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from monai_semgan.atomic import write_error
 from monai_semgan.errors import SemganError
 
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -39,33 +36,7 @@ def check_output(path: str | Path, suffixes: tuple[str, ...] = VOLUME_SUFFIXES, 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _write_error(error, path) from error
+        raise write_error(error, path) from error
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise SemganError("the folder cannot be written", remedy="choose another output folder", path=path)
     return path
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place when the block ends well, and vanishes otherwise.
-
-    Raises:
-        SemganError: the block or the move failed for want of space or permission.
-    """
-    temporary = path.with_name(f".{secrets.token_hex(4)}.part.{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise _write_error(error, path) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_error(error: OSError, path: Path) -> SemganError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return SemganError("the disk is full", remedy="make room or choose another output", path=path)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return SemganError("cannot be written: permission denied", remedy="choose another output folder", path=path)
-    reason = (error.strerror or str(error)).lower()
-    return SemganError(f"cannot be written: {reason}", remedy="choose another output", path=path)

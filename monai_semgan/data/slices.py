@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from monai_semgan.atomic import written_aside
 from monai_semgan.data.datalist import Entry
 from monai_semgan.data.preprocessing import Preprocessing
 from monai_semgan.data.sampler import StepSampler
-from monai_semgan.data.volume import written_aside
 from monai_semgan.errors import SemganError
 from monai_semgan.transforms.geometry import SliceGeometry
 

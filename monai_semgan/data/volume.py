@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_semgan.data.formats import find_reader
-from monai_semgan.data.output import check_output, written_aside
+from monai_semgan.data.output import check_output
 from monai_semgan.data.writing import write_label, write_map, write_volume
 from monai_semgan.errors import SemganError
 
@@ -24,7 +24,6 @@ __all__ = [
     "write_label",
     "write_map",
     "write_volume",
-    "written_aside",
 ]
 
 GUESSED = "The file does not say how the patient lies: axes right to left, back to front, feet to head are assumed."

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monai_semgan.atomic import written_aside
 from monai_semgan.data.formats import find_label_writer, find_writer
-from monai_semgan.data.output import LABEL_SUFFIXES, check_output, written_aside
+from monai_semgan.data.output import LABEL_SUFFIXES, check_output
 from monai_semgan.data.terminology import Segments
 
 if TYPE_CHECKING:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import re
-import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from monai_semgan.atomic import write_error, written_aside
 from monai_semgan.errors import SemganError
 
 StateDict = dict[str, torch.Tensor]
@@ -25,7 +27,13 @@ def save_weights(path: str | Path, state: Mapping[str, torch.Tensor], half: bool
         SemganError: if the file cannot be written.
     """
     tensors = {k: (v.half() if half and v.is_floating_point() else v).detach().cpu() for k, v in state.items()}
-    save_atomically(path, tensors)
+    buffer = io.BytesIO()
+    torch.save(tensors, buffer)
+    with _writing(path) as temporary, zipfile.ZipFile(buffer) as loose, zipfile.ZipFile(temporary, "w") as packed:
+        for entry in loose.infolist():
+            # names compress to a sixth, tensors hardly
+            compression = zipfile.ZIP_DEFLATED if entry.filename.endswith("data.pkl") else zipfile.ZIP_STORED
+            packed.writestr(entry.filename, loose.read(entry), compression)
 
 
 def save_atomically(path: str | Path, content: object) -> None:
@@ -34,22 +42,24 @@ def save_atomically(path: str | Path, content: object) -> None:
     Raises:
         SemganError: if the file cannot be written.
     """
+    with _writing(path) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _writing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        raise SemganError(f"cannot write ({error})", remedy="free space or choose another folder", path=path) from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+    except OSError as error:
+        raise write_error(error, path) from error
+    with written_aside(path) as temporary:
+        try:
+            yield temporary
+        except RuntimeError as error:  # how torch.save reports that a file cannot be written
+            raise SemganError(f"cannot be written ({error})", remedy="make room", path=path) from error
 
 
 def load_weights(path: str | Path, device: torch.device | str = "cpu") -> StateDict:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from monai_semgan.data.volume import written_aside
+from monai_semgan.atomic import written_aside
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import load_tensors, load_weights, save_weights
 

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from monai_semgan.atomic import written_aside
 from monai_semgan.data.volume import (
     Volume,
     check_output,
@@ -25,7 +26,6 @@ from monai_semgan.data.volume import (
     write_label,
     write_map,
     write_volume,
-    written_aside,
 )
 from monai_semgan.errors import SemganError
 from tests.phantoms import grid, patient, save_nifti

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(SemganError, match="No space left"):
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full_disk)
+    with pytest.raises(SemganError, match="disk is full"):
         weights.save_weights(path, {"a": torch.zeros(2)})
     assert torch.equal(weights.load_weights(path)["a"], torch.ones(2))
     assert [p.name for p in tmp_path.iterdir()] == ["w.pt"]
+
+
+def test_a_model_file_is_packed_and_still_read_by_torch_alone(tmp_path: Path) -> None:
+    state = {f"layer.{i}.weight": torch.full((3,), float(i)) for i in range(50)}
+    weights.save_weights(tmp_path / "packed.pt", state)
+    torch.save({k: v.half() for k, v in state.items()}, tmp_path / "plain.pt")
+    assert (tmp_path / "packed.pt").stat().st_size < (tmp_path / "plain.pt").stat().st_size
+    for mmap in (False, True):
+        loaded = torch.load(tmp_path / "packed.pt", weights_only=True, mmap=mmap)
+        assert all(torch.equal(loaded[k].float(), v) for k, v in state.items())
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
