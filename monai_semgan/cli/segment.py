@@ -42,8 +42,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("input", type=Path, metavar="INPUT", help="scan, .nii or .nii.gz")
-    parser.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="label file, .nii or .nii.gz")
+    parser.add_argument("input", type=Path, metavar="INPUT", help="scan: NIfTI, NRRD, MetaImage, DICOM folder")
+    parser.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="label file, such as .nii.gz")
+    parser.add_argument("--series", metavar="ID", help="UID or number of a DICOM series (default: the largest)")
     model_options(parser)
     parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
     parser.add_argument("--modality", choices=("auto", "CT", "MR"), default="auto", help="default: told by the values")
@@ -64,9 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
     from monai_semgan.data.volume import check_output, read_volume, write_label
 
+    volume = read_volume(arguments.input, series=arguments.series)
     output = check_output(arguments.output, inputs=(arguments.input,))
     check_side_outputs(arguments)
-    volume = read_volume(arguments.input)
     from monai_semgan.bundle import load_bundle  # costs seconds: only after what can go wrong at once
     from monai_semgan.maps import write_maps
     from monai_semgan.overlay import save_overlay

@@ -45,9 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
     from monai_semgan.data.volume import check_output, read_volume
 
-    name = arguments.scan.name.split(".nii")[0] if arguments.scan else f"patient_{arguments.seed:03d}"
-    label_path = check_output(arguments.out / f"{name}_label.nii.gz")
     volume = read_volume(arguments.scan) if arguments.scan else None
+    name = arguments.scan.resolve().name.split(".")[0] if arguments.scan else f"patient_{arguments.seed:03d}"
+    inputs = (arguments.scan,) if arguments.scan else ()
+    label_path = check_output(arguments.out / f"{name}_label.nii.gz", inputs=inputs)
     from monai_semgan.bundle import load_bundle
 
     bundle = load_bundle(arguments.bundle, arguments.device)

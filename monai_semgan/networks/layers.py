@@ -82,6 +82,8 @@ class ModulatedConv2d(nn.Module):
             `(1, 3, 3, 1)` is bilinear, `(1, 1)` nearest neighbour.
     """
 
+    filter: torch.Tensor
+
     def __init__(
         self,
         in_channels: int,
