@@ -36,9 +36,10 @@ WRITERS = {
 
 LABEL_WRITERS = {
     ".seg.nrrd": "seg_nrrd.write_seg_nrrd",
+    "/rtstruct.dcm": "dicom.rtstruct.write_rtstruct",
     ".dcm": "dicom.seg.write_dicom_seg",
 }
-"""File ending to `module.function(array, like, path, segments)`, for formats that hold labels only."""
+"""End of a path ending to `module.function(array, like, path, segments)`, for formats that hold labels only."""
 
 DICOM = "dicom.reader.read_dicom"
 """Also reads folders, and files without ending that carry DICOM's mark."""
@@ -92,7 +93,7 @@ def find_writer(path: Path) -> Callable[..., None]:
 
 def find_label_writer(path: Path) -> Callable[..., None] | None:
     """The function that writes a file of this ending, if it holds named segments."""
-    names = (name for suffix, name in LABEL_WRITERS.items() if path.name.lower().endswith(suffix))
+    names = (name for suffix, name in LABEL_WRITERS.items() if path.as_posix().lower().endswith(suffix))
     return next((function(name) for name in names), None)
 
 

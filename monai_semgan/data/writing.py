@@ -44,13 +44,13 @@ def write_label(array: np.ndarray, like: Volume, path: str | Path, segments: Seg
     Args:
         array: (I, J, K).
         like: the volume whose grid it has.
-        path: its ending is one of :data:`monai_semgan.data.output.LABEL_SUFFIXES`.
+        path: see :func:`check_label_output`.
         segments: names of the ids and of the model, for formats that hold them.
 
     Raises:
         SemganError: as :func:`write_volume`; ``.dcm`` is asked for but the scan is not DICOM.
     """
-    path = check_output(path, LABEL_SUFFIXES)
+    path = check_label_output(path)
     write = find_label_writer(path)
     if write is None:
         return write_volume(array, like, path, np.uint8)
@@ -63,16 +63,35 @@ def write_label(array: np.ndarray, like: Volume, path: str | Path, segments: Seg
     return path
 
 
-def check_label_output(path: str | Path, like: Volume) -> None:
+def check_label_output(path: str | Path, like: Volume | None = None, inputs: tuple[Path, ...] = ()) -> Path:
     """Makes sure, before long computations, that labels of a scan can be written in the format that was asked for.
+
+    Args:
+        path: a file with one of :data:`monai_semgan.data.output.LABEL_SUFFIXES`, or a folder whose name ends with
+            ``rtstruct``, into which a DICOM structure set goes.
+        like: the scan, if it has been read.
+        inputs: files that must not be overwritten.
+
+    Returns:
+        The file that will be written.
 
     Raises:
         SemganError: with the reason.
     """
-    if Path(path).name.lower().endswith(".dcm"):
-        from monai_semgan.data.dicom.seg import check_dicom_seg
+    path = Path(path)
+    if path.name.lower().endswith("rtstruct"):
+        path = path / "RTSTRUCT.dcm"
+    path = check_output(path, LABEL_SUFFIXES, inputs)
+    if like is not None and path.suffix.lower() == ".dcm":
+        if path.name == "RTSTRUCT.dcm":
+            from monai_semgan.data.dicom.rtstruct import check_rtstruct
 
-        check_dicom_seg(like, Path(path))
+            check_rtstruct(like, path)
+        else:
+            from monai_semgan.data.dicom.seg import check_dicom_seg
+
+            check_dicom_seg(like, path)
+    return path
 
 
 def write_map(array: np.ndarray, like: Volume, path: str | Path) -> Path:

@@ -20,7 +20,7 @@ from monai_semgan.data.volume import Volume, read_label, read_volume, write_labe
 from monai_semgan.data.writing import check_label_output
 from monai_semgan.errors import SemganError
 from tests.dicom_phantoms import PATIENT, datasets, enhanced, save, write_series
-from tests.phantoms import grid, labels_at, patient, points_of
+from tests.phantoms import dice, grid, labels_at, patient, points_of
 
 NAMES = {1: "liver", 2: "right kidney", 3: "left kidney", 4: "spleen"}
 SEGMENTS = Segments(NAMES, "SemGAN abdomen", "1.2.3")
@@ -188,6 +188,51 @@ def test_nothing_of_the_patient_is_logged(
         volume = read_volume(tmp_path / "series")
         write_label(label, volume, tmp_path / "out.dcm", SEGMENTS)
     assert "ecret" not in caplog.text and capfd.readouterr() == ("", "")
+
+
+def filled(region: pydicom.Dataset, volume: Volume) -> np.ndarray:
+    """Voxels on and within the contours of a region, by nothing but their points."""
+    import cv2
+
+    planes = np.zeros((volume.array.shape[2], volume.array.shape[1], volume.array.shape[0]), np.uint8)
+    for contour in region.ContourSequence:
+        points = np.array(contour.ContourData, float).reshape(-1, 3)
+        places = np.linalg.solve(volume.affine, np.c_[points * [-1, -1, 1], np.ones(len(points))].T)[:3].T
+        assert np.abs(places - np.rint(places)).max() < 0.01
+        place = np.rint(places).astype(np.int32)
+        cv2.fillPoly(planes[place[0, 2]], [place[:, :2]], 1)
+    return planes.transpose(2, 1, 0) > 0
+
+
+def test_contours_go_into_a_folder_for_structure_sets(tmp_path: Path) -> None:
+    rt_utils = pytest.importorskip("rt_utils")
+    affine, shape = grid((8.0, 8.0, 14.0), codes="LPS", degrees=(4.0, 8.0, 12.0))
+    write_series(tmp_path / "series", datasets(np.round(patient(affine, shape, seed=0).array), affine))
+    volume = read_volume(tmp_path / "series")
+    label = labels_at(points_of(volume.affine, volume.array.shape))
+    target = check_label_output(tmp_path / "scan_rtstruct", volume)
+    assert target == write_label(label, volume, tmp_path / "scan_rtstruct", SEGMENTS)
+    written = rt_utils.RTStructBuilder.create_from(str(tmp_path / "series"), str(target))
+    assert written.get_roi_names() == list(NAMES.values())
+    for index, region in enumerate(written.ds.ROIContourSequence, start=1):
+        assert dice(filled(region, volume), label == index) > 0.99
+    assert "Research use only" in written.ds.StructureSetDescription
+    assert list(written.ds.ROIContourSequence[0].ROIDisplayColor) == [221, 130, 101]
+    if shutil.which("dciodvfy"):
+        assert errors_in(target) <= errors_in(volume.source.files[0].path)  # type: ignore[union-attr]
+
+
+def test_contours_that_cannot_be_written_are_refused_before_the_work(tmp_path: Path) -> None:
+    pytest.importorskip("rt_utils")
+    for folder, options, message in (
+        ("a", {}, "not square"),
+        ("b", {"multi_frame": True}, "multi-frame"),
+    ):
+        volume, _ = scan(tmp_path / folder, **options)  # type: ignore[arg-type]
+        with pytest.raises(SemganError, match=message):
+            check_label_output(tmp_path / "rtstruct", volume)
+    with pytest.raises(SemganError, match="input is none"):
+        check_label_output(tmp_path / "rtstruct", Volume(volume.array, volume.affine))
 
 
 def test_a_segmentation_for_slicer_names_and_colours_its_segments(tmp_path: Path) -> None:

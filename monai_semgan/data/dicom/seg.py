@@ -46,6 +46,20 @@ def check_dicom_seg(volume: Volume, path: Path) -> DicomSource:
         raise SemganError(
             "writing DICOM needs highdicom", remedy="run pip install 'monai-semgan[dicom]'", path=path
         ) from None
+    source = check_reference(volume, path)
+    if len(source.files) > 1 and len(source.files) < len(source.frames):
+        raise SemganError(
+            "the scan lies in several multi-frame files", remedy="use .seg.nrrd or .nii.gz", path=source.files[0].path
+        )
+    return source
+
+
+def check_reference(volume: Volume, path: Path) -> DicomSource:
+    """What a DICOM result refers to.
+
+    Raises:
+        SemganError: the volume did not come from DICOM, or lacks the names that are referred to.
+    """
     source = volume.source
     if source is None:
         raise SemganError(
@@ -61,10 +75,6 @@ def check_dicom_seg(volume: Volume, path: Path) -> DicomSource:
                 remedy="use .seg.nrrd or .nii.gz",
                 path=source.frames[0].file.path,
             )
-    if len(source.files) > 1 and len(source.files) < len(source.frames):
-        raise SemganError(
-            "the scan lies in several multi-frame files", remedy="use .seg.nrrd or .nii.gz", path=source.files[0].path
-        )
     return source
 
 
