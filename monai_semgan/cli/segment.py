@@ -20,10 +20,14 @@ from monai_semgan.cli.common import (
 
 if TYPE_CHECKING:
     from monai_semgan.bundle import Bundle
+    from monai_semgan.data.terminology import Segments
     from monai_semgan.data.volume import Volume
     from monai_semgan.segmentation import Segmentation
 
 EPILOG = """\
+output: the ending says the format: .nii, .nii.gz, .nrrd, .mha; .seg.nrrd with named, coloured segments for 3D Slicer;
+.dcm a DICOM segmentation, and a folder whose name ends with rtstruct a DICOM structure set, both for DICOM input.
+
 modes: preview is feed-forward and takes seconds. invert looks for the latent codes that render the slices, starting at
 the encoder's, and reads the labels there; encoder stops at that start. refine lets preview and inversion work together.
 
@@ -42,8 +46,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("input", type=Path, metavar="INPUT", help="scan: NIfTI, NRRD, MetaImage, DICOM folder")
-    parser.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="label file, such as .nii.gz")
+    parser.add_argument("input", type=Path, metavar="INPUT", help="scan: NIfTI, NRRD, MHA, DICOM folder or zip")
+    parser.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="labels, see below")
     parser.add_argument("--series", metavar="ID", help="UID or number of a DICOM series (default: the largest)")
     model_options(parser)
     parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
@@ -63,10 +67,11 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from monai_semgan.data.volume import check_output, read_volume, write_label
+    from monai_semgan.data.volume import read_volume
+    from monai_semgan.data.writing import check_label_output, write_label
 
     volume = read_volume(arguments.input, series=arguments.series)
-    output = check_output(arguments.output, inputs=(arguments.input,))
+    output = check_label_output(arguments.output, volume, inputs=(arguments.input,))
     check_side_outputs(arguments)
     from monai_semgan.bundle import load_bundle  # costs seconds: only after what can go wrong at once
     from monai_semgan.maps import write_maps
@@ -74,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     bundle = load_bundle(arguments.bundle, arguments.device)
     segmentation = segment(volume, bundle, arguments)
-    files = [write_label(segmentation.label, volume, output)]
+    files = [write_label(segmentation.label, volume, output, segments(bundle, arguments.labels))]
     if arguments.maps:
         files += write_maps(segmentation, volume, chosen_labels(bundle, arguments.labels), arguments.maps)
     if arguments.overlay:
@@ -126,6 +131,14 @@ def chosen_labels(bundle: Bundle, names: list[str] | None) -> dict[int, str]:
     if not names:
         return dict(bundle.labels)
     return {index: bundle.labels[index] for index in parse_labels(names, bundle.labels)}
+
+
+def segments(bundle: Bundle, names: list[str] | None) -> Segments:
+    """What the label ids mean and what made them, for formats that say so."""
+    from monai_semgan.data.terminology import Segments
+
+    model, version = (str(bundle.metadata.get(key, "")) for key in ("name", "version"))
+    return Segments(chosen_labels(bundle, names), model or bundle.folder.name, version)
 
 
 def report(path: Path | str, volume: Volume, segmentation: Segmentation) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 _HOMES = {
     "volume": ("Volume", "read_label", "read_volume", "write_label", "write_map", "write_volume"),
+    "writing": ("check_label_output",),
+    "terminology": ("Segments",),
     "datalist": ("DataList", "Entry", "load_datalist"),
     "preprocessing": ("PreparedVolume", "Preprocessing"),
     "slices": ("SliceSet", "build_slice_set"),

@@ -81,6 +81,8 @@ def check_label_output(path: str | Path, like: Volume | None = None, inputs: tup
     path = Path(path)
     if path.name.lower().endswith("rtstruct"):
         path = path / "RTSTRUCT.dcm"
+    if like is not None and like.source is not None:
+        inputs += tuple(file.path for file in like.source.files)
     path = check_output(path, LABEL_SUFFIXES, inputs)
     if like is not None and path.suffix.lower() == ".dcm":
         if path.name == "RTSTRUCT.dcm":

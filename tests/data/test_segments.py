@@ -170,6 +170,15 @@ def test_a_dicom_segmentation_that_cannot_be_is_refused_before_the_work(
     assert not (tmp_path / "out.dcm").exists()
 
 
+def test_a_slice_of_the_scan_is_not_overwritten(tmp_path: Path) -> None:
+    pytest.importorskip("highdicom")
+    affine, shape = grid((20.0, 20.0, 30.0), codes="LPS")
+    for k, dataset in enumerate(datasets(np.round(patient(affine, shape).array), affine)):
+        save(dataset, tmp_path / f"{k}.dcm")
+    with pytest.raises(SemganError, match="would overwrite the input"):
+        check_label_output(tmp_path / "3.dcm", read_volume(tmp_path))
+
+
 def test_a_scan_without_frame_of_reference_is_explained(tmp_path: Path) -> None:
     pytest.importorskip("highdicom")
     volume, _ = scan(tmp_path, FrameOfReferenceUID="")
