@@ -10,12 +10,13 @@ import torch
 
 from monai_semgan.device import autocast, halving_batches
 from monai_semgan.errors import SemganError
-from monai_semgan.inversion.constraints import PixelConstraints, impose
+from monai_semgan.inversion.constraints import PixelConstraints, constrained_slices, impose
 from monai_semgan.inversion.guidance import LabelGuidance
 from monai_semgan.inversion.objective import SliceObjective
 from monai_semgan.inversion.optimiser import Callback, LatentOptimiser, SearchOutcome, ready_for_search
 from monai_semgan.inversion.prior import LatentPrior
 from monai_semgan.inversion.result import InversionResult, predictive_entropy, residual_map
+from monai_semgan.inversion.selection import near_organs
 from monai_semgan.inversion.settings import InversionSettings
 from monai_semgan.inversion.starts import encoder_start, mean_start, varied_start
 from monai_semgan.losses.reconstruction import ReconstructionObjective, build_objective
@@ -117,6 +118,8 @@ class _Search:
         """Search from every start, keep the best code of each slice and render it."""
         start = self._first_start() if given is None else given.detach().to(self.target.device, torch.float32).clone()
         mean = mean_start(self.network, start.shape[0])
+        if active is None and self.settings.organ_margin is not None:
+            active = self._near_organs(start, self.settings.organ_margin)
         outcome, renderings = None, []
         for number in range(self.settings.starts):
             first = start if number == 0 else varied_start(start, mean, self.prior, number, self.settings.seed)
@@ -129,6 +132,15 @@ class _Search:
                 break
         assert outcome is not None
         return self._finish(start, outcome, renderings)
+
+    def _near_organs(self, start: torch.Tensor, margin: int) -> torch.Tensor:
+        labels = [self._render(start).logits.argmax(1)]
+        if self.student is not None:
+            labels.append(self.student.argmax(1))
+        chosen = near_organs(labels, margin)
+        if self.constraints is not None:
+            chosen |= constrained_slices(self.constraints).to(chosen.device)
+        return chosen
 
     def _first_start(self) -> torch.Tensor:
         mean = mean_start(self.network, self.target.shape[0])

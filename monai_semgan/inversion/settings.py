@@ -21,6 +21,8 @@ class InversionSettings:
         objective: name of a reconstruction objective, or `auto`: in-domain where the modality is the one the
             generator has learnt, contrast-invariant otherwise.
         start: `encoder`, `mean` (the mean latent) or `best` (of the two, slice by slice, under the objective).
+        organ_margin: slices further than this from one in which the start (or the student of mode `refine`) shows an
+            organ keep their start, which halves the time for a whole scan; None searches for all slices.
         starts: number of starts; from the second on they differ and the best result of every slice is kept.
         batch_size: slices rendered together; None chooses by device. Does not change the result.
         prior_weight: pull towards plausible codes (Mahalanobis length of the de-skewed code, 1 for a typical code).
@@ -45,6 +47,7 @@ class InversionSettings:
     decay: float = 0.5
     objective: str = "auto"
     start: str = "encoder"
+    organ_margin: int | None = None
     starts: int = 1
     batch_size: int | None = None
     prior_weight: float = 0.005
@@ -72,6 +75,8 @@ class InversionSettings:
                 raise SemganError(f"{name} is {getattr(self, name)}", remedy="give a number from 0 to 1")
         if not 0 < self.learning_rate < float("inf"):
             raise SemganError(f"learning_rate is {self.learning_rate}", remedy="give a positive number")
+        if self.organ_margin is not None and self.organ_margin < 0:
+            raise SemganError(f"organ_margin is {self.organ_margin}", remedy="give at least 0, or None for all slices")
         if self.batch_size is not None and self.batch_size < 1:
             raise SemganError(
                 f"batch_size is {self.batch_size}", remedy="give at least 1, or None for a choice by device"

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from monai_semgan.errors import SemganError
+from monai_semgan.inversion.constraints import PixelConstraints
 from monai_semgan.inversion.inverter import VolumeInverter
+from monai_semgan.inversion.selection import near_organs
 from monai_semgan.inversion.settings import InversionSettings
 
 BASE = InversionSettings(
@@ -218,3 +220,29 @@ def test_the_map_of_grey_values_makes_another_contrast_explicable(case):
 def test_slices_of_another_size_are_refused(case, shape):
     with pytest.raises(SemganError, match="the model needs Dx1x32x32"):
         VolumeInverter(case.network, BASE).run(torch.zeros(shape))
+
+
+def test_slices_near_an_organ_of_any_label_map_are_chosen():
+    labels = torch.zeros(9, 4, 4)
+    labels[4, 1, 1] = 2
+    assert near_organs([labels], 1).tolist() == [False] * 3 + [True] * 3 + [False] * 3
+    other = torch.zeros(9, 4, 4)
+    other[0] = 1
+    assert near_organs([labels, other], 0).nonzero().flatten().tolist() == [0, 4]
+
+
+def test_the_margin_decides_what_is_searched(case):
+    result = invert(case, replace(BASE, organ_margin=0))
+    rendered = case.network.render(case.start).logits.argmax(1).flatten(1).any(1)
+    assert (result.steps_done > 0).tolist() == rendered.tolist()
+    nothing = case.network.generator.label_bias
+    before = nothing.data.clone()
+    nothing.data[0] += 1e4
+    try:
+        assert invert(case, replace(BASE, organ_margin=0)).steps_done.tolist() == [0] * len(case.slices)
+        drawn = torch.full(case.label.shape, -1)
+        drawn[3, 2, 2] = 1
+        result = invert(case, replace(BASE, organ_margin=0), constraints=PixelConstraints(drawn))
+        assert (result.steps_done > 0).tolist() == [False, False, False, True, False]
+    finally:
+        nothing.data.copy_(before)
