@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     from monai_semgan.training.run import train
 
     with BarProgress("training") as shown:
-        progress: Progress = NullProgress() if arguments.quiet else shown
+        progress: Progress = shown if is_main_process() and not arguments.quiet else NullProgress()
         results = train(
             arguments.stage,
             arguments.data,
@@ -112,16 +114,21 @@ def run(arguments: argparse.Namespace) -> int:
             progress=progress,
             **dict(arguments.set),
         )
-    return _report(arguments, results)
+    return _report(arguments, results, say if is_main_process() else lambda line: None)
 
 
-def _report(arguments: argparse.Namespace, results: list[Any]) -> int:
+def is_main_process() -> bool:
+    """Whether this is the only process, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _report(arguments: argparse.Namespace, results: list[Any], tell: Callable[[str], None]) -> int:
     for result in results:
         figures = ", ".join(f"{name} {value:.3f}" for name, value in getattr(result, "metrics", {}).items())
         state = "finished" if result.finished else "stopped early"
-        say(f"{result.stage}: {state} after {result.steps} steps" + (f" ({figures})" if figures else ""))
-    say(f"wrote {arguments.out}")
+        tell(f"{result.stage}: {state} after {result.steps} steps" + (f" ({figures})" if figures else ""))
+    tell(f"wrote {arguments.out}")
     if all(result.finished for result in results):
         return 0
-    say("continue with the same command and --resume")
+    tell("continue with the same command and --resume")
     return EXIT_INTERRUPTED
