@@ -18,6 +18,7 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "tensorboard": False,
     "validations": 1,
+    "mixed_precision": False,
 }
 
 

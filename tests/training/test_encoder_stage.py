@@ -38,7 +38,7 @@ def test_the_encoder_finds_codes_that_render_the_image(
 ) -> None:
     settings = {**ENCODER, **extra, "generated_fraction": 1.0, "contrast_probability": 0.2, "mixing": 0.0}
     (result,) = train(
-        "encoder", datalist, tmp_path, steps=100, init=generator_file, ema_images=100, learning_rate=3e-3, **settings
+        "encoder", datalist, tmp_path, steps=120, init=generator_file, ema_images=100, learning_rate=3e-3, **settings
     )
     assert result.finished and {"dice", "l1"} <= result.metrics.keys()
     generator = tiny_generator().eval()
