@@ -34,7 +34,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("stage", choices=("gan", "encoder", "student", "all"))
-    parser.add_argument("--data", type=Path, required=True, metavar="JSON", help="data list")
+    parser.add_argument("--data", type=Path, required=True, metavar="LIST", help="data list (JSON), or packed slices")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     _add_length(parser)
     _add_setup(parser)
@@ -88,8 +88,8 @@ def setting(text: str) -> tuple[str, Any]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
-    if not arguments.data.is_file():
-        raise SemganError("no such data list", remedy="give a JSON file", path=arguments.data)
+    if not arguments.data.exists():
+        raise SemganError("no such data list", remedy="give a JSON file, or a folder of packed slices", path=arguments.data)
     from monai_semgan.progress import NullProgress
     from monai_semgan.training.run import train
 
