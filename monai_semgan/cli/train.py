@@ -89,7 +89,9 @@ def setting(text: str) -> tuple[str, Any]:
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
     if not arguments.data.exists():
-        raise SemganError("no such data list", remedy="give a JSON file, or a folder of packed slices", path=arguments.data)
+        raise SemganError(
+            "no such data list", remedy="give a JSON file, or a folder of packed slices", path=arguments.data
+        )
     from monai_semgan.progress import NullProgress
     from monai_semgan.training.run import train
 
