@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ def read_itk(path: Path) -> Volume:
     reader.SetImageIO("NrrdImageIO" if path.suffix.lower() in (".nrrd", ".nhdr") else "MetaImageIO")
     reader.SetFileName(str(path))
     try:
-        with _quiet():
+        with quiet_itk():
             reader.ReadImageInformation()
             channels, kind = reader.GetNumberOfComponents(), reader.GetPixelID()
             if channels == 1 and "complex" not in SimpleITK.GetPixelIDValueAsString(kind):
@@ -73,7 +74,7 @@ def write_itk(array: np.ndarray, like: Volume, path: Path, metadata: dict[str, s
     for key, value in (metadata or {}).items():
         image.SetMetaData(key, value)
     try:
-        with _quiet():
+        with quiet_itk():
             SimpleITK.WriteImage(image, str(path), useCompression=True)
             again = SimpleITK.ReadImage(str(path))  # a full disk makes ITK write half a file without saying so
         if not np.array_equal(SimpleITK.GetArrayViewFromImage(again), array.transpose()):
@@ -99,15 +100,20 @@ def _small(array: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """ITK reports on stderr what becomes an exception as well."""
+def quiet_itk() -> Iterator[None]:
+    """ITK and MetaIO report on stderr, past Python, what becomes an exception as well."""
     from SimpleITK import ProcessObject
 
     before = ProcessObject.GetGlobalWarningDisplay()
     ProcessObject.SetGlobalWarningDisplay(False)
+    stderr = os.dup(2)
     try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
         yield
     finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
         ProcessObject.SetGlobalWarningDisplay(before)
 
 

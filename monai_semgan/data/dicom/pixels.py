@@ -11,6 +11,7 @@ import numpy as np
 
 from monai_semgan.data.dicom.files import DicomFile
 from monai_semgan.data.dicom.headers import Frame, quiet, read_dataset
+from monai_semgan.data.itk import quiet_itk
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
@@ -90,15 +91,16 @@ def _decoded(file: DicomFile, indices: list[int], shape: tuple[int, int]) -> Ite
 
 def _iterate(dataset: Dataset, indices: list[int]) -> Iterator[np.ndarray]:
     from pydicom.pixels import get_decoder, iter_pixels
+    from pydicom.uid import ImplicitVRLittleEndian, RLELossless
 
     syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
     if syntax is None:  # files without a header: the standard's default
-        from pydicom.uid import ImplicitVRLittleEndian
-
         dataset.file_meta.TransferSyntaxUID = syntax = ImplicitVRLittleEndian
     if syntax.is_encapsulated and not get_decoder(syntax).is_available:
         return iter(_decoded_by_itk(dataset)[indices])
-    return iter_pixels(dataset, indices=indices, raw=True)
+    # pylibjpeg-rle panics on damaged data, which is no exception; pydicom's own decoder is always there
+    plugin = "pydicom" if syntax == RLELossless else ""
+    return iter_pixels(dataset, indices=indices, raw=True, decoding_plugin=plugin)
 
 
 def _decoded_by_itk(dataset: Dataset) -> np.ndarray:
@@ -118,12 +120,8 @@ def _decoded_by_itk(dataset: Dataset) -> np.ndarray:
     with tempfile.TemporaryDirectory(prefix="semgan-") as folder:
         path = Path(folder) / "frames.dcm"
         plain.save_as(path, enforce_file_format=True)
-        before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
-        SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-        try:
+        with quiet_itk():
             array = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path), imageIO="GDCMImageIO"))
-        finally:
-            SimpleITK.ProcessObject.SetGlobalWarningDisplay(before)
     return array if array.ndim == 3 else array[None]
 
 
