@@ -10,8 +10,8 @@ On the GPU machine, from a copy of the repository with that folder, once per slo
     python3 scripts/gpu_slot.py train encoder --carry carry/ --run runs/gpu --budget 4m --slot 9m
     python3 scripts/gpu_slot.py train student --carry carry/ --run runs/gpu --budget 3m --slot 9m
 
-A slot resumes what it finds in the run: of every stage the half-precision files (at most 16 MiB each) and record.json are
-enough, `checkpoint.pt` and the sheets need not travel. `--keep-small` removes what need not.
+A slot resumes what it finds in the run: of every stage the half-precision files (at most 16 MiB each) and record.json
+are enough, `checkpoint.pt` and the sheets need not travel. `--keep-small` removes what need not.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def pack(data: Path, carry: Path) -> None:
 
     pack_slices(data, carry / "slices", Preprocessing(), BarProgress("packing"))
     shutil.rmtree(carry / "slices" / "cache", ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(carry / "wheels"), *WHEELS]
-    subprocess.run(command, check=True)
+    download = ["pip", "download", "--quiet", "--no-deps", "--dest", str(carry / "wheels"), *WHEELS]
+    subprocess.run([sys.executable, "-m", *download], check=True)
     size = sum(path.stat().st_size for path in carry.rglob("*") if path.is_file())
     print(f"{carry}: {size / 2**20:.0f} MiB")
 
