@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -273,11 +274,22 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path: Path)
             check_output(tmp_path / name, inputs=(source,))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(SemganError, match="cannot be written"):
-        check_output(tmp_path / "a.nii.gz")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="permissions of POSIX")
+def test_a_folder_without_permission_is_named() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o555)
+        child = os.fork()
+        if child == 0:  # root may write everywhere, so look as nobody
+            try:
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setuid(65534)
+                check_output(Path(folder) / "a.nii.gz")
+            except SemganError as error:
+                os._exit(0 if "cannot be written" in str(error) else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_no_rest(tmp_path: Path) -> None:
