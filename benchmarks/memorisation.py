@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=None)
     parser.add_argument("--samples", type=int, default=512)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seen-validation", action="store_true", help="the generator trained on these images as well")
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -47,16 +48,18 @@ def main() -> None:
     entries = load_datalist(arguments.data)
     with tempfile.TemporaryDirectory() as temporary:
         cache = arguments.cache or Path(temporary)
-        training = build_slice_set(list(entries.training), bundle.preprocessing, cache)
+        seen = [*entries.training, *(entries.validation if arguments.seen_validation else ())]
+        training = build_slice_set(seen, bundle.preprocessing, cache)
         unseen = build_slice_set(list(entries.validation), bundle.preprocessing, cache)
     report = check_memorisation(
         generate(bundle.network, arguments.samples, arguments.seed),
         images(training),
         torch.as_tensor(training.volume_index),
-        images(unseen),
+        images(unseen)[:0] if arguments.seen_validation else images(unseen),
     )
     content = {
         "summary": {name: round(value, 5) for name, value in report.summary().items()},
+        "training_patients": len(training.patients),
         "samples": arguments.samples,
         "seed": arguments.seed,
         "weights": weights_digest(bundle.folder)[:12],
