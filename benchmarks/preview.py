@@ -1,0 +1,74 @@
+"""Wall time and peak memory of `semgan segment`, start of Python and reading and writing included.
+
+    python benchmarks/preview.py $SEMGAN_DATA/abdomen_ct/images/ct_00.nii.gz --out preview.json
+
+Baseline of the ratio: the network alone, on slices that are ready, in one process with the same threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from monai_semgan.bundle import load_bundle
+from monai_semgan.data.volume import read_volume
+from monai_semgan.device import select_device
+from monai_semgan.segmentation import preview
+from monai_semgan.training.record import machine, versions
+
+
+def end_to_end(scan: Path, mode: str, folder: Path) -> float:
+    """Seconds of the command as a user runs it."""
+    command = [sys.executable, "-m", "monai_semgan", "segment", str(scan), "--output", str(folder / "out.nii.gz")]
+    started = time.perf_counter()
+    subprocess.run([*command, "--mode", mode, "--device", "cpu"], check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def network_alone(scan: Path) -> tuple[float, int]:
+    """Seconds of the student on all slices, once warm, and the number of slices."""
+    bundle = load_bundle(device="cpu")
+    prepared = bundle.preprocessing(read_volume(scan))
+    preview(bundle, prepared)
+    started = time.perf_counter()
+    preview(bundle, prepared)
+    return time.perf_counter() - started, prepared.image.shape[0]
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scan", type=Path)
+    parser.add_argument("--mode", default="preview")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = [end_to_end(arguments.scan, arguments.mode, Path(folder)) for _ in range(arguments.repeats)]
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    alone, slices = network_alone(arguments.scan)
+    median = statistics.median(seconds)
+    content = {
+        "mode": arguments.mode,
+        "slices": slices,
+        "seconds": [round(value, 2) for value in seconds],
+        "median_seconds": round(median, 2),
+        "peak_gib": round(peak, 2),
+        "network_alone_seconds": round(alone, 2),
+        "ratio_to_network_alone": round(median / alone, 2),
+        "machine": machine(select_device("cpu"), 1),
+        "versions": versions(),
+    }
+    arguments.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(content, indent=1))
+
+
+if __name__ == "__main__":
+    main()
