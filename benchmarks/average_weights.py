@@ -1,4 +1,4 @@
-"""Mean of the weights of two trainings of which one continues the other (Wortsman et al., "Model soups", ICML 2022).
+"""Mean of the weights of trainings of which one continues the other (Wortsman et al., "Model soups", ICML 2022).
 
     python benchmarks/average_weights.py runs/unet_contrast/student/weights.pt runs/student/student/weights.pt --out w.pt
 
