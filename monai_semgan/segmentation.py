@@ -27,6 +27,9 @@ MODES = ("preview", "encoder", "invert", "refine")
 
 PREVIEW_BATCH = 16
 
+AIR = -0.97
+"""Darker pixels of a slice are air, which stays as it is in the slice's negative."""
+
 
 @dataclass(frozen=True)
 class PreviewSettings:
@@ -36,11 +39,14 @@ class PreviewSettings:
         smoothing_mm: standard deviation of a Gaussian across the slices, in mm; 0 for none.
         shift_pixels: average over the slice and its copies shifted by this many pixels along both diagonals;
             0 for the slice alone.
+        negative: for scans of a modality that the model has not learnt, average over the slices and their negatives:
+            what is bright may be dark there.
         batch_size: slices computed together.
     """
 
     smoothing_mm: float = 0.0
     shift_pixels: int = 0
+    negative: bool = False
     batch_size: int = PREVIEW_BATCH
 
 
@@ -154,11 +160,12 @@ def preview(
     settings = settings or PreviewSettings()
     progress = progress or NullProgress()
     image, device, total = prepared.image, bundle.device, prepared.image.shape[0]
+    negative = settings.negative and bool(bundle.modalities) and prepared.modality not in bundle.modalities
 
     def run(window: slice) -> torch.Tensor:
         batch = image[window].to(device)
         with autocast(device):
-            return student_probabilities(bundle.network, batch, settings.shift_pixels).cpu()
+            return student_probabilities(bundle.network, batch, settings.shift_pixels, negative).cpu()
 
     parts = []
     done = 0
@@ -173,17 +180,21 @@ def preview(
     return smooth_across(probabilities, settings.smoothing_mm, slice_distance(prepared))
 
 
-def student_probabilities(network: torch.nn.Module, image: torch.Tensor, shift_pixels: int = 0) -> torch.Tensor:
-    """Probabilities `(N, K, H, W)` of the student for `(N, C, H, W)`, averaged over small shifts."""
+def student_probabilities(
+    network: torch.nn.Module, image: torch.Tensor, shift_pixels: int = 0, negative: bool = False
+) -> torch.Tensor:
+    """Probabilities `(N, K, H, W)` of the student for `(N, C, H, W)`, averaged over small shifts and the negative."""
     shifts = [(0, 0)]
     if shift_pixels:
         shifts += [(a * shift_pixels, b * shift_pixels) for a in (-1, 1) for b in (-1, 1)]
+    images = [image, torch.where(image > AIR, -image, image)] if negative else [image]
     total = torch.zeros(())
-    for shift in shifts:
-        logits = network.preview(torch.roll(image, shift, (2, 3)))  # type: ignore[operator]
-        probabilities = torch.softmax(logits.float(), 1)
-        total = total.to(image.device) + torch.roll(probabilities, (-shift[0], -shift[1]), (2, 3))
-    return total / len(shifts)
+    for view in images:
+        for shift in shifts:
+            logits = network.preview(torch.roll(view, shift, (2, 3)))  # type: ignore[operator]
+            probabilities = torch.softmax(logits.float(), 1)
+            total = total.to(image.device) + torch.roll(probabilities, (-shift[0], -shift[1]), (2, 3))
+    return total / (len(shifts) * len(images))
 
 
 def slice_distance(prepared: PreparedVolume) -> float:

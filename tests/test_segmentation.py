@@ -99,6 +99,22 @@ def test_shifts_are_undone(bundle: Bundle) -> None:
     assert agreement > 0.98
 
 
+def test_the_negative_counts_as_much_as_the_slice_and_leaves_air_alone(bundle: Bundle) -> None:
+    image = bundle.preprocessing(patient(*grid())).image
+    negative = torch.where(image > -0.97, -image, image)
+    assert (negative == -1).any() and not torch.equal(negative, image)
+    expected = (student_probabilities(bundle.network, image) + student_probabilities(bundle.network, negative)) / 2
+    torch.testing.assert_close(student_probabilities(bundle.network, image, negative=True), expected)
+
+
+@pytest.mark.parametrize("modality,differs", [("CT", False), ("MR", True)])
+def test_the_negative_is_looked_at_out_of_domain_only(bundle: Bundle, modality: str, differs: bool) -> None:
+    prepared = bundle.preprocessing(patient(*grid(), modality))
+    assert bundle.modalities == ("CT",)
+    plain, both = (preview(bundle, prepared, PreviewSettings(negative=value)) for value in (False, True))
+    assert torch.equal(plain, both) != differs
+
+
 def test_smoothing_across_slices_keeps_probabilities() -> None:
     probabilities = torch.softmax(torch.randn(9, 5, 8, 8, generator=torch.Generator().manual_seed(0)), 1)
     smoothed = smooth_across(probabilities, 5.0, 2.5)
