@@ -1,6 +1,7 @@
 """Mean of the weights of trainings of which one continues the other (Wortsman et al., "Model soups", ICML 2022).
 
-    python benchmarks/average_weights.py runs/unet_contrast/student/weights.pt runs/student/student/weights.pt --out w.pt
+    python benchmarks/average_weights.py runs/unet_contrast/student/weights.pt runs/student/student/weights.pt \\
+        --out mean.pt
 
 The shipped student is the mean of the student before and after it saw generated pairs: see docs/results.md.
 """
