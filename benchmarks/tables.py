@@ -16,6 +16,8 @@ NAMES = {
     "unet": "U-Net",
     "unet_contrast": "U-Net + contrast randomisation",
     "student": "U-Net + contrast randomisation + generated pairs",
+    "contrast_negative": "U-Net + contrast randomisation, averaged with the negative",
+    "preview_plain": "preview without the negative",
     "preview": "preview",
     "encoder": "encoder only",
     "invert": "invert",

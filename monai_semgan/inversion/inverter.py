@@ -23,7 +23,7 @@ from monai_semgan.losses.reconstruction import ReconstructionObjective, build_ob
 from monai_semgan.networks import InversionSegmenter, JointSample
 
 IN_DOMAIN_OBJECTIVE = "features"
-OUT_OF_DOMAIN_OBJECTIVE = "structure"
+OUT_OF_DOMAIN_OBJECTIVE = "map-features"
 CPU_BATCH, GPU_BATCH = 4, 128
 
 
