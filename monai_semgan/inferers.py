@@ -12,7 +12,7 @@ from monai.utils import convert_to_dst_type
 from monai_semgan.device import autocast
 from monai_semgan.errors import SemganError
 from monai_semgan.inversion.constraints import PixelConstraints
-from monai_semgan.inversion.inverter import CPU_BATCH, GPU_BATCH, VolumeInverter
+from monai_semgan.inversion.inverter import CPU_BATCH, GPU_BATCH, Peek, VolumeInverter
 from monai_semgan.inversion.optimiser import Callback
 from monai_semgan.inversion.result import InversionResult, predictive_entropy
 from monai_semgan.inversion.settings import InversionSettings
@@ -100,6 +100,7 @@ class SliceInversionInferer(SliceInferer):
         active: torch.Tensor | None = None,
         callback: Callback | None = None,
         should_stop: Callable[[], bool] | None = None,
+        peek: Peek | None = None,
     ) -> InversionResult:
         """Invert one volume; in mode `refine` with the student's help, in mode `encoder` without any step.
 
@@ -113,6 +114,7 @@ class SliceInversionInferer(SliceInferer):
             active: `(D,)` bool, slices to optimise; all by default.
             callback: `callback(step, steps, converged, losses)` after every step; True ends the search.
             should_stop: asked between batches; True ends the search.
+            peek: given, after every step, a function that makes a result of what was found until then.
 
         Returns:
             Everything about the volume, on the grid of the slices.
@@ -129,7 +131,7 @@ class SliceInversionInferer(SliceInferer):
             student = self.preview(inputs, network)[0].permute(3, 0, 1, 2)
         inverter = VolumeInverter(network, settings, in_domain)
         student = student if self.run_mode == "refine" else None
-        return inverter.run(slices, start, student, constraints, active, callback, should_stop)
+        return inverter.run(slices, start, student, constraints, active, callback, should_stop, peek)
 
 
 def _volume(slices: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,9 @@ MODES = ("preview", "encoder", "invert", "refine")
 """preview: the student; encoder: codes of the encoder, rendered; invert: these codes optimised; refine: both."""
 
 PREVIEW_BATCH = 16
+
+Peek = Callable[[Callable[[], "tuple[torch.Tensor, InversionResult | None]"]], None]
+"""Given a function that makes probabilities `(D, K, H, W)`, and the inversion behind them, of what was found so far."""
 
 AIR = -0.97
 """Darker pixels of a slice are air, which stays as it is in the slice's negative."""
@@ -90,6 +93,7 @@ def segment_volume(
     cleanup: bool = True,
     batch_size: int | None = None,
     progress: Progress | None = None,
+    partial: Callable[[Callable[[], Segmentation]], None] | None = None,
     **inversion: Any,
 ) -> Segmentation:
     """Segment a volume.
@@ -104,6 +108,8 @@ def segment_volume(
         batch_size: slices computed together; chosen when left out. Does not change the result.
         progress: told about every batch or step. A wish to stop ends an inversion with what it has found; a preview
             has nothing to give yet and raises `KeyboardInterrupt`.
+        partial: given, after every step of an inversion, a function that makes a result of what was found until then,
+            which takes about as long as one step; at the start of `refine` that is the preview.
         inversion: fields of `InversionSettings` that replace those of the bundle, for example `steps`.
 
     Raises:
@@ -114,22 +120,24 @@ def segment_volume(
     progress = progress or NullProgress()
     started = time.perf_counter()
     prepared = bundle.preprocessing(volume, modality)
-    result = None
-    if mode == "preview":
-        settings = preview_settings(bundle, batch_size)
-        probabilities = preview(bundle, prepared, settings, progress)
-    else:
-        result = _invert(bundle, prepared, inversion_settings(bundle, mode, batch_size, **inversion), mode, progress)
-        probabilities = result.probabilities
-    label = prepared.geometry.restore_label(probabilities)
     chosen = tuple(labels) if labels is not None else tuple(bundle.labels)
-    label[~np.isin(label, chosen)] = 0
-    if cleanup:
-        label = clean_label(label, volume.voxel_ml)
-    volumes = {bundle.labels[i]: float((label == i).sum()) * volume.voxel_ml for i in chosen}
-    notes = (*prepared.notes, *_remarks(label, prepared, result, bundle))
-    seconds = time.perf_counter() - started
-    return Segmentation(label, probabilities, prepared, result, mode, volumes, notes, seconds)
+
+    def finished(probabilities: torch.Tensor, result: InversionResult | None = None) -> Segmentation:
+        label = prepared.geometry.restore_label(probabilities)
+        label[~np.isin(label, chosen)] = 0
+        if cleanup:
+            label = clean_label(label, volume.voxel_ml)
+        volumes = {bundle.labels[i]: float((label == i).sum()) * volume.voxel_ml for i in chosen}
+        notes = (*prepared.notes, *_remarks(label, prepared, result, bundle))
+        seconds = time.perf_counter() - started
+        return Segmentation(label, probabilities, prepared, result, mode, volumes, notes, seconds)
+
+    if mode == "preview":
+        return finished(preview(bundle, prepared, preview_settings(bundle, batch_size), progress))
+    settings = inversion_settings(bundle, mode, batch_size, **inversion)
+    peek = None if partial is None else lambda make: partial(lambda: finished(*make()))
+    result = _invert(bundle, prepared, settings, mode, progress, peek)
+    return finished(result.probabilities, result)
 
 
 def preview_settings(bundle: Bundle, batch_size: int | None = None) -> PreviewSettings:
@@ -229,7 +237,12 @@ def parse_labels(names: Sequence[str], labels: Mapping[int, str]) -> list[int]:
 
 
 def _invert(
-    bundle: Bundle, prepared: PreparedVolume, settings: InversionSettings, mode: str, progress: Progress
+    bundle: Bundle,
+    prepared: PreparedVolume,
+    settings: InversionSettings,
+    mode: str,
+    progress: Progress,
+    peek: Peek | None = None,
 ) -> InversionResult:
     from monai_semgan.inferers import SliceInversionInferer
 
@@ -238,11 +251,15 @@ def _invert(
     inferer = SliceInversionInferer(settings, mode, learnt)
     student = None
     if mode == "refine":
-        student = preview(bundle, prepared, preview_settings(bundle), progress).to(bundle.device)
+        first = preview(bundle, prepared, preview_settings(bundle), progress)
+        student = first.to(bundle.device)
+        if peek is not None:
+            peek(lambda: (first, None))
     inputs = prepared.image.permute(1, 2, 3, 0)[None].to(bundle.device)
 
     def told(step: int, steps: int, converged: int, losses: torch.Tensor) -> bool:
-        progress.update(step, steps, "inverting step", loss=float(losses.nanmean()), converged=converged)
+        loss = float(losses.nanmean())
+        progress.update(step, steps, "inverting step", loss=loss, converged=converged, slices=len(losses))
         return progress.should_stop()
 
     result = inferer.invert(
@@ -252,8 +269,14 @@ def _invert(
         student=student,
         callback=told,
         should_stop=progress.should_stop,
+        peek=None if peek is None else lambda make: peek(lambda: _on_cpu(make())),
     )
     return result.to("cpu")
+
+
+def _on_cpu(result: InversionResult) -> tuple[torch.Tensor, InversionResult]:
+    result = result.to("cpu")
+    return result.probabilities, result
 
 
 def _remarks(label: np.ndarray, prepared: PreparedVolume, result: InversionResult | None, bundle: Bundle) -> list[str]:

@@ -161,3 +161,20 @@ def test_clean_up_keeps_the_largest_piece_and_fills_its_holes() -> None:
 def test_clean_up_of_nothing_gives_nothing() -> None:
     assert not clean_label(np.zeros((3, 4, 5), np.uint8), 1.0).any()
     assert not largest_piece(np.zeros((3, 4, 5), bool)).any()
+
+
+@pytest.mark.parametrize("mode", ["invert", "refine"])
+def test_partial_results_are_whole_segmentations_of_what_was_found_until_then(mode: str, tiny_bundle: Path) -> None:
+    affine, shape = grid((8.0, 8.0, 20.0))
+    volume = patient(affine, shape)
+    loaded = load_bundle(tiny_bundle, "cpu")
+    seen = []
+    final = segment_volume(volume, loaded, mode, steps=3, partial=lambda make: seen.append(make()))
+    assert len(seen) == (3 if mode == "invert" else 4)
+    if mode == "refine":
+        assert np.array_equal(seen[0].label, segment_volume(volume, loaded, "preview").label)
+        assert seen[0].inversion is None
+    for part in seen:
+        assert part.label.shape == shape and set(part.volumes_ml) == set(final.volumes_ml)
+    reached = seen[-1].inversion.curve.nan_to_num(posinf=1e9, nan=1e9).amin(0)
+    assert (final.inversion.curve.nan_to_num(nan=1e9).amin(0) <= reached).all()

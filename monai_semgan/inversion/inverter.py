@@ -26,6 +26,10 @@ IN_DOMAIN_OBJECTIVE = "features"
 OUT_OF_DOMAIN_OBJECTIVE = "map-features"
 CPU_BATCH, GPU_BATCH = 4, 128
 
+Peek = Callable[[Callable[[], InversionResult]], None]
+"""Given, after every step, a function that makes a result of the best codes so far; calling it costs a rendering of
+all slices."""
+
 
 class VolumeInverter:
     """Find codes for the slices of a volume and read their labels.
@@ -61,6 +65,7 @@ class VolumeInverter:
         active: torch.Tensor | None = None,
         callback: Callback | None = None,
         should_stop: Callable[[], bool] | None = None,
+        peek: Peek | None = None,
     ) -> InversionResult:
         """Invert slices.
 
@@ -72,6 +77,7 @@ class VolumeInverter:
             active: `(D,)` bool, slices to search for; the others only take their start. All by default.
             callback: see `optimiser.Callback`; steps of all starts count.
             should_stop: asked between batches.
+            peek: see `Peek`.
 
         Returns:
             The result, valid also when it was cancelled.
@@ -83,7 +89,7 @@ class VolumeInverter:
         with ready_for_search(self.network):
             target = slices.detach().clone().float()
             student = None if student is None else student.detach().to(target.device).float().clone()
-            search = _Search(self, target, student, constraints, callback, should_stop)
+            search = _Search(self, target, student, constraints, callback, should_stop, peek)
             return search.run(start, None if active is None else active.to(target.device).clone())
 
     def _check(self, slices: torch.Tensor) -> None:
@@ -105,10 +111,11 @@ class _Search:
         constraints: PixelConstraints | None,
         callback: Callback | None,
         should_stop: Callable[[], bool] | None,
+        peek: Peek | None = None,
     ) -> None:
         self.inverter, self.network, self.settings = inverter, inverter.network, inverter.settings
         self.target, self.student, self.constraints = target, student, constraints
-        self.callback, self.should_stop = callback, should_stop
+        self.callback, self.should_stop, self.peek = callback, should_stop, peek
         self.batch_size = self.settings.batch_size or (GPU_BATCH if target.device.type == "cuda" else CPU_BATCH)
         self.prior = LatentPrior.from_generator(self.network.generator, seed=self.settings.seed)
         self.state = inverter.reconstruction.prepare(target)
@@ -120,11 +127,13 @@ class _Search:
         mean = mean_start(self.network, start.shape[0])
         if active is None and self.settings.organ_margin is not None:
             active = self._near_organs(start, self.settings.organ_margin)
-        outcome, renderings = None, []
+        outcome: SearchOutcome | None = None
+        renderings: list[torch.Tensor] = []
         for number in range(self.settings.starts):
             first = start if number == 0 else varied_start(start, mean, self.prior, number, self.settings.seed)
             optimiser = LatentOptimiser(self.settings, self.batch_size)
-            found = optimiser.run(self._objective(first), first, active, *self._observers(number))
+            peek = self._peek(start, outcome, renderings)
+            found = optimiser.run(self._objective(first), first, active, *self._observers(number), peek)
             self.batch_size = found.batch_size
             renderings.append(found.latent)
             outcome = found if outcome is None else _better(outcome, found)
@@ -174,6 +183,23 @@ class _Search:
             return None, self.should_stop
         told: Callback = callback
         return lambda step, _, *rest: told(number * each + step, starts * each, *rest), self.should_stop
+
+    def _peek(
+        self, start: torch.Tensor, former: SearchOutcome | None, renderings: list[torch.Tensor]
+    ) -> Callable[[Callable[[], SearchOutcome]], None] | None:
+        """What passes the best codes so far on to the caller, as a result."""
+        if self.peek is None:
+            return None
+        pass_on = self.peek
+
+        def peek(best: Callable[[], SearchOutcome]) -> None:
+            def make() -> InversionResult:
+                found = best()
+                return self._finish(start, found if former is None else _better(former, found), renderings)
+
+            pass_on(make)
+
+        return peek
 
     def _finish(self, start: torch.Tensor, outcome: SearchOutcome, renderings: list[torch.Tensor]) -> InversionResult:
         best = self._render(outcome.latent)

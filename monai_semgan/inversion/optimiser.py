@@ -65,6 +65,7 @@ class LatentOptimiser:
         active: torch.Tensor | None = None,
         callback: Callback | None = None,
         should_stop: Callable[[], bool] | None = None,
+        peek: Callable[[Callable[[], SearchOutcome]], None] | None = None,
     ) -> SearchOutcome:
         """Search from a start.
 
@@ -74,6 +75,7 @@ class LatentOptimiser:
             active: `(D,)` bool, slices to optimise; all by default. The others stay at their start.
             callback: told the progress after every step.
             should_stop: asked between batches, so that a search on a slow machine can be left within a step.
+            peek: given, after every step, a function that tells the best codes so far.
 
         Returns:
             The best codes so far, also when the search was ended early.
@@ -100,20 +102,18 @@ class LatentOptimiser:
                 cancelled |= bool(callback(step, settings.steps, int(tracker.converged.sum()), tracker.curve[step]))
             if cancelled or step == settings.steps:
                 break
+            if peek is not None:
+                peek(lambda: self._outcome(tracker, cancelled=True))
             going_on = tracker.active[done]
             factor = learning_rate_factor(step, settings.steps, settings.warmup, settings.decay)
             adam.step(done[going_on], gradients[going_on], settings.learning_rate * factor)
             stopped = done[~going_on]
             latents[stopped] = tracker.best[stopped]
-        return SearchOutcome(
-            tracker.best,
-            tracker.best_loss,
-            tracker.curve,
-            tracker.steps_done,
-            tracker.converged,
-            cancelled,
-            self.batch_size,
-        )
+        return self._outcome(tracker, cancelled)
+
+    def _outcome(self, tracker: SliceTracker, cancelled: bool) -> SearchOutcome:
+        parts = (tracker.best, tracker.best_loss, tracker.curve, tracker.steps_done, tracker.converged)
+        return SearchOutcome(*parts, cancelled, self.batch_size)
 
     def _evaluate(
         self,
