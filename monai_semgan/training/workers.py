@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -29,7 +30,7 @@ class Workers:
         active = dist.is_available() and dist.is_initialized()
         self.rank = dist.get_rank() if active else 0
         self.size = dist.get_world_size() if active else 1
-        self._control = dist.new_group(backend="gloo") if self.size > 1 and device.type == "cuda" else None
+        self._control: Any = dist.new_group(backend="gloo") if self.size > 1 and device.type == "cuda" else None
 
     @staticmethod
     def local_device(device: torch.device) -> torch.device:

@@ -1,0 +1,65 @@
+"""What a result says about itself, in JSON's types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle import Bundle
+    from monai_semgan.data.volume import Volume
+    from monai_semgan.segmentation import Segmentation
+
+
+def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping[int, str]) -> dict[str, Any]:
+    """Facts of a segmentation.
+
+    Args:
+        found: the segmentation.
+        volume: what was segmented.
+        bundle: what segmented it.
+        names: organ name by id, of those given out.
+
+    Returns:
+        `label_names` (id by name), `label_colors`, `volumes_ml`, `residual_per_slice` (mean absolute difference
+        between slice and rendering in units of the scan; None for a preview), `domain` (None where it is not
+        assessed), `model`, `notes`, `research_only` and more.
+    """
+    from monai_semgan.bundle import weights_digest
+    from monai_semgan.data.terminology import RESEARCH_ONLY, find_organ
+
+    return {
+        "label_names": {name: index for index, name in names.items()},
+        "label_colors": {name: list(find_organ(name, index).colour) for index, name in names.items()},
+        "mode": found.mode,
+        "modality": found.prepared.modality,
+        "shape": list(volume.array.shape),
+        "volumes_ml": {name: round(value, 2) for name, value in found.volumes_ml.items()},
+        "residual_per_slice": residual_per_slice(found),
+        "domain": domain(found),
+        "model": {
+            "name": str(bundle.metadata.get("name", bundle.folder.name)),
+            "version": str(bundle.metadata.get("version", "")),
+            "sha256": weights_digest(bundle.folder),
+        },
+        "notes": list(found.notes),
+        "research_only": RESEARCH_ONLY,
+    }
+
+
+def residual_per_slice(found: Segmentation) -> list[float] | None:
+    """Mean absolute residual of every slice in units of the scan; None without an inversion."""
+    if found.inversion is None:
+        return None
+    low, high = found.prepared.value_range
+    return [round(float(value) / 2 * (high - low), 3) for value in found.inversion.residual.mean((1, 2))]
+
+
+def domain(found: Segmentation) -> dict[str, Any] | None:
+    """Score, verdict and advice on whether the model knows scans like this; None where nothing assessed it."""
+    assessment = getattr(found, "domain", None)
+    if assessment is None or not is_dataclass(assessment):
+        return None
+    facts = asdict(assessment)  # type: ignore[arg-type]
+    return {name: facts[name] for name in ("score", "verdict", "advice") if name in facts}
