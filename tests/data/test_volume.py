@@ -345,3 +345,17 @@ def test_a_kill_during_the_write_leaves_no_half_written_result(tmp_path: Path) -
     result = run_script(WRITER.format(setup=textwrap.dedent(kill)), str(tmp_path / "a.nii.gz"))
     assert result.returncode == -signal.SIGKILL
     assert not (tmp_path / "a.nii.gz").exists()
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_plain_16_bit_nifti_is_not_blown_up_to_float(suffix: str, tmp_path: Path) -> None:
+    stored = np.arange(-300, 300, dtype=np.int16).reshape(10, 10, 6)
+    path = tmp_path / f"scan{suffix}"
+    image = nibabel.Nifti1Image(stored, np.eye(4))
+    nibabel.save(image, path)
+    array = read_volume(path).array
+    assert array.dtype == np.int16 and np.array_equal(array, stored)
+    assert array.flags.writeable and array.flags.owndata
+    image.header.set_slope_inter(2.0, -5.0)
+    nibabel.save(image, path)
+    assert np.allclose(read_volume(path).array, np.asarray(nibabel.load(path).dataobj))
