@@ -40,7 +40,7 @@ class Bundle:
         preprocessing: how volumes become slices.
         metadata: content of `metadata.json`.
         labels: organ name by label id, without the background.
-        modalities: what the generator has learnt from, `CT` or `MR`; empty if the metadata does not tell.
+        modalities: what the generator has learnt from, `CT`, `MR` or `DX`; empty if the metadata does not tell.
         settings: plain settings by section: `preview`, `invert`, `refine` (how each mode is run), `patient` (what
             synthetic patients look like).
     """
@@ -115,10 +115,10 @@ def organ_labels(metadata: Mapping[str, Any], path: Path | None = None) -> dict[
 
 
 def learnt_modalities(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """Modalities of the input in the metadata, such as `("CT",)`; empty if it does not tell."""
+    """Modalities of the input in the metadata: `CT`, `MR`, `DX` (radiographs); empty if it does not tell."""
     image = metadata.get("network_data_format", {}).get("inputs", {}).get("image", {})
     names = str(image.get("modality", "")).upper().replace("MRI", "MR").replace("/", ",").split(",")
-    return tuple(name.strip() for name in names if name.strip() in ("CT", "MR"))
+    return tuple(name.strip() for name in names if name.strip() in ("CT", "MR", "DX"))
 
 
 def weights_digest(folder: Path) -> str:

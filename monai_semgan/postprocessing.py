@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 
 def clean_label(
-    label: np.ndarray, voxel_ml: float, *, organs: Iterable[int] | None = None, min_ml: float = 1.0
+    label: np.ndarray,
+    voxel_ml: float,
+    *,
+    organs: Iterable[int] | None = None,
+    min_ml: float = 1.0,
+    pieces: Mapping[int, int] | None = None,
 ) -> np.ndarray:
     """Keep the largest piece of every organ, fill its holes, and drop organs that are no more than a speck.
 
@@ -19,6 +24,7 @@ def clean_label(
         voxel_ml: volume of a voxel in ml.
         organs: ids to clean; all that occur when left out.
         min_ml: organs whose largest piece is smaller than this are dropped.
+        pieces: how many pieces an organ may have, by id, such as 2 for both lungs; 1 when left out.
 
     Returns:
         A new array of the same type.
@@ -32,13 +38,24 @@ def clean_label(
             continue
         region = cleaned[box]
         mask = label[box] == index
-        piece = largest_piece(mask)
+        piece = largest_pieces(mask, (pieces or {}).get(index, 1), min_ml / voxel_ml)
         region[mask] = 0
         if piece.sum() * voxel_ml < min_ml:
             continue
         filled = ndimage.binary_fill_holes(piece)
         region[piece | (filled & (region == 0))] = index
     return cleaned
+
+
+def largest_pieces(mask: np.ndarray, count: int, least: float = 0.0) -> np.ndarray:
+    """The `count` largest connected pieces of a boolean array; of the further ones only those of `least` voxels."""
+    found = largest_piece(mask)
+    for _ in range(count - 1):
+        further = largest_piece(mask & ~found)
+        if further.sum() < max(least, 1.0):
+            break
+        found |= further
+    return found
 
 
 def largest_piece(mask: np.ndarray) -> np.ndarray:

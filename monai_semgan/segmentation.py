@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from monai_semgan.data.terminology import natural_pieces
 from monai_semgan.device import autocast, halving_batches
 from monai_semgan.errors import SemganError
 from monai_semgan.postprocessing import clean_label
@@ -26,6 +27,9 @@ MODES = ("preview", "encoder", "invert", "refine")
 """preview: the student; encoder: codes of the encoder, rendered; invert: these codes optimised; refine: both."""
 
 PREVIEW_BATCH = 16
+
+MIN_SHARE = 0.001
+"""Organs that take less than this part of a radiograph are specks."""
 
 Peek = Callable[[Callable[[], "tuple[torch.Tensor, InversionResult | None]"]], None]
 """Given a function that makes probabilities `(D, K, H, W)`, and the inversion behind them, of what was found so far."""
@@ -63,9 +67,11 @@ class Segmentation:
         prepared: the slices, where they lie, and the modality.
         inversion: details of the inversion; None for a preview.
         mode: how it was made.
-        volumes_ml: volume by organ name, in ml.
+        volumes_ml: volume by organ name, in ml; empty for radiographs.
         notes: what a user should know, one sentence each.
         seconds: time it took.
+        areas: area by organ name, for radiographs only.
+        area_unit: `cm²`, or `pixels` where the image does not tell how large a pixel is.
     """
 
     label: np.ndarray
@@ -76,6 +82,8 @@ class Segmentation:
     volumes_ml: dict[str, float]
     notes: tuple[str, ...]
     seconds: float
+    areas: Mapping[str, float] = field(default_factory=dict)
+    area_unit: str = "cm²"
 
     @property
     def cancelled(self) -> bool:
@@ -125,12 +133,17 @@ def segment_volume(
     def finished(probabilities: torch.Tensor, result: InversionResult | None = None) -> Segmentation:
         label = prepared.geometry.restore_label(probabilities)
         label[~np.isin(label, chosen)] = 0
+        single = bundle.preprocessing.frame == "image"
         if cleanup:
-            label = clean_label(label, volume.voxel_ml)
-        volumes = {bundle.labels[i]: float((label == i).sum()) * volume.voxel_ml for i in chosen}
+            smallest = MIN_SHARE * label.size * volume.voxel_ml if single else 1.0
+            pieces = {index: natural_pieces(name) for index, name in bundle.labels.items()}
+            label = clean_label(label, volume.voxel_ml, min_ml=smallest, pieces=pieces)
+        counts = {bundle.labels[i]: float((label == i).sum()) for i in chosen}
+        volumes = {} if single else {name: count * volume.voxel_ml for name, count in counts.items()}
+        areas, unit = organ_areas(counts, volume) if single else ({}, "cm²")
         notes = (*prepared.notes, *_remarks(label, prepared, result, bundle))
         seconds = time.perf_counter() - started
-        return Segmentation(label, probabilities, prepared, result, mode, volumes, notes, seconds)
+        return Segmentation(label, probabilities, prepared, result, mode, volumes, notes, seconds, areas, unit)
 
     if mode == "preview":
         return finished(preview(bundle, prepared, preview_settings(bundle, batch_size), progress))
@@ -138,6 +151,15 @@ def segment_volume(
     peek = None if partial is None else lambda make: partial(lambda: finished(*make()))
     result = _invert(bundle, prepared, settings, mode, progress, peek)
     return finished(result.probabilities, result)
+
+
+def organ_areas(counts: Mapping[str, float], volume: Volume) -> tuple[dict[str, float], str]:
+    """Areas by organ name in a single image, and their unit: cm², or pixels where the spacing is not known."""
+    if not volume.spacing_known:
+        return dict(counts), "pixels"
+    thin = max(axis for axis in range(3) if volume.array.shape[axis] == 1)
+    pixel_cm2 = volume.voxel_ml * 1000.0 / float(volume.spacing[thin]) / 100.0
+    return {name: count * pixel_cm2 for name, count in counts.items()}, "cm²"
 
 
 def preview_settings(bundle: Bundle, batch_size: int | None = None) -> PreviewSettings:
@@ -281,6 +303,9 @@ def _on_cpu(result: InversionResult) -> tuple[torch.Tensor, InversionResult]:
 
 def _remarks(label: np.ndarray, prepared: PreparedVolume, result: InversionResult | None, bundle: Bundle) -> list[str]:
     remarks = []
+    if bundle.modalities and prepared.modality not in bundle.modalities:
+        learnt = " and ".join(bundle.modalities)
+        remarks.append(f"The input is {prepared.modality}, the model has learnt from {learnt}: check the result.")
     if not label.any():
         organs = ", ".join(bundle.labels.values())
         remarks.append(f"No organ was found: the scan may not show {organs}, or not be a {prepared.modality}.")

@@ -95,4 +95,4 @@ def describe(volume: Volume) -> str:
     """Grid of a volume in words."""
     shape = "x".join(str(n) for n in volume.array.shape)
     spacing = "x".join(f"{s:.2f}" for s in volume.spacing)
-    return f"{shape} voxels of {spacing} mm"
+    return f"{shape} voxels of {spacing} mm" if volume.spacing_known else f"{shape} pixels of unknown size"

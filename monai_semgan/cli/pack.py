@@ -21,7 +21,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run or weights file; later ones win")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the bundle, is made")
     parser.add_argument("--labels", type=name_list, metavar="NAMES", help="names of the ids 1, 2, ..., with commas")
-    parser.add_argument("--modality", choices=("CT", "MR"), default="CT", help="what was learnt from (default CT)")
+    parser.add_argument("--modality", choices=("CT", "MR", "DX"), default="CT", help="learnt from (default CT)")
     parser.add_argument("--name", help="of the bundle (default: name of the folder)")
     parser.set_defaults(run=run)
 

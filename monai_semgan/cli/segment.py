@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 output: the ending says the format: .nii, .nii.gz, .nrrd, .mha; .seg.nrrd with named, coloured segments for 3D Slicer;
+.png for a single image;
 .dcm a DICOM segmentation, and a folder whose name ends with rtstruct a DICOM structure set, both for DICOM input.
 
 modes: preview is feed-forward and takes seconds. invert looks for the latent codes that render the slices, starting at
@@ -46,12 +47,14 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("input", type=Path, metavar="INPUT", help="scan: NIfTI, NRRD, MHA, DICOM folder or zip")
+    parser.add_argument("input", type=Path, metavar="INPUT", help="scan: NIfTI, NRRD, MHA, DICOM folder or zip; PNG")
     parser.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="labels, see below")
     parser.add_argument("--series", metavar="ID", help="UID or number of a DICOM series (default: the largest)")
     model_options(parser)
     parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
-    parser.add_argument("--modality", choices=("auto", "CT", "MR"), default="auto", help="default: told by the values")
+    parser.add_argument(
+        "--modality", choices=("auto", "CT", "MR", "DX"), default="auto", help="default: told by file or values"
+    )
     parser.add_argument("--labels", type=name_list, metavar="NAMES", help="only these organs, for example liver,spleen")
     parser.add_argument(
         "--maps", type=Path, metavar="DIR", help="also write probabilities, uncertainty, reconstruction"
@@ -146,6 +149,8 @@ def report(path: Path | str, volume: Volume, segmentation: Segmentation) -> None
     say(f"{path}: {segmentation.prepared.modality}, {describe(volume)}")
     for name, millilitres in segmentation.volumes_ml.items():
         say(f"  {name:<16}{millilitres:9.1f} ml")
+    for name, area in segmentation.areas.items():
+        say(f"  {name:<16}{area:9.1f} {segmentation.area_unit}")
     for sentence in segmentation.notes:
         note(sentence)
     say(f"{segmentation.mode} in {segmentation.seconds:.1f} s")

@@ -10,6 +10,8 @@ from typing import Any
 from monai_semgan.errors import SemganError
 from monai_semgan.transforms.intensity import canonical_modality
 
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
 SECTIONS = ("training", "validation", "test")
 
 
@@ -21,7 +23,7 @@ class Entry:
         image: image file.
         label: label file, None for an unlabelled volume.
         patient: who it shows; the image's file name when the list does not say.
-        modality: ``"CT"``, ``"MR"`` or None: to be guessed.
+        modality: ``"CT"``, ``"MR"``, ``"DX"`` or None: to be guessed. Pictures are ``"DX"``.
     """
 
     image: Path
@@ -115,6 +117,8 @@ def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
     except SemganError as error:
         raise SemganError(f"{where}: {error.problem}", remedy=error.remedy, path=path) from None
     image = base / Path(item["image"]).expanduser()
+    if modality is None and image.name.lower().endswith(PICTURE_SUFFIXES):
+        modality = "DX"
     return Entry(
         image=image,
         label=base / Path(label).expanduser() if label else None,

@@ -21,6 +21,11 @@ READERS = {
     ".dcm": "dicom.reader.read_dicom",
     ".ima": "dicom.reader.read_dicom",
     ".zip": "dicom.reader.read_dicom",
+    ".png": "picture.read_picture",
+    ".jpg": "picture.read_picture",
+    ".jpeg": "picture.read_picture",
+    ".tif": "picture.read_picture",
+    ".tiff": "picture.read_picture",
 }
 """File ending to `module.function(path) -> Volume` in `monai_semgan.data`; what it returns is checked by
 `monai_semgan.data.volume.read_volume`."""
@@ -34,10 +39,16 @@ WRITERS = {
 """File ending to `module.function(array, like, path)`."""
 
 
+LABEL_READERS = {
+    suffix: "picture.read_picture_label" for suffix, name in READERS.items() if name == "picture.read_picture"
+}
+"""File ending to `module.function(path) -> Volume`, for formats whose labels are read unlike their images."""
+
 LABEL_WRITERS = {
     ".seg.nrrd": "seg_nrrd.write_seg_nrrd",
     "/rtstruct.dcm": "dicom.rtstruct.write_rtstruct",
     ".dcm": "dicom.seg.write_dicom_seg",
+    ".png": "picture.write_picture_label",
 }
 """End of a path ending to `module.function(array, like, path, segments)`, for formats that hold labels only."""
 
@@ -45,12 +56,13 @@ DICOM = "dicom.reader.read_dicom"
 """Also reads folders, and files without ending that carry DICOM's mark."""
 
 
-def find_reader(path: Path, series: str | None = None) -> Callable[[Path], Any]:
+def find_reader(path: Path, series: str | None = None, label: bool = False) -> Callable[[Path], Any]:
     """The function that reads a file or folder.
 
     Args:
         path: what to read.
         series: the series to take, if a user chose one.
+        label: whether a label map is to be read.
 
     Raises:
         SemganError: there is no such file, it cannot be opened, its ending is unknown, or it has no series.
@@ -65,7 +77,7 @@ def find_reader(path: Path, series: str | None = None) -> Callable[[Path], Any]:
         raise SemganError("the file is empty", remedy="copy or export it again", path=path)
     if not os.access(path, os.R_OK):
         raise SemganError("no permission to read the file", path=path)
-    for suffix, name in READERS.items():
+    for suffix, name in {**READERS, **(LABEL_READERS if label else {})}.items():
         if path.name.lower().endswith(suffix):
             return _with_series(name, series, path)
     if _marked_as_dicom(path):

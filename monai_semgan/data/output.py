@@ -11,8 +11,8 @@ from monai_semgan.errors import SemganError
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 """Endings of files that hold any volume."""
 
-LABEL_SUFFIXES = (".nii", ".nii.gz", ".seg.nrrd", ".nrrd", ".mha", ".dcm")
-"""Endings of files that hold a label map; ``.dcm`` is a DICOM segmentation."""
+LABEL_SUFFIXES = (".nii", ".nii.gz", ".seg.nrrd", ".nrrd", ".mha", ".dcm", ".png")
+"""Endings of files that hold a label map; ``.dcm`` is a DICOM segmentation, ``.png`` for single images."""
 
 
 def check_output(path: str | Path, suffixes: tuple[str, ...] = VOLUME_SUFFIXES, inputs: tuple[Path, ...] = ()) -> Path:

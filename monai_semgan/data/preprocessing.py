@@ -10,12 +10,13 @@ import numpy as np
 from monai_semgan.data.volume import Volume
 from monai_semgan.errors import SemganError
 from monai_semgan.transforms.body import find_body
-from monai_semgan.transforms.geometry import SliceGeometry, plan_slices
+from monai_semgan.transforms.geometry import SliceGeometry, plan_frame, plan_slices
 from monai_semgan.transforms.intensity import (
     CT_WINDOW,
     MR_PERCENTILES,
     canonical_modality,
     guess_modality,
+    header_modality,
     percentile_range,
     rescale,
 )
@@ -28,6 +29,8 @@ VERSION = 1
 
 CLASS_LIMIT = 255
 
+FRAMES = ("body", "image")
+
 
 @dataclass(frozen=True, eq=False)
 class PreparedVolume:
@@ -36,7 +39,7 @@ class PreparedVolume:
     Args:
         image: (D, 1, H, W) float32 in [-1, 1].
         geometry: where the slices lie.
-        modality: ``"CT"`` or ``"MR"``.
+        modality: ``"CT"``, ``"MR"``, ``"DX"`` (radiographs), or what else the file's header says.
         value_range: input values that became -1 and 1.
         notes: what a user should know, one sentence each.
     """
@@ -60,6 +63,9 @@ class Preprocessing:
         num_classes: with background.
         label_ids: ids in label files of the classes 1, 2, ...; when left out, class c has id c.
             All other ids become background.
+        frame: ``"body"``: slices of volumes, centred on the body. ``"image"``: single images such as radiographs,
+            each fitted as a whole into the slice, whatever its size in mm; ``pixel_mm`` and ``window`` mean nothing
+            there, and the percentiles are those of the image.
     """
 
     size: int = 128
@@ -68,6 +74,7 @@ class Preprocessing:
     percentiles: tuple[float, float] = MR_PERCENTILES
     num_classes: int = 5
     label_ids: tuple[int, ...] | None = None
+    frame: str = "body"
 
     def __post_init__(self) -> None:
         for name in ("window", "percentiles", "label_ids"):  # JSON has lists
@@ -79,6 +86,8 @@ class Preprocessing:
             raise SemganError(f"window {self.window} is empty", remedy="give the lower and the upper value")
         if len(self.percentiles) != 2 or not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
             raise SemganError(f"percentiles {self.percentiles} are impossible", remedy="give two between 0 and 100")
+        if self.frame not in FRAMES:
+            raise SemganError(f"unknown frame {self.frame!r}", remedy=f"use {' or '.join(FRAMES)}")
         if not 2 <= self.num_classes <= CLASS_LIMIT:
             raise SemganError(f"{self.num_classes} classes are not possible", remedy=f"use 2 to {CLASS_LIMIT}")
         if self.label_ids is not None and len(self.label_ids) != self.num_classes - 1:
@@ -90,11 +99,20 @@ class Preprocessing:
         """Normalises a volume and cuts it into slices.
 
         Args:
-            volume: CT in HU or MR.
+            volume: CT in HU or MR; a single image where ``frame`` says so.
             modality: as the file tells, or guessed from the values, when left out.
+
+        Raises:
+            SemganError: a volume is given where a single image is expected, or the other way round.
         """
-        modality = modality or volume.modality
-        modality = canonical_modality(modality) if modality else guess_modality(volume.array)
+        self.check_kind(volume, modality)
+        if modality:
+            modality = canonical_modality(modality)
+        elif volume.modality:
+            modality = header_modality(volume.modality)
+        if self.frame == "image":
+            return self._whole_image(volume, modality or "DX")
+        modality = modality or guess_modality(volume.array)
         body = find_body(volume.array, volume.spacing, modality)
         geometry = plan_slices(volume, pixel_mm=self.pixel_mm, size=self.size, modality=modality, body=body)
         if modality == "CT":
@@ -111,6 +129,32 @@ class Preprocessing:
         if geometry.axes is None:
             notes.append("The volume lies oblique to the patient's axes: axial planes are interpolated.")
         return PreparedVolume(image[:, None], geometry, modality, (low, high), tuple(notes))
+
+    def check_kind(self, volume: Volume, modality: str | None = None) -> None:
+        """Makes sure that a volume is of the kind that is expected.
+
+        Raises:
+            SemganError: a volume is given where a single image is expected, or the other way round.
+        """
+        shape = volume.array.shape
+        if self.frame == "image" and 1 not in shape:
+            raise SemganError(
+                f"is a volume of {'x'.join(map(str, shape))} voxels, this model segments single radiographs",
+                remedy="give a PNG or DICOM radiograph, or a bundle for volumes with --bundle",
+                path=volume.path,
+            )
+        if self.frame == "body" and volume.projection and (modality is None or not volume.spacing_known):
+            raise SemganError(
+                "is a single image, this model segments CT or MR volumes",
+                remedy="give a NIfTI, NRRD or DICOM volume, or a bundle for radiographs with --bundle",
+                path=volume.path,
+            )
+
+    def _whole_image(self, volume: Volume, modality: str) -> PreparedVolume:
+        geometry = plan_frame(volume, self.size)
+        low, high = percentile_range(volume.array, self.percentiles)
+        image = geometry.extract(volume.array, fill=-1.0, convert=lambda piece: rescale(piece, low, high))
+        return PreparedVolume(image[:, None], geometry, modality, (low, high), volume.notes)
 
     def classes(self, label: np.ndarray) -> np.ndarray:
         """Ids of a label file to class indices 0 .. ``num_classes - 1``, as uint8 of the same shape."""

@@ -70,6 +70,18 @@ KINDS: dict[str, tuple[Code, tuple[int, int, int]]] = {
 
 SYNONYMS = {"esophagus": "oesophagus", "gall bladder": "gallbladder", "adrenal": "adrenal gland", "lungs": "lung"}
 
+PAIRED = ("lung", "kidney", "adrenal gland", "clavicle")
+
+
+def natural_pieces(name: str) -> int:
+    """How many pieces an organ has: 2 for names such as ``"lungs"`` or ``"both kidneys"``, else 1."""
+    words = name.replace("_", " ").lower().split()
+    if words[:1] == ["both"]:
+        return 2
+    plain = " ".join(words)
+    return 2 if plain.endswith("s") and plain.removesuffix("s") in PAIRED else 1
+
+
 TISSUE = Code("85756007", "Tissue")
 PALETTE = ((128, 174, 128), (241, 214, 145), (177, 122, 101), (111, 184, 210), (216, 101, 79), (220, 245, 20))
 """3D Slicer's generic colours, for what has no entry here."""

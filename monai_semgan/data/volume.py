@@ -12,6 +12,7 @@ from monai_semgan.data.formats import find_reader
 from monai_semgan.data.output import check_output
 from monai_semgan.data.writing import write_label, write_map, write_volume
 from monai_semgan.errors import SemganError
+from monai_semgan.transforms.intensity import PROJECTIONS
 
 if TYPE_CHECKING:
     from monai_semgan.data.dicom.reader import DicomSource
@@ -41,6 +42,7 @@ class Volume:
         notes: what a user should know about it, one sentence each.
         modality: as the file tells, such as ``"CT"``; None if it does not.
         source: where in DICOM it came from, if it did.
+        spacing_known: False for pictures: their spacing of 1 mm is a stand-in.
     """
 
     array: np.ndarray
@@ -50,6 +52,12 @@ class Volume:
     notes: tuple[str, ...] = ()
     modality: str | None = None
     source: DicomSource | None = None
+    spacing_known: bool = True
+
+    @property
+    def projection(self) -> bool:
+        """Whether it is a single image by projection, such as a radiograph, and no stack of slices."""
+        return self.modality in PROJECTIONS
 
     @property
     def spacing(self) -> np.ndarray:
@@ -74,7 +82,7 @@ def read_volume(path: str | Path, *, integer: bool = False, series: str | None =
         SemganError: the file is missing, unreadable, not 3D, or holds values or a geometry that cannot be used.
     """
     path = Path(path)
-    volume = find_reader(path, series)(path)
+    volume = find_reader(path, series, integer)(path)
     array = volume.array
     _check_geometry(volume.affine, path)
     if array.ndim == 4 and array.shape[3] == 1:
@@ -153,6 +161,8 @@ def _check_same_grid(label: Volume, image: Volume) -> None:
     if label.array.shape != image.array.shape:
         shapes = " and ".join("x".join(map(str, v.array.shape)) for v in (label, image))
         raise SemganError(f"label and image differ in shape: {shapes}", remedy=remedy, path=label.path)
+    if not (label.spacing_known and image.spacing_known):
+        return
     corners = np.array([[0, 0, 0, 1], [*np.asarray(image.array.shape) - 1, 1]], dtype=np.float64).T
     if np.abs((label.affine - image.affine) @ corners).max() > max(0.5, 0.5 * float(image.spacing.min())):
         raise SemganError("label and image lie at different places", remedy=remedy, path=label.path)

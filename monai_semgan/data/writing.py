@@ -84,6 +84,10 @@ def check_label_output(path: str | Path, like: Volume | None = None, inputs: tup
     if like is not None and like.source is not None:
         inputs += tuple(file.path for file in like.source.files)
     path = check_output(path, LABEL_SUFFIXES, inputs)
+    if like is not None and path.suffix.lower() == ".png":
+        from monai_semgan.data.picture import check_single_image
+
+        check_single_image(like, path)
     if like is not None and path.suffix.lower() == ".dcm":
         if path.name == "RTSTRUCT.dcm":
             from monai_semgan.data.dicom.rtstruct import check_rtstruct

@@ -77,6 +77,21 @@ def hide_labels(slices: SliceSet, keep: int) -> SliceSet:
     return dataclasses.replace(slices, labels=labels)
 
 
+def frame_of(source: Path) -> str:
+    """`Preprocessing.frame` for a data list or packed slices: `image` when they are radiographs.
+
+    Raises:
+        SemganError: if radiographs and volumes are mixed.
+    """
+    if source.is_dir():
+        return SliceSet.load(source / TRAINING).preprocessing.frame
+    entries = load_datalist(source)
+    kinds = {entry.modality == "DX" for entry in (*entries.training, *entries.validation)}
+    if len(kinds) > 1:
+        raise SemganError("lists both radiographs and volumes", remedy="make a list for each", path=source)
+    return "image" if kinds == {True} else "body"
+
+
 def load_run_data(
     source: Path, preprocessing: Preprocessing, cache: Path, labelled: int, workers: Workers, progress: Progress
 ) -> RunData:

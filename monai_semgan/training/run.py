@@ -15,7 +15,7 @@ from monai_semgan.data.preprocessing import Preprocessing
 from monai_semgan.device import select_device
 from monai_semgan.errors import SemganError
 from monai_semgan.training.budget import Schedule, parse_duration
-from monai_semgan.training.datasets import load_run_data
+from monai_semgan.training.datasets import frame_of, load_run_data
 from monai_semgan.training.files import STAGES, gather_weights
 from monai_semgan.training.generators import build_generator, trained_filter
 from monai_semgan.training.loop import LoopSettings, StageLoop, StageResult, write_combined
@@ -215,7 +215,10 @@ def _run_stages(
     workers: Workers,
     progress: Progress,
 ) -> list[StageResult]:
-    preprocessing = Preprocessing(size=request.size, pixel_mm=request.pixel_mm, num_classes=request.num_classes)
+    frame = frame_of(request.datalist)
+    preprocessing = Preprocessing(
+        size=request.size, pixel_mm=request.pixel_mm, num_classes=request.num_classes, frame=frame
+    )
     cache = request.out / "cache"
     whole = load_run_data(request.datalist, preprocessing, cache, request.labelled, workers, progress)
     results: list[StageResult] = []

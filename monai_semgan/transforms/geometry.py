@@ -261,6 +261,33 @@ def plan_slices(
     return SliceGeometry(shape, volume.affine, size, actual, pixel_mm, canonical @ scale, shape[slice_axis])
 
 
+def plan_frame(volume: Volume, size: int) -> SliceGeometry:
+    """Fits the whole of a single image, such as a radiograph, into one square slice; its proportions stay.
+
+    Args:
+        volume: one axis has one voxel only, across the image.
+        size: H = W of the slice.
+    """
+    shape, affine = volume.array.shape, volume.affine
+    thin = max(axis for axis in range(3) if shape[axis] == 1)
+    plane = [axis for axis in range(3) if axis != thin]
+    left = max(plane, key=lambda axis: abs(affine[0, axis]) / float(np.linalg.norm(affine[:3, axis])))
+    up = next(axis for axis in plane if axis != left)
+    rise = affine[1:3, up][np.abs(affine[1:3, up]).argmax()]
+    order = np.zeros((4, 4))
+    order[3, 3] = 1.0
+    for new, (axis, sign) in enumerate(((left, -affine[0, left]), (up, rise), (thin, 1.0))):
+        order[axis, new] = 1.0 if sign >= 0 else -1.0
+        order[axis, 3] = 0.0 if sign >= 0 else shape[axis] - 1
+    canonical = affine @ order
+    spacing = np.linalg.norm(canonical[:3, :3], axis=0)
+    extent = np.array([shape[left], shape[up]])
+    pixel = float((extent * spacing[:2]).max()) / size
+    scale = np.diag([pixel / spacing[0], pixel / spacing[1], 1.0, 1.0])
+    scale[:2, 3] = (extent - 1) / 2 - (size - 1) / 2 * pixel / spacing[:2]
+    return SliceGeometry(shape, affine, size, pixel, pixel, canonical @ scale, 1)
+
+
 def fitting_pixel(extent_mm: float, pixel_mm: float, size: int) -> float:
     """The requested pixel, or the larger one with which ``extent_mm`` fits into ``size`` pixels."""
     return max(pixel_mm, extent_mm / size)

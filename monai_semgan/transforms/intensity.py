@@ -16,20 +16,30 @@ CT_EVIDENCE_HU = -50.0
 """Only CT reaches below this value: MR intensities are not negative, save for a few filter artefacts."""
 
 
+PROJECTIONS = ("DX", "CR", "RG", "MG", "PX", "IO", "XA", "RF")
+"""DICOM's names of the modalities that make single images by projection, not slices."""
+
+SPELLINGS = {"CT": "CT", "MR": "MR", "MRI": "MR", "DX": "DX", "CR": "DX", "RG": "DX", "XR": "DX", "X-RAY": "DX"}
+
+
 def canonical_modality(name: str) -> str:
-    """Returns ``"CT"`` or ``"MR"`` for the usual spellings of a modality.
+    """Returns ``"CT"``, ``"MR"`` or ``"DX"`` (radiographs) for the usual spellings of a modality.
 
     Args:
-        name: for example ``"ct"``, ``"MRI"``, ``"mr"``.
+        name: for example ``"ct"``, ``"MRI"``, ``"cr"``.
 
     Raises:
-        SemganError: the modality is neither.
+        SemganError: the modality is none of these.
     """
-    known = {"CT": "CT", "MR": "MR", "MRI": "MR"}
     try:
-        return known[str(name).strip().upper()]
+        return SPELLINGS[str(name).strip().upper()]
     except KeyError:
-        raise SemganError(f"unknown modality '{name}'", remedy="use CT or MR") from None
+        raise SemganError(f"unknown modality '{name}'", remedy="use CT, MR or DX (radiographs)") from None
+
+
+def header_modality(name: str) -> str:
+    """The modality that a file tells: as :func:`canonical_modality` where it is known, else DICOM's own code."""
+    return SPELLINGS.get(name.strip().upper(), name.strip().upper())
 
 
 def guess_modality(array: np.ndarray) -> str:

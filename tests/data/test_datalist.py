@@ -71,7 +71,7 @@ def test_only_the_first_labelled_volumes_keep_their_labels(folder: Path) -> None
         ({"training": [{"label": "a_label.nii.gz"}]}, '"training" entry 1 has no "image"'),
         ({"training": [entry("a"), 5]}, '"training" entry 2 has no "image"'),
         ({"training": [{"image": "a.nii.gz", "label": 3}]}, '"label" is not a file name'),
-        ({"training": [entry("a", modality="PET")]}, "unknown modality 'PET'; use CT or MR"),
+        ({"training": [entry("a", modality="PET")]}, "unknown modality 'PET'; use CT, MR or DX"),
         ({"training": [entry("x"), entry("y")]}, "do not exist: .*x.nii.gz and 3 more"),
         ({"training": [{"image": "a.nii.gz", "label": "none.nii.gz"}]}, "do not exist: .*none.nii.gz;"),
         ({"training": [entry("a")], "validation": [entry("a")]}, "listed twice"),

@@ -38,7 +38,7 @@ def test_a_stated_modality_wins_over_the_guess() -> None:
     volume = patient(*grid(), "MR", seed=0)
     assert SMALL(volume, "ct").value_range == (-125.0, 275.0)
     with pytest.raises(SemganError, match="unknown modality"):
-        SMALL(volume, "X-ray")
+        SMALL(volume, "sonogram")
 
 
 def test_the_user_is_told_of_larger_pixels_interpolated_planes_and_a_guessed_position() -> None:

@@ -57,11 +57,11 @@ def test_a_few_negative_undershoots_do_not_make_an_mr_a_ct() -> None:
     assert guess_modality(mr) == "MR"
 
 
-@pytest.mark.parametrize(("name", "expected"), [("ct", "CT"), ("MRI", "MR"), (" mr ", "MR")])
+@pytest.mark.parametrize(("name", "expected"), [("ct", "CT"), ("MRI", "MR"), (" mr ", "MR"), ("CR", "DX")])
 def test_usual_spellings_of_a_modality_are_known(name: str, expected: str) -> None:
     assert canonical_modality(name) == expected
 
 
 def test_an_unknown_modality_is_named() -> None:
-    with pytest.raises(SemganError, match="PET.*use CT or MR"):
+    with pytest.raises(SemganError, match="PET.*use CT, MR or DX"):
         canonical_modality("PET")
