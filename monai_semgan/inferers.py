@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from monai.inferers import SliceInferer
 from monai.utils import convert_to_dst_type
 
-from monai_semgan.device import autocast
 from monai_semgan.errors import SemganError
 from monai_semgan.inversion.constraints import PixelConstraints
-from monai_semgan.inversion.inverter import CPU_BATCH, GPU_BATCH, Peek, VolumeInverter
+from monai_semgan.inversion.inverter import CPU_BATCH, Peek, VolumeInverter
 from monai_semgan.inversion.optimiser import Callback
 from monai_semgan.inversion.result import InversionResult, predictive_entropy
 from monai_semgan.inversion.settings import InversionSettings
 from monai_semgan.networks import InversionSegmenter
+from monai_semgan.preview import PreviewSettings, preview_slices
 
 MODES = ("preview", "encoder", "invert", "refine")
 
@@ -34,6 +35,9 @@ class SliceInversionInferer(SliceInferer):
         settings: of the inversion: an object, a mapping of its fields, or None for the defaults.
         mode: one of `MODES`.
         modality: what the generator has learnt; slices of another modality are out of domain.
+        preview: settings of the student's probabilities, in the same forms.
+        steps: of the inversion, in place of those of `settings`.
+        objective: of the inversion, in place of that of `settings`.
     """
 
     def __init__(
@@ -41,11 +45,17 @@ class SliceInversionInferer(SliceInferer):
         settings: InversionSettings | Mapping[str, Any] | None = None,
         mode: str = "invert",
         modality: str = "CT",
+        preview: PreviewSettings | Mapping[str, Any] | None = None,
+        steps: int | None = None,
+        objective: str | None = None,
     ) -> None:
         if mode not in MODES:
             raise SemganError(f"unknown mode {mode!r}", remedy=f"use one of {', '.join(MODES)}")
         self.run_mode = mode
         self.settings = settings if isinstance(settings, InversionSettings) else InversionSettings(**(settings or {}))
+        changes = {name: value for name, value in (("steps", steps), ("objective", objective)) if value is not None}
+        self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+        self.preview_settings = preview if isinstance(preview, PreviewSettings) else PreviewSettings(**(preview or {}))
         self.modality = modality
         super().__init__(spatial_dim=2, roi_size=(1, 1), sw_batch_size=self.settings.batch_size or CPU_BATCH)
 
@@ -64,11 +74,13 @@ class SliceInversionInferer(SliceInferer):
             `seg` probabilities `(N, K, H, W, D)` and `uncertainty` `(N, 1, H, W, D)`; in all modes but `preview` also
             `recon` `(N, C, H, W, D)` and `residual` `(N, 1, H, W, D)`. Meta data of `inputs` is passed on.
         """
+        modality, distance = slice_facts(inputs)
         if self.run_mode == "preview":
-            probabilities = self.preview(inputs, network)
+            probabilities = self.preview(inputs, network, modality, distance)
             uncertainty = predictive_entropy([probabilities])[:, None]
             outputs = {"seg": probabilities, "uncertainty": uncertainty}
         else:
+            kwargs.setdefault("modality", modality)
             results = [self.invert(volume[None], network, **kwargs) for volume in inputs]
             outputs = {
                 "seg": torch.stack([_volume(r.probabilities) for r in results]),
@@ -78,15 +90,17 @@ class SliceInversionInferer(SliceInferer):
             }
         return {name: convert_to_dst_type(value, inputs)[0] for name, value in outputs.items()}
 
-    def preview(self, inputs: torch.Tensor, network: InversionSegmenter) -> torch.Tensor:
-        """Probabilities `(N, K, H, W, D)` of the student for volumes `(N, C, H, W, D)`."""
-        self.orig_roi_size = self.roi_size = tuple(inputs.shape[2:4])
-        on_gpu = inputs.device.type == "cuda"
-        self.sw_batch_size = self.settings.batch_size or (GPU_BATCH if on_gpu else CPU_BATCH)
-        with torch.no_grad(), autocast(inputs.device, self.settings.mixed_precision):
-            logits = super().__call__(inputs, network.preview)
-        assert isinstance(logits, torch.Tensor)
-        return logits.float().softmax(1)
+    def preview(
+        self, inputs: torch.Tensor, network: InversionSegmenter, modality: str | None = None, distance_mm: float = 0.0
+    ) -> torch.Tensor:
+        """Probabilities `(N, K, H, W, D)` of the student for volumes `(N, C, H, W, D)`; see `preview_slices`."""
+        foreign = modality is not None and modality.upper() != self.modality.upper()
+        plain = getattr(inputs, "as_tensor", lambda: inputs)()
+        parts = [
+            preview_slices(network, volume.permute(3, 0, 1, 2), self.preview_settings, foreign, distance_mm)
+            for volume in plain
+        ]
+        return torch.stack([_volume(part) for part in parts]).to(inputs.device)
 
     def invert(
         self,
@@ -128,10 +142,25 @@ class SliceInversionInferer(SliceInferer):
         settings = self.settings.rendering_only() if self.run_mode == "encoder" else self.settings
         in_domain = modality is None or modality.upper() == self.modality.upper()
         if self.run_mode == "refine" and student is None:
-            student = self.preview(inputs, network)[0].permute(3, 0, 1, 2)
+            student = self.preview(inputs, network, modality, slice_facts(inputs)[1])[0].permute(3, 0, 1, 2)
         inverter = VolumeInverter(network, settings, in_domain)
         student = student if self.run_mode == "refine" else None
         return inverter.run(slices, start, student, constraints, active, callback, should_stop, peek)
+
+
+def slice_facts(inputs: torch.Tensor) -> tuple[str | None, float]:
+    """Modality and distance of the slices in mm, as the meta data of volumes `(N, C, H, W, D)` tells; None and 0 else.
+
+    Modality is what `PrepareSlicesd` notes; all volumes of a batch are taken to be alike.
+    """
+    meta = getattr(inputs, "meta", None) or {}
+    modality = meta.get("modality")
+    if isinstance(modality, (list, tuple)):  # collated by a data loader
+        modality = modality[0]
+    if modality is None or meta.get("affine") is None:
+        return modality, 0.0
+    affine = torch.as_tensor(meta["affine"], dtype=torch.float64).reshape(-1, 4, 4)[0]
+    return str(modality), float(affine[:3, 2].norm())
 
 
 def _volume(slices: torch.Tensor) -> torch.Tensor:

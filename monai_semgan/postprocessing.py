@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+    from monai_semgan.transforms.geometry import SliceGeometry
+
+MIN_SHARE = 0.001
+"""Organs that take less than this part of a radiograph are specks."""
 
 
 def clean_label(
@@ -68,3 +77,34 @@ def largest_piece(mask: np.ndarray) -> np.ndarray:
     sizes = np.bincount(pieces.reshape(-1))
     sizes[0] = 0
     return pieces == sizes.argmax()
+
+
+def label_on_grid(
+    geometry: SliceGeometry,
+    probabilities: torch.Tensor,
+    labels: Mapping[int, str],
+    chosen: Iterable[int] | None = None,
+    *,
+    cleanup: bool = True,
+    single: bool = False,
+) -> np.ndarray:
+    """Label ids `(I, J, K)` uint8 on the scan's own grid.
+
+    Args:
+        geometry: where the slices lie.
+        probabilities: `(D, K, H, W)` on the slices, background first.
+        labels: organ name by id.
+        chosen: ids to keep; all when left out.
+        cleanup: apply `clean_label`.
+        single: the scan is a single image such as a radiograph.
+    """
+    from monai_semgan.data.terminology import natural_pieces
+
+    label = geometry.restore_label(probabilities)
+    label[~np.isin(label, tuple(labels if chosen is None else chosen))] = 0
+    if not cleanup:
+        return label
+    voxel_ml = float(abs(np.linalg.det(geometry.source_affine[:3, :3]))) / 1000.0
+    smallest = MIN_SHARE * label.size * voxel_ml if single else 1.0
+    pieces = {index: natural_pieces(name) for index, name in labels.items()}
+    return clean_label(label, voxel_ml, min_ml=smallest, pieces=pieces)

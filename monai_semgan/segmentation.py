@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from monai_semgan.data.terminology import natural_pieces
-from monai_semgan.device import autocast, halving_batches
 from monai_semgan.errors import SemganError
-from monai_semgan.postprocessing import clean_label
+from monai_semgan.postprocessing import label_on_grid
+from monai_semgan.preview import PreviewSettings, preview_slices, smooth_across, student_probabilities
 from monai_semgan.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
@@ -23,38 +22,25 @@ if TYPE_CHECKING:
     from monai_semgan.inversion.result import InversionResult
     from monai_semgan.inversion.settings import InversionSettings
 
+__all__ = [
+    "MODES",
+    "PreviewSettings",
+    "Segmentation",
+    "inversion_settings",
+    "parse_labels",
+    "preview",
+    "preview_settings",
+    "segment_volume",
+    "slice_distance",
+    "smooth_across",
+    "student_probabilities",
+]
+
 MODES = ("preview", "encoder", "invert", "refine")
 """preview: the student; encoder: codes of the encoder, rendered; invert: these codes optimised; refine: both."""
 
-PREVIEW_BATCH = 16
-
-MIN_SHARE = 0.001
-"""Organs that take less than this part of a radiograph are specks."""
-
 Peek = Callable[[Callable[[], "tuple[torch.Tensor, InversionResult | None]"]], None]
 """Given a function that makes probabilities `(D, K, H, W)`, and the inversion behind them, of what was found so far."""
-
-AIR = -0.97
-"""Darker pixels of a slice are air, which stays as it is in the slice's negative."""
-
-
-@dataclass(frozen=True)
-class PreviewSettings:
-    """How the student's probabilities are made.
-
-    Args:
-        smoothing_mm: standard deviation of a Gaussian across the slices, in mm; 0 for none.
-        shift_pixels: average over the slice and its copies shifted by this many pixels along both diagonals;
-            0 for the slice alone.
-        negative: for scans of a modality that the model has not learnt, average over the slices and their negatives:
-            what is bright may be dark there.
-        batch_size: slices computed together.
-    """
-
-    smoothing_mm: float = 0.0
-    shift_pixels: int = 0
-    negative: bool = False
-    batch_size: int = PREVIEW_BATCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,15 +115,10 @@ def segment_volume(
     started = time.perf_counter()
     prepared = bundle.preprocessing(volume, modality)
     chosen = tuple(labels) if labels is not None else tuple(bundle.labels)
+    single = bundle.preprocessing.frame == "image"
 
     def finished(probabilities: torch.Tensor, result: InversionResult | None = None) -> Segmentation:
-        label = prepared.geometry.restore_label(probabilities)
-        label[~np.isin(label, chosen)] = 0
-        single = bundle.preprocessing.frame == "image"
-        if cleanup:
-            smallest = MIN_SHARE * label.size * volume.voxel_ml if single else 1.0
-            pieces = {index: natural_pieces(name) for index, name in bundle.labels.items()}
-            label = clean_label(label, volume.voxel_ml, min_ml=smallest, pieces=pieces)
+        label = label_on_grid(prepared.geometry, probabilities, bundle.labels, chosen, cleanup=cleanup, single=single)
         counts = {bundle.labels[i]: float((label == i).sum()) for i in chosen}
         volumes = {} if single else {name: count * volume.voxel_ml for name, count in counts.items()}
         areas, unit = organ_areas(counts, volume) if single else ({}, "cm²")
@@ -178,7 +159,6 @@ def inversion_settings(bundle: Bundle, mode: str, batch_size: int | None = None,
     return replace(settings, **changes)
 
 
-@torch.no_grad()
 def preview(
     bundle: Bundle, prepared: PreparedVolume, settings: PreviewSettings | None = None, progress: Progress | None = None
 ) -> torch.Tensor:
@@ -188,58 +168,14 @@ def preview(
         KeyboardInterrupt: if the user wants to stop.
     """
     settings = settings or PreviewSettings()
-    progress = progress or NullProgress()
-    image, device, total = prepared.image, bundle.device, prepared.image.shape[0]
-    negative = settings.negative and bool(bundle.modalities) and prepared.modality not in bundle.modalities
-
-    def run(window: slice) -> torch.Tensor:
-        batch = image[window].to(device)
-        with autocast(device):
-            return student_probabilities(bundle.network, batch, settings.shift_pixels, negative).cpu()
-
-    parts = []
-    done = 0
-    progress.update(0, total, "segmenting slice")
-    for part in halving_batches(run, total, settings.batch_size):
-        parts.append(part)
-        done += part.shape[0]
-        progress.update(done, total)
-        if progress.should_stop():
-            raise KeyboardInterrupt
-    probabilities = torch.cat(parts)
-    return smooth_across(probabilities, settings.smoothing_mm, slice_distance(prepared))
-
-
-def student_probabilities(
-    network: torch.nn.Module, image: torch.Tensor, shift_pixels: int = 0, negative: bool = False
-) -> torch.Tensor:
-    """Probabilities `(N, K, H, W)` of the student for `(N, C, H, W)`, averaged over small shifts and the negative."""
-    shifts = [(0, 0)]
-    if shift_pixels:
-        shifts += [(a * shift_pixels, b * shift_pixels) for a in (-1, 1) for b in (-1, 1)]
-    images = [image, torch.where(image > AIR, -image, image)] if negative else [image]
-    total = torch.zeros(())
-    for view in images:
-        for shift in shifts:
-            logits = network.preview(torch.roll(view, shift, (2, 3)))  # type: ignore[operator]
-            probabilities = torch.softmax(logits.float(), 1)
-            total = total.to(image.device) + torch.roll(probabilities, (-shift[0], -shift[1]), (2, 3))
-    return total / (len(shifts) * len(images))
+    foreign = bool(bundle.modalities) and prepared.modality not in bundle.modalities
+    device, distance = bundle.device, slice_distance(prepared)
+    return preview_slices(bundle.network, prepared.image, settings, foreign, distance, device, progress)
 
 
 def slice_distance(prepared: PreparedVolume) -> float:
     """Distance of neighbouring slices in mm."""
     return float(np.linalg.norm(prepared.geometry.grid_affine[:3, 2]))
-
-
-def smooth_across(probabilities: torch.Tensor, sigma_mm: float, distance_mm: float) -> torch.Tensor:
-    """Gaussian smoothing of `(D, K, H, W)` across the slices; sums over the classes stay 1."""
-    if sigma_mm <= 0 or probabilities.shape[0] < 2:
-        return probabilities
-    from scipy.ndimage import gaussian_filter1d
-
-    smoothed = gaussian_filter1d(probabilities.numpy(), sigma_mm / distance_mm, axis=0, mode="nearest", truncate=3.0)
-    return torch.from_numpy(smoothed)
 
 
 def parse_labels(names: Sequence[str], labels: Mapping[int, str]) -> list[int]:
