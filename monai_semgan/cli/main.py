@@ -14,11 +14,11 @@ import warnings
 from collections.abc import Sequence
 
 from monai_semgan import __version__
-from monai_semgan.cli import info, pack, sample, segment, selfcheck, train
+from monai_semgan.cli import evaluate, info, pack, sample, segment, selfcheck, train
 from monai_semgan.cli.common import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
 from monai_semgan.errors import SemganError
 
-COMMANDS = (segment, selfcheck, sample, info, train, pack)
+COMMANDS = (segment, evaluate, selfcheck, sample, info, train, pack)
 
 DESCRIPTION = """\
 Segment CT and MRI volumes with a joint generative model of images and labels.
@@ -26,6 +26,7 @@ Segment CT and MRI volumes with a joint generative model of images and labels.
   semgan segment scan.nii.gz --output organs.nii.gz     segment a scan
   semgan selfcheck                                      does it work here? needs no data
   semgan sample --out generated                         labelled synthetic images and a volume
+  semgan evaluate --data list.json --out scores         Dice, distances, volumes against labels
   semgan info                                           versions, device, model, measured quality
   semgan train all --data datalist.json --out run       train on your own data
   semgan pack run --out bundle                          use what was trained

@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -18,12 +22,24 @@ class OrganScore:
         hd95: 95th percentile of the surface distance in mm; NaN if the organ is missing in one of the two.
         reference_ml: volume in the reference, in ml.
         predicted_ml: volume in the prediction, in ml.
+        assd: average symmetric surface distance in mm; NaN as `hd95`.
     """
 
     dice: float
     hd95: float
     reference_ml: float
     predicted_ml: float
+    assd: float = math.nan
+
+    @property
+    def error_ml(self) -> float:
+        """Predicted minus true volume, in ml."""
+        return self.predicted_ml - self.reference_ml
+
+    @property
+    def error_percent(self) -> float:
+        """The same as a percentage of the true volume; NaN if there is none."""
+        return 100.0 * self.error_ml / self.reference_ml if self.reference_ml else math.nan
 
 
 def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
@@ -40,17 +56,42 @@ def hausdorff95(prediction: np.ndarray, reference: np.ndarray, spacing: tuple[fl
         reference: `(I, J, K)`.
         spacing: of a voxel, in mm.
     """
-    import torch
     from monai.metrics import compute_hausdorff_distance
 
-    either = np.argwhere(prediction | reference)
     if not prediction.any() or not reference.any():
         return math.nan
-    low, high = np.maximum(either.min(0) - 1, 0), either.max(0) + 2
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    pair = [torch.from_numpy(np.ascontiguousarray(m[box]))[None, None].float() for m in (prediction, reference)]
+    pair = _boxed(prediction, reference)
     distance = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=list(spacing))
     return float(distance.item())
+
+
+def average_surface_distance(
+    prediction: np.ndarray, reference: np.ndarray, spacing: tuple[float, float, float]
+) -> float:
+    """Average symmetric surface distance of two boolean volumes in mm; NaN if one is empty.
+
+    Args:
+        prediction: `(I, J, K)`.
+        reference: `(I, J, K)`.
+        spacing: of a voxel, in mm.
+    """
+    from monai.metrics import compute_average_surface_distance
+
+    if not prediction.any() or not reference.any():
+        return math.nan
+    pair = _boxed(prediction, reference)
+    distance = compute_average_surface_distance(*pair, include_background=True, symmetric=True, spacing=list(spacing))
+    return float(distance.item())
+
+
+def _boxed(prediction: np.ndarray, reference: np.ndarray) -> list[torch.Tensor]:
+    """Both volumes as `(1, 1, I, J, K)`, cropped to where either is."""
+    import torch
+
+    either = np.argwhere(prediction | reference)
+    low, high = np.maximum(either.min(0) - 1, 0), either.max(0) + 2
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    return [torch.from_numpy(np.ascontiguousarray(m[box]))[None, None].float() for m in (prediction, reference)]
 
 
 def score_volume(
@@ -67,7 +108,7 @@ def score_volume(
         reference: label ids `(I, J, K)` on the same grid.
         spacing: of a voxel, in mm.
         labels: name by id, without the background.
-        with_distance: compute the Hausdorff distance too, which takes seconds.
+        with_distance: compute the surface distances too, which takes seconds.
 
     Raises:
         ValueError: if the grids differ.
@@ -78,8 +119,10 @@ def score_volume(
     scores = {}
     for index, name in labels.items():
         found, true = prediction == index, reference == index
-        distance = hausdorff95(found, true, spacing) if with_distance else math.nan
-        scores[name] = OrganScore(dice(found, true), distance, true.sum() * voxel_ml, found.sum() * voxel_ml)
+        hd95 = hausdorff95(found, true, spacing) if with_distance else math.nan
+        assd = average_surface_distance(found, true, spacing) if with_distance else math.nan
+        volumes = float(true.sum()) * voxel_ml, float(found.sum()) * voxel_ml
+        scores[name] = OrganScore(dice(found, true), hd95, *volumes, assd)
     return scores
 
 

@@ -1,0 +1,158 @@
+"""`semgan evaluate`: label files, or a model, scored against the labels of a data list."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.cli.common import bar, model_options, non_negative_int, note, say
+from monai_semgan.errors import SemganError
+
+if TYPE_CHECKING:
+    from monai_semgan.data.datalist import Entry
+    from monai_semgan.evaluation.study import PatientScore, Study
+
+EXIT_MISSING = 1
+
+DESCRIPTION = """\
+Score label files (--predictions) or a model (--bundle, --mode) against the labels of a data list, in 3D at the scans'
+own resolution: Dice, 95th percentile Hausdorff distance, average surface distance and volume error, by organ and
+patient. Writes scores.csv, scores.json, summary.md and boxplot.png into --out.
+"""
+
+EPILOG = """\
+exit codes: 0 all labelled patients were scored; 1 some were not (they are listed; --allow-missing makes it 0); 2 wrong
+usage or input; 130 stopped. A model's evaluation that was stopped goes on where it was; --overwrite begins anew.
+"""
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "evaluate",
+        parents=[common],
+        help="score predictions or a model against labels",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="LIST", help="data list with labels (JSON)")
+    parser.add_argument("--section", help="of the list (default: the first of test, validation, training with labels)")
+    parser.add_argument("--predictions", type=Path, metavar="DIR", help="label files, named like patient or image")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
+    model_options(parser)
+    parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
+    parser.add_argument("--steps", type=non_negative_int, metavar="N", help="optimisation steps of invert and refine")
+    parser.add_argument("--no-cleanup", action="store_true", help="keep specks and holes")
+    parser.add_argument("--no-distance", action="store_true", help="leave out surface distances, which take seconds")
+    parser.add_argument("--allow-missing", action="store_true", help="exit with 0 though patients are missing")
+    parser.add_argument("--compare", type=Path, metavar="JSON", help="scores.json of another evaluation")
+    parser.add_argument("--overwrite", action="store_true", help="do not go on with what is in --out")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand."""
+    from monai_semgan.data.output import check_output
+    from monai_semgan.evaluation.comparison import compare, comparison_table
+    from monai_semgan.evaluation.tables import read_study, write_study, write_text
+
+    name, entries = _entries(arguments)
+    other = read_study(arguments.compare) if arguments.compare else None
+    out = check_output(arguments.out / "scores.json", (".json",)).parent
+    study = _of_files(arguments, entries) if arguments.predictions else _of_model(arguments, entries, out)
+    files = write_study(study, out, f"Evaluation of {name}")
+    if other is not None:
+        files.append(write_text(out / "comparison.md", comparison_table(compare(study, other))))
+        say(files[-1].read_text(encoding="utf-8"))
+    _plot(study, out, files)
+    _print(study)
+    for path in files:
+        say(f"wrote {path}")
+    return 0 if arguments.allow_missing or not study.missing else EXIT_MISSING
+
+
+def _entries(arguments: argparse.Namespace) -> tuple[str, list[Entry]]:
+    """Name of the section, and its labelled entries."""
+    from monai_semgan.data.datalist import SECTIONS, load_datalist
+    from monai_semgan.evaluation.study import labelled_entries
+
+    datalist = load_datalist(arguments.data)
+    if arguments.section and arguments.section not in SECTIONS:
+        raise SemganError(f"unknown section {arguments.section!r}", remedy=f"use {', '.join(SECTIONS)}")
+    order = (arguments.section,) if arguments.section else ("test", "validation", "training")
+    for name in order:
+        entries = getattr(datalist, name)
+        if any(entry.label is not None for entry in entries):
+            return name, labelled_entries(entries)
+    return order[0], labelled_entries([], arguments.data)
+
+
+def _of_files(arguments: argparse.Namespace, entries: list[Entry]) -> Study:
+    from monai_semgan.bundle import bundle_folder, organ_labels, read_metadata
+    from monai_semgan.evaluation.study import evaluate_predictions
+
+    labels = organ_labels(read_metadata(bundle_folder(arguments.bundle)))
+    with bar(arguments, "stopping") as progress:
+        return evaluate_predictions(
+            arguments.predictions, entries, labels, with_distance=not arguments.no_distance, progress=progress
+        )
+
+
+def _of_model(arguments: argparse.Namespace, entries: list[Entry], out: Path) -> Study:
+    from monai_semgan.bundle import load_bundle
+    from monai_semgan.evaluation.study import evaluate_bundle
+    from monai_semgan.evaluation.tables import write_study
+
+    options: dict[str, Any] = {"with_distance": not arguments.no_distance, "cleanup": not arguments.no_cleanup}
+    if arguments.steps is not None:
+        options["steps"] = arguments.steps
+    bundle = load_bundle(arguments.bundle, arguments.device)
+    known = {} if arguments.overwrite else _known(out / "scores.json", arguments.mode, bundle.folder, options)
+    with bar(arguments, "stopping; finished patients are kept") as progress:
+        return evaluate_bundle(
+            bundle,
+            entries,
+            arguments.mode,
+            known=known,
+            after=lambda study: write_study(study, out),
+            progress=progress,
+            **options,
+        )
+
+
+def _known(path: Path, mode: str, folder: Path, options: dict[str, Any]) -> dict[str, PatientScore]:
+    """Scores of an earlier run with the same settings and weights."""
+    from monai_semgan.bundle import weights_digest
+    from monai_semgan.evaluation.tables import read_study
+
+    if not path.exists():
+        return {}
+    before = read_study(path)
+    if dict(before.settings) != {"mode": mode, "weights": weights_digest(folder)[:12]} | options:
+        remedy = "choose another --out, or --overwrite"
+        raise SemganError("holds an evaluation with other settings or weights", remedy=remedy, path=path)
+    if before.scored:
+        note(f"{len(before.scored)} patients are scored already")
+    return {patient.patient: patient for patient in before.scored}
+
+
+def _plot(study: Study, out: Path, files: list[Path]) -> None:
+    from monai_semgan.evaluation.plots import save_boxplot
+
+    try:
+        files.append(save_boxplot(study, out / "boxplot.png"))
+    except SemganError as error:
+        if "matplotlib" not in error.problem:
+            raise
+        note(f"no box plot: {error.problem}; {error.remedy}")
+
+
+def _print(study: Study) -> None:
+    for patient in study.missing:
+        note(f"{patient.patient} has no score: {patient.problem}")
+    for organ, value in study.dice.items():
+        say(f"  {organ:<16} Dice {value:.4f}")
+    say(f"{len(study.scored)} of {len(study.patients)} patients")

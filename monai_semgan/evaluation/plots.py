@@ -1,0 +1,40 @@
+"""Box plots of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from monai_semgan.atomic import written_aside
+from monai_semgan.errors import SemganError
+from monai_semgan.evaluation.study import Study
+from monai_semgan.evaluation.tables import values
+
+SHOWN = {"dice": "Dice", "hd95": "HD95 (mm)", "assd": "surface distance (mm)", "error_percent": "volume error (%)"}
+
+
+def save_boxplot(study: Study, path: Path) -> Path:
+    """One panel for every measure, one box for every organ, every patient a dot.
+
+    Raises:
+        SemganError: if matplotlib is not installed or the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        remedy = "pip install 'monai-semgan[report]'"
+        raise SemganError("the box plot needs matplotlib, which is not installed", remedy=remedy) from None
+    organs = list(study.labels.values())
+    figure = Figure(figsize=(3.2 * len(SHOWN), 3.6), layout="constrained")
+    for axes, (measure, title) in zip(figure.subplots(1, len(SHOWN)), SHOWN.items(), strict=True):
+        data = [values(study, organ, measure) for organ in organs]
+        axes.boxplot(data, showfliers=False, widths=0.6)
+        for place, points in enumerate(data, start=1):
+            axes.plot([place] * len(points), points, "o", markersize=3, alpha=0.6, color="tab:blue")
+        axes.set_xticks(range(1, len(organs) + 1), organs, rotation=35, ha="right")
+        axes.set_title(title)
+        axes.grid(axis="y", alpha=0.3)
+    figure.axes[0].set_ylim(-0.02, 1.02)
+    figure.suptitle(f"{len(study.scored)} patients")
+    with written_aside(path) as aside:
+        figure.savefig(aside, format="png", dpi=110)
+    return path

@@ -1,0 +1,241 @@
+"""Score label files, or a bundle, against the labels of a data list."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.errors import SemganError
+from monai_semgan.evaluation.metrics import OrganScore, mean_dice, score_volume
+from monai_semgan.progress import NullProgress, Progress
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle import Bundle
+    from monai_semgan.data.datalist import Entry
+    from monai_semgan.data.volume import Volume
+
+ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm", ".png")
+"""Of label files, longest first."""
+
+
+@dataclass(frozen=True)
+class PatientScore:
+    """What came out for one patient.
+
+    Attributes:
+        patient: as in the data list.
+        modality: `CT`, `MR`, or None where the list does not tell.
+        organs: score by organ name; empty if nothing could be scored.
+        seconds: to segment; NaN where label files were given.
+        problem: why there is no score; empty if there is one.
+    """
+
+    patient: str
+    modality: str | None = None
+    organs: Mapping[str, OrganScore] = field(default_factory=dict)
+    seconds: float = math.nan
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Scores of many patients.
+
+    Attributes:
+        patients: one entry for every labelled patient of the list, also for those without a prediction.
+        labels: organ name by id.
+        settings: how the predictions came about.
+    """
+
+    patients: tuple[PatientScore, ...]
+    labels: Mapping[int, str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def scored(self) -> tuple[PatientScore, ...]:
+        """Patients with a score."""
+        return tuple(p for p in self.patients if not p.problem)
+
+    @property
+    def missing(self) -> tuple[PatientScore, ...]:
+        """Patients without one."""
+        return tuple(p for p in self.patients if p.problem)
+
+    @property
+    def dice(self) -> dict[str, float]:
+        """Mean Dice over the scored patients by organ, and over organs under `mean`."""
+        return mean_dice(p.organs for p in self.scored)
+
+
+def labelled_entries(entries: Sequence[Entry], path: Path | None = None) -> list[Entry]:
+    """The entries that have a label.
+
+    Raises:
+        SemganError: if there are none.
+    """
+    found = [entry for entry in entries if entry.label is not None]
+    if not found:
+        raise SemganError("no labelled entry to score", remedy="choose another --section, or add labels", path=path)
+    return found
+
+
+def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options: Any) -> PatientScore:
+    """Segment one patient and compare with the label, at the scan's resolution.
+
+    Args:
+        bundle: the model.
+        entry: with a label.
+        mode: see `segment_volume`.
+        options: of `segment_volume`; `with_distance=False` leaves out the surface distances.
+    """
+    from monai_semgan.data.volume import read_volume
+    from monai_semgan.segmentation import segment_volume
+
+    with_distance = options.pop("with_distance", True)
+    try:
+        volume = read_volume(entry.image)
+        started = time.perf_counter()
+        found = segment_volume(volume, bundle, mode, modality=entry.modality, **options)
+        seconds = time.perf_counter() - started
+        organs = _scores(found.label, volume, entry, bundle.labels, with_distance)
+    except SemganError as error:
+        return PatientScore(entry.patient, entry.modality, problem=str(error))
+    return PatientScore(entry.patient, found.prepared.modality, organs, seconds)
+
+
+def score_file(prediction: Path, entry: Entry, labels: Mapping[int, str], with_distance: bool = True) -> PatientScore:
+    """Compare a label file with the label of a patient. Grids that differ are a problem, not resampled."""
+    from monai_semgan.data.volume import read_label
+
+    try:
+        assert entry.label is not None
+        reference = read_label(entry.label)
+        found = read_label(prediction, reference).array
+        unknown = sorted({int(value) for value in set(found.flat)} - {0, *labels})
+        if unknown:
+            known = ", ".join(f"{index} {name}" for index, name in labels.items())
+            raise SemganError(f"holds the label id {unknown[0]}", remedy=f"known are {known}", path=prediction)
+        organs = _scores(found, reference, entry, labels, with_distance)
+    except SemganError as error:
+        return PatientScore(entry.patient, entry.modality, problem=str(error))
+    return PatientScore(entry.patient, entry.modality, organs)
+
+
+def find_predictions(folder: Path, entries: Sequence[Entry]) -> dict[str, Path]:
+    """Label file by patient: named like the patient or like the image file, in any format.
+
+    Raises:
+        SemganError: if the folder is missing, holds no label file, or two files for a patient.
+    """
+    if not folder.is_dir():
+        raise SemganError("no such folder of predictions", remedy="check --predictions", path=folder)
+    files: dict[str, list[Path]] = {}
+    for file in sorted(folder.iterdir()):
+        ending = next((e for e in ENDINGS if file.name.lower().endswith(e)), None)
+        if ending and not file.name.startswith("."):
+            files.setdefault(file.name[: -len(ending)], []).append(file)
+    if not files:
+        raise SemganError("holds no label files", remedy=f"known endings: {', '.join(ENDINGS)}", path=folder)
+    found = {}
+    for entry in entries:
+        names = dict.fromkeys([entry.patient, *_stems(entry)])
+        candidates = [file for name in names for file in files.get(name, [])]
+        if len(candidates) > 1:
+            both = " and ".join(file.name for file in candidates[:2])
+            raise SemganError(f"{both} are both of patient {entry.patient}", remedy="keep one", path=folder)
+        if candidates:
+            found[entry.patient] = candidates[0]
+    return found
+
+
+def evaluate_predictions(
+    folder: Path,
+    entries: Sequence[Entry],
+    labels: Mapping[int, str],
+    *,
+    with_distance: bool = True,
+    progress: Progress | None = None,
+) -> Study:
+    """Score a folder of label files against the labelled entries of a data list.
+
+    Raises:
+        SemganError: as `labelled_entries` and `find_predictions`.
+    """
+    progress = progress or NullProgress()
+    entries = labelled_entries(entries)
+    files = find_predictions(folder, entries)
+    patients = []
+    for number, entry in enumerate(entries):
+        progress.update(number, len(entries), "scoring patient")
+        if progress.should_stop():
+            raise KeyboardInterrupt
+        if entry.patient in files:
+            patients.append(score_file(files[entry.patient], entry, labels, with_distance))
+        else:
+            patients.append(PatientScore(entry.patient, entry.modality, problem="no prediction"))
+    progress.update(len(entries), len(entries))
+    return Study(tuple(patients), dict(labels), {"predictions": "files"})
+
+
+def evaluate_bundle(
+    bundle: Bundle,
+    entries: Sequence[Entry],
+    mode: str = "preview",
+    *,
+    known: Mapping[str, PatientScore] | None = None,
+    after: Any = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Study:
+    """Segment the labelled entries of a data list and score them.
+
+    Args:
+        bundle: the model.
+        entries: of a data list.
+        mode: see `segment_volume`.
+        known: scores of an earlier, interrupted run by patient; these are not computed again.
+        after: called with the `Study` so far after every patient, to save it.
+        progress: told about every patient; a wish to stop raises `KeyboardInterrupt`.
+        options: as `score_bundle`.
+
+    Raises:
+        SemganError: if no entry has a label.
+    """
+    from monai_semgan.bundle import weights_digest
+
+    progress = progress or NullProgress()
+    entries = labelled_entries(entries)
+    settings = {"mode": mode, "weights": weights_digest(bundle.folder)[:12]} | options
+    patients: list[PatientScore] = []
+    study = Study((), dict(bundle.labels), settings)
+    for number, entry in enumerate(entries):
+        progress.update(number, len(entries), "scoring patient")
+        if progress.should_stop():
+            raise KeyboardInterrupt
+        patients.append((known or {}).get(entry.patient) or score_bundle(bundle, entry, mode, **options))
+        study = Study(tuple(patients), dict(bundle.labels), settings)
+        if after is not None:
+            after(study)
+    progress.update(len(entries), len(entries))
+    return study
+
+
+def _scores(
+    label: Any, volume: Volume, entry: Entry, labels: Mapping[int, str], with_distance: bool
+) -> dict[str, OrganScore]:
+    from monai_semgan.data.volume import read_label
+
+    assert entry.label is not None
+    reference = read_label(entry.label, volume).array
+    spacing = (float(volume.spacing[0]), float(volume.spacing[1]), float(volume.spacing[2]))
+    return score_volume(label, reference, spacing, labels, with_distance)
+
+
+def _stems(entry: Entry) -> list[str]:
+    name = entry.image.name
+    ending = next((e for e in ENDINGS if name.lower().endswith(e)), "")
+    return [name[: -len(ending)] if ending else name, name]
