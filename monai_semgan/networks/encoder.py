@@ -89,6 +89,7 @@ class LatentEncoder(nn.Module):
             maps.append(x)
         return maps
 
+    @torch.jit.unused
     def forward(
         self, image: torch.Tensor, latents: torch.Tensor, rendering: torch.Tensor | None = None
     ) -> torch.Tensor:

@@ -57,6 +57,7 @@ class SynthesisBlock(nn.Module):
         self.to_image = ModulatedConv2d(out_channels, image_channels, 1, latent_dim, demodulate=False)
         self.to_label = ModulatedConv2d(out_channels, num_classes, 1, latent_dim, demodulate=False)
 
+    @torch.jit.unused
     def forward(self, x: torch.Tensor, latents: torch.Tensor, noise: bool = False) -> tuple[torch.Tensor, ...]:
         """Advance the trunk by one resolution.
 
@@ -90,8 +91,6 @@ class JointGenerator(nn.Module):
         ValueError: if size is not a power of two in range.
     """
 
-    mean_latent: torch.Tensor
-
     def __init__(
         self,
         size: int = 128,
@@ -122,7 +121,7 @@ class JointGenerator(nn.Module):
             previous = width
         self.image_bias = nn.Parameter(torch.zeros(image_channels))
         self.label_bias = nn.Parameter(torch.zeros(num_classes))
-        self.register_buffer("mean_latent", torch.zeros(latent_dim))
+        self.mean_latent = nn.Buffer(torch.zeros(latent_dim))
 
     def mapping(self, z: torch.Tensor) -> torch.Tensor:
         """Map `(N, latent_dim)` normal noise to intermediate latents w `(N, latent_dim)`."""
@@ -183,6 +182,7 @@ class JointGenerator(nn.Module):
         layer = torch.arange(self.num_latents, device=z.device)
         return torch.where((layer[None] < crossover[:, None])[..., None], latents, other)
 
+    @torch.jit.unused
     def forward(self, z: torch.Tensor, truncation: float = 1.0, noise: bool = False) -> JointSample:
         """Render z `(N, D)`."""
         latents = self.styles(z)

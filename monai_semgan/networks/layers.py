@@ -2,6 +2,8 @@
 
 Formulas: Karras et al., "A Style-Based Generator Architecture for GANs" (CVPR 2019) and "Analyzing and Improving the
 Image Quality of StyleGAN" (CVPR 2020).
+
+`torch.jit.unused` marks what TorchScript leaves out: a scripted bundle holds the feed-forward path only.
 """
 
 from __future__ import annotations
@@ -82,8 +84,6 @@ class ModulatedConv2d(nn.Module):
             `(1, 3, 3, 1)` is bilinear, `(1, 1)` nearest neighbour.
     """
 
-    filter: torch.Tensor
-
     def __init__(
         self,
         in_channels: int,
@@ -103,9 +103,10 @@ class ModulatedConv2d(nn.Module):
         taps = torch.tensor(resample_filter or (1,), dtype=torch.float32)
         kernel = torch.outer(taps, taps)
         kernel = kernel * (4.0 / kernel.sum() if self.upsample else 1.0)
-        self.register_buffer("filter", kernel[None, None], persistent=False)
+        self.filter = nn.Buffer(kernel[None, None], persistent=False)
         self.filter_padding = (len(taps) - 2) // 2 if self.upsample else 0
 
+    @torch.jit.unused
     def forward(self, x: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Convolve `(N, in_channels, H, W)` under the style of `latent` `(N, latent_dim)`."""
         style = self.affine(latent).float()
@@ -142,6 +143,7 @@ class StyledConv(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
+    @torch.jit.unused
     def forward(self, x: torch.Tensor, latent: torch.Tensor, noise: bool = False) -> torch.Tensor:
         """Map `(N, in_channels, H, W)` and `(N, latent_dim)` to `(N, out_channels, H or 2H, W or 2W)`."""
         x = self.conv(x, latent)

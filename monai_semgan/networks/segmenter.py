@@ -25,6 +25,8 @@ class InversionSegmenter(nn.Module):
         ValueError: if the mode is unknown.
     """
 
+    __constants__ = ("feed_forward",)
+
     def __init__(
         self, generator: JointGenerator, encoder: LatentEncoder, student: nn.Module, forward_mode: str = "preview"
     ) -> None:
@@ -35,6 +37,7 @@ class InversionSegmenter(nn.Module):
         self.encoder = encoder
         self.student = student
         self.forward_mode = forward_mode
+        self.feed_forward = forward_mode == "preview"
 
     def preview(self, image: torch.Tensor) -> torch.Tensor:
         """Logits `(N, K, H, W)` of the student for `(N, C, H, W)`."""
@@ -50,8 +53,13 @@ class InversionSegmenter(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Segment `(N, C, H, W)`: logits `(N, K, H, W)`."""
-        if self.forward_mode == "preview":
+        if self.feed_forward:
             return self.preview(image)
+        return self.rendered(image)
+
+    @torch.jit.unused
+    def rendered(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits `(N, K, H, W)` that the code of `(N, C, H, W)` renders."""
         logits = self.render(self.encode(image)).logits
         if logits.shape[-2] != image.shape[-2] or logits.shape[-1] != image.shape[-1]:
             logits = F.interpolate(logits, image.shape[-2:], mode="bilinear", align_corners=False)
