@@ -1,6 +1,6 @@
 """Entry point of `semgan`: parses, runs a subcommand and turns every trouble into one line and an exit code.
 
-Exit codes: 0 done; 1 internal error; 2 wrong usage or input; 130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 internal error; 2 wrong usage or input; 3 some scans of many failed; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations

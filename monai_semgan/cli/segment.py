@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai_semgan.cli.cohort import cohort_options, is_cohort, refuse_cohort_options, run_cohort
 from monai_semgan.cli.common import (
     EXIT_INTERRUPTED,
     bar,
@@ -20,11 +21,14 @@ from monai_semgan.cli.common import (
 
 if TYPE_CHECKING:
     from monai_semgan.bundle import Bundle
-    from monai_semgan.data.terminology import Segments
     from monai_semgan.data.volume import Volume
     from monai_semgan.segmentation import Segmentation
 
 EPILOG = """\
+many scans: INPUT is a folder with scans and DICOM series at any depth, or a MONAI data list (.json), and OUT a folder;
+every scan gets OUT/NAME.nii.gz (--format), one line and a line of OUT/cohort.csv. --maps and --overlay then are names
+inside OUT/NAME/. Finished scans are not computed again. Exit code 3 says that some scans failed.
+
 output: the ending says the format: .nii, .nii.gz, .nrrd, .mha; .seg.nrrd with named, coloured segments for 3D Slicer;
 .png for a single image;
 .dcm a DICOM segmentation, and a folder whose name ends with rtstruct a DICOM structure set, both for DICOM input.
@@ -47,7 +51,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("input", type=Path, metavar="INPUT", help="scan: NIfTI, NRRD, MHA, DICOM folder or zip; PNG")
+    parser.add_argument(
+        "input", type=Path, metavar="INPUT", help="scan: NIfTI, NRRD, MHA, DICOM folder or zip; PNG; or many"
+    )
     parser.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="labels, see below")
     parser.add_argument("--series", metavar="ID", help="UID or number of a DICOM series (default: the largest)")
     model_options(parser)
@@ -65,48 +71,49 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("invert and refine")
     group.add_argument("--steps", type=non_negative_int, metavar="N", help="optimisation steps")
     group.add_argument("--objective", metavar="NAME", help="what compares slice and rendering (default auto)")
+    cohort_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from monai_semgan.data.volume import read_volume
-    from monai_semgan.data.writing import check_label_output, write_label
+    if is_cohort(arguments):
+        return run_cohort(arguments)
+    return run_single(arguments)
 
+
+def run_single(arguments: argparse.Namespace) -> int:
+    """Segment one scan."""
+    from monai_semgan.data.volume import read_volume
+    from monai_semgan.data.writing import check_label_output
+    from monai_semgan.results import check_side_outputs, write_results
+
+    refuse_cohort_options(arguments)
     volume = read_volume(arguments.input, series=arguments.series)
     output = check_label_output(arguments.output, volume, inputs=(arguments.input,))
-    check_side_outputs(arguments)
+    check_side_outputs(arguments.maps, arguments.overlay)
     from monai_semgan.bundle import load_bundle  # costs seconds: only after what can go wrong at once
-    from monai_semgan.maps import write_maps
-    from monai_semgan.overlay import save_overlay
 
     bundle = load_bundle(arguments.bundle, arguments.device)
     segmentation = segment(volume, bundle, arguments)
-    files = [write_label(segmentation.label, volume, output, segments(bundle, arguments.labels))]
-    if arguments.maps:
-        files += write_maps(segmentation, volume, chosen_labels(bundle, arguments.labels), arguments.maps)
-    if arguments.overlay:
-        files.append(save_overlay(segmentation, bundle.labels, arguments.overlay))
+    files = write_results(
+        segmentation,
+        volume,
+        bundle,
+        output,
+        names=arguments.labels,
+        maps=arguments.maps,
+        overlay=arguments.overlay,
+    )
     report(arguments.input, volume, segmentation)
     for path in files:
         say(f"wrote {path}")
     return EXIT_INTERRUPTED if segmentation.cancelled else 0
 
 
-def check_side_outputs(arguments: argparse.Namespace) -> None:
-    """Find out before long computations that pictures and maps can be written."""
-    from monai_semgan.data.volume import check_output
-
-    if arguments.maps:
-        from monai_semgan.maps import check_map_folder
-
-        check_map_folder(arguments.maps)
-    if arguments.overlay:
-        check_output(arguments.overlay, (".png",))
-
-
 def segment(volume: Volume, bundle: Bundle, arguments: argparse.Namespace) -> Segmentation:
     """Segment with the options of the command line and a bar."""
+    from monai_semgan.results import chosen_labels
     from monai_semgan.segmentation import segment_volume
 
     remark = "stopping"
@@ -125,23 +132,6 @@ def segment(volume: Volume, bundle: Bundle, arguments: argparse.Namespace) -> Se
             steps=arguments.steps,
             objective=arguments.objective,
         )
-
-
-def chosen_labels(bundle: Bundle, names: list[str] | None) -> dict[int, str]:
-    """Organ name by id: those asked for, or all."""
-    from monai_semgan.segmentation import parse_labels
-
-    if not names:
-        return dict(bundle.labels)
-    return {index: bundle.labels[index] for index in parse_labels(names, bundle.labels)}
-
-
-def segments(bundle: Bundle, names: list[str] | None) -> Segments:
-    """What the label ids mean and what made them, for formats that say so."""
-    from monai_semgan.data.terminology import Segments
-
-    model, version = (str(bundle.metadata.get(key, "")) for key in ("name", "version"))
-    return Segments(chosen_labels(bundle, names), model or bundle.folder.name, version)
 
 
 def report(path: Path | str, volume: Volume, segmentation: Segmentation) -> None:

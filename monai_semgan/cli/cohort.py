@@ -1,0 +1,213 @@
+"""`semgan segment FOLDER_OR_DATALIST`: many scans, one line each."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.cli.common import EXIT_INTERRUPTED, EXIT_SOME_FAILED, note, positive_int, say
+
+if TYPE_CHECKING:
+    from monai_semgan.cohort.cases import Case
+    from monai_semgan.cohort.records import Record
+    from monai_semgan.cohort.settings import CohortSettings
+
+
+def cohort_options(parser: argparse.ArgumentParser) -> None:
+    """Options for many scans."""
+    group = parser.add_argument_group("many scans: INPUT is a folder or data list (.json), OUT a folder")
+    group.add_argument("--cohort", action="store_true", help="take OUT for a folder whatever its name")
+    group.add_argument("--format", metavar="END", help="ending of the labels: nii.gz (default), seg.nrrd, dcm, ...")
+    group.add_argument("--section", metavar="NAME", help="training, validation or test of a data list (default: all)")
+    group.add_argument("--jobs", type=positive_int, metavar="N", help="processes on this machine (default 1)")
+    group.add_argument("--part", metavar="I/N", help="only part I of N, for several machines; torchrun sets it itself")
+    group.add_argument("--overwrite", action="store_true", help="compute finished scans again")
+
+
+def is_cohort(arguments: argparse.Namespace) -> bool:
+    """Whether many scans are meant: for a data list, and for a folder when OUT does not name a file."""
+    from monai_semgan.data.output import LABEL_SUFFIXES
+
+    source, output = arguments.input, arguments.output
+    if arguments.cohort or source.suffix.lower() == ".json":
+        return True
+    names_file = output.name.lower().endswith((*LABEL_SUFFIXES, "rtstruct"))
+    return bool(source.is_dir() and not names_file and (output.is_dir() or not output.suffix))
+
+
+def refuse_cohort_options(arguments: argparse.Namespace) -> None:
+    """A single scan has no use for them.
+
+    Raises:
+        SemganError: one was given.
+    """
+    from monai_semgan.errors import SemganError
+
+    for name in ("format", "section", "jobs", "part", "overwrite"):
+        if getattr(arguments, name):
+            remedy = "give a folder or data list as INPUT and a folder as OUT, or --cohort"
+            raise SemganError(f"--{name} is for many scans", remedy=remedy)
+
+
+def run_cohort(arguments: argparse.Namespace) -> int:
+    """Segment all scans of a folder or data list."""
+    from monai_semgan.cohort.cases import find_cases
+    from monai_semgan.cohort.parts import choose_part
+    from monai_semgan.cohort.records import write_summary
+    from monai_semgan.cohort.workers import run_cases, threads_each
+
+    settings = settings_of(arguments)
+    output = prepared_folder(arguments.output)
+    listing = find_cases(arguments.input, output, arguments.section, settings.format == ".png")
+    if listing.ignored:
+        shown = ", ".join(path.name for path in listing.ignored[:3])
+        note(f"{len(listing.ignored)} left out, being named like labels: {shown}")
+    part = choose_part(arguments.part)
+    jobs = arguments.jobs or 1
+    threads = threads_each(jobs * part.local)
+    mine = part.of(listing.cases)
+    todo, organs = unfinished(mine, settings, output, arguments.overwrite), organs_of(settings)
+    announce(len(listing.cases), len(mine), len(todo), jobs, threads)
+    failed: list[str] = []
+    try:
+        with stopped_by_term():
+            device = _device(settings, part.local, part.local_index)
+            work = run_cases(todo, device, output, jobs, threads)
+            with contextlib.closing(work):  # type: ignore[type-var]
+                for line, bad in lines(work, len(todo), jobs):
+                    say(line)
+                    failed += [bad] if bad else []
+    except KeyboardInterrupt:
+        write_summary(output, listing.cases, organs)
+        sys.stderr.write("semgan: stopped; finished scans are kept, the same command goes on\n")
+        return EXIT_INTERRUPTED
+    say(f"wrote {write_summary(output, listing.cases, organs)}")
+    if failed:
+        sys.stderr.write(
+            f"semgan: error: {len(failed)} of {len(todo)} scans failed; the same command tries them again\n"
+        )
+    return EXIT_SOME_FAILED if failed else 0
+
+
+def settings_of(arguments: argparse.Namespace) -> CohortSettings:
+    """The options that say what to do with each scan.
+
+    Raises:
+        SemganError: one makes no sense.
+    """
+    from monai_semgan.cohort.settings import CohortSettings
+    from monai_semgan.errors import SemganError
+
+    if arguments.series is not None:
+        raise SemganError("--series is for one scan", remedy="leave it out: the largest CT or MR is taken")
+    return CohortSettings(
+        arguments.bundle,
+        arguments.device,
+        arguments.mode,
+        None if arguments.modality == "auto" else arguments.modality,
+        tuple(arguments.labels or ()),
+        not arguments.no_cleanup,
+        arguments.batch_size,
+        arguments.steps,
+        arguments.objective,
+        arguments.format or ".nii.gz",
+        None if arguments.maps is None else str(arguments.maps),
+        None if arguments.overlay is None else str(arguments.overlay),
+    )
+
+
+def prepared_folder(output: Path) -> Path:
+    """The folder of the results, made if missing.
+
+    Raises:
+        SemganError: it cannot be written, or is a file.
+    """
+    from monai_semgan.cohort.cases import BOOKKEEPING
+    from monai_semgan.data.output import check_output
+    from monai_semgan.errors import SemganError
+
+    if output.exists() and not output.is_dir():
+        raise SemganError("is a file, a folder is needed", remedy="choose another --output", path=output)
+    check_output(output / "cohort.csv", (".csv",))
+    check_output(output / BOOKKEEPING / "case.json", (".json",))
+    return output.resolve()
+
+
+def unfinished(cases: Sequence[Case], settings: CohortSettings, output: Path, overwrite: bool) -> list[Case]:
+    """Scans without results of the same model, settings and input."""
+    from monai_semgan.cohort.records import load_record
+    from monai_semgan.cohort.settings import case_key
+
+    if overwrite:
+        return list(cases)
+    key = settings.key()
+    records = [(case, load_record(output, case.name)) for case in cases]
+    return [case for case, record in records if not (record and record.finished(case_key(key, case), output))]
+
+
+def organs_of(settings: CohortSettings) -> list[str]:
+    """Names of the model's organs."""
+    from monai_semgan.bundle import bundle_folder, organ_labels, read_metadata
+
+    return list(organ_labels(read_metadata(bundle_folder(settings.bundle))).values())
+
+
+def announce(total: int, mine: int, todo: int, jobs: int, threads: int | None) -> None:
+    """Say what will be done."""
+    part = f", {mine} of them here" if mine != total else ""
+    finished = f", {mine - todo} finished before (--overwrite computes them again)" if todo != mine else ""
+    processes = f"; {jobs} processes of {threads} threads, memory for {jobs} scans at once" if jobs > 1 else ""
+    say(f"{total} scans{part}{finished}{processes}")
+
+
+def lines(work: Iterator[tuple[Case, Record]], total: int, jobs: int) -> Iterator[tuple[str, str]]:
+    """One line per scan, and the scan's name if it failed."""
+    from monai_semgan.cohort.records import DONE
+
+    started = time.perf_counter()
+    for number, (case, record) in enumerate(work, start=1):
+        elapsed = time.perf_counter() - started
+        eta = f", ETA {_clock(elapsed / number * (total - number))}" if number < total else ""
+        head = f"[{number}/{total}] {case.name}:"
+        if record.status == DONE:
+            organs = ", ".join(f"{name} {value:.0f} ml" for name, value in record.volumes_ml.items())
+            verdict = f"; {record.domain_verdict}" if record.domain_verdict else ""
+            yield f"{head} {organs or 'done'}{verdict}; {record.seconds:.1f} s{eta}", ""
+        else:
+            yield f"{head} FAILED: {record.message}{eta}", case.name
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def _device(settings: CohortSettings, local: int, index: int) -> CohortSettings:
+    """Under torchrun every process has a GPU of its own."""
+    from dataclasses import replace
+
+    if local < 2:
+        return settings
+    from monai_semgan.cohort.workers import device_of
+
+    return replace(settings, device=device_of(settings.device, index))
+
+
+@contextlib.contextmanager
+def stopped_by_term() -> Iterator[None]:
+    """A schedulers' end of time (SIGTERM) is the same as Ctrl-C."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

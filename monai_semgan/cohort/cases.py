@@ -1,0 +1,177 @@
+"""The scans of a folder or data list, each with a name of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from monai_semgan.data.formats import LABEL_READERS, READERS
+from monai_semgan.errors import SemganError
+
+PICTURES = tuple(LABEL_READERS)
+VOLUMES = tuple(suffix for suffix in READERS if suffix not in (".dcm", ".ima", *PICTURES))
+"""Endings of files that are a scan each; DICOM files make up a scan together with their folder."""
+
+LABEL_NAME = re.compile(r"(^|[_.\- ])(labels?|seg|segmentation|mask|masks)$", re.IGNORECASE)
+LABEL_FOLDERS = re.compile(r"^(labels?(tr|ts)?|segmentations?|masks?)$", re.IGNORECASE)
+BOOKKEEPING = ".cohort"
+"""Folder in which a cohort's output keeps one record per scan; its owner holds results, not scans."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan of a cohort.
+
+    Args:
+        name: names its results; unique in the cohort.
+        path: file, or folder of a DICOM series.
+        modality: ``"CT"`` or ``"MR"`` where a data list tells.
+        problem: why it cannot be read, if that is known already.
+    """
+
+    name: str
+    path: Path
+    modality: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What was found.
+
+    Args:
+        cases: the scans, in order of their paths.
+        ignored: files and folders left out because their names say that they are labels.
+    """
+
+    cases: tuple[Case, ...]
+    ignored: tuple[Path, ...] = ()
+
+
+def find_cases(path: Path, output: Path, section: str | None = None, pictures: bool = False) -> Listing:
+    """Find the scans of a cohort.
+
+    In a folder and all folders below, every file with a volume's ending or a zip is a scan; a folder that directly
+    holds DICOM files is one scan together with all below it. Left out are hidden files and folders, the output and
+    that of other cohorts, and what is named like labels (`x_label.nii.gz`, `x_seg.nrrd`, `x.seg.nrrd`, `labelsTr/`).
+
+    Args:
+        path: folder, or data list (`.json`).
+        output: folder of the results.
+        section: of a data list; all when left out.
+        pictures: in a folder, pictures are scans (radiographs) instead of volumes.
+
+    Raises:
+        SemganError: there is nothing, or names cannot be told apart.
+    """
+    if path.is_dir():
+        if section is not None:
+            raise SemganError("only a data list has sections", remedy="leave out --section", path=path)
+        ignored: list[Path] = []
+        root = path.resolve()
+        suffixes = PICTURES if pictures else VOLUMES
+        found = [_checked(Case("", file), root) for file in _walk(path, suffixes, output.resolve(), ignored)]
+    else:
+        found, ignored, root = _of_datalist(path, section), [], path.resolve().parent
+    if not found:
+        endings = PICTURES if pictures else (*VOLUMES, ".dcm")
+        raise SemganError("no scan was found", remedy=f"scans end in {', '.join(endings)}", path=path)
+    return Listing(_named(found, root), tuple(ignored))
+
+
+def _walk(folder: Path, suffixes: tuple[str, ...], output: Path, ignored: list[Path]) -> Iterator[Path]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise SemganError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=folder) from error
+    entries = [entry for entry in entries if not entry.name.startswith(".")]
+    if any(_is_dicom(entry) for entry in entries):
+        yield folder
+        return
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.is_dir(follow_symlinks=False):
+            if path.resolve() == output or (path / BOOKKEEPING).is_dir():
+                continue
+            if LABEL_FOLDERS.match(entry.name):
+                ignored.append(path)
+                continue
+            yield from _walk(path, suffixes, output, ignored)
+        elif entry.name.lower().endswith(suffixes):
+            if LABEL_NAME.search(stem(path)):
+                ignored.append(path)
+            else:
+                yield path
+
+
+def _is_dicom(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_file(follow_symlinks=False) or entry.name.upper() == "DICOMDIR":
+        return False
+    if entry.name.lower().endswith((".dcm", ".ima", ".dicom")):
+        return True
+    if entry.name.lower().endswith(tuple(READERS)):
+        return False
+    try:
+        with open(entry.path, "rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _checked(case: Case, root: Path) -> Case:
+    """A link must not lead out of the folder that was given."""
+    if Path(os.path.realpath(case.path)).is_relative_to(root):
+        return case
+    return replace(case, problem=f"{case.path}: is a link that leaves the folder; copy what it points to")
+
+
+def _of_datalist(path: Path, section: str | None) -> list[Case]:
+    from monai_semgan.data.datalist import SECTIONS, load_datalist
+
+    if section is not None and section not in SECTIONS:
+        raise SemganError(f"unknown section {section!r}", remedy=f"use {', '.join(SECTIONS)}", path=path)
+    datalist = load_datalist(path)
+    sections = [section] if section is not None else SECTIONS
+    return [Case("", entry.image, entry.modality) for name in sections for entry in getattr(datalist, name)]
+
+
+def _named(cases: list[Case], root: Path) -> tuple[Case, ...]:
+    """The file's name without ending; where several are equal, with the folders before it."""
+    short = [stem(case.path) or root.name for case in cases]
+    counts: dict[str, int] = {}
+    for name in short:
+        counts[name.lower()] = counts.get(name.lower(), 0) + 1
+    named: list[Case] = []
+    seen: dict[str, Path] = {}
+    for case, name in zip(cases, short, strict=True):
+        if counts[name.lower()] > 1:
+            name = "__".join([*_folders(case.path, root), name])
+        if name.lower() in seen:
+            raise SemganError(
+                f"has the same name as {seen[name.lower()]}: their results could not be told apart",
+                remedy="rename one",
+                path=case.path,
+            )
+        seen[name.lower()] = case.path
+        named.append(replace(case, name=name))
+    return tuple(named)
+
+
+def _folders(path: Path, root: Path) -> list[str]:
+    parent = Path(os.path.abspath(path)).parent
+    relative = parent.relative_to(root) if parent.is_relative_to(root) else Path(*parent.parts[1:])
+    return list(relative.parts)
+
+
+def stem(path: Path) -> str:
+    """Name without ending, `.nii.gz` and `.seg.nrrd` being one ending each; folders keep their whole name."""
+    if path.is_dir():
+        return path.name or path.resolve().name
+    lower = path.name.lower()
+    if lower.endswith(".seg.nrrd"):
+        return path.name[: -len(".nrrd")]
+    suffix = max((s for s in READERS if lower.endswith(s)), key=len, default=path.suffix)
+    return path.name[: len(path.name) - len(suffix)]

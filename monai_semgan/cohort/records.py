@@ -1,0 +1,121 @@
+"""What is known of each scan of a cohort: one JSON file per scan, merged into one table by any number of processes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from monai_semgan.atomic import written_aside
+from monai_semgan.cohort.cases import BOOKKEEPING, Case
+
+SUMMARY = "cohort.csv"
+DONE, FAILED, OPEN = "done", "failed", "open"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The outcome of one scan.
+
+    Args:
+        case: its name.
+        input: file or folder as given.
+        status: `done` or `failed`.
+        key: hash of model, settings and input; a scan with the same key is not computed again.
+        outputs: files, relative to the output folder, and their sizes in bytes.
+        volumes_ml: by organ.
+        modality: as it was treated.
+        domain_score: 0 as in training to 1; None if the model cannot tell.
+        domain_verdict: in words; empty if the model cannot tell.
+        seconds: reading and writing included.
+        message: reason of a failure, or notes.
+        model: SHA-256 of the weights.
+    """
+
+    case: str
+    input: str
+    status: str
+    key: str = ""
+    outputs: dict[str, int] = field(default_factory=dict)
+    volumes_ml: dict[str, float] = field(default_factory=dict)
+    modality: str = ""
+    domain_score: float | None = None
+    domain_verdict: str = ""
+    seconds: float = 0.0
+    message: str = ""
+    model: str = ""
+
+    def finished(self, key: str, output: Path) -> bool:
+        """Whether its results are there, made from the same input with the same model and settings."""
+        if self.status != DONE or self.key != key or not self.outputs:
+            return False
+        files = [(output / name, size) for name, size in self.outputs.items()]
+        return all(file.is_file() and file.stat().st_size == size for file, size in files)
+
+
+def record_path(output: Path, case: str) -> Path:
+    """Where the record of a scan lies."""
+    return output / BOOKKEEPING / f"{case}.json"
+
+
+def save_record(output: Path, record: Record) -> None:
+    """Write a record, all or nothing.
+
+    Raises:
+        SemganError: it cannot be written.
+    """
+    path = record_path(output, record.case)
+    with written_aside(path) as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+
+
+def load_record(output: Path, case: str) -> Record | None:
+    """The record of a scan; None if there is none that can be understood."""
+    try:
+        content: dict[str, Any] = json.loads(record_path(output, case).read_text(encoding="utf-8"))
+        return Record(**content)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_summary(output: Path, cases: Sequence[Case], organs: Sequence[str]) -> Path:
+    """Merge all records into `cohort.csv`.
+
+    Several processes may do so at the same time: each looks again after writing, so that the last one to write has
+    seen the records of all before it.
+
+    Args:
+        output: folder of the results.
+        cases: the whole cohort, not only the part of this process; those without a record are `open`.
+        organs: columns of volumes.
+
+    Raises:
+        SemganError: it cannot be written.
+    """
+    path = output / SUMMARY
+    while True:
+        text = summary(output, cases, organs)
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            return path
+        with written_aside(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def summary(output: Path, cases: Sequence[Case], organs: Sequence[str]) -> str:
+    """The table as text; commas separate, one line per scan."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    volumes = [f"{organ} ml" for organ in organs]
+    head = ["case", "status", "modality", *volumes, "domain score", "domain verdict", "seconds", "message", "model"]
+    writer.writerow([*head, "input"])
+    for case in cases:
+        record = load_record(output, case.name) or Record(case.name, str(case.path), OPEN)
+        millilitres = [f"{record.volumes_ml[o]:.2f}" if o in record.volumes_ml else "" for o in organs]
+        score = "" if record.domain_score is None else f"{record.domain_score:.3f}"
+        row = [record.case, record.status, record.modality, *millilitres, score, record.domain_verdict]
+        writer.writerow([*row, f"{record.seconds:.2f}", record.message, record.model, record.input])
+    return stream.getvalue()
