@@ -26,7 +26,7 @@ CONFIG = Path("configs/inference.json")
 WEIGHTS = Path("models/model.pt")
 RECORD = Path("models/model.json")
 
-SECTIONS = ("preview", "invert", "refine", "patient")
+SECTIONS = ("preview", "invert", "refine", "patient", "domain")
 """Plain settings in inference.json that the package looks up by name."""
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from monai_semgan.bundle import Bundle
     from monai_semgan.data.preprocessing import PreparedVolume
     from monai_semgan.data.volume import Volume
+    from monai_semgan.domain import DomainAssessment
     from monai_semgan.inversion.result import InversionResult
     from monai_semgan.inversion.settings import InversionSettings
 
@@ -58,6 +59,7 @@ class Segmentation:
         seconds: time it took.
         areas: area by organ name, for radiographs only.
         area_unit: `cm²`, or `pixels` where the image does not tell how large a pixel is.
+        domain: how far the scan is from what the model knows; None if the bundle cannot tell.
     """
 
     label: np.ndarray
@@ -70,6 +72,7 @@ class Segmentation:
     seconds: float
     areas: Mapping[str, float] = field(default_factory=dict)
     area_unit: str = "cm²"
+    domain: DomainAssessment | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -122,9 +125,10 @@ def segment_volume(
         counts = {bundle.labels[i]: float((label == i).sum()) for i in chosen}
         volumes = {} if single else {name: count * volume.voxel_ml for name, count in counts.items()}
         areas, unit = organ_areas(counts, volume) if single else ({}, "cm²")
-        notes = (*prepared.notes, *_remarks(label, prepared, result, bundle))
+        domain = assess(bundle, prepared, probabilities, chosen, mode)
+        notes = (*prepared.notes, *_remarks(label, prepared, result, bundle, domain))
         seconds = time.perf_counter() - started
-        return Segmentation(label, probabilities, prepared, result, mode, volumes, notes, seconds, areas, unit)
+        return Segmentation(label, probabilities, prepared, result, mode, volumes, notes, seconds, areas, unit, domain)
 
     if mode == "preview":
         return finished(preview(bundle, prepared, preview_settings(bundle, batch_size), progress))
@@ -132,6 +136,20 @@ def segment_volume(
     peek = None if partial is None else lambda make: partial(lambda: finished(*make()))
     result = _invert(bundle, prepared, settings, mode, progress, peek)
     return finished(result.probabilities, result)
+
+
+def assess(
+    bundle: Bundle, prepared: PreparedVolume, probabilities: torch.Tensor, chosen: Sequence[int], mode: str
+) -> DomainAssessment | None:
+    """How far a scan is from what the model knows; None if the bundle has no settings for that."""
+    from monai_semgan.domain import DomainModel, assess_domain
+
+    section = bundle.settings.get("domain")
+    if not section:
+        return None
+    model = DomainModel(**_known(DomainModel, section, bundle))
+    organs = {index: bundle.labels[index] for index in chosen}
+    return assess_domain(model, probabilities, prepared.geometry.grid_affine, organs, mode)
 
 
 def organ_areas(counts: Mapping[str, float], volume: Volume) -> tuple[dict[str, float], str]:
@@ -237,8 +255,16 @@ def _on_cpu(result: InversionResult) -> tuple[torch.Tensor, InversionResult]:
     return result.probabilities, result
 
 
-def _remarks(label: np.ndarray, prepared: PreparedVolume, result: InversionResult | None, bundle: Bundle) -> list[str]:
+def _remarks(
+    label: np.ndarray,
+    prepared: PreparedVolume,
+    result: InversionResult | None,
+    bundle: Bundle,
+    domain: DomainAssessment | None,
+) -> list[str]:
     remarks = []
+    if domain is not None and domain.verdict != "in domain":
+        remarks.append(f"Out-of-domain score {domain.score:.2f}: {domain.verdict}. {domain.advice}")
     if bundle.modalities and prepared.modality not in bundle.modalities:
         learnt = " and ".join(bundle.modalities)
         remarks.append(f"The input is {prepared.modality}, the model has learnt from {learnt}: check the result.")

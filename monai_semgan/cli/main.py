@@ -14,11 +14,11 @@ import warnings
 from collections.abc import Sequence
 
 from monai_semgan import __version__
-from monai_semgan.cli import evaluate, info, pack, sample, segment, selfcheck, train
+from monai_semgan.cli import calibrate, evaluate, info, pack, sample, segment, selfcheck, train
 from monai_semgan.cli.common import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
 from monai_semgan.errors import SemganError
 
-COMMANDS = (segment, evaluate, selfcheck, sample, info, train, pack)
+COMMANDS = (segment, evaluate, selfcheck, sample, info, train, pack, calibrate)
 
 DESCRIPTION = """\
 Segment CT and MRI volumes with a joint generative model of images and labels.

@@ -1,0 +1,78 @@
+"""`semgan calibrate`: teach a bundle what its failures look like."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.cli.common import bar, positive_int, say
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle import Bundle
+    from monai_semgan.data.datalist import Entry
+
+DESCRIPTION = """\
+Fit the out-of-domain score of a bundle on labelled scans, as they are and made unlike (other contrast, noise, blur,
+turned, mirrored, ...), and write it into the bundle's configs/inference.json, section `domain`. Afterwards
+`semgan segment` gives a score, a verdict and the Dice to expect. Use scans that the model was trained on or like them.
+"""
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "calibrate",
+        parents=[common],
+        help="fit a bundle's out-of-domain score",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="bundle, is changed")
+    parser.add_argument("--data", type=Path, required=True, metavar="LIST", help="data list with labels (JSON)")
+    parser.add_argument("--section", default="training", choices=("training", "validation", "test"))
+    parser.add_argument("--modes", nargs="+", default=["preview", "encoder"], choices=("preview", "encoder", "invert"))
+    parser.add_argument(
+        "--limit", type=positive_int, default=5, metavar="N", help="scans that are segmented (default 5)"
+    )
+    parser.add_argument("--every", type=positive_int, default=2, metavar="N", help="take every n-th slice (default 2)")
+    parser.add_argument("--limits", type=float, nargs=2, default=(0.25, 0.5), metavar=("UNUSUAL", "OUT"))
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand."""
+    from monai_semgan.atomic import written_aside
+    from monai_semgan.bundle import CONFIG, load_bundle
+    from monai_semgan.data.datalist import load_datalist
+    from monai_semgan.evaluation.study import labelled_entries
+
+    entries = labelled_entries(getattr(load_datalist(arguments.data), arguments.section), arguments.data)
+    bundle = load_bundle(arguments.bundle, arguments.device)
+    section = fit(bundle, entries, arguments)
+    path = bundle.folder / CONFIG
+    config = json.loads(path.read_text(encoding="utf-8")) | {"domain": section}
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
+    for kind, weights in section["weights"].items():
+        say(f"{kind}: " + ", ".join(f"{name} {value:g}" for name, value in weights.items()))
+    say(f"wrote {path}")
+    return 0
+
+
+def fit(bundle: Bundle, entries: list[Entry], arguments: argparse.Namespace) -> dict[str, Any]:
+    """The section `domain` of a bundle."""
+    from monai_semgan.domain.assessment import kind_of
+    from monai_semgan.domain.fitting import collect, fit_weights, label_shapes, organ_priors, priors_to_dict
+
+    weights = {}
+    with bar(arguments, "stopping; nothing is written") as progress:
+        priors = organ_priors(label_shapes(bundle, entries, progress))
+        for mode in arguments.modes:
+            chosen = entries[: arguments.limit]
+            samples = list(collect(bundle, chosen, priors, mode=mode, every=arguments.every, progress=progress))
+            weights[kind_of(mode)] = fit_weights(samples)
+    return {"weights": weights, "priors": priors_to_dict(priors), "limits": list(arguments.limits)}
