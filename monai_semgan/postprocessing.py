@@ -48,11 +48,13 @@ def clean_label(
         region = cleaned[box]
         mask = label[box] == index
         piece = largest_pieces(mask, (pieces or {}).get(index, 1), min_ml / voxel_ml)
-        region[mask] = 0
-        if piece.sum() * voxel_ml < min_ml:
+        np.putmask(region, mask, 0)
+        del mask  # specks make the box as large as the scan: every array less counts
+        if np.count_nonzero(piece) * voxel_ml < min_ml:
             continue
-        filled = ndimage.binary_fill_holes(piece)
-        region[piece | (filled & (region == 0))] = index
+        inner = ndimage.find_objects(piece.view(np.uint8))[0]  # what is kept is much smaller
+        piece, region = piece[inner].copy(), region[inner]
+        region[piece | (ndimage.binary_fill_holes(piece) & (region == 0))] = index
     return cleaned
 
 
@@ -74,9 +76,20 @@ def largest_piece(mask: np.ndarray) -> np.ndarray:
     pieces, count = ndimage.label(mask, ndimage.generate_binary_structure(mask.ndim, 2))
     if count < 2:
         return mask.copy()
-    sizes = np.bincount(pieces.reshape(-1))
+    sizes = np.zeros(count + 1, dtype=np.int64)
+    for plane in pieces:  # all at once takes a copy in 64 bits
+        sizes += np.bincount(plane.reshape(-1), minlength=count + 1)
     sizes[0] = 0
     return pieces == sizes.argmax()
+
+
+def keep_labels(label: np.ndarray, chosen: Iterable[int]) -> None:
+    """Sets all other ids of a uint8 array (I, J, K) to 0, in place."""
+    table = np.zeros(256, dtype=np.uint8)
+    kept = list(chosen)
+    table[kept] = kept
+    for plane in label:
+        plane[...] = table[plane]
 
 
 def label_on_grid(
@@ -101,7 +114,7 @@ def label_on_grid(
     from monai_semgan.data.terminology import natural_pieces
 
     label = geometry.restore_label(probabilities)
-    label[~np.isin(label, tuple(labels if chosen is None else chosen))] = 0
+    keep_labels(label, labels if chosen is None else chosen)
     if not cleanup:
         return label
     voxel_ml = float(abs(np.linalg.det(geometry.source_affine[:3, :3]))) / 1000.0

@@ -122,7 +122,7 @@ def segment_volume(
 
     def finished(probabilities: torch.Tensor, result: InversionResult | None = None) -> Segmentation:
         label = label_on_grid(prepared.geometry, probabilities, bundle.labels, chosen, cleanup=cleanup, single=single)
-        counts = {bundle.labels[i]: float((label == i).sum()) for i in chosen}
+        counts = {bundle.labels[i]: float(np.count_nonzero(label == i)) for i in chosen}
         volumes = {} if single else {name: count * volume.voxel_ml for name, count in counts.items()}
         areas, unit = organ_areas(counts, volume) if single else ({}, "cm²")
         domain = assess(bundle, prepared, probabilities, chosen, mode)

@@ -12,6 +12,7 @@ from typing import Any
 
 from monai_semgan.atomic import written_aside
 from monai_semgan.cohort.cases import BOOKKEEPING, Case
+from monai_semgan.data.output import check_output
 
 SUMMARY = "cohort.csv"
 DONE, FAILED, OPEN = "done", "failed", "open"
@@ -68,7 +69,7 @@ def save_record(output: Path, record: Record) -> None:
     Raises:
         SemganError: it cannot be written.
     """
-    path = record_path(output, record.case)
+    path = check_output(record_path(output, record.case), (".json",))
     with written_aside(path) as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
 
@@ -96,7 +97,7 @@ def write_summary(output: Path, cases: Sequence[Case], organs: Sequence[str]) ->
     Raises:
         SemganError: it cannot be written.
     """
-    path = output / SUMMARY
+    path = check_output(output / SUMMARY, (".csv",))
     while True:
         text = summary(output, cases, organs)
         if path.is_file() and path.read_text(encoding="utf-8") == text:

@@ -59,7 +59,7 @@ def write_label(array: np.ndarray, like: Volume, path: str | Path, segments: Seg
     if segments is None:
         segments = Segments({int(index): f"label {index}" for index in np.unique(array) if index > 0})
     with written_aside(path) as temporary:
-        write(array.astype(np.uint8), like, temporary, segments)
+        write(array.astype(np.uint8, copy=False), like, temporary, segments)
     return path
 
 

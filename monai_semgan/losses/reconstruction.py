@@ -62,11 +62,15 @@ class L1FeatureObjective(ReconstructionObjective):
         state: State = {"target": target.detach().float(), "features": [], "scales": []}
         if self.features_fn is None:
             return state
-        parts = [self._features(chunk) for chunk in target.split(self.chunk)]
-        for maps in zip(*parts, strict=True):
-            features = torch.cat([one.float() for one in maps])
-            state["scales"].append(slice_mean(features.abs()).clamp_min(1e-3))
-            state["features"].append(features.half())
+        scales = []
+        for first in range(0, len(target), self.chunk):  # in full precision for a few slices at a time
+            found = [maps.float() for maps in self._features(target[first : first + self.chunk])]
+            if not state["features"]:
+                state["features"] = [maps.new_empty((len(target), *maps.shape[1:]), dtype=torch.half) for maps in found]
+            for kept, maps in zip(state["features"], found, strict=True):
+                kept[first : first + self.chunk] = maps
+            scales.append([slice_mean(maps.abs()).clamp_min(1e-3) for maps in found])
+        state["scales"] = [torch.cat(level) for level in zip(*scales, strict=True)]
         return state
 
     def __call__(self, image: Tensor, state: State, index: Tensor, probabilities: Tensor | None = None) -> Tensor:

@@ -50,7 +50,7 @@ def guess_modality(array: np.ndarray) -> str:
     Args:
         array: voxel values of any shape.
     """
-    flat = array.reshape(-1)
+    flat = array.ravel(order="K")  # as it is stored: other orders take a copy
     sample = flat[:: max(1, flat.size // 1_000_000)]
     return "CT" if np.quantile(sample, 0.001) < CT_EVIDENCE_HU else "MR"
 
