@@ -51,16 +51,35 @@ def write_maps(segmentation: Segmentation, volume: Volume, labels: Mapping[int, 
     from monai_semgan.inversion.result import predictive_entropy
 
     folder = check_map_folder(folder)
-    low, high = segmentation.prepared.value_range
-    result = segmentation.inversion
-    slices: dict[str, tuple[torch.Tensor, float]] = {}
+    result, value_range = segmentation.inversion, segmentation.prepared.value_range
     if result is None:
-        slices["uncertainty"] = predictive_entropy([segmentation.probabilities]), 0.0
+        slices = scan_maps(value_range, predictive_entropy([segmentation.probabilities]))
     else:
-        slices["uncertainty"] = result.uncertainty, 0.0
-        slices["reconstruction"] = (result.reconstruction[:, 0] + 1) / 2 * (high - low) + low, low
-        slices["residual"] = result.residual / 2 * (high - low), 0.0
+        slices = scan_maps(value_range, result.uncertainty, result.reconstruction[:, 0], result.residual)
     for index, name in labels.items():
         slices[f"probability_{name.replace(' ', '_')}"] = segmentation.probabilities[:, index], 0.0
     restore = segmentation.prepared.geometry.restore
     return [write_map(restore(m, fill), volume, folder / f"{name}.nii.gz") for name, (m, fill) in slices.items()]
+
+
+def scan_maps(
+    value_range: tuple[float, float],
+    uncertainty: torch.Tensor,
+    reconstruction: torch.Tensor | None = None,
+    residual: torch.Tensor | None = None,
+) -> dict[str, tuple[torch.Tensor, float]]:
+    """Maps on the slices in the units of the scan, by name, each with its value outside the slices.
+
+    Args:
+        value_range: values of the scan that became -1 and 1.
+        uncertainty: `(D, H, W)` from 0 to 1.
+        reconstruction: `(D, H, W)` in -1..1.
+        residual: `(D, H, W)`; 2 is the full range.
+    """
+    low, high = value_range
+    maps: dict[str, tuple[torch.Tensor, float]] = {"uncertainty": (uncertainty, 0.0)}
+    if reconstruction is not None:
+        maps["reconstruction"] = (reconstruction + 1) / 2 * (high - low) + low, low
+    if residual is not None:
+        maps["residual"] = residual / 2 * (high - low), 0.0
+    return maps

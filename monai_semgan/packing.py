@@ -161,6 +161,7 @@ def _metadata(
     }
     pred = {"num_channels": classes, "spatial_shape": [size, size], "channel_def": channels}
     metadata["network_data_format"]["outputs"]["pred"] |= pred
+    metadata |= part_formats(metadata["network_data_format"], config)
     return metadata | {
         "name": name,
         "version": "0.1.0",
@@ -170,6 +171,29 @@ def _metadata(
         "label_classes": f"one channel of ids: {', '.join(channels.values())}",
         "pred_classes": f"{classes} channels: {', '.join(channels.values())}",
         "eval_metrics": {},
+    }
+
+
+def part_formats(network: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What generator, encoder and student take and give, in the terms of the bundle format.
+
+    Args:
+        network: `network_data_format` of the metadata.
+        config: content of `inference.json`.
+    """
+    image, pred = network["inputs"]["image"], network["outputs"]["pred"]
+    common = {"dtype": "float32", "value_range": [], "is_patch_data": False}
+    length, count = config["generator_def"]["latent_dim"], config["encoder_def"]["num_latents"]
+    noise = {"type": "noise", "format": "latent", "num_channels": length, "spatial_shape": []}
+    noise |= common | {"channel_def": {"0": "normal noise"}}
+    codes = {"type": "feature", "format": "latent", "num_channels": count, "spatial_shape": [length]}
+    codes |= common | {"channel_def": {"0": "one w of W+ per channel"}}
+    rendering = {key: value for key, value in image.items() if key != "modality"}
+    rendering |= {"format": "magnitude", "channel_def": {"0": "rendered image"}}
+    return {
+        "generator_data_format": {"inputs": {"latent": noise}, "outputs": {"image": rendering, "pred": pred}},
+        "encoder_data_format": {"inputs": {"image": image}, "outputs": {"latent": codes}},
+        "student_data_format": {"inputs": {"image": image}, "outputs": {"pred": pred}},
     }
 
 

@@ -53,6 +53,8 @@ def write_bundle(folder: Path, config: dict[str, Any], metadata: dict[str, Any],
     from monai_semgan.networks.weights import save_weights
 
     (folder / "configs").mkdir(parents=True)
+    for path in (SHIPPED_BUNDLE / "configs").iterdir():  # overlays
+        (folder / "configs" / path.name).write_bytes(path.read_bytes())
     (folder / "configs" / "inference.json").write_text(json.dumps(config))
     (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
     save_weights(folder / "models" / "model.pt", network.state_dict())
@@ -66,6 +68,8 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     config = tiny_config()
     metadata = json.loads((SHIPPED_BUNDLE / "configs" / "metadata.json").read_text())
+    for tensor in ("inputs", "image"), ("outputs", "pred"):
+        metadata["network_data_format"][tensor[0]][tensor[1]]["spatial_shape"] = [TINY_SIZE, TINY_SIZE]
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = ConfigParser(copy.deepcopy(config)).get_parsed_content("network_def")

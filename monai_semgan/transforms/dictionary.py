@@ -13,6 +13,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from monai_semgan.data.volume import Volume, read_volume
+from monai_semgan.maps import scan_maps
 from monai_semgan.postprocessing import label_on_grid
 from monai_semgan.transforms.geometry import SliceGeometry
 
@@ -32,7 +33,7 @@ class PrepareSlicesd(MapTransform):
     Args:
         keys: of the scans.
         preprocessing: how volumes become slices.
-        modality: `CT` or `MR`; as the file tells, or guessed from the values, when left out.
+        modality: `CT` or `MR`; when left out as the entry tells under `modality`, or the file, or guessed.
         allow_missing_keys: leave out keys that are not there.
     """
 
@@ -55,11 +56,11 @@ class PrepareSlicesd(MapTransform):
         """
         done = dict(data)
         for key in self.key_iterator(done):
-            done[key] = self._slices(as_volume(done[key]))
+            done[key] = self._slices(as_volume(done[key]), self.modality or done.get("modality") or None)
         return done
 
-    def _slices(self, volume: Volume) -> MetaTensor:
-        prepared = self.preprocessing(volume, self.modality)
+    def _slices(self, volume: Volume, modality: str | None) -> MetaTensor:
+        prepared = self.preprocessing(volume, modality)
         meta = {
             "filename_or_obj": str(volume.path or ""),
             "modality": prepared.modality,
@@ -115,6 +116,36 @@ class RestoreLabeld(MapTransform):
             options = {"cleanup": self.cleanup, "single": self.single}
             label = label_on_grid(geometry, stack, self.labels, self.chosen, **options)
             done[key] = on_scan(torch.from_numpy(label)[None], image)
+        return done
+
+
+class RestoreMapsd(MapTransform):
+    """Bring the inferer's maps to the scan's grid, in the scan's units, as new keys.
+
+    `uncertainty`, and after an inversion `reconstruction` and `residual`, each `(1, I, J, K)` float32. The inferer's
+    dictionary stays, for `RestoreLabeld`.
+
+    Args:
+        keys: of the inferer's dictionary.
+        image_key: of the slices that `PrepareSlicesd` made.
+        allow_missing_keys: leave out keys that are not there.
+    """
+
+    def __init__(self, keys: Any, image_key: str = "image", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key = image_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Add the maps."""
+        done = dict(data)
+        image = done[self.image_key]
+        low, high = json.loads(image.meta["value_range"])
+        restore = geometry_of(image).restore
+        for key in self.key_iterator(done):
+            names = ("uncertainty", "recon", "residual")
+            found = [torch.as_tensor(done[key][name])[0].permute(2, 0, 1) for name in names if name in done[key]]
+            for name, (slices, fill) in scan_maps((low, high), *found).items():
+                done[name] = on_scan(torch.from_numpy(restore(slices, fill))[None], image)
         return done
 
 

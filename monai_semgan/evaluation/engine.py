@@ -1,0 +1,135 @@
+"""Dice of a bundle's evaluation: a handler for MONAI's evaluators, on one process or several."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_semgan.errors import SemganError
+from monai_semgan.evaluation.metrics import OrganScore, mean_dice, score_volume
+
+if TYPE_CHECKING:
+    from monai_semgan.data.preprocessing import Preprocessing
+
+logger = logging.getLogger(__name__)
+
+
+def evaluation_entries(data_list_file_path: str | Path, section: str = "validation") -> list[dict[str, str]]:
+    """Labelled entries of one section of a data list, for a MONAI data set.
+
+    Raises:
+        SemganError: if the list cannot be used, or the section has no labelled volumes.
+    """
+    from monai_semgan.data.datalist import SECTIONS, load_datalist
+
+    if not data_list_file_path:
+        problem = "data_list_file_path: no data list was given"
+        raise SemganError(problem, remedy="give --data_list_file_path LIST.json")
+    path = Path(data_list_file_path)
+    if section not in SECTIONS:
+        problem = f"data_list_key: unknown section {section!r}"
+        raise SemganError(problem, remedy=f"use {', '.join(SECTIONS)}", path=path)
+    entries = [entry for entry in getattr(load_datalist(path), section) if entry.label is not None]
+    if not entries:
+        problem = f'data_list_key: no labelled volumes in "{section}"'
+        raise SemganError(problem, remedy="choose another with --data_list_key", path=path)
+    return [
+        {"image": str(e.image), "label": str(e.label), "patient": e.patient, "modality": e.modality or ""}
+        for e in entries
+    ]
+
+
+class DiceReport:
+    """Scores every volume in 3D at its own resolution, prints the means and writes them as JSON.
+
+    Means are over patients by organ, then over organs (`mean`). Every volume counts once, however many processes there
+    are. The evaluator's `state.metrics` get them too.
+
+    Args:
+        labels: organ name by id.
+        preprocessing: of the bundle; tells what the ids of label files mean.
+        output: JSON file; none is written when left out.
+        with_distance: also the 95th percentile of the surface distance, which takes seconds.
+    """
+
+    def __init__(
+        self,
+        labels: Mapping[int, str],
+        preprocessing: Preprocessing,
+        output: str | Path | None = None,
+        with_distance: bool = False,
+    ) -> None:
+        self.labels = dict(labels)
+        self.preprocessing = preprocessing
+        self.output = Path(output) if output is not None else None
+        self.with_distance = with_distance
+        self.scores: dict[str, dict[str, OrganScore]] = {}
+
+    def attach(self, engine: Any) -> None:
+        """Register with an ignite engine, as MONAI's handlers do."""
+        from ignite.engine import Events
+
+        engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self.scores.clear())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.score)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.finish)
+
+    def score(self, engine: Any) -> None:
+        """Score the volumes of one iteration."""
+        from monai_semgan.data.volume import read_label
+
+        for entry, output in zip(engine.state.batch, engine.state.output, strict=True):
+            patient, prediction = str(entry["patient"]), np.asarray(output["pred"])[0]
+            reference = read_label(entry["label"])
+            if reference.array.shape != prediction.shape:
+                problem = f"label of {patient} and image differ in shape"
+                raise SemganError(problem, remedy="resample the label onto the image's grid", path=reference.path)
+            classes = self.preprocessing.classes(reference.array)
+            spacing = (float(reference.spacing[0]), float(reference.spacing[1]), float(reference.spacing[2]))
+            scores = score_volume(prediction, classes, spacing, self.labels, self.with_distance)
+            self.scores[patient] = scores
+
+    def finish(self, engine: Any) -> None:
+        """Bring the scores of all processes together, print and write the means."""
+        patients = gathered(self.scores)
+        means = mean_dice(patients.values())
+        engine.state.metrics.update({f"dice_{name.replace(' ', '_')}": value for name, value in means.items()})
+        if _rank() > 0:
+            return
+        for name, value in means.items():
+            logger.info("Dice %-16s %.4f", name, value)
+        if self.output is not None:
+            self._write(means, patients)
+
+    def _write(self, means: Mapping[str, float], patients: Mapping[str, Mapping[str, OrganScore]]) -> None:
+        from monai_semgan.atomic import written_aside
+
+        assert self.output is not None
+        details = {patient: {name: asdict(s) for name, s in scores.items()} for patient, scores in patients.items()}
+        content = {"dice": {name: round(value, 4) for name, value in means.items()}, "patients": details}
+        self.output.parent.mkdir(parents=True, exist_ok=True)
+        with written_aside(self.output) as temporary:
+            Path(temporary).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def gathered(scores: Mapping[str, dict[str, OrganScore]]) -> dict[str, dict[str, OrganScore]]:
+    """Scores of all processes, by patient in alphabetical order."""
+    from torch import distributed
+
+    parts: list[Any] = [dict(scores)]
+    if distributed.is_available() and distributed.is_initialized():
+        parts = [None] * distributed.get_world_size()
+        distributed.all_gather_object(parts, dict(scores))
+    merged = {patient: value for part in parts for patient, value in part.items()}
+    return {patient: merged[patient] for patient in sorted(merged)}
+
+
+def _rank() -> int:
+    from torch import distributed
+
+    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
