@@ -16,7 +16,7 @@ import numpy as np
 
 from monai_semgan.bundle import Bundle, load_bundle
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.domain.assessment import DomainModel, kind_of
+from monai_semgan.domain.assessment import LIMITS, DomainModel, kind_of
 from monai_semgan.domain.features import OrganPrior
 from monai_semgan.domain.fitting import Sample, collect, fit_weights, label_shapes, organ_priors, priors_to_dict
 from monai_semgan.domain.spoiling import SPOILINGS
@@ -126,7 +126,7 @@ def main() -> None:
     two = commands.add_parser("report")
     two.add_argument("--fit", type=Path, nargs="+", required=True)
     two.add_argument("--check", type=Path, nargs="+", required=True)
-    two.add_argument("--limits", type=float, nargs=2, default=[0.2, 0.4])
+    two.add_argument("--limits", type=float, nargs=2, default=list(LIMITS))
     two.set_defaults(run=run_report)
     for sub in (one, two):
         sub.add_argument("--priors", type=Path, required=True, help="JSON, written when missing")

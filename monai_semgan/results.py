@@ -33,8 +33,8 @@ def segments(bundle: Bundle, names: list[str] | None) -> Segments:
     return Segments(chosen_labels(bundle, names), model or bundle.folder.name, version)
 
 
-def check_side_outputs(maps: Path | None = None, overlay: Path | None = None) -> None:
-    """Find out before long computations that pictures and maps can be written.
+def check_side_outputs(maps: Path | None = None, overlay: Path | None = None, report: Path | None = None) -> None:
+    """Find out before long computations that pictures, maps and report can be written.
 
     Raises:
         SemganError: with the reason.
@@ -47,6 +47,10 @@ def check_side_outputs(maps: Path | None = None, overlay: Path | None = None) ->
         check_map_folder(maps)
     if overlay is not None:
         check_output(overlay, (".png",))
+    if report is not None:
+        from monai_semgan.report import check_report_folder
+
+        check_report_folder(report)
 
 
 def write_results(
@@ -58,8 +62,10 @@ def write_results(
     names: list[str] | None = None,
     maps: Path | None = None,
     overlay: Path | None = None,
+    report: Path | None = None,
+    identifiers: bool = False,
 ) -> list[Path]:
-    """Write the label, and maps and picture if asked for.
+    """Write the label, and maps, picture and report if asked for.
 
     Args:
         segmentation: the result.
@@ -69,6 +75,8 @@ def write_results(
         names: only these organs.
         maps: folder.
         overlay: PNG file.
+        report: folder.
+        identifiers: the report names file, patient and study.
 
     Returns:
         The files, the label first.
@@ -85,4 +93,10 @@ def write_results(
         files += write_maps(segmentation, volume, chosen_labels(bundle, names), maps)
     if overlay is not None:
         files.append(save_overlay(segmentation, bundle.labels, overlay))
+    if report is not None:
+        from monai_semgan.report import write_report
+
+        labels = chosen_labels(bundle, names)
+        written = write_report(segmentation, volume, bundle, report, labels=labels, identifiers=identifiers)
+        files += [written.html, written.json]
     return files

@@ -148,8 +148,7 @@ def assess(
     if not section:
         return None
     model = DomainModel(**_known(DomainModel, section, bundle))
-    organs = {index: bundle.labels[index] for index in chosen}
-    return assess_domain(model, probabilities, prepared.geometry.grid_affine, organs, mode)
+    return assess_domain(model, probabilities, prepared.geometry.grid_affine, bundle.labels, mode, chosen)
 
 
 def organ_areas(counts: Mapping[str, float], volume: Volume) -> tuple[dict[str, float], str]:

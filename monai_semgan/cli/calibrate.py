@@ -38,7 +38,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         "--limit", type=positive_int, default=5, metavar="N", help="scans that are segmented (default 5)"
     )
     parser.add_argument("--every", type=positive_int, default=2, metavar="N", help="take every n-th slice (default 2)")
-    parser.add_argument("--limits", type=float, nargs=2, default=(0.25, 0.5), metavar=("UNUSUAL", "OUT"))
+    parser.add_argument("--limits", type=float, nargs=2, default=(0.25, 0.5), metavar=("UNUSUAL", "OUT"), help="scores")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
     parser.set_defaults(run=run)
 

@@ -119,6 +119,8 @@ def settings_of(arguments: argparse.Namespace) -> CohortSettings:
         arguments.format or ".nii.gz",
         None if arguments.maps is None else str(arguments.maps),
         None if arguments.overlay is None else str(arguments.overlay),
+        None if arguments.report is None else str(arguments.report),
+        arguments.identifiers,
     )
 
 

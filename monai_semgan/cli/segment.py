@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 many scans: INPUT is a folder with scans and DICOM series at any depth, or a MONAI data list (.json), and OUT a folder;
-every scan gets OUT/NAME.nii.gz (--format), one line and a line of OUT/cohort.csv. --maps and --overlay then are names
-inside OUT/NAME/. Finished scans are not computed again. Exit code 3 says that some scans failed.
+every scan gets OUT/NAME.nii.gz (--format), one line and a line of OUT/cohort.csv. --maps, --overlay and --report are
+then names inside OUT/NAME/. Finished scans are not computed again. Exit code 3 says that some scans failed.
 
 output: the ending says the format: .nii, .nii.gz, .nrrd, .mha; .seg.nrrd with named, coloured segments for 3D Slicer;
 .png for a single image;
@@ -66,6 +66,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         "--maps", type=Path, metavar="DIR", help="also write probabilities, uncertainty, reconstruction"
     )
     parser.add_argument("--overlay", type=Path, metavar="PNG", help="also write a picture")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="also write report.html and report.json")
+    parser.add_argument("--identifiers", action="store_true", help="the report names file, patient and study")
+    parser.add_argument("--anatomy-check", action="store_true", help="check sides, pieces and sizes of the organs")
     parser.add_argument("--no-cleanup", action="store_true", help="keep specks and holes")
     parser.add_argument("--batch-size", type=positive_int, metavar="N", help="slices computed together")
     group = parser.add_argument_group("invert and refine")
@@ -86,12 +89,12 @@ def run_single(arguments: argparse.Namespace) -> int:
     """Segment one scan."""
     from monai_semgan.data.volume import read_volume
     from monai_semgan.data.writing import check_label_output
-    from monai_semgan.results import check_side_outputs, write_results
+    from monai_semgan.results import check_side_outputs, chosen_labels, write_results
 
     refuse_cohort_options(arguments)
     volume = read_volume(arguments.input, series=arguments.series)
     output = check_label_output(arguments.output, volume, inputs=(arguments.input,))
-    check_side_outputs(arguments.maps, arguments.overlay)
+    check_side_outputs(arguments.maps, arguments.overlay, arguments.report)
     from monai_semgan.bundle import load_bundle  # costs seconds: only after what can go wrong at once
 
     bundle = load_bundle(arguments.bundle, arguments.device)
@@ -104,8 +107,12 @@ def run_single(arguments: argparse.Namespace) -> int:
         names=arguments.labels,
         maps=arguments.maps,
         overlay=arguments.overlay,
+        report=arguments.report,
+        identifiers=arguments.identifiers,
     )
     report(arguments.input, volume, segmentation)
+    if arguments.anatomy_check:
+        print_anatomy(segmentation, volume, chosen_labels(bundle, arguments.labels))
     for path in files:
         say(f"wrote {path}")
     return EXIT_INTERRUPTED if segmentation.cancelled else 0
@@ -144,3 +151,14 @@ def report(path: Path | str, volume: Volume, segmentation: Segmentation) -> None
     for sentence in segmentation.notes:
         note(sentence)
     say(f"{segmentation.mode} in {segmentation.seconds:.1f} s")
+
+
+def print_anatomy(segmentation: Segmentation, volume: Volume, labels: dict[int, str]) -> None:
+    """Print a line for every check of the anatomy."""
+    from monai_semgan.anatomy import check_anatomy
+
+    found = check_anatomy(segmentation.label, volume.affine, labels)
+    for check in found.checks:
+        say(f"  {'ok' if check.ok else 'suspicious':<12}{check.finding}")
+    if not found.checks:
+        say("  no check applies to what was found")

@@ -71,15 +71,26 @@ class CaseRunner:
         volume = read_volume(case.path)
         label = check_label_output(settings.label_path(output, case), volume, inputs=(case.path,))
         remove_leftovers(label)
-        maps, overlay = (settings.side_path(output, case, name) for name in (settings.maps, settings.overlay))
-        check_side_outputs(maps, overlay)
+        beside = (settings.maps, settings.overlay, settings.report)
+        maps, overlay, report = (settings.side_path(output, case, name) for name in beside)
+        check_side_outputs(maps, overlay, report)
         segmentation = self._segment(volume, case)
         names = list(settings.labels)
-        files = write_results(segmentation, volume, self.bundle, label, names=names, maps=maps, overlay=overlay)
+        files = write_results(
+            segmentation,
+            volume,
+            self.bundle,
+            label,
+            names=names,
+            maps=maps,
+            overlay=overlay,
+            report=report,
+            identifiers=settings.identifiers,
+        )
         sizes = {
             file.relative_to(output.resolve()).as_posix(): file.stat().st_size for file in map(Path.resolve, files)
         }
-        domain = getattr(segmentation, "domain", None)  # models without statistics of their training cannot tell
+        domain = segmentation.domain
         return Record(
             case.name,
             str(case.path),

@@ -35,6 +35,8 @@ class CohortSettings:
         format: ending of the label files, or `rtstruct`.
         maps: name of a folder inside the folder of each scan.
         overlay: name of a PNG there.
+        report: name of a folder there.
+        identifiers: reports name file, patient and study.
     """
 
     bundle: Path | None = None
@@ -49,6 +51,8 @@ class CohortSettings:
     format: str = ".nii.gz"
     maps: str | None = None
     overlay: str | None = None
+    report: str | None = None
+    identifiers: bool = False
 
     def __post_init__(self) -> None:
         known = (*LABEL_SUFFIXES, RTSTRUCT)
@@ -58,7 +62,7 @@ class CohortSettings:
             remedy = f"use {', '.join(name.lstrip('.') for name in known)}"
             raise SemganError(f"unknown format {self.format!r}", remedy=remedy)
         object.__setattr__(self, "format", ending)
-        for name in (self.maps, self.overlay):
+        for name in (self.maps, self.overlay, self.report):
             if name is not None and (Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).parts):
                 raise SemganError(
                     f"{name} leaves the folder of the scan", remedy="give a plain name: it goes into OUT/SCAN/"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,9 @@ import torch
 
 from monai_semgan.domain.features import SIGNS, OrganPrior, organ_signs, slice_doubt
 from monai_semgan.errors import SemganError
+
+LIMITS = (0.25, 0.5)
+"""Scores from which a scan is unusual, and out of domain, unless the bundle says otherwise."""
 
 VERDICTS = ("in domain", "unusual", "out of domain")
 
@@ -67,7 +70,7 @@ class DomainModel:
 
     weights: Mapping[str, Mapping[str, float]]
     priors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    limits: tuple[float, float] = (0.2, 0.4)
+    limits: tuple[float, float] = LIMITS
 
     def __post_init__(self) -> None:
         for kind, weights in self.weights.items():
@@ -93,7 +96,12 @@ def kind_of(mode: str) -> str:
 
 
 def assess_domain(
-    model: DomainModel, probabilities: torch.Tensor, affine: np.ndarray, organs: Mapping[int, str], mode: str
+    model: DomainModel,
+    probabilities: torch.Tensor,
+    affine: np.ndarray,
+    organs: Mapping[int, str],
+    mode: str,
+    chosen: Collection[int] | None = None,
 ) -> DomainAssessment | None:
     """Assess a segmentation.
 
@@ -101,8 +109,9 @@ def assess_domain(
         model: of the bundle.
         probabilities: `(D, K, H, W)` on the grid of the slices, background first.
         affine: `(4, 4)` index (row, column, slice) to RAS mm.
-        organs: name by id.
+        organs: name by id of all organs of the model; they are one another's landmarks.
         mode: of the segmentation.
+        chosen: ids of the organs that count; all when left out.
 
     Returns:
         None if the model has no weights for results of this kind.
@@ -111,6 +120,8 @@ def assess_domain(
     if kind not in model.weights or not organs:
         return None
     signs = organ_signs(probabilities, affine, organs, model.organ_priors())
+    wanted = {name for index, name in organs.items() if chosen is None or index in chosen}
+    signs = {name: values for name, values in signs.items() if name in wanted}
     expected = {name: model.expected_dice(kind, values) for name, values in signs.items()}
     score = 1.0 - float(np.mean(list(expected.values())))
     verdict = VERDICTS[int(score >= model.limits[0]) + int(score >= model.limits[1])]

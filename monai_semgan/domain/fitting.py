@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from monai_semgan.domain.features import SIGNS, OrganPrior, OrganShape, organ_shapes, organ_signs
-from monai_semgan.domain.spoiling import SPOILINGS
+from monai_semgan.domain.spoiling import SILENT, SPOILINGS
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.metrics import dice
 from monai_semgan.progress import NullProgress, Progress
@@ -147,13 +147,14 @@ def probabilities(bundle: Bundle, image: torch.Tensor, affine: np.ndarray, modal
 
 
 def fit_weights(samples: Sequence[Sample]) -> dict[str, float]:
-    """Logistic regression of Dice on the signs; no sign may raise the expected Dice.
+    """Logistic regression of Dice on the signs; no sign may raise the expected Dice, and `SILENT` ones are left out.
 
     Raises:
         SemganError: if there is nothing to learn from.
     """
     from scipy.optimize import minimize
 
+    samples = [sample for sample in samples if sample.spoiling not in SILENT]
     if not samples:
         raise SemganError("no organ to learn from", remedy="give a data list with labels")
     signs = np.array([[s.signs[name] for name in SIGNS] for s in samples])

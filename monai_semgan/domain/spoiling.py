@@ -58,3 +58,6 @@ SPOILINGS: dict[str, Spoiling] = {
     "mirrored": _moved(lambda x: x.flip(-2)),
 }
 """By name. Rows of a slice run along the patient's left-right axis, columns along back-front."""
+
+SILENT = ("mirrored",)
+"""Mistakes of the header that the result does not show: a fit that had to explain them would doubt everything."""

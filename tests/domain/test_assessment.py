@@ -77,3 +77,17 @@ def test_spoiled_scans_stay_slices(name: str) -> None:
     assert spoiled.shape == image.shape and float(spoiled.abs().max()) <= 1
     assert moved.shape == label.shape and torch.equal(moved.unique(), label.unique())
     assert name == "clean" or not torch.equal(spoiled, image)
+
+
+def test_the_place_of_an_organ_does_not_depend_on_which_organs_were_asked_for() -> None:
+    label = torch.zeros(6, 30, 30, dtype=torch.long)
+    label[1:5, 2:10, 5:20], label[1:5, 20:28, 5:12] = 1, 2
+    p = torch.nn.functional.one_hot(label, 3).permute(0, 3, 1, 2).float()
+    weights = {"preview": {"intercept": 3.0, "place": 1.0}}
+    prior = {"log_ml": [3.0, 2.0], "offset_mm": [-27.0, 6.0, 0.0], "spread_mm": [5.0, 5.0, 5.0]}
+    model = DomainModel(weights, {"liver": prior})
+    organs = {1: "liver", 2: "spleen"}
+    both = assess_domain(model, p, AFFINE, organs, "preview")
+    one = assess_domain(model, p, AFFINE, organs, "preview", [1])
+    assert both is not None and one is not None and set(one.organs) == {"liver"}
+    assert one.organs["liver"] == both.organs["liver"]
