@@ -24,7 +24,8 @@ from monai_semgan.evaluation.metrics import mean_dice, score_volume
 from monai_semgan.maps import write_maps
 from monai_semgan.networks import InversionSegmenter
 from monai_semgan.segmentation import MODES, segment_volume
-from tests.phantoms import save_patient
+from tests.dicom_phantoms import datasets, write_series
+from tests.phantoms import grid, patient, save_patient
 
 
 def workflow(bundle: Path, **override: Any) -> ConfigWorkflow:
@@ -147,3 +148,34 @@ def test_two_processes_share_the_evaluation_of_a_copied_bundle(tiny_bundle: Path
     done = subprocess.run(command, cwd=bundle, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(json.loads((bundle / "eval" / "metrics.json").read_text())["patients"]) == 3
+
+
+def test_dicom_folders_and_patterns_are_found(tmp_path: Path) -> None:
+    affine, shape = grid((16.0, 16.0, 24.0))
+    series = datasets(patient(affine, shape).array, affine)
+    for name in ("first", "second"):
+        (tmp_path / "dicom" / name).mkdir(parents=True)
+        write_series(tmp_path / "dicom" / name, series)
+    found = find_scans(tmp_path / "dicom")
+    assert [Path(entry["image"]).name for entry in found] == ["first", "second"]
+    assert find_scans(tmp_path / "dicom" / "first") == found[:1]
+    for name in ("b.nii.gz", "a.nii.gz", "notes.txt"):
+        (tmp_path / name).touch()
+    names = [str(tmp_path / name) for name in ("a.nii.gz", "b.nii.gz")]
+    assert [entry["image"] for entry in find_scans(tmp_path)] == names
+    assert [entry["image"] for entry in find_scans(str(tmp_path / "*.gz"))] == names
+
+
+def test_a_dicom_series_is_segmented_on_its_own_grid(tiny_bundle: Path, tmp_path: Path) -> None:
+    affine, shape = grid((8.0, 8.0, 12.0))
+    (tmp_path / "series").mkdir()
+    write_series(tmp_path / "series", datasets(patient(affine, shape, seed=0).array, affine))
+    flow = workflow(tiny_bundle, dataset_dir=str(tmp_path / "series"), output_dir=str(tmp_path / "out"))
+    flow.initialize()
+    flow.run()
+    written = nibabel.load(next((tmp_path / "out").iterdir()))
+    volume = read_volume(tmp_path / "series")
+    expected = segment_volume(volume, load_bundle(tiny_bundle, "cpu")).label
+    assert expected.any()
+    np.testing.assert_array_equal(np.asarray(written.dataobj), expected)
+    np.testing.assert_allclose(written.affine, volume.affine, atol=1e-3)

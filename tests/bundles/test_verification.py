@@ -157,6 +157,6 @@ def test_known_ids_and_other_programs_are_let_through(tiny_bundle: Path) -> None
 @pytest.mark.slow
 def test_a_fault_is_told_in_one_line_on_the_terminal(tiny_bundle: Path) -> None:
     done = monai(tiny_bundle, "run", "--config_file", "configs/inference.json", "--dataset_dirr", "docs")
-    lines = [line for line in done.stderr.splitlines() if "SemganError" in line]
+    lines = [line for line in done.stderr.splitlines() if line.startswith("monai_semgan.errors.SemganError")]
     assert done.returncode != 0
     assert len(lines) == 1 and "unknown id 'dataset_dirr'" in lines[0] and "known are" in lines[0]
