@@ -76,8 +76,10 @@ def write_itk(array: np.ndarray, like: Volume, path: Path, metadata: dict[str, s
     try:
         with quiet_itk():
             SimpleITK.WriteImage(image, str(path), useCompression=True)
+            del image  # as large as the label; the next one is too
             again = SimpleITK.ReadImage(str(path))  # a full disk makes ITK write half a file without saying so
-        if not np.array_equal(SimpleITK.GetArrayViewFromImage(again), array.transpose()):
+        planes = SimpleITK.GetArrayViewFromImage(again)
+        if any(not np.array_equal(a, b) for a, b in zip(planes, array.transpose(), strict=True)):
             raise RuntimeError("what was written differs")
     except RuntimeError as error:
         raise _as_os_error(error, path) from error

@@ -9,6 +9,7 @@ import numpy as np
 from monai_semgan.data.itk import write_itk
 from monai_semgan.data.terminology import RESEARCH_ONLY, TISSUE, Code, Segments, find_organ
 from monai_semgan.data.volume import Volume
+from monai_semgan.postprocessing import keep_labels
 
 CATEGORIES = "Segmentation category and type - 3D Slicer General Anatomy list"
 BODY_STRUCTURE = Code("123037004", "Anatomical Structure")
@@ -26,7 +27,8 @@ def write_seg_nrrd(array: np.ndarray, like: Volume, path: Path, segments: Segmen
         path: ``.seg.nrrd``.
         segments: names of the ids; ids without a name are dropped.
     """
-    array = np.where(np.isin(array, list(segments.names)), array, 0).astype(np.uint8)
+    array = array.astype(np.uint8)
+    keep_labels(array, segments.names)
     whole = " ".join(f"0 {size - 1}" for size in array.shape)
     fields = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
