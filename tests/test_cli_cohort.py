@@ -206,3 +206,22 @@ def test_options_for_many_scans_are_refused_for_one(
     for options in (["--jobs", "2"], ["--overwrite"], ["--part", "1/2"]):
         assert segment(scans / "anna.nii.gz", tmp_path / "o.nii.gz", tiny_bundle, *options) == 2
         assert "is for many scans" in capsys.readouterr().err
+
+
+def test_the_slurm_example_splits_a_cohort_over_an_array(scans: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    script = Path(__file__).parents[1] / "examples" / "slurm_cohort.sh"
+    shim = tmp_path / "bin" / "semgan"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m monai_semgan "$@"\n')
+    shim.chmod(0o755)
+    (scans / "broken.nii.gz").unlink()
+    shown = []
+    for task in (0, 1):
+        array = {"SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "2"}
+        environment = {**os.environ, **array, "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}"}
+        command = ["bash", str(script), str(scans), str(tmp_path / "out"), "--bundle", str(tiny_bundle)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        shown.append(done.stdout.splitlines()[0])
+    assert shown == ["3 scans, 2 of them here", "3 scans, 1 of them here"]
+    assert {row["status"] for row in table(tmp_path / "out").values()} == {"done"}
