@@ -124,6 +124,7 @@ class GanStage(Stage):
             for name, strength in self.strengths.items():
                 strength.update(around.workers.gather(torch.cat(self._recent[name])))
                 self._recent[name].clear()
+        logs["loss"] = torch.stack([value for name, value in logs.items() if name.endswith(("_d", "_g"))]).sum()
         return {name: value.detach() for name, value in logs.items()}
 
     def latents(self, source: torch.Generator, count: int = 0) -> torch.Tensor:

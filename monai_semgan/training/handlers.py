@@ -112,8 +112,9 @@ class ScheduleHandler:
     def after_step(self, engine: Engine) -> None:
         """Agree on the time and on the end."""
         self.elapsed, self.stopped = self.stage.around.workers.agree(self.watch.elapsed, bool(self.stop))
-        if self.stopped or self.schedule.done(engine.state.iteration, self.elapsed):
-            engine.terminate()
+        last = engine.state.iteration >= engine.state.max_epochs * engine.state.epoch_length
+        if not last and (self.stopped or self.schedule.done(engine.state.iteration, self.elapsed)):
+            engine.terminate()  # the last epoch ends by itself, with the events that handlers wait for
 
 
 class IntervalHandler:
@@ -204,7 +205,7 @@ class ProgressHandler:
         if step % self.log_every == 0:
             self.losses = {name: float(value) for name, value in engine.state.output.items()}
         now = time.monotonic()
-        if now - self._shown < 0.3 and not engine.should_terminate:
+        if now - self._shown < 0.3 and self.schedule.fraction(step) < 1.0 and not engine.should_terminate:
             return
         self._shown = now
         schedule = self.schedule.schedule

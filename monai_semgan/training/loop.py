@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from ignite.engine import Events
 from monai.engines import Trainer
 
 from monai_semgan.errors import SemganError
@@ -45,6 +46,7 @@ class LoopSettings:
         log_every: steps between two readings of the losses.
         slot: seconds after which this process stops cleanly, to be resumed in another, or None.
         tensorboard: write TensorBoard files.
+        epochs: epochs into which the steps are cut for handlers that count in epochs.
     """
 
     checkpoint_seconds: float = 60.0
@@ -53,6 +55,7 @@ class LoopSettings:
     log_every: int = 20
     slot: float | None = None
     tensorboard: bool = True
+    epochs: int = 1
 
 
 @dataclasses.dataclass
@@ -91,6 +94,7 @@ class StageLoop:
         description: further entries of the record (data, network).
         progress: display and cancel.
         settings: how often things happen.
+        handlers: further handlers of MONAI or ignite for the trainer, on the first process only.
     """
 
     def __init__(
@@ -102,7 +106,9 @@ class StageLoop:
         description: Mapping[str, Any],
         progress: Progress,
         settings: LoopSettings,
+        handlers: Sequence[Any] = (),
     ) -> None:
+        self.handlers = tuple(handlers)
         self.stage, self.folder, self.schedule, self.settings = stage, folder, schedule, settings
         self.fingerprint, self.description = dict(fingerprint), dict(description)
         self.progress = progress
@@ -192,14 +198,15 @@ class StageLoop:
         around = self.stage.around
         trainer = Trainer(
             device=around.device,
-            max_epochs=1,
+            max_epochs=self.settings.epochs,
             data_loader=itertools.count(self.start),
-            epoch_length=self.schedule.steps or 2**40,
+            epoch_length=(self.schedule.steps or 2**40) // self.settings.epochs,
             iteration_update=self._step,
             decollate=False,
         )
         trainer.logger.setLevel(logging.WARNING)
         trainer.state.iteration = self.start
+        trainer.state.epoch = self.start // trainer.state.epoch_length
         self.watch = schedule.watch = Stopwatch(self.watch.elapsed)
         handlers: list[Any] = [schedule, speed]
         if around.workers.is_main:
@@ -212,6 +219,8 @@ class StageLoop:
             handlers.append(MilestoneHandler(self._validate, schedule, self.settings.validations))
             seconds, steps = self.settings.checkpoint_seconds, self.settings.checkpoint_steps
             handlers.append(IntervalHandler(save, around.workers, seconds, steps))
+            trainer.add_event_handler(Events.EPOCH_COMPLETED, self._publish)
+            handlers.extend(self.handlers)
         for handler in handlers:
             handler.attach(trainer)
         trainer.run()
@@ -221,6 +230,11 @@ class StageLoop:
         around = self.stage.around
         torch.manual_seed(step_seed(around.seed, around.workers.rank, step, "global"))
         return self.stage.step(step)
+
+    def _publish(self, trainer: Trainer) -> None:
+        """Show losses and scores to handlers that read the trainer's metrics."""
+        losses = {name: float(value) for name, value in (trainer.state.output or {}).items()}
+        trainer.state.metrics = losses | {f"validation_{name}": value for name, value in self.metrics.items()}
 
     def _validate(self, step: int) -> None:
         with self.watch.paused():

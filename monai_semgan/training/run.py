@@ -15,7 +15,7 @@ from monai_semgan.data.preprocessing import Preprocessing
 from monai_semgan.device import select_device
 from monai_semgan.errors import SemganError
 from monai_semgan.training.budget import Schedule, parse_duration
-from monai_semgan.training.datasets import frame_of, load_run_data
+from monai_semgan.training.datasets import RunData, frame_of, load_run_data
 from monai_semgan.training.files import STAGES, gather_weights
 from monai_semgan.training.generators import build_generator, trained_filter
 from monai_semgan.training.loop import LoopSettings, StageLoop, StageResult, write_combined
@@ -150,7 +150,7 @@ def train(
     chosen = Workers.local_device(select_device(device))
     workers = Workers(chosen)
     try:
-        return _run_stages(request, settings, schedules, loop, chosen, workers, progress)
+        return _run_stages(request, settings, schedules, loop, workers, progress)
     finally:
         workers.close()
 
@@ -211,7 +211,6 @@ def _run_stages(
     settings: Mapping[str, Any],
     schedules: Mapping[str, Schedule],
     loop: LoopSettings,
-    device: torch.device,
     workers: Workers,
     progress: Progress,
 ) -> list[StageResult]:
@@ -223,39 +222,76 @@ def _run_stages(
     whole = load_run_data(request.datalist, preprocessing, cache, request.labelled, workers, progress)
     results: list[StageResult] = []
     for name, chosen in settings.items():
-        data = whole.labelled_only() if name == "student" else whole
-        around = Surroundings(
-            data.training.to(device),
-            data.validation,
-            device,
-            workers,
-            request.seed,
-            request.size,
-            request.num_classes,
-            initial_weights(request, name),
-            request.mixed_precision,
-        )
-        torch.manual_seed(step_seed(request.seed, 0, 0, "initial"))
-        stage, network = build_stage(name, chosen, around, request)
-        fingerprint = {
-            "size": request.size,
-            "labelled": request.labelled,
-            "seed": request.seed,
-            "num_classes": request.num_classes,
-            "pixel_mm": request.pixel_mm,
-            **dataclasses.asdict(chosen),
-        }
-        description = {"data": dataclasses.asdict(data.record()), "network": network}
-        fingerprint = json.loads(json.dumps(fingerprint))
-        folder = request.out / name
-        stage_loop = StageLoop(stage, folder, schedules[name], fingerprint, description, progress, loop)
-        stage_loop.prepare(request.resume)
-        results.append(stage_loop.run())
-        if workers.is_main:
-            write_combined(request.out)
+        results.append(run_stage(name, chosen, whole, request, schedules[name], loop, workers, progress))
         if not results[-1].finished:
             break
     return results
+
+
+def run_stage(
+    name: str,
+    settings: Any,
+    whole: RunData,
+    request: TrainRequest,
+    schedule: Schedule,
+    loop: LoopSettings,
+    workers: Workers,
+    progress: Progress,
+    handlers: Sequence[Any] = (),
+) -> StageResult:
+    """Train one stage of a run; the command line and the configurations of bundles both end here.
+
+    Args:
+        name: of the stage.
+        settings: of the stage.
+        whole: labelled and unlabelled slices.
+        request: what all stages of the run share.
+        schedule: when the stage ends.
+        loop: how often things happen.
+        workers: the processes; they know the device.
+        progress: display and cancel.
+        handlers: further handlers for the trainer.
+    """
+    device = workers.device
+    data = whole.labelled_only() if name == "student" else whole
+    around = Surroundings(
+        data.training.to(device),
+        data.validation,
+        device,
+        workers,
+        request.seed,
+        request.size,
+        request.num_classes,
+        initial_weights(request, name),
+        request.mixed_precision,
+    )
+    torch.manual_seed(step_seed(request.seed, 0, 0, "initial"))
+    stage, network = build_stage(name, settings, around, request)
+    description = {"data": dataclasses.asdict(data.record()), "network": network}
+    folder, fingerprint = request.out / name, _fingerprint(request, settings)
+    stage_loop = StageLoop(stage, folder, schedule, fingerprint, description, progress, loop, handlers)
+    stage_loop.prepare(request.resume)
+    result = stage_loop.run()
+    if workers.is_main:
+        write_combined(request.out)
+    return result
+
+
+def _fingerprint(request: TrainRequest, settings: Any) -> dict[str, Any]:
+    """Settings that must be the same when a run is resumed, in JSON's types."""
+    content: dict[str, Any] = json.loads(
+        json.dumps(
+            {
+                "size": request.size,
+                "labelled": request.labelled,
+                "seed": request.seed,
+                "num_classes": request.num_classes,
+                "pixel_mm": request.pixel_mm,
+                **dataclasses.asdict(settings),
+            }
+        )
+    )
+    return content
 
 
 def initial_weights(request: TrainRequest, name: str) -> dict[str, torch.Tensor]:
