@@ -203,7 +203,7 @@ class ProgressHandler:
     def _update(self, engine: Engine) -> None:
         step = engine.state.iteration
         if step % self.log_every == 0:
-            self.losses = {name: float(value) for name, value in engine.state.output.items()}
+            self.losses = {name: float(value) for name, value in engine.state.output[0].items()}
         now = time.monotonic()
         if now - self._shown < 0.3 and self.schedule.fraction(step) < 1.0 and not engine.should_terminate:
             return
@@ -223,9 +223,9 @@ class ProgressHandler:
 def board_handler(writer: SummaryWriter, stage: Stage, log_every: int) -> TensorBoardStatsHandler:
     """MONAI's TensorBoard handler for a stage's scalars and learning rates, against the step number."""
 
-    def scalars(output: dict[str, torch.Tensor]) -> dict[str, Any]:
+    def scalars(output: list[dict[str, torch.Tensor]]) -> dict[str, Any]:
         rates = {f"rate/{name}": optimiser.param_groups[0]["lr"] for name, optimiser in stage.optimisers.items()}
-        return {f"loss/{name}": value for name, value in output.items()} | rates
+        return {f"loss/{name}": value for name, value in output[0].items()} | rates
 
     return TensorBoardStatsHandler(
         summary_writer=writer, iteration_log=max(2, log_every), epoch_log=False, output_transform=scalars

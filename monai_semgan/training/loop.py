@@ -226,14 +226,15 @@ class StageLoop:
         trainer.run()
         return int(trainer.state.iteration)
 
-    def _step(self, engine: Trainer, step: int) -> dict[str, torch.Tensor]:
+    def _step(self, engine: Trainer, step: int) -> list[dict[str, torch.Tensor]]:
+        """One step; its scalars as a list of one, the form that MONAI's handlers expect."""
         around = self.stage.around
         torch.manual_seed(step_seed(around.seed, around.workers.rank, step, "global"))
-        return self.stage.step(step)
+        return [self.stage.step(step)]
 
     def _publish(self, trainer: Trainer) -> None:
         """Show losses and scores to handlers that read the trainer's metrics."""
-        losses = {name: float(value) for name, value in (trainer.state.output or {}).items()}
+        losses = {name: float(value) for name, value in (trainer.state.output or [{}])[0].items()}
         trainer.state.metrics = losses | {f"validation_{name}": value for name, value in self.metrics.items()}
 
     def _validate(self, step: int) -> None:
