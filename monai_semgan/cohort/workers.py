@@ -142,6 +142,8 @@ def _work(pipe: Connection, settings: CohortSettings, output: Path, number: int,
         return
     except SemganError as error:
         pipe.send(SemganError(str(error)))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is leaving already
 
 
 def _leave(number: int, frame: Any) -> None:
