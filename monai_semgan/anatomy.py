@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from monai_semgan.data.terminology import natural_pieces
+
 ADULT_ML = {
     "liver": (600.0, 3500.0),
     "right kidney": (50.0, 500.0),
@@ -58,7 +60,7 @@ class AnatomyReport:
 
 
 def check_anatomy(label: np.ndarray, affine: np.ndarray, labels: Mapping[int, str]) -> AnatomyReport:
-    """Check a label volume; only organs whose anatomy is known here take part.
+    """Check a label volume; sides and sizes only of organs whose anatomy is known here.
 
     Args:
         label: ids `(I, J, K)`.
@@ -74,7 +76,7 @@ def check_anatomy(label: np.ndarray, affine: np.ndarray, labels: Mapping[int, st
     axis = int(np.abs(affine[2, :3] / np.linalg.norm(affine[:3, :3], axis=0)).argmax())
     for name, (mask, box) in masks.items():
         cut = box[axis].start == 0 or box[axis].stop == label.shape[axis]
-        checks.append(_pieces(name, mask))
+        checks.append(_pieces(name, mask, natural_pieces(name)))
         if name in ADULT_ML:
             checks.append(_size(name, float(mask.sum()) * voxel_ml, cut))
         if cut and label.shape[axis] > 1:
@@ -104,14 +106,16 @@ def _order(first: str, second: str, centres: Mapping[str, np.ndarray], axis: int
     return AnatomyCheck(f"{first} {words} {second}", ok, finding)
 
 
-def _pieces(name: str, mask: np.ndarray) -> AnatomyCheck:
+def _pieces(name: str, mask: np.ndarray, natural: int) -> AnatomyCheck:
     from scipy import ndimage
 
     pieces, _ = ndimage.label(mask, ndimage.generate_binary_structure(3, 2))
     sizes = np.bincount(pieces.reshape(-1))[1:]
     count = int((sizes >= SMALL_SHARE * sizes.sum()).sum())
-    finding = f"The {name} is in one piece." if count == 1 else f"The {name} is in {count} pieces: check it."
-    return AnatomyCheck(f"{name} in one piece", count == 1, finding)
+    whole = count <= natural
+    finding = f"The {name} is in one piece." if count == 1 else f"The {name} is in {count} pieces"
+    finding += "" if count == 1 else "." if whole else ": look where it is torn; a part may be another organ."
+    return AnatomyCheck(f"{name} in one piece", whole, finding)
 
 
 def _size(name: str, ml: float, cut: bool) -> AnatomyCheck:

@@ -45,7 +45,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 def test_files_are_scored_and_the_missing_patient_is_listed(tmp_path: Path, datalist: Path, predictions: Path) -> None:
     out = tmp_path / "out"
-    assert main(["evaluate", "--predictions", str(predictions), "--data", str(datalist), "--out", str(out)]) == 1
+    assert main(["evaluate", "--predictions", str(predictions), "--data", str(datalist), "--out", str(out)]) == 3
     by_organ = {row["organ"]: row for row in rows(out) if row["patient"] == "anna"}
     assert float(by_organ["spleen"]["dice"]) == 1 and float(by_organ["spleen"]["assd_mm"]) == 0
     assert 0.8 < float(by_organ["liver"]["dice"]) < 1
@@ -64,7 +64,7 @@ def test_missing_patients_can_be_allowed(tmp_path: Path, datalist: Path, predict
 def test_a_prediction_on_another_grid_is_named_not_resampled(tmp_path: Path, datalist: Path, predictions: Path) -> None:
     save_nifti(predictions / "ben.nii.gz", np.zeros((5, 6, 7), np.uint8))
     out = tmp_path / "out"
-    assert main(["evaluate", "--predictions", str(predictions), "--data", str(datalist), "--out", str(out)]) == 1
+    assert main(["evaluate", "--predictions", str(predictions), "--data", str(datalist), "--out", str(out)]) == 3
     problem = next(row["problem"] for row in rows(out) if row["patient"] == "ben")
     assert "ben.nii.gz" in problem and "grid" in problem
 
@@ -101,7 +101,7 @@ def test_unknown_ids_are_named(tmp_path: Path, datalist: Path, predictions: Path
     label = read_volume(tmp_path / "ben_label.nii.gz", integer=True)
     save_nifti(predictions / "ben.nii.gz", (label.array + 7).astype(np.uint8), label.affine)
     out = tmp_path / "out"
-    assert main(["evaluate", "--predictions", str(predictions), "--data", str(datalist), "--out", str(out)]) == 1
+    assert main(["evaluate", "--predictions", str(predictions), "--data", str(datalist), "--out", str(out)]) == 3
     assert "label id 7" in (out / "summary.md").read_text()
 
 
@@ -131,7 +131,7 @@ def test_an_unreadable_scan_does_not_end_the_evaluation(tmp_path: Path, datalist
     (tmp_path / "anna.nii.gz").write_bytes(b"no scan")
     out = tmp_path / "out"
     arguments = ["evaluate", "--bundle", str(tiny_bundle), "--data", str(datalist), "--out", str(out), "--quiet"]
-    assert main([*arguments, "--no-distance"]) == 1
+    assert main([*arguments, "--no-distance"]) == 3
     content = json.loads((out / "scores.json").read_text())
     assert [bool(p["problem"]) for p in content["patients"]] == [True, False]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from monai_semgan.data.datalist import Entry
     from monai_semgan.evaluation.study import PatientScore, Study
 
-EXIT_MISSING = 1
+EXIT_MISSING = 3
 
 DESCRIPTION = """\
 Score label files (--predictions) or a model (--bundle, --mode) against the labels of a data list, in 3D at the scans'
@@ -22,7 +22,7 @@ patient. Writes scores.csv, scores.json, summary.md and boxplot.png into --out.
 """
 
 EPILOG = """\
-exit codes: 0 all labelled patients were scored; 1 some were not (they are listed; --allow-missing makes it 0); 2 wrong
+exit codes: 0 all labelled patients were scored; 3 some were not (they are listed; --allow-missing makes it 0); 2 wrong
 usage or input; 130 stopped. A model's evaluation that was stopped goes on where it was; --overwrite begins anew.
 """
 

@@ -171,7 +171,7 @@ def _organ(index: int, name: str, segmentation: Segmentation, volume: Volume) ->
         axial_diameter_mm=round(axial, 1),
         diameter_mm=round(largest, 1),
         slices=_slices(mask, segmentation),
-        expected_dice=None if domain is None else round(domain.organs.get(name, 0.0), 3),
+        expected_dice=None if domain is None or name not in domain.organs else round(domain.organs[name], 3),
     )
 
 
@@ -224,6 +224,14 @@ def _identifiers(volume: Volume) -> dict[str, str]:
 
 
 def _without_names(notes: Sequence[str], volume: Volume) -> tuple[str, ...]:
-    """Notes in which neither the file nor words that only the scan's header can have put there occur."""
-    hidden = {part for part in (volume.path.name, volume.path.stem) if part} if volume.path else set()
-    return tuple(n for n in notes if not any(h in n for h in hidden) and "series" not in n.lower())
+    """Notes without what the scan's file or header may say of the patient.
+
+    Of a note on the choice of a DICOM series, which tells its description, only the fact stays.
+    """
+    name = volume.path.name if volume.path else ""
+    told = []
+    for note in notes:
+        if "series" in note.lower():
+            note = "The input held more than one DICOM series, or parts of one: see the notes on the command line."
+        told.append(note.replace(name, "the input") if len(name) > 3 else note)
+    return tuple(told)
