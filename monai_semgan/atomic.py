@@ -11,6 +11,9 @@ from pathlib import Path
 
 from monai_semgan.errors import SemganError
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers for want of space."""
+
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
@@ -31,7 +34,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 def write_error(error: OSError, path: Path) -> SemganError:
     """A failure to write, in words that a user can act upon."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in DISK_FULL:
         return SemganError("the disk is full", remedy="make room or choose another output", path=path)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return SemganError("cannot be written: permission denied", remedy="choose another output folder", path=path)

@@ -41,22 +41,17 @@ def find_scans(dataset_dir: str | Path) -> list[dict[str, str]]:
 
 
 def _scans_in(folder: Path) -> list[Path]:
-    from monai_semgan.data.formats import DICOM, READERS
+    from monai_semgan.data.formats import DICOM, READERS, marked_as_dicom
 
     suffixes = tuple(suffix for suffix, reader in READERS.items() if reader != DICOM or suffix == ".zip")
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     volumes = [path for path in files if path.name.lower().endswith(suffixes)]
     if volumes:
         return volumes
-    if any(_is_dicom(path) for path in files):
+    if any(marked_as_dicom(path) for path in files):
         return [folder]
     inner = sorted(path for path in folder.iterdir() if path.is_dir())
-    return [path for path in inner if any(_is_dicom(file) for file in path.iterdir() if file.is_file())]
-
-
-def _is_dicom(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+    return [path for path in inner if any(marked_as_dicom(file) for file in path.iterdir() if file.is_file())]
 
 
 def label_names(bundle_root: str | Path) -> dict[int, str]:

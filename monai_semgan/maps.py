@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from monai_semgan.errors import SemganError
-
 if TYPE_CHECKING:
     from monai_semgan.data.volume import Volume
     from monai_semgan.segmentation import Segmentation
@@ -21,12 +19,9 @@ def check_map_folder(folder: str | Path) -> Path:
     Raises:
         SemganError: if it cannot be made or written.
     """
-    from monai_semgan.data.volume import check_output
+    from monai_semgan.data.output import check_output_folder
 
-    path = Path(folder)
-    if path.exists() and not path.is_dir():
-        raise SemganError("is a file, a folder is needed", remedy="choose another --maps", path=path)
-    return check_output(path / "uncertainty.nii.gz").parent
+    return check_output_folder(folder, "--maps", "uncertainty.nii.gz")
 
 
 def write_maps(segmentation: Segmentation, volume: Volume, labels: Mapping[int, str], folder: str | Path) -> list[Path]:

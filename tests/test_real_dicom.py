@@ -16,9 +16,10 @@ pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
 
 def test_preview_of_a_dicom_series_looks_like_a_body(data_folder: Path) -> None:
+    bundle = load_bundle(device="cpu")
     volume = read_volume(data_folder / "dicom_ct" / "series")
-    found = segment_volume(volume, load_bundle(device="cpu"))
-    checks = {check.name: check.ok for check in check_anatomy(found.label, volume.affine, load_bundle().labels).checks}
+    found = segment_volume(volume, bundle)
+    checks = {check.name: check.ok for check in check_anatomy(found.label, volume.affine, bundle.labels).checks}
     for name in ("liver right of spleen", "right kidney right of left kidney", "liver above right kidney"):
         assert checks[name]
     assert checks["liver in one piece"]

@@ -131,12 +131,9 @@ def prepared_folder(output: Path) -> Path:
         SemganError: it cannot be written, or is a file.
     """
     from monai_semgan.cohort.cases import BOOKKEEPING
-    from monai_semgan.data.output import check_output
-    from monai_semgan.errors import SemganError
+    from monai_semgan.data.output import check_output, check_output_folder
 
-    if output.exists() and not output.is_dir():
-        raise SemganError("is a file, a folder is needed", remedy="choose another --output", path=output)
-    check_output(output / "cohort.csv", (".csv",))
+    check_output_folder(output, "--output", "cohort.csv")
     check_output(output / BOOKKEEPING / "case.json", (".json",))
     return output.resolve()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monai_semgan.data.formats import LABEL_READERS, READERS
+from monai_semgan.data.formats import LABEL_READERS, READERS, marked_as_dicom
 from monai_semgan.errors import SemganError
 
 PICTURES = tuple(LABEL_READERS)
@@ -115,8 +115,7 @@ def _is_dicom(entry: os.DirEntry[str]) -> bool:
     if entry.name.lower().endswith(tuple(READERS)):
         return False
     try:
-        with open(entry.path, "rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
+        return marked_as_dicom(entry.path)
     except OSError:
         return False
 

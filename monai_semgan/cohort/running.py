@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import glob
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monai_semgan.atomic import DISK_FULL
 from monai_semgan.cohort.cases import Case
 from monai_semgan.cohort.records import DONE, FAILED, Record, save_record
 from monai_semgan.cohort.settings import CohortSettings, case_key
@@ -17,8 +17,6 @@ from monai_semgan.errors import SemganError
 if TYPE_CHECKING:
     from monai_semgan.data.volume import Volume
     from monai_semgan.segmentation import Segmentation
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class CaseRunner:
@@ -133,7 +131,7 @@ def remove_leftovers(path: Path) -> None:
 def disk_full(error: BaseException | None) -> bool:
     """Whether want of space is behind an error."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             return True
         error = error.__cause__
     return False

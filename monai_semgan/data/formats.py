@@ -80,7 +80,7 @@ def find_reader(path: Path, series: str | None = None, label: bool = False) -> C
     for suffix, name in {**READERS, **(LABEL_READERS if label else {})}.items():
         if path.name.lower().endswith(suffix):
             return _with_series(name, series, path)
-    if _marked_as_dicom(path):
+    if marked_as_dicom(path):
         return _with_series(DICOM, series, path)
     raise SemganError("unknown file ending", remedy=f"supported are {', '.join(READERS)}", path=path)
 
@@ -93,7 +93,12 @@ def _with_series(name: str, series: str | None, path: Path) -> Callable[[Path], 
     return function(name)
 
 
-def _marked_as_dicom(path: Path) -> bool:
+def marked_as_dicom(path: str | Path) -> bool:
+    """Whether a file bears DICOM's mark behind its preamble.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with open(path, "rb") as stream:
         return stream.read(132)[128:] == b"DICM"
 

@@ -15,6 +15,23 @@ LABEL_SUFFIXES = (".nii", ".nii.gz", ".seg.nrrd", ".nrrd", ".mha", ".dcm", ".png
 """Endings of files that hold a label map; ``.dcm`` is a DICOM segmentation, ``.png`` for single images."""
 
 
+def check_output_folder(folder: str | Path, option: str, probe: str) -> Path:
+    """Makes sure, before long computations, that results can be written into a folder; makes it when missing.
+
+    Args:
+        folder: where the results shall go.
+        option: of the command line that names it.
+        probe: name of a file that will lie there.
+
+    Raises:
+        SemganError: if it is a file, or cannot be made or written.
+    """
+    path = Path(folder)
+    if path.exists() and not path.is_dir():
+        raise SemganError("is a file, a folder is needed", remedy=f"choose another {option}", path=path)
+    return check_output(path / probe, (Path(probe).suffix,)).parent
+
+
 def check_output(path: str | Path, suffixes: tuple[str, ...] = VOLUME_SUFFIXES, inputs: tuple[Path, ...] = ()) -> Path:
     """Makes sure, before long computations, that a result can be written; creates missing folders.
 

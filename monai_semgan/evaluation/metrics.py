@@ -56,32 +56,27 @@ def hausdorff95(prediction: np.ndarray, reference: np.ndarray, spacing: tuple[fl
         reference: `(I, J, K)`.
         spacing: of a voxel, in mm.
     """
-    from monai.metrics import compute_hausdorff_distance
-
-    if not prediction.any() or not reference.any():
-        return math.nan
-    pair = _boxed(prediction, reference)
-    distance = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=list(spacing))
-    return float(distance.item())
+    return surface_distances(prediction, reference, spacing)[0]
 
 
-def average_surface_distance(
+def surface_distances(
     prediction: np.ndarray, reference: np.ndarray, spacing: tuple[float, float, float]
-) -> float:
-    """Average symmetric surface distance of two boolean volumes in mm; NaN if one is empty.
+) -> tuple[float, float]:
+    """95th percentile Hausdorff and average symmetric surface distance in mm; NaN if a volume is empty.
 
     Args:
-        prediction: `(I, J, K)`.
-        reference: `(I, J, K)`.
+        prediction: bool `(I, J, K)`.
+        reference: bool `(I, J, K)`.
         spacing: of a voxel, in mm.
     """
-    from monai.metrics import compute_average_surface_distance
+    from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
 
     if not prediction.any() or not reference.any():
-        return math.nan
-    pair = _boxed(prediction, reference)
-    distance = compute_average_surface_distance(*pair, include_background=True, symmetric=True, spacing=list(spacing))
-    return float(distance.item())
+        return math.nan, math.nan
+    pair, mm = _boxed(prediction, reference), list(spacing)
+    farthest = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=mm)
+    average = compute_average_surface_distance(*pair, include_background=True, symmetric=True, spacing=mm)
+    return float(farthest.item()), float(average.item())
 
 
 def _boxed(prediction: np.ndarray, reference: np.ndarray) -> list[torch.Tensor]:
@@ -119,8 +114,7 @@ def score_volume(
     scores = {}
     for index, name in labels.items():
         found, true = prediction == index, reference == index
-        hd95 = hausdorff95(found, true, spacing) if with_distance else math.nan
-        assd = average_surface_distance(found, true, spacing) if with_distance else math.nan
+        hd95, assd = surface_distances(found, true, spacing) if with_distance else (math.nan, math.nan)
         volumes = float(true.sum()) * voxel_ml, float(found.sum()) * voxel_ml
         scores[name] = OrganScore(dice(found, true), hd95, *volumes, assd)
     return scores

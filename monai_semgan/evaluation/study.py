@@ -92,7 +92,7 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
         mode: see `segment_volume`.
         options: of `segment_volume`; `with_distance=False` leaves out the surface distances.
     """
-    from monai_semgan.data.volume import read_volume
+    from monai_semgan.data.volume import read_label, read_volume
     from monai_semgan.segmentation import segment_volume
 
     with_distance = options.pop("with_distance", True)
@@ -101,7 +101,8 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
         started = time.perf_counter()
         found = segment_volume(volume, bundle, mode, modality=entry.modality, **options)
         seconds = time.perf_counter() - started
-        organs = _scores(found.label, volume, entry, bundle.labels, with_distance)
+        assert entry.label is not None
+        organs = _scores(found.label, read_label(entry.label, volume), bundle.labels, with_distance)
     except SemganError as error:
         return PatientScore(entry.patient, entry.modality, problem=str(error))
     return PatientScore(entry.patient, found.prepared.modality, organs, seconds)
@@ -119,7 +120,7 @@ def score_file(prediction: Path, entry: Entry, labels: Mapping[int, str], with_d
         if unknown:
             known = ", ".join(f"{index} {name}" for index, name in labels.items())
             raise SemganError(f"holds the label id {unknown[0]}", remedy=f"known are {known}", path=prediction)
-        organs = _scores(found, reference, entry, labels, with_distance)
+        organs = _scores(found, reference, labels, with_distance)
     except SemganError as error:
         return PatientScore(entry.patient, entry.modality, problem=str(error))
     return PatientScore(entry.patient, entry.modality, organs)
@@ -224,15 +225,9 @@ def evaluate_bundle(
     return study
 
 
-def _scores(
-    label: Any, volume: Volume, entry: Entry, labels: Mapping[int, str], with_distance: bool
-) -> dict[str, OrganScore]:
-    from monai_semgan.data.volume import read_label
-
-    assert entry.label is not None
-    reference = read_label(entry.label, volume).array
-    spacing = (float(volume.spacing[0]), float(volume.spacing[1]), float(volume.spacing[2]))
-    return score_volume(label, reference, spacing, labels, with_distance)
+def _scores(label: Any, reference: Volume, labels: Mapping[int, str], with_distance: bool) -> dict[str, OrganScore]:
+    spacing = (float(reference.spacing[0]), float(reference.spacing[1]), float(reference.spacing[2]))
+    return score_volume(label, reference.array, spacing, labels, with_distance)
 
 
 def _stems(entry: Entry) -> list[str]:

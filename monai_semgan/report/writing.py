@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monai_semgan.errors import SemganError
 from monai_semgan.report.content import ReportContent, report_content
 
 if TYPE_CHECKING:
@@ -33,12 +32,9 @@ def check_report_folder(folder: str | Path) -> Path:
     Raises:
         SemganError: if it cannot be made or written.
     """
-    from monai_semgan.data.output import check_output
+    from monai_semgan.data.output import check_output_folder
 
-    path = Path(folder)
-    if path.exists() and not path.is_dir():
-        raise SemganError("is a file, a folder is needed", remedy="choose another --report", path=path)
-    return check_output(path / "report.json", (".json",)).parent
+    return check_output_folder(folder, "--report", "report.json")
 
 
 def write_report(
