@@ -1,6 +1,6 @@
-"""Makes the virtual environment `.venv` at the top of the repository and installs the package into it.
+"""Makes the virtual environments at the top of the repository.
 
-Needs nothing but Python 3.10 or later; used by quickstart.py and run_tests.py.
+Needs nothing but Python 3.10 or later; used by quickstart.py, run_tests.py and label_environment.py.
 """
 
 from __future__ import annotations
@@ -11,78 +11,131 @@ import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-ENVIRONMENT = REPOSITORY / ".venv"
-STAMP = ENVIRONMENT / "semgan-installed.txt"
-DESCRIPTION_FILES = ("setup.cfg", "setup.py", "pyproject.toml", "scripts/environment.py")
-
-TESTED_TORCH = "torch==2.13.0"
-TORCH_RANGE = "torch>=2.8,<2.15"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+STAMP = "semgan-installed.txt"
 
 
-def python_of_environment() -> Path:
-    """The interpreter of the virtual environment."""
-    return ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment and what belongs into it.
+
+    Attributes:
+        name: of its folder at the top of the repository.
+        torch: what to ask for, one attempt after the other; nothing where PyTorch is not needed.
+        bare: packages that are installed without what they say they need.
+        package: whether this package goes in, with its optional parts.
+        requirements: a file of requirements, or nothing.
+        afterwards: modules that are run in the end.
+        files: a change of these makes the environment anew.
+    """
+
+    name: str
+    torch: tuple[tuple[str, ...], ...] = ()
+    bare: tuple[str, ...] = ()
+    package: bool = True
+    requirements: str = ""
+    afterwards: tuple[str, ...] = ()
+    files: tuple[str, ...] = ("setup.cfg", "setup.py", "pyproject.toml", "scripts/environment.py")
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return REPOSITORY / self.name
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def prepare(extra: str = "") -> Path:
-    """Make the environment, or complete it, and return its interpreter.
+CORE = Environment(".venv", torch=(("torch==2.13.0",), ("torch>=2.8,<2.15",)))
+
+LABEL = Environment(
+    ".venv-label",
+    torch=(("torch==2.14.1", "torchvision==0.29.1"), ("torch>=2.8,<2.15", "torchvision")),
+    bare=("monailabel==0.8.5", "pydicom-seg==0.4.1"),
+    afterwards=("monai_semgan.label_app.pydicom_compat",),
+)
+"""MONAI Label imports torchvision, and asks for older packages than it can work with: docs/label_server.md."""
+
+SLICER = Environment(
+    ".venv-slicer",
+    package=False,
+    requirements="slicer_extension/requirements-test.txt",
+    files=("slicer_extension/requirements-test.txt", "scripts/environment.py"),
+)
+"""The core of 3D Slicer without its window, Qt, and a browser's driver: for tests of the extension."""
+
+
+def prepare(extra: str = "", environment: Environment = CORE) -> Path:
+    """Make an environment, or complete it, and return its interpreter.
 
     Args:
         extra: optional part of the package to install too, for example `test`.
+        environment: which one.
     """
     if sys.version_info < (3, 10):  # noqa: UP036 - this file runs before any installer has looked
         sys.exit(f"error: Python {platform.python_version()} is too old; use Python 3.10 or later")
-    python = python_of_environment()
-    wanted = _fingerprint()
-    installed = STAMP.read_text().split() if STAMP.exists() and python.exists() else []
+    python, stamp = environment.python, environment.folder / STAMP
+    wanted = _fingerprint(environment)
+    installed = stamp.read_text().split() if stamp.exists() and python.exists() else []
     if installed[:1] == [wanted] and (not extra or extra in installed):
         return python
-    extras = sorted({name for name in (*installed[1:], extra) if name}) if installed[:1] == [wanted] else [extra]
+    known = installed[1:] if installed[:1] == [wanted] else []
+    extras = sorted({name for name in (*known, extra) if name})
     if not python.exists():
-        _make_environment()
-    _install_torch(python)
-    target = f".[{','.join(e for e in extras if e)}]" if any(extras) else "."
-    print("installing monai_semgan and what it needs into .venv (once, a few minutes) ...", flush=True)
-    if _pip(python, "install", "--editable", target) != 0:
+        _make(environment)
+    if environment.torch:
+        _install_torch(environment)
+    print(f"installing into {environment.name} (once, a few minutes) ...", flush=True)
+    steps = [["install", "--no-deps", *environment.bare]] if environment.bare else []
+    if environment.requirements:
+        steps.append(["install", "--requirement", environment.requirements])
+    if environment.package:
+        steps.append(["install", "--editable", f".[{','.join(extras)}]" if extras else "."])
+    if any(_pip(python, *step) != 0 for step in steps):
         sys.exit("error: the installation failed; see pip's messages above (is there a network connection?)")
-    STAMP.write_text(" ".join([wanted, *(e for e in extras if e)]) + "\n")
+    for module in environment.afterwards:
+        subprocess.run([str(python), "-m", module], cwd=REPOSITORY, check=True)
+    stamp.write_text(" ".join([wanted, *extras]) + "\n")
     return python
 
 
-def _fingerprint() -> str:
+def _fingerprint(environment: Environment) -> str:
     digest = hashlib.sha256(platform.python_version().encode() + str(REPOSITORY).encode())
-    for name in DESCRIPTION_FILES:
+    for name in environment.files:
         digest.update((REPOSITORY / name).read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _make_environment() -> None:
-    print("making the virtual environment .venv ...", flush=True)
-    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-    if subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)]).returncode != 0:
-        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+def _make(environment: Environment) -> None:
+    print(f"making the virtual environment {environment.name} ...", flush=True)
+    shutil.rmtree(environment.folder, ignore_errors=True)
+    if subprocess.run([sys.executable, "-m", "venv", str(environment.folder)]).returncode != 0:
+        shutil.rmtree(environment.folder, ignore_errors=True)
         sys.exit("error: no virtual environment could be made; on Debian or Ubuntu: sudo apt install python3-venv")
 
 
-def _install_torch(python: Path) -> None:
+def _install_torch(environment: Environment) -> None:
     """PyTorch in its CPU build, several gigabytes smaller, unless there is an NVIDIA GPU."""
-    if subprocess.run([str(python), "-c", "import torch"], stderr=subprocess.DEVNULL).returncode == 0:
+    modules = "; ".join(f"import {one.split('=')[0].split('>')[0]}" for one in environment.torch[0])
+    if subprocess.run([str(environment.python), "-c", modules], stderr=subprocess.DEVNULL).returncode == 0:
         return
     gpu = has_nvidia_gpu()
     print(f"installing PyTorch ({'with CUDA' if gpu else 'for the CPU'}) ...", flush=True)
-    attempts = [["install", TESTED_TORCH], ["install", TORCH_RANGE]]
+    attempts = [["install", *wanted] for wanted in environment.torch]
     if not gpu and sys.platform == "linux":
         # without dependencies: these come from the usual index together with the package
         cpu = ["install", "--no-deps", "--timeout", "15", "--retries", "1", "--index-url", CPU_INDEX]
-        attempts = [[*cpu, TESTED_TORCH], [*cpu, TORCH_RANGE], *attempts]
+        attempts = [[*cpu, *wanted] for wanted in environment.torch] + attempts
     for number, attempt in enumerate(attempts):
         if number and CPU_INDEX in attempts[number - 1] and CPU_INDEX not in attempt:
             print("PyTorch's CPU index does not answer: taking the large build of the usual index", flush=True)
-        if _pip(python, *attempt, quiet_errors=number + 1 < len(attempts)) == 0:
+        if _pip(environment.python, *attempt, quiet_errors=number + 1 < len(attempts)) == 0:
             return
     sys.exit("error: PyTorch could not be installed; see pip's messages above (is there a network connection?)")
 

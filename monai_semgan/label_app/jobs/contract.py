@@ -1,0 +1,256 @@
+"""What clients of the job API send and receive. The OpenAPI document is made from these models: see `openapi.py`.
+
+Lengths are in mm, volumes in ml, times in seconds since the epoch, durations in seconds. Coordinates are RAS.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+API_VERSION = "1.0"
+"""Clients refuse a server with another first number."""
+
+MAX_STEPS = 10_000
+
+ImageId = Annotated[str, StringConstraints(pattern=r"^[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}$")]
+"""Id of an image in the datastore: no separators, no leading dot."""
+
+JobId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""Random id of a job or an upload."""
+
+
+class Mode(str, Enum):
+    """How a scan is segmented; as `semgan segment --mode`."""
+
+    preview = "preview"
+    invert = "invert"
+    refine = "refine"
+
+
+class State(str, Enum):
+    """Where a job stands.
+
+    `interrupted`: the server ended while the job ran; what was found until then is kept as a partial result.
+    """
+
+    queued = "queued"
+    warming = "warming"
+    running = "running"
+    done = "done"
+    cancelled = "cancelled"
+    interrupted = "interrupted"
+    failed = "failed"
+
+
+class Part(str, Enum):
+    """A file of a result."""
+
+    label = "label"
+    reconstruction = "reconstruction"
+    residual = "residual"
+    uncertainty = "uncertainty"
+    report = "report"
+
+
+class VolumeFormat(str, Enum):
+    """File format of a volume that is fetched."""
+
+    nrrd = "nrrd"
+    nifti = "nii.gz"
+
+
+class Model(BaseModel):
+    """Base of all models: unknown fields are refused, so that a mistyped one is noticed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(Model):
+    """Body of every answer that is not a success."""
+
+    detail: str = Field(description="what is wrong and what helps, in one sentence for people")
+
+
+class JobRequest(Model):
+    """What to segment, and how. Exactly one of `image` and `upload` is given."""
+
+    image: ImageId | None = Field(None, description="id of an image in the datastore")
+    upload: JobId | None = Field(None, description="id of an upload")
+    model: str | None = Field(None, max_length=128, description="as `/semgan/models` names it; the first if left out")
+    mode: Mode = Mode.preview
+    modality: str | None = Field(None, pattern="^(CT|MR)$", description="guessed from the values when left out")
+    steps: int | None = Field(None, ge=1, le=MAX_STEPS, description="of the inversion; the model's own when left out")
+    objective: str | None = Field(None, max_length=64, description="of the inversion; the model's own when left out")
+    slice_range_mm: tuple[float, float] | None = Field(
+        None, description="only slices whose centre lies between these, along the model's slice axis (RAS)"
+    )
+    labels: list[Annotated[str, StringConstraints(max_length=128)]] | None = Field(
+        None, min_length=1, max_length=256, description="names; all when left out"
+    )
+    client: str | None = Field(None, max_length=64, description="name of the program that asks, for the server's log")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> JobRequest:
+        if (self.image is None) == (self.upload is None):
+            raise ValueError("give either image or upload")
+        if self.slice_range_mm is not None and not self.slice_range_mm[0] < self.slice_range_mm[1]:
+            raise ValueError("slice_range_mm must go from the lower to the higher position")
+        return self
+
+
+class Job(Model):
+    """A job, as lists and polls show it."""
+
+    id: JobId
+    state: State
+    request: JobRequest
+    message: str = Field("", description="what is being done, or why it ended, in one sentence")
+    position: int | None = Field(None, description="jobs before this one, while it is queued")
+    created: float
+    started: float | None = None
+    finished: float | None = None
+    expires: float | None = Field(None, description="when an ended job and its files are removed")
+    step: int = Field(0, description="updates of the codes so far; for a preview, slices so far")
+    steps: int | None = Field(None, description="of all")
+    slices: int | None = Field(None, description="of the volume or range")
+    slices_converged: int = 0
+    loss: list[float] = Field(default_factory=list, description="mean objective after every step")
+    residual: list[float | None] = Field(
+        default_factory=list, description="of every slice so far, in units of the scan; empty for a preview"
+    )
+    eta_seconds: float | None = None
+    result_version: int = Field(0, description="counts the results so far: 0 none yet; a higher number, a better one")
+    parts: list[Part] = Field(default_factory=list, description="files that can be fetched now")
+
+
+class JobList(Model):
+    """All jobs that the server knows, the newest first."""
+
+    jobs: list[Job]
+
+
+class Code(Model):
+    """An entry of a coding scheme."""
+
+    scheme: str
+    value: str
+    meaning: str
+
+
+class Label(Model):
+    """A structure that a model finds."""
+
+    id: int = Field(ge=1, le=255)
+    name: str
+    colour: tuple[int, int, int] = Field(description="red, green, blue, 0 to 255")
+    category: Code
+    kind: Code
+    side: Code | None = None
+
+
+class Domain(Model):
+    """Whether the scan is like what the model knows."""
+
+    score: float = Field(description="0 as in training, to 1")
+    verdict: str = Field(description="in domain, unusual, or out of domain")
+    advice: str
+    expected_dice: dict[str, float] = Field(default_factory=dict, description="by name of the organ")
+
+
+class ModelId(Model):
+    """Which weights made a result."""
+
+    name: str
+    version: str
+    sha256: str = Field(description="of the weights file")
+
+
+class Result(Model):
+    """What a job has found, so far (`partial`) or in the end. The volumes are fetched one by one."""
+
+    job: JobId
+    version: int = Field(description="`result_version` of the job that this belongs to")
+    partial: bool
+    mode: Mode
+    modality: str
+    labels: list[Label] = Field(description="those given out")
+    volumes_ml: dict[str, float] = Field(description="by name of the organ")
+    shape: tuple[int, int, int] = Field(description="voxels of label and maps: those of the scan")
+    affine: list[list[float]] = Field(description="4 x 4, voxel index to RAS mm")
+    slice_centres: list[tuple[float, float, float]] = Field(description="RAS mm, of the slices computed, in order")
+    residual_per_slice: list[float] | None = Field(None, description="units of the scan; null for a preview")
+    doubt_per_slice: list[float] | None = Field(None, description="0 to 1; null where it is not assessed")
+    domain: Domain | None = None
+    model: ModelId
+    notes: list[str] = Field(default_factory=list)
+    latencies: dict[str, float] = Field(default_factory=dict, description="seconds by stage, and `total`")
+    parts: list[Part]
+    research_only: str
+
+
+class Upload(Model):
+    """A volume that was sent, for jobs to use."""
+
+    id: JobId
+    bytes: int
+    expires: float
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float] = Field(description="mm")
+
+
+class ModeInfo(Model):
+    """A way to run a model."""
+
+    name: Mode
+    description: str
+    steps: int | None = Field(None, description="unless the request says otherwise; null where there are none")
+    seconds: float | None = Field(None, description="measured here for the last scan; null before")
+    dice: dict[str, float] = Field(default_factory=dict, description="measured mean 3D Dice by modality")
+
+
+class ModelInfo(Model):
+    """A model that the server runs."""
+
+    name: str
+    version: str
+    description: str
+    sha256: str
+    bytes: int = Field(description="size of the weights")
+    modalities: list[str] = Field(description="what it has learnt from")
+    slice_axis: tuple[float, float, float] = Field(description="RAS direction along which slices are counted")
+    labels: list[Label]
+    modes: list[ModeInfo]
+    research_only: str
+
+
+class ModelList(Model):
+    """The models that the server runs."""
+
+    models: list[ModelInfo]
+
+
+class Worker(Model):
+    """A process that computes."""
+
+    device: str
+    state: str = Field(description="starting, warming, ready, busy or stopped")
+    job: JobId | None = None
+
+
+class Health(Model):
+    """How the server is."""
+
+    product: str = Field("monai_semgan", description="tells this server from others")
+    version: str
+    api: str = Field(description="version of the job API")
+    ready: bool = Field(description="the model is warm: a job starts at once if none is queued")
+    workers: list[Worker]
+    queued: int
+    uptime_seconds: float
+    disk_bytes: int = Field(description="of jobs and uploads")
+    disk_limit_bytes: int
+    upload_limit_bytes: int
+    research_only: str
