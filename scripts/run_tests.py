@@ -1,9 +1,12 @@
-"""Install with the test tools into `.venv`, then run ruff, mypy and all tests.
+"""Install with the test tools, then run ruff, mypy and all tests.
 
-    python3 scripts/run_tests.py                  # everything
+    python3 scripts/run_tests.py                  # everything: three environments, about 10 GB of disk
+    python3 scripts/run_tests.py --core           # without the label server and the extension of 3D Slicer
     python3 scripts/run_tests.py tests/data -k oblique
 
-Tests on real data run where $SEMGAN_DATA names a folder with `abdomen_ct` and `abdomen_mr_t2`.
+The package is tested in `.venv`, the label server in `.venv-label` (MONAI Label), the extension in `.venv-slicer` (the
+core of 3D Slicer). Tests on real data run where $SEMGAN_DATA names a folder with `abdomen_ct` and `abdomen_mr_t2`;
+those of web pages where `chromium` and `chromedriver` are installed.
 """
 
 from __future__ import annotations
@@ -11,36 +14,89 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 
-from environment import REPOSITORY, prepare
+from environment import CORE, LABEL, REPOSITORY, SLICER, Environment, prepare
 
 CHECKS = (("ruff", "check", "."), ("mypy",))
 
 
-def main() -> int:
+@dataclass(frozen=True)
+class Suite:
+    """Tests that share an environment.
+
+    Attributes:
+        name: for people.
+        environment: where they run.
+        extra: optional part of the package that they need.
+        folder: where they lie; others of the list lie below it.
+        options: for pytest.
+        parallel: how many processes, at most.
+    """
+
+    name: str
+    environment: Environment
+    extra: str
+    folder: str
+    options: tuple[str, ...] = ()
+    parallel: int = 1
+
+
+SLICER_SUITE = Suite("extension of 3D Slicer", SLICER, "", "tests/slicer_extension")
+LABEL_SUITE = Suite("label server", LABEL, "labeltest", "tests/label_app")
+CORE_SUITE = Suite(
+    "package",
+    CORE,
+    "test",
+    "tests",
+    ("--dist", "loadfile", *(f"--ignore={suite.folder}" for suite in (SLICER_SUITE, LABEL_SUITE))),
+    parallel=4,
+)
+SUITES = (SLICER_SUITE, LABEL_SUITE, CORE_SUITE)
+"""The largest comes last, so that its summary ends the output."""
+
+
+def main(arguments: list[str]) -> int:
     """Install, check, test; the exit code is that of the first that failed."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
+    if {"-h", "--help"} & set(arguments):
         print(__doc__)
         return 0
-    python = prepare("test")
+    suites = (CORE_SUITE,) if "--core" in arguments else chosen(arguments)
+    rest = [argument for argument in arguments if argument != "--core"]
+    interpreters = [str(prepare(suite.extra, suite.environment)) for suite in suites]
     failures = []
-    for name, *arguments in CHECKS:
-        print(f"{name} ...", flush=True)
-        failures.append(subprocess.run([str(python), "-m", name, *arguments], cwd=REPOSITORY).returncode)
-    failures.append(_pytest(str(python), sys.argv[1:]))
+    if CORE_SUITE in suites:
+        for name, *options in CHECKS:
+            print(f"{name} ...", flush=True)
+            command = [interpreters[suites.index(CORE_SUITE)], "-m", name, *options]
+            failures.append(subprocess.run(command, cwd=REPOSITORY).returncode)
+    for suite, python in zip(suites, interpreters, strict=True):
+        print(f"tests of the {suite.name} ...", flush=True)
+        failures.append(_pytest(suite, python, rest))
     return next((code for code in failures if code), 0)
 
 
-def _pytest(python: str, arguments: list[str]) -> int:
-    """All tests, two at a time; each computes with one thread, which is faster for small networks."""
-    workers = min(4, os.cpu_count() or 1)
+def chosen(arguments: list[str]) -> tuple[Suite, ...]:
+    """The suites of the paths among the arguments; all without a path."""
+    paths = [argument for argument in arguments if argument.startswith("tests")]
+    found = tuple(next(suite for suite in SUITES if path.startswith(suite.folder)) for path in paths)
+    return tuple(suite for suite in SUITES if suite in found) if found else SUITES
+
+
+def _pytest(suite: Suite, python: str, arguments: list[str]) -> int:
+    """Tests of a suite; each process computes with one thread, which is faster for small networks."""
+    workers = min(suite.parallel, os.cpu_count() or 1)
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    command = [python, "-m", "pytest", "-q", "-n", str(workers), "--dist", "loadfile", *arguments]
+    options = [*suite.options, "-n", str(workers)] if suite.parallel > 1 else list(suite.options)
+    paths = [argument for argument in arguments if argument.startswith(suite.folder)]
+    paths = [path for path in paths if suite is not CORE_SUITE or chosen([path]) == (CORE_SUITE,)]
+    others = [argument for argument in arguments if not argument.startswith("tests")]
+    command = [python, "-m", "pytest", "-q", *options, *(paths or [suite.folder]), *others]
     return subprocess.run(command, cwd=REPOSITORY, env=environment).returncode
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)
