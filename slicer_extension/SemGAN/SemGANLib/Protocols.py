@@ -1,0 +1,260 @@
+"""What the parts of the module need of each other; each is injected, so that each is tested alone.
+
+The panel needs `Logic`. The logic needs `Client` (HTTP), `Runner` (work off the main thread), `Settings` and two
+functions that ask the user. All of `Logic` is called in the main thread and returns at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable, Protocol
+
+from .Signal import Signal
+from .Types import Health, Job, JobRequest, Model, Result, StoredImage, Upload
+from .Views import Connection, Images, OrganVolume, Outcome, Run, SliceValue
+
+Confirm = Callable[[str, str], bool]
+"""Asks the user: title and text of a yes/no question; True for yes. In Slicer `slicer.util.confirmYesNoDisplay`."""
+
+
+class Settings(Protocol):
+    """Settings of the application that outlive it, as `qt.QSettings`."""
+
+    def value(self, key: str, default: Any = None) -> Any:
+        """What is stored, or `default`."""
+
+    def setValue(self, key: str, value: Any) -> None:
+        """Store."""
+
+    def remove(self, key: str) -> None:
+        """Forget."""
+
+
+class Timer(Protocol):
+    """Calls in the main thread. In Slicer a `qt.QTimer`; in tests the test itself calls `Runner.pump`."""
+
+    def start(self, milliseconds: int, call: Callable[[], None]) -> None:
+        """Call again and again until `stop`."""
+
+    def stop(self) -> None:
+        """Call no more."""
+
+
+class Task(Protocol):
+    """Work that was handed to a `Runner`."""
+
+    def drop(self) -> None:
+        """The outcome is of no interest any more: neither `done` nor `failed` is called from now on."""
+
+
+class Runner(Protocol):
+    """Runs work in threads and hands the outcome to the main thread."""
+
+    def run(
+        self,
+        work: Callable[[], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None],
+    ) -> Task:
+        """Call `work` in a thread; then, in the main thread, `done` with what it returned, or `failed`."""
+
+    def later(self, seconds: float, call: Callable[[], None]) -> Task:
+        """Call once in the main thread after a while."""
+
+    def close(self) -> None:
+        """Drop everything; for good."""
+
+
+class Client(Protocol):
+    """Speaks to one server; every call waits for its answer, so none belongs into the main thread.
+
+    Every call raises `Errors.ServerError`, whose text says what to do.
+    """
+
+    address: str
+
+    def health(self) -> Health:
+        """Whether this is our server and how it is."""
+
+    def models(self) -> tuple[Model, ...]:
+        """What it runs."""
+
+    def upload(self, data: bytes, suffix: str = ".nrrd") -> Upload:
+        """Send a volume."""
+
+    def delete_upload(self, upload: str) -> None:
+        """Remove a volume that was sent."""
+
+    def submit(self, request: JobRequest) -> Job:
+        """Begin a job."""
+
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs the server knows, the newest first."""
+
+    def job(self, job: str) -> Job:
+        """Where a job stands."""
+
+    def cancel(self, job: str) -> Job:
+        """End a job; what it has found is kept."""
+
+    def delete_job(self, job: str) -> None:
+        """Remove a job and its files."""
+
+    def result(self, job: str) -> Result:
+        """What a job has found so far."""
+
+    def part(self, job: str, part: str) -> bytes:
+        """A volume of a result, as NRRD."""
+
+    def report(self, job: str) -> bytes:
+        """The report of a result."""
+
+    def images(self) -> tuple[StoredImage, ...]:
+        """What lies in the datastore."""
+
+    def image(self, image: str) -> tuple[bytes, str]:
+        """A file of the datastore and the ending of its name, such as ``".nii.gz"``."""
+
+    def add_image(self, image: str, data: bytes, suffix: str = ".nrrd") -> str:
+        """Put an image into the datastore; returns the id it has there."""
+
+    def save_label(self, image: str, data: bytes, tag: str, params: Mapping[str, Any], suffix: str = ".nrrd") -> str:
+        """Put a label of an image into the datastore; returns its id."""
+
+    def next_sample(self, strategy: str) -> str | None:
+        """Id of the image that active learning would have labelled next; None where all are."""
+
+
+class Choices(Protocol):
+    """What the user has chosen, kept in the scene: it is saved and loaded with it. See `Parameters`.
+
+    `changed` is emitted without arguments, also when a loaded scene brings other choices.
+    """
+
+    changed: Signal
+
+    volume: Any
+    """The volume node to segment, or None."""
+
+    segmentation: Any
+    """The segmentation node that results replace, or None for a new node."""
+
+    model: str
+    """Name; empty for the server's first."""
+
+    slice_range_mm: tuple[float, float] | None
+    """Lower and upper position along the model's slice axis; None for all slices."""
+
+    labels: tuple[str, ...] | None
+    """Names; None for all."""
+
+    steps: int | None
+    """Of the inversion; None for the model's own number."""
+
+    maps: bool
+    """Whether reconstruction, residual and uncertainty are fetched."""
+
+
+class Logic(Protocol):
+    """All that the module does, for the panel. `volume` is always a `vtkMRMLScalarVolumeNode` of the scene."""
+
+    connection_changed: Signal
+    """Emits the `Connection`."""
+
+    run_changed: Signal
+    """Emits a `Run`: of one volume, at every step."""
+
+    outcome_changed: Signal
+    """Emits an `Outcome`: of one volume, when a (partial) result has arrived in the scene or a scene was loaded."""
+
+    images_changed: Signal
+    """Emits the `Images` of the datastore."""
+
+    image_opened: Signal
+    """Emits the volume node of an image of the datastore that was opened."""
+
+    message: Signal
+    """Emits a `Message` to show."""
+
+    choices: Choices
+    connection: Connection
+    images: Images
+
+    # server
+
+    def saved_server(self) -> tuple[str, str]:
+        """Address and API key as remembered in the application settings; empty where there are none."""
+
+    def connect(self, address: str, key: str = "", remember_key: bool = True) -> None:
+        """Speak to another server. The address is remembered, and the key if wished; never in the scene."""
+
+    def disconnect(self) -> None:
+        """Speak to none. Jobs go on at the server and are found again after connecting."""
+
+    def chosen_model(self) -> Model | None:
+        """The model of the choices, or the first; None while not connected."""
+
+    # segmenting
+
+    def problem(self, volume: Any) -> str:
+        """Why this volume cannot be segmented and what to do; empty if it can."""
+
+    def preview(self, volume: Any) -> None:
+        """Begin a preview. Refusals and errors come as `message`."""
+
+    def refine(self, volume: Any) -> None:
+        """Begin an inversion of all slices (or of the slice range) that starts from the encoder."""
+
+    def cancel(self, volume: Any) -> None:
+        """End the run of a volume; the result so far stays in the scene."""
+
+    def run(self, volume: Any) -> Run | None:
+        """The run of a volume, under way or the last one of this session."""
+
+    def runs(self) -> list[Run]:
+        """All of this session, those under way first."""
+
+    def slice_bounds(self, volume: Any) -> tuple[float, float]:
+        """Lowest and highest slice centre of a volume along the chosen model's slice axis, in mm."""
+
+    # results
+
+    def outcome(self, volume: Any) -> Outcome | None:
+        """The newest result of a volume."""
+
+    def organ_volumes(self, volume: Any) -> list[OrganVolume]:
+        """Table of volumes of the segments as they are now; counts voxels, so it is asked for when it is shown."""
+
+    def volumes_csv(self, volume: Any) -> str:
+        """The table as CSV with a header, for the clipboard."""
+
+    def slice_values(self, volume: Any) -> list[SliceValue]:
+        """Points of the plot over slices, in order of position."""
+
+    def show_surfaces(self, volume: Any, visible: bool) -> None:
+        """Make surfaces of the segments, or remove them again."""
+
+    def fetch_report(self, volume: Any, path: str) -> None:
+        """Save the report (HTML) of the newest result to a file."""
+
+    # datastore
+
+    def edited(self, volume: Any) -> bool:
+        """Whether the segmentation differs from the result that came."""
+
+    def submit(self, volume: Any, user: str, tag: str = "final") -> None:
+        """Put the label of a volume into the server's datastore, with user, model, mode and whether it was edited."""
+
+    def list_images(self) -> None:
+        """Ask the server for its images; `images_changed` follows."""
+
+    def open_image(self, image: str) -> None:
+        """Load an image of the datastore; `image_opened` follows."""
+
+    def next_sample(self, strategy: str = "") -> None:
+        """Load the image that active learning would have labelled next; `image_opened` follows."""
+
+    # life
+
+    def close(self) -> None:
+        """End: running jobs are cancelled, uploads removed, nothing is called any more."""

@@ -1,0 +1,313 @@
+"""What the server sends and what is sent to it, as plain data. Fields that this version does not know are ignored.
+
+Lengths are in mm, volumes in ml, durations in seconds, times in seconds since the epoch, coordinates RAS.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+API_MAJOR = 1
+"""First number of the job API's version that this library speaks."""
+
+PRODUCT = "monai_semgan"
+"""How the server names itself."""
+
+ENDED = ("done", "cancelled", "interrupted", "failed")
+"""States after which a job changes no more."""
+
+MAPS = ("reconstruction", "residual", "uncertainty")
+"""Parts of a result that are scalar volumes."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """An entry of a coding scheme."""
+
+    scheme: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """A structure that a model finds.
+
+    Attributes:
+        colour: red, green, blue, 0 to 255.
+        side: right or left, of paired organs.
+    """
+
+    id: int
+    name: str
+    colour: tuple[int, int, int]
+    category: Code
+    kind: Code
+    side: Code | None = None
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to run a model.
+
+    Attributes:
+        steps: of the inversion unless asked otherwise; None where there are none.
+        seconds: measured by the server for its last scan; None before.
+        dice: measured mean 3D Dice by modality.
+    """
+
+    name: str
+    description: str = ""
+    steps: int | None = None
+    seconds: float | None = None
+    dice: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that the server runs.
+
+    Attributes:
+        sha256: of the weights.
+        slice_axis: RAS direction along which slices are counted.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    labels: tuple[Label, ...]
+    modes: tuple[Mode, ...]
+    description: str = ""
+    modalities: tuple[str, ...] = ()
+    slice_axis: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    bytes: int = 0
+    research_only: str = ""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process of the server that computes."""
+
+    device: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the server is.
+
+    Attributes:
+        product: tells this server from others.
+        api: version of the job API.
+        ready: a job starts at once if none is queued.
+    """
+
+    product: str
+    version: str
+    api: str
+    ready: bool = False
+    queued: int = 0
+    upload_limit_bytes: int | None = None
+    workers: tuple[Worker, ...] = ()
+    research_only: str = ""
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What to segment, and how. Exactly one of `image` and `upload` is given.
+
+    Attributes:
+        mode: ``"preview"``, ``"invert"`` or ``"refine"``.
+        slice_range_mm: only slices whose centre lies between these along the model's slice axis.
+        labels: names; None for all.
+    """
+
+    upload: str | None = None
+    image: str | None = None
+    model: str | None = None
+    mode: str = "preview"
+    modality: str | None = None
+    steps: int | None = None
+    slice_range_mm: tuple[float, float] | None = None
+    labels: tuple[str, ...] | None = None
+    client: str | None = "3D Slicer"
+
+    def to_json(self) -> dict[str, Any]:
+        """As the server reads it; what is None is left out."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where a job stands.
+
+    Attributes:
+        state: queued, warming, running, done, cancelled, interrupted or failed.
+        message: what is being done, or why it ended.
+        position: jobs before this one, while it is queued.
+        step: updates so far, of `steps`; for a preview, slices.
+        loss: mean objective after every step.
+        residual: of every slice so far, in units of the scan; empty for a preview.
+        result_version: counts the results so far; 0 none yet.
+        parts: files that can be fetched now.
+    """
+
+    id: str
+    state: str
+    message: str = ""
+    position: int | None = None
+    step: int = 0
+    steps: int | None = None
+    slices: int | None = None
+    slices_converged: int = 0
+    loss: tuple[float, ...] = ()
+    residual: tuple[float | None, ...] = ()
+    eta_seconds: float | None = None
+    result_version: int = 0
+    parts: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it changes no more."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Whether the scan is like what the model knows.
+
+    Attributes:
+        score: 0 as in training, to 1.
+        verdict: ``"in domain"``, ``"unusual"`` or ``"out of domain"``.
+        expected_dice: by name of the organ.
+    """
+
+    score: float
+    verdict: str
+    advice: str = ""
+    expected_dice: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelId:
+    """Which weights made a result."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job has found, so far (`partial`) or in the end.
+
+    Attributes:
+        version: `result_version` of the job that this belongs to.
+        volumes_ml: by name of the organ.
+        shape: voxels along I, J and K.
+        affine: 4 x 4, voxel index to RAS mm.
+        slice_centres: RAS mm, of the slices computed, in order.
+        residual_per_slice: units of the scan; None for a preview.
+        doubt_per_slice: 0 to 1; None where it is not assessed.
+    """
+
+    job: str
+    version: int
+    partial: bool
+    mode: str
+    labels: tuple[Label, ...]
+    shape: tuple[int, int, int]
+    affine: tuple[tuple[float, ...], ...]
+    model: ModelId
+    parts: tuple[str, ...]
+    modality: str = ""
+    volumes_ml: Mapping[str, float] = field(default_factory=dict)
+    slice_centres: tuple[tuple[float, float, float], ...] = ()
+    residual_per_slice: tuple[float, ...] | None = None
+    doubt_per_slice: tuple[float, ...] | None = None
+    domain: Domain | None = None
+    notes: tuple[str, ...] = ()
+    latencies: Mapping[str, float] = field(default_factory=dict)
+    research_only: str = ""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A volume that was sent, for jobs to use until `expires`."""
+
+    id: str
+    expires: float
+    shape: tuple[int, int, int] = (0, 0, 0)
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An image of the server's datastore.
+
+    Attributes:
+        labels: tags of the labels that it has, such as ``"final"``.
+    """
+
+    id: str
+    labels: tuple[str, ...] = ()
+
+
+class Unreadable(ValueError):
+    """An answer without a field that is needed, or with one of another kind."""
+
+
+def parse(kind: type[T], content: Any) -> T:
+    """A dataclass of this module from decoded JSON.
+
+    Raises:
+        Unreadable: naming the field.
+    """
+    if not isinstance(content, Mapping):
+        raise Unreadable(f"{kind.__name__}: an object was expected")
+    values = {}
+    for item in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if item.name in content:
+            values[item.name] = _value(item.name, content[item.name])
+        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            raise Unreadable(f"{kind.__name__}: {item.name} is missing")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise Unreadable(f"{kind.__name__}: {error}") from error
+
+
+NESTED: dict[str, type[Any]] = {
+    "labels": Label,
+    "modes": Mode,
+    "workers": Worker,
+    "category": Code,
+    "kind": Code,
+    "side": Code,
+    "model": ModelId,
+    "domain": Domain,
+}
+"""Fields that are objects, or lists of them."""
+
+
+def _value(name: str, content: Any) -> Any:
+    if isinstance(content, Mapping) and name in NESTED:
+        return parse(NESTED[name], content)
+    if isinstance(content, list):
+        return tuple(_value(name, entry) for entry in content)
+    return content
+
+
+def labels_by_id(labels: tuple[Label, ...]) -> dict[int, Label]:
+    """The labels by the number that stands for them in a label map."""
+    return {label.id: label for label in labels}
+
+
+def names(labels: tuple[Label, ...]) -> list[str]:
+    """Names in order."""
+    return [label.name for label in labels]

@@ -1,0 +1,128 @@
+"""What the panel shows, as plain data that the logic hands out. Texts are sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .Types import Health, Job, Model, Result
+
+INFO, WARNING, ERROR = "info", "warning", "error"
+"""Levels of a message."""
+
+EXPORTING, UPLOADING, IMPORTING, LOST = "exporting", "uploading", "importing", "lost"
+"""Phases of a run that the server does not know; its others are the states of the job."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """Something the user should know: what happened, and what to do."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Which server the module speaks to.
+
+    Attributes:
+        state: ``"off"``, ``"connecting"``, ``"on"`` or ``"failed"``.
+        text: connected to what, or why not and what to do.
+        local: the server is on this computer: volumes stay here.
+    """
+
+    state: str = "off"
+    address: str = ""
+    text: str = ""
+    local: bool = True
+    health: Health | None = None
+    models: tuple[Model, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A preview or refinement of a volume, under way or just ended.
+
+    Attributes:
+        volume_id: id of the volume node in the scene.
+        mode: ``"preview"``, ``"invert"`` or ``"refine"``.
+        phase: one of `EXPORTING`, `UPLOADING`, `IMPORTING`, `LOST` (the server does not answer at the moment), or the
+            state of the job: queued, warming, running, done, cancelled, interrupted, failed.
+        text: where it stands, such as ``"Step 12 of 60, 31 of 90 slices converged, about 40 s left"``.
+        fraction: 0 to 1; None while it cannot be told.
+        active: it can be cancelled; otherwise it has ended.
+        job: as last heard from the server.
+    """
+
+    volume_id: str
+    mode: str
+    phase: str
+    text: str = ""
+    fraction: float | None = None
+    active: bool = True
+    job: Job | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The newest result of a volume, in the scene.
+
+    Attributes:
+        maps: id of the volume node by ``"reconstruction"``, ``"residual"`` and ``"uncertainty"``; those there are.
+        warning: plain words where the scan is unlike what the model knows; empty otherwise.
+        job: id of the job that made it.
+        result: what the server said of it; after the scene was loaded from a file, what the scene remembers.
+    """
+
+    volume_id: str
+    segmentation_id: str
+    maps: Mapping[str, str]
+    warning: str
+    job: str
+    result: Result
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OrganVolume:
+    """A row of the table of volumes.
+
+    Attributes:
+        measured_ml: of the segment as it is now, edits included.
+        server_ml: of the result as it came; None for a segment that the user added.
+    """
+
+    name: str
+    colour: tuple[int, int, int]
+    measured_ml: float
+    server_ml: float | None = None
+
+
+@dataclass(frozen=True)
+class SliceValue:
+    """A point of the plot over slices.
+
+    Attributes:
+        centre: RAS mm of the slice's centre.
+        position: mm along the model's slice axis.
+        residual: units of the scan.
+        doubt: 0 to 1.
+    """
+
+    centre: tuple[float, float, float]
+    position: float
+    residual: float | None = None
+    doubt: float | None = None
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of the server's datastore, as last heard.
+
+    Attributes:
+        labelled: by id, tags of the labels.
+    """
+
+    ids: tuple[str, ...] = ()
+    labelled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

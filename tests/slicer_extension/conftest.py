@@ -1,0 +1,25 @@
+"""Tests of the extension of 3D Slicer. Most run on Slicer's real core of the scene (`slicer-core`); all are marked."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODULE = REPOSITORY / "slicer_extension" / "SemGAN"
+
+sys.path.insert(0, str(MODULE))  # as Slicer does for the folder of a module
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all of this folder; skip where Slicer's core is not installed."""
+    missing = importlib.util.find_spec("slicer") is None
+    skip = pytest.mark.skip(reason="needs the environment of the extension: scripts/run_tests.py makes it")
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("slicer")
+            if missing:
+                item.add_marker(skip)
