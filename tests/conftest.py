@@ -6,12 +6,14 @@ import copy
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from tests.phantoms import grid, patient, save_nifti
+
+if TYPE_CHECKING:  # the environment of the extension's tests has no torch
+    import torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHIPPED_BUNDLE = REPOSITORY / "bundles" / "semgan_abdomen"
@@ -64,6 +66,7 @@ def write_bundle(folder: Path, config: dict[str, Any], metadata: dict[str, Any],
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with a tiny network and random weights."""
+    import torch
     from monai.bundle import ConfigParser
 
     config = tiny_config()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nibabel
 import numpy as np
 
-from monai_semgan.data.volume import Volume
+if TYPE_CHECKING:  # the environment of the extension's tests has no package but numpy of those we need
+    from monai_semgan.data.volume import Volume
 
 CENTRE = np.array([12.0, -25.0, 40.0])
 """Of the body, in RAS mm."""
@@ -100,6 +100,8 @@ def grid(
 
 def patient(affine: np.ndarray, shape: tuple[int, ...], modality: str = "CT", seed: int | None = None) -> Volume:
     """The patient's image on a grid; with noise when a seed is given."""
+    from monai_semgan.data.volume import Volume
+
     image = values_at(points_of(affine, shape), modality)
     if seed is not None:
         image = (
@@ -112,6 +114,8 @@ def patient(affine: np.ndarray, shape: tuple[int, ...], modality: str = "CT", se
 
 def save_nifti(path: Path, array: np.ndarray, affine: np.ndarray | None = None) -> Path:
     """Writes an array as NIfTI and returns the path."""
+    import nibabel
+
     nibabel.save(nibabel.Nifti1Image(array, np.diag([-2.0, 2.0, 3.0, 1.0]) if affine is None else affine), path)
     return path
 
