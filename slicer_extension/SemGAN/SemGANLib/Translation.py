@@ -13,4 +13,4 @@ def tr(text: str) -> str:
 
 if "slicer" in sys.modules:  # never the first to load it
     with suppress(ImportError):  # Slicer's core has no translations
-        from slicer.i18n import tr  # noqa: F811
+        from slicer.i18n import tr as tr
