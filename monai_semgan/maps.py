@@ -25,7 +25,7 @@ def check_map_folder(folder: str | Path) -> Path:
 
 
 def write_maps(segmentation: Segmentation, volume: Volume, labels: Mapping[int, str], folder: str | Path) -> list[Path]:
-    """Write all maps of a segmentation as NIfTI.
+    """Write all maps of a segmentation as NIfTI, a few planes at a time.
 
     `uncertainty` is the normalised entropy (0 certain, 1 undecided), `probability_*` one file per organ, and after an
     inversion `reconstruction` and `residual` in the units of the scan.
@@ -42,7 +42,7 @@ def write_maps(segmentation: Segmentation, volume: Volume, labels: Mapping[int, 
     Raises:
         SemganError: if a file cannot be written.
     """
-    from monai_semgan.data.volume import write_map
+    from monai_semgan.data.streaming import write_map_slabs
     from monai_semgan.inversion.result import predictive_entropy
 
     folder = check_map_folder(folder)
@@ -53,8 +53,8 @@ def write_maps(segmentation: Segmentation, volume: Volume, labels: Mapping[int, 
         slices = scan_maps(value_range, result.uncertainty, result.reconstruction[:, 0], result.residual)
     for index, name in labels.items():
         slices[f"probability_{name.replace(' ', '_')}"] = segmentation.probabilities[:, index], 0.0
-    restore = segmentation.prepared.geometry.restore
-    return [write_map(restore(m, fill), volume, folder / f"{name}.nii.gz") for name, (m, fill) in slices.items()]
+    slabs = segmentation.prepared.geometry.restore_slabs
+    return [write_map_slabs(slabs(m, fill), volume, folder / f"{name}.nii.gz") for name, (m, fill) in slices.items()]
 
 
 def scan_maps(

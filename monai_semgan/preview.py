@@ -67,15 +67,17 @@ def preview_slices(
             negative = settings.negative and foreign
             return student_probabilities(network, batch, settings.shift_pixels, negative).cpu()
 
-    parts, done = [], 0
+    probabilities, done = torch.empty(0), 0
     progress.update(0, total, "segmenting slice")
     for part in halving_batches(run, total, settings.batch_size):
-        parts.append(part)
+        if not done:
+            probabilities = part.new_empty(total, *part.shape[1:])
+        probabilities[done : done + part.shape[0]] = part
         done += part.shape[0]
         progress.update(done, total)
         if progress.should_stop():
             raise KeyboardInterrupt
-    return smooth_across(torch.cat(parts), settings.smoothing_mm, distance_mm)
+    return smooth_across(probabilities, settings.smoothing_mm, distance_mm)
 
 
 def student_probabilities(
@@ -96,10 +98,12 @@ def student_probabilities(
 
 
 def smooth_across(probabilities: torch.Tensor, sigma_mm: float, distance_mm: float) -> torch.Tensor:
-    """Gaussian smoothing of `(D, K, H, W)` across the slices; sums over the classes stay 1."""
+    """Gaussian smoothing of `(D, K, H, W)` across the slices, in place; sums over the classes stay 1."""
     if sigma_mm <= 0 or distance_mm <= 0 or probabilities.shape[0] < 2:
         return probabilities
     from scipy.ndimage import gaussian_filter1d
 
-    smoothed = gaussian_filter1d(probabilities.numpy(), sigma_mm / distance_mm, axis=0, mode="nearest", truncate=3.0)
-    return torch.from_numpy(smoothed)
+    for values in probabilities.unbind(1):  # one class at a time: a long scan's probabilities are large
+        smoothed = gaussian_filter1d(values.numpy(), sigma_mm / distance_mm, axis=0, mode="nearest", truncate=3.0)
+        values.copy_(torch.from_numpy(smoothed))
+    return probabilities

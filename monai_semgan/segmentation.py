@@ -12,7 +12,7 @@ import torch
 
 from monai_semgan.errors import SemganError
 from monai_semgan.postprocessing import label_on_grid
-from monai_semgan.preview import PreviewSettings, preview_slices, smooth_across, student_probabilities
+from monai_semgan.preview import PreviewSettings, preview_slices
 from monai_semgan.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
@@ -22,20 +22,6 @@ if TYPE_CHECKING:
     from monai_semgan.domain import DomainAssessment
     from monai_semgan.inversion.result import InversionResult
     from monai_semgan.inversion.settings import InversionSettings
-
-__all__ = [
-    "MODES",
-    "PreviewSettings",
-    "Segmentation",
-    "inversion_settings",
-    "parse_labels",
-    "preview",
-    "preview_settings",
-    "segment_volume",
-    "slice_distance",
-    "smooth_across",
-    "student_probabilities",
-]
 
 MODES = ("preview", "encoder", "invert", "refine")
 """preview: the student; encoder: codes of the encoder, rendered; invert: these codes optimised; refine: both."""
@@ -89,6 +75,7 @@ def segment_volume(
     labels: Sequence[int] | None = None,
     cleanup: bool = True,
     batch_size: int | None = None,
+    slice_range_mm: tuple[float, float] | None = None,
     progress: Progress | None = None,
     partial: Callable[[Callable[[], Segmentation]], None] | None = None,
     **inversion: Any,
@@ -103,6 +90,7 @@ def segment_volume(
         labels: ids to give out; all when left out.
         cleanup: keep the largest piece of every organ and fill its holes.
         batch_size: slices computed together; chosen when left out. Does not change the result.
+        slice_range_mm: only slices whose middle lies between these S coordinates (RAS mm); the label is 0 elsewhere.
         progress: told about every batch or step. A wish to stop ends an inversion with what it has found; a preview
             has nothing to give yet and raises `KeyboardInterrupt`.
         partial: given, after every step of an inversion, a function that makes a result of what was found until then,
@@ -110,13 +98,15 @@ def segment_volume(
         inversion: fields of `InversionSettings` that replace those of the bundle, for example `steps`.
 
     Raises:
-        SemganError: if the mode is unknown or a setting makes no sense.
+        SemganError: if the mode is unknown, a setting makes no sense, or no slice lies in the range.
     """
     if mode not in MODES:
         raise SemganError(f"unknown mode {mode!r}", remedy=f"use {', '.join(MODES)}")
     progress = progress or NullProgress()
     started = time.perf_counter()
     prepared = bundle.preprocessing(volume, modality)
+    if slice_range_mm is not None:
+        prepared = prepared.between(*slice_range_mm)
     chosen = tuple(labels) if labels is not None else tuple(bundle.labels)
     single = bundle.preprocessing.frame == "image"
 

@@ -11,14 +11,8 @@ import torch
 from monai_semgan.bundle import Bundle, load_bundle
 from monai_semgan.errors import SemganError
 from monai_semgan.postprocessing import clean_label, largest_piece
-from monai_semgan.segmentation import (
-    PreviewSettings,
-    parse_labels,
-    preview,
-    segment_volume,
-    smooth_across,
-    student_probabilities,
-)
+from monai_semgan.preview import PreviewSettings, smooth_across, student_probabilities
+from monai_semgan.segmentation import parse_labels, preview, segment_volume
 from tests.phantoms import CT_VALUES, grid, labels_at, organ_dice, patient, points_of
 
 HU = [CT_VALUES["body"], CT_VALUES[1], CT_VALUES[2], CT_VALUES[4]]
@@ -117,7 +111,7 @@ def test_the_negative_is_looked_at_out_of_domain_only(bundle: Bundle, modality: 
 
 def test_smoothing_across_slices_keeps_probabilities() -> None:
     probabilities = torch.softmax(torch.randn(9, 5, 8, 8, generator=torch.Generator().manual_seed(0)), 1)
-    smoothed = smooth_across(probabilities, 5.0, 2.5)
+    smoothed = smooth_across(probabilities.clone(), 5.0, 2.5)
     assert torch.allclose(smoothed.sum(1), torch.ones(9, 8, 8), atol=1e-5)
     assert smoothed.std(0).mean() < 0.6 * probabilities.std(0).mean()
     assert smooth_across(probabilities, 0.0, 2.5) is probabilities

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from monai_semgan.data.limits import check_voxels
 from monai_semgan.data.volume import GUESSED, Volume
 from monai_semgan.errors import SemganError
 
@@ -31,10 +32,13 @@ def read_nifti(path: Path) -> Volume:
             image: Any = nibabel.load(path)
             stored = image.header.get_data_dtype()
             raw = _raw_header(image)
+            _check_size(image, stored, path)
             if stored.kind in "iuf":
                 array = _values(image, stored)
             affine = np.array(image.affine, dtype=np.float64)
             unit = int(raw["xyzt_units"]) % 8
+    except SemganError:
+        raise
     except MemoryError:
         raise SemganError("the image does not fit into memory", path=path) from None
     except Exception as error:  # nibabel has no common class for what damaged files make it raise
@@ -49,6 +53,14 @@ def read_nifti(path: Path) -> Volume:
     affine[:3] *= UNIT_MM.get(unit, 1.0)
     placed = max(raw["sform_code"], raw["qform_code"]) > 0
     return Volume(array, affine, path, image.header, () if placed else (GUESSED,))
+
+
+def _check_size(image: Any, stored: np.dtype[Any], path: Path) -> None:
+    compressed = path.name.lower().endswith(".gz")
+    available = path.stat().st_size - (0 if compressed else image.dataobj.offset)
+    check_voxels(
+        image.shape, path, voxel_bytes=stored.itemsize, stored_bytes=max(0, available), compressed=compressed
+    )
 
 
 def _values(image: Any, stored: np.dtype[Any]) -> np.ndarray:
@@ -80,13 +92,20 @@ def write_nifti(array: np.ndarray, like: Volume, path: Path) -> None:
     """Writes an array (I, J, K) on the grid of ``like``; sform and qform codes and units stay as they are."""
     import nibabel
 
+    nibabel.save(nifti_image(array, like), path)
+
+
+def nifti_image(array: np.ndarray, like: Volume) -> Any:
+    """An array (I, J, K) as nibabel's image on the grid of ``like``."""
+    import nibabel
+
     affine, header = _placement(like)
     image = nibabel.Nifti1Image(array, affine, header, dtype=array.dtype)
     if header is None:
         for place in (image.set_qform, image.set_sform):
             place(like.affine, "scanner")
         image.header.set_xyzt_units("mm")
-    nibabel.save(image, path)
+    return image
 
 
 def _placement(like: Volume) -> tuple[np.ndarray | None, Any]:

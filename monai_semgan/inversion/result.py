@@ -10,6 +10,9 @@ import torch
 
 from monai_semgan.losses.reconstruction import IntensityMapObjective, L1FeatureObjective
 
+ENTROPY_SLICES = 32
+"""Slices taken together, since a long scan's probabilities several times over would fill the memory."""
+
 
 @dataclass(frozen=True)
 class InversionResult:
@@ -59,9 +62,12 @@ def predictive_entropy(members: list[torch.Tensor]) -> torch.Tensor:
     Returns:
         `(D, H, W)` from 0 to 1.
     """
-    mean = torch.stack([m.float() for m in members]).mean(0)
-    entropy = -(mean * mean.clamp_min(1e-12).log()).sum(1)
-    return (entropy / math.log(mean.shape[1])).clamp(0, 1)
+    found = []
+    for parts in zip(*(m.split(ENTROPY_SLICES) for m in members), strict=True):
+        mean = torch.stack([part.float() for part in parts]).mean(0)
+        entropy = -(mean * mean.clamp_min(1e-12).log()).sum(1)
+        found.append((entropy / math.log(mean.shape[1])).clamp(0, 1))
+    return torch.cat(found)
 
 
 def residual_map(target: torch.Tensor, rendering: torch.Tensor, in_domain: bool = True) -> torch.Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,19 @@ class SliceGeometry:
             return None
         return (int(axes[0]), int(axes[1]), int(axes[2]))
 
+    @property
+    def slice_centres(self) -> np.ndarray:
+        """(D, 3) RAS mm of the middle of every slice."""
+        middle = (self.size - 1) / 2
+        index = np.stack([np.array([middle, middle, level, 1.0]) for level in range(self.num_slices)])
+        return index @ self.grid_affine[:3].T
+
+    def part(self, first: int, count: int) -> SliceGeometry:
+        """The same for ``count`` neighbouring slices from number ``first`` on; elsewhere there is nothing to restore."""
+        affine = self.grid_affine.copy()
+        affine[:3, 3] += first * affine[:3, 2]
+        return replace(self, grid_affine=affine, num_slices=count)
+
     def to_dict(self) -> dict[str, Any]:
         """The plan in JSON's types, for :meth:`from_dict`."""
         return {
@@ -136,7 +149,7 @@ class SliceGeometry:
             (I, J, K) or (C, I, J, K) float32.
         """
         stack = self._stack(slices)
-        out = np.empty((stack.shape[1], *self.source_shape), dtype=np.float32)
+        out = np.full((stack.shape[1], *self.source_shape), fill, dtype=np.float32)
         for where, values in self._restored(stack, fill):
             out[(slice(None),) + where] = values
         return out if slices.ndim == 4 else out[0]
@@ -155,6 +168,32 @@ class SliceGeometry:
         for where, values in self._restored(stack, float("-inf")):
             out[where] = values.argmax(axis=0)
         return out
+
+    def restore_slabs(self, slices: torch.Tensor | np.ndarray, fill: float = 0.0) -> Iterator[np.ndarray]:
+        """Does what :meth:`restore` does to one map, a few planes of the volume's last axis at a time, in their order.
+
+        Args:
+            slices: (D, H, W).
+            fill: value of voxels outside the slices.
+
+        Yields:
+            (I, J, k) float32 slabs; the whole volume is never in memory.
+        """
+        planes = max(1, CHUNK_BYTES // (4 * self.source_shape[0] * self.source_shape[1]))
+        for first in range(0, self.source_shape[2], planes):
+            geometry, mine = self._slab(first, min(first + planes, self.source_shape[2]))
+            yield geometry.restore(slices[mine], fill)
+
+    def _slab(self, first: int, stop: int) -> tuple[SliceGeometry, slice]:
+        """The plan for planes first to stop of the volume's last axis alone, and the slices that it needs."""
+        shape = (*self.source_shape[:2], stop - first)
+        plan = replace(self, source_shape=shape, source_affine=self.source_affine @ _along_last_axis(first))
+        if self.axes is None or self.axes[2] != 2:
+            return plan, slice(None)
+        levels = np.rint(self.positions(2)).astype(int)
+        mine = np.flatnonzero((levels >= first) & (levels < stop))
+        grid = self.grid_affine @ _along_last_axis(int(mine[0]))
+        return replace(plan, grid_affine=grid, num_slices=len(mine)), slice(int(mine[0]), int(mine[-1]) + 1)
 
     def _check(self, shape: tuple[int, ...]) -> None:
         if tuple(shape) != tuple(self.source_shape):
@@ -286,6 +325,13 @@ def plan_frame(volume: Volume, size: int) -> SliceGeometry:
     scale = np.diag([pixel / spacing[0], pixel / spacing[1], 1.0, 1.0])
     scale[:2, 3] = (extent - 1) / 2 - (size - 1) / 2 * pixel / spacing[:2]
     return SliceGeometry(shape, affine, size, pixel, pixel, canonical @ scale, 1)
+
+
+def _along_last_axis(steps: int) -> np.ndarray:
+    """(4, 4): moves an index along the last axis."""
+    matrix = np.eye(4)
+    matrix[2, 3] = steps
+    return matrix
 
 
 def fitting_pixel(extent_mm: float, pixel_mm: float, size: int) -> float:

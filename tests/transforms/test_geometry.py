@@ -260,3 +260,16 @@ def test_extracted_values_are_those_of_the_anatomy() -> None:
     geometry = plan_slices(volume, modality="CT", **PIXEL)
     wanted = values_at(points_of(geometry.grid_affine, geometry.grid_shape)).transpose(2, 0, 1)
     assert np.median(np.abs(geometry.extract(volume.array, fill=-1000).numpy() - wanted)) < 1e-3
+
+
+@pytest.mark.parametrize("codes", CODES[::5])
+@pytest.mark.parametrize("degrees", [(0.0, 0.0, 0.0), (4.0, -3.0, 6.0), (35.0, 0.0, 0.0)], ids=str)
+def test_slabs_are_the_volume_in_parts(codes: str, degrees: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    affine, shape = grid((5.0, 5.0, 8.0), codes=codes, degrees=degrees)
+    geometry = plan_slices(patient(affine, shape), modality="CT", **PIXEL)
+    slices = torch.randn(geometry.num_slices, 96, 96, generator=torch.Generator().manual_seed(0))
+    whole = geometry.restore(slices, -3.0)
+    monkeypatch.setattr("monai_semgan.transforms.geometry.CHUNK_BYTES", 4 * shape[0] * shape[1] * 7)
+    slabs = list(geometry.restore_slabs(slices, -3.0))
+    assert len(slabs) == -(-shape[2] // 7) > 1
+    np.testing.assert_allclose(np.concatenate(slabs, 2), whole, atol=2e-4)  # single precision of places
