@@ -1,0 +1,1 @@
+"""Active learning: which image a reader should label next."""

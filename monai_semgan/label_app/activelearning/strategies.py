@@ -1,0 +1,65 @@
+"""Strategies of active learning: which unlabelled image comes next."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from monai_semgan.label_app.activelearning.reservations import Reservations, Reserving
+
+SCORES = "semgan_scores"
+"""Where an image's info keeps its scores; also the name of the scoring method that writes them."""
+
+
+class HighestScore(Strategy):
+    """The image with the highest score; images without one come last, in random order.
+
+    Args:
+        score: key in `image info[SCORES]`.
+        description: for users.
+        chance: draws among images without a score.
+    """
+
+    def __init__(self, score: str, description: str, chance: random.Random | None = None) -> None:
+        super().__init__(description)
+        self.score, self.chance = score, chance or random.Random()
+
+    def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
+        """The next image, and its score (None without one); None if there is no unlabelled image."""
+        images = sorted(datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels")))
+        if not images:
+            return None
+        scores = {image: score_of(datastore.get_image_info(image), self.score) for image in images}
+        scored = {image: value for image, value in scores.items() if value is not None}
+        chosen = max(scored, key=scored.__getitem__) if scored else self.chance.choice(images)
+        return {"id": chosen, "score": scores[chosen]}
+
+
+def score_of(info: Mapping[str, Any], score: str) -> float | None:
+    """A score in an image's info; None if it is not there or no number."""
+    scores = info.get(SCORES)
+    value = scores.get(score) if isinstance(scores, dict) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def strategies(reservations: Reservations | None = None) -> dict[str, Strategy]:
+    """All strategies by name, MONAI Label's own too; an image given out by one is reserved in all.
+
+    Args:
+        reservations: shared by all; new ones when left out.
+    """
+    from monailabel.tasks.activelearning.first import First
+    from monailabel.tasks.activelearning.random import Random
+
+    shared = reservations or Reservations()
+    plain = {
+        "semgan_residual": HighestScore("residual", "Scans that are least like what the model knows come first"),
+        "semgan_disagreement": HighestScore("disagreement", "Scans on which student and inversion differ come first"),
+        "random": Random(),
+        "first": First(),
+    }
+    return {name: Reserving(strategy, shared) for name, strategy in plain.items()}
