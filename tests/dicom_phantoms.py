@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import (
+    ComputedRadiographyImageStorage,
     CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
     EnhancedCTImageStorage,
     ExplicitVRLittleEndian,
     MRImageStorage,
+    NuclearMedicineImageStorage,
+    PositronEmissionTomographyImageStorage,
     generate_uid,
 )
 
@@ -46,11 +50,13 @@ def base(modality: str = "CT", **tags: Any) -> Dataset:
     dataset.StudyTime = dataset.SeriesTime = dataset.ContentTime = dataset.AcquisitionTime = "101010"
     dataset.AccessionNumber = dataset.ReferringPhysicianName = ""
     dataset.Modality, dataset.Manufacturer = modality, "Phantom works"
-    dataset.SOPClassUID = CTImageStorage if modality == "CT" else MRImageStorage
+    dataset.SOPClassUID = {"CT": CTImageStorage, "PT": PositronEmissionTomographyImageStorage}.get(
+        modality, MRImageStorage
+    )
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     if modality == "CT":
         dataset.KVP, dataset.RescaleType = "120", "HU"
-    else:
+    elif modality == "MR":
         dataset.ScanningSequence, dataset.SequenceVariant, dataset.ScanOptions = "SE", "NONE", ""
         dataset.MRAcquisitionType, dataset.EchoTime, dataset.EchoTrainLength, dataset.RepetitionTime = "2D", "9", 1, "9"
     for name, value in tags.items():
@@ -141,4 +147,42 @@ def enhanced(array: np.ndarray, affine: np.ndarray, order: np.ndarray | None = N
         dataset.PerFrameFunctionalGroupsSequence.append(group)
     stored = [np.frombuffer(single[i].PixelData, np.uint16).reshape(single[i].Rows, -1) for i in order]
     pixels(dataset, np.stack(stored))
+    return dataset
+
+
+def radiograph(stored: np.ndarray, modality: str = "DX", **tags: Any) -> Dataset:
+    """A radiograph of stored values (rows, columns): no place in the patient, no frame of reference."""
+    dataset = base(modality, SOPInstanceUID=generate_uid(), InstanceNumber=1)
+    kinds = {"CR": ComputedRadiographyImageStorage}
+    dataset.SOPClassUID = kinds.get(modality, DigitalXRayImageStorageForPresentation)
+    del dataset.FrameOfReferenceUID, dataset.PositionReferenceIndicator
+    dataset.ImageType = ["ORIGINAL", "PRIMARY"]
+    dataset.PatientOrientation = ["L", "F"]
+    dataset.ImagerPixelSpacing = ["0.2", "0.2"]
+    pixels(dataset, stored)
+    for name, value in tags.items():
+        if value is None:
+            delattr(dataset, name)
+        else:
+            setattr(dataset, name, value)
+    return dataset
+
+
+def nuclear(array: np.ndarray, affine: np.ndarray, **tags: Any) -> Dataset:
+    """A reconstructed scan of nuclear medicine: one file whose frames lie behind one another, array (I, J, K)."""
+    first, *_ = datasets(array[..., :1], affine, "NM", scale=(1.0, 0.0))
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    detector = Dataset()
+    for name in ("ImagePositionPatient", "ImageOrientationPatient"):
+        setattr(detector, name, first[name].value)
+    dataset = base("NM", SOPInstanceUID=generate_uid(), InstanceNumber=1, SOPClassUID=NuclearMedicineImageStorage)
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "RECON TOMO", "EMISSION"]
+    dataset.DetectorInformationSequence = [detector]
+    dataset.PixelSpacing, dataset.SliceThickness = first.PixelSpacing, first.SliceThickness
+    normal = np.cross(*np.array(first.ImageOrientationPatient, float).reshape(2, 3))
+    dataset.SpacingBetweenSlices = text(spacing[2] * np.sign(normal @ lps(affine)[:3, 2]))[0]
+    dataset.NumberOfFrames = array.shape[2]
+    pixels(dataset, np.rint(array.transpose(2, 1, 0)).astype(np.uint16))
+    for name, value in tags.items():
+        setattr(dataset, name, value)
     return dataset

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from monai_semgan.data.itk_header import check_header
+from monai_semgan.data.limits import check_voxels
 from monai_semgan.data.volume import GUESSED, Volume
 from monai_semgan.errors import SemganError
 
@@ -34,10 +35,13 @@ def read_itk(path: Path) -> Volume:
         with quiet_itk():
             reader.ReadImageInformation()
             channels, kind = reader.GetNumberOfComponents(), reader.GetPixelID()
+            check_voxels(reader.GetSize(), path)  # as ITK has understood the header
             if channels == 1 and "complex" not in SimpleITK.GetPixelIDValueAsString(kind):
                 image = reader.Execute()
                 array = _small(SimpleITK.GetArrayViewFromImage(image)).transpose()
                 affine = affine_of(image)
+    except SemganError:
+        raise
     except Exception as error:  # SimpleITK raises RuntimeError for all that can be wrong, MemoryError not always
         problem = "not a readable image, or it is cut off"
         raise SemganError(problem, remedy="copy or export it again", path=path) from error

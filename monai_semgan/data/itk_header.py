@@ -6,12 +6,10 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
+from monai_semgan.data.limits import check_voxels
 from monai_semgan.errors import SemganError
 
 HEADER_BYTES = 1 << 18
-
-MAX_INFLATION = 1100
-"""gzip makes nothing smaller than by this factor."""
 
 BYTES = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
@@ -29,7 +27,7 @@ BYTES = {
 
 
 def check_header(path: Path) -> bool:
-    """Makes sure that the header tells a spacing, that the data can be complete and lie where they may.
+    """Makes sure that the header tells a spacing and a possible size, and that the data lie where they may.
 
     Returns:
         Whether the header tells how the patient lies.
@@ -45,13 +43,14 @@ def check_header(path: Path) -> bool:
     nrrd = path.suffix.lower() in (".nrrd", ".nhdr")
     fields = _nrrd_fields(head) if nrrd else _meta_fields(head)
     sizes = _numbers(fields.get("sizes" if nrrd else "dimsize", ""))
-    if (nrrd and not head.startswith(b"NRRD")) or not sizes:
+    if (nrrd and not head.startswith(b"NRRD")) or not sizes or not np.isfinite(sizes).all():
         raise SemganError("not a readable image", remedy="copy or export it again", path=path)
     if len(sizes) < 2 or min(sizes) < 1:
         raise SemganError("the image holds no voxels", path=path)
     kind = fields.get("type" if nrrd else "elementtype", "").lower()
     compressed = fields.get("encoding", "raw") not in ("raw", "") if nrrd else fields.get("compresseddata") == "true"
-    _check_size(path, float(np.prod(sizes)) * BYTES.get(kind, 1), compressed, fields)
+    stored = _data_file(path, fields).stat().st_size
+    check_voxels(sizes, path, voxel_bytes=BYTES.get(kind, 1), stored_bytes=stored, compressed=compressed)
     _check_spacing(path, fields, nrrd)
     return bool(fields.get("space")) if nrrd else any(name in fields for name in _DIRECTIONS)
 
@@ -86,7 +85,8 @@ def _numbers(text: str) -> list[float]:
         return []
 
 
-def _check_size(path: Path, needed: float, compressed: bool, fields: dict[str, str]) -> None:
+def _data_file(path: Path, fields: dict[str, str]) -> Path:
+    """Where the voxels lie, inside the folder of the header."""
     name = fields.get("data file") or fields.get("datafile") or fields.get("elementdatafile") or "LOCAL"
     data = path
     if name.upper() != "LOCAL":
@@ -100,8 +100,7 @@ def _check_size(path: Path, needed: float, compressed: bool, fields: dict[str, s
             raise SemganError("the data file is a link that leaves its folder", remedy="copy the file", path=data)
         if not data.is_file():
             raise SemganError(f"its data file {name} is missing", remedy="copy both files", path=path)
-    if needed > data.stat().st_size * (MAX_INFLATION if compressed else 1):
-        raise SemganError("the image is cut off: voxels are missing", remedy="copy or export it again", path=path)
+    return data
 
 
 def _check_spacing(path: Path, fields: dict[str, str], nrrd: bool) -> None:

@@ -15,7 +15,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.transforms.intensity import PROJECTIONS
 
 if TYPE_CHECKING:
-    from monai_semgan.data.dicom.reader import DicomSource
+    from monai_semgan.data.dicom.source import DicomSource
 
 __all__ = [
     "Volume",

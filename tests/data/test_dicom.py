@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,19 @@ import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    generate_uid,
+)
 
 from monai_semgan.data.dicom import files as dicom_files
 from monai_semgan.data.preprocessing import Preprocessing
 from monai_semgan.data.volume import read_label, read_volume, write_label, write_volume
 from monai_semgan.errors import SemganError
-from tests.dicom_phantoms import base, datasets, enhanced, lps, pixels, save, write_series
+from tests.dicom_phantoms import base, datasets, enhanced, lps, nuclear, pixels, save, write_series
 from tests.phantoms import grid, patient
 
 SHAPE = (7, 6, 5)
@@ -198,8 +205,12 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "pixel data cut off": (cut_pixels, "pixel data are damaged"),
     "compressed pixel data damaged": (broken_codestream, "pixel data are damaged"),
     "file cut off": (cut_file, "damaged|not a readable|no pixel data|no image|gap"),
-    "report": (lambda d: other_kind(d, Modality="SR"), "no CT or MR series; there are 4 .SR, 1 image"),
-    "nuclear medicine": (lambda d: other_kind(d, Modality="PT"), "no CT or MR series; there are 4 .PT, 1 image"),
+    "report": (lambda d: other_kind(d, Modality="SR"), "no scan and no radiograph; there are 4 .SR, 1 image"),
+    "ultrasound pictures": (lambda d: other_kind(d, Modality="US"), "no scan and no radiograph; there are 4 .US"),
+    "dose": (
+        lambda d: write_series(d / "s", datasets(values(low=0), AFFINE, "RTDOSE")),
+        "no scan and no radiograph; there are 4 .RTDOSE, 5 images",
+    ),
     "constant": (lambda d: write_series(d / "s", datasets(0 * values(), AFFINE)), "all voxels have the same value 0"),
 }
 
@@ -344,6 +355,81 @@ def test_a_series_is_chosen_by_number_or_uid(tmp_path: Path) -> None:
         read_volume(path, series="5")
     with pytest.raises(SemganError, match="no image orientation|no image position"):
         read_volume(path, series="99")
+
+
+@pytest.mark.parametrize("modality", ["PT", "US", "OT"])
+def test_a_volume_that_is_neither_ct_nor_mr_is_read_as_what_it_is(modality: str, tmp_path: Path) -> None:
+    volume = read_volume(write_series(tmp_path / "s", datasets(values(low=0), AFFINE, modality)))
+    assert volume.modality == modality and np.array_equal(volume.array, values(low=0)) and volume.notes == ()
+
+
+@pytest.mark.parametrize("towards", [1, -1])
+def test_a_scan_of_nuclear_medicine_is_stacked_in_the_direction_of_its_header(towards: int, tmp_path: Path) -> None:
+    affine = AFFINE.copy()
+    affine[2, 2] *= towards
+    volume = read_volume(save(nuclear(values(low=0), affine), tmp_path / "a.dcm"))
+    wanted = values(low=0)[:, :, ::towards]
+    assert volume.modality == "NM" and np.array_equal(volume.array, wanted)
+    corner = affine @ [0, 0, 0 if towards > 0 else SHAPE[2] - 1, 1]
+    assert np.allclose(volume.affine[:, 3], corner) and volume.affine[2, 2] > 0
+
+
+def test_ct_and_mr_come_before_larger_series_of_other_kinds(tmp_path: Path) -> None:
+    large = datasets(values((9, 9, 9), 0), AFFINE, "PT", SeriesInstanceUID="1.2.6", SeriesNumber=6)
+    write_series(tmp_path / "pet", large)
+    write_series(tmp_path / "ct", slices())
+    assert read_volume(tmp_path).modality == "CT" and "6 (PT, 9 images)" in read_volume(tmp_path).notes[0]
+    assert read_volume(tmp_path, series="6").modality == "PT"
+    shutil.rmtree(tmp_path / "ct")
+    write_series(tmp_path / "pet2", datasets(values(), AFFINE, "PT", SeriesInstanceUID="1.2.7", SeriesNumber=7))
+    assert read_volume(tmp_path).array.shape == (9, 9, 9)
+    assert "the largest volume, since there is no CT or MR" in read_volume(tmp_path).notes[0]
+
+
+def test_a_huge_matrix_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    """Compressed data may be small; the header alone says how much memory they would need."""
+    dataset = pydicom.dcmread(save(slices()[0], tmp_path / "a.dcm"))
+    dataset.compress(RLELossless)
+    for rows, columns, frames in ((65535, 65535, 1), (9000, 9000, 90_000)):
+        dataset.Rows, dataset.Columns, dataset.NumberOfFrames = rows, columns, frames
+        dataset.save_as(tmp_path / "a.dcm")
+        with pytest.raises(SemganError, match="declares .* voxels, too many for an image"):
+            read_volume(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless], ids=lambda uid: uid.keyword)
+def test_a_code_stream_larger_than_its_header_is_not_decoded(syntax: str, tmp_path: Path) -> None:
+    pytest.importorskip("openjpeg")
+    pytest.importorskip("jpeg_ls")
+    path, _ = compressed_series(tmp_path, syntax)
+    file = sorted(path.iterdir())[0]
+    dataset = pydicom.dcmread(file)
+    stream = bytearray(dataset.PixelData)
+    at = stream.find(b"\xff\x51") + 6 if syntax == JPEG2000Lossless else stream.find(b"\xff\xf7") + 5
+    stream[at : at + 4] = b"\x00\x00\xff\xff" if syntax == JPEG2000Lossless else b"\xff\xff\xff\xff"
+    dataset.PixelData = bytes(stream)
+    dataset.save_as(file)
+    with pytest.raises(SemganError, match="damaged or cannot be decoded"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize("zip_it", [False, True])
+def test_a_deflated_file_is_read_and_one_that_grows_beyond_measure_is_not(zip_it: bool, tmp_path: Path) -> None:
+    dataset = slices()[0]
+    path = save(dataset, tmp_path / "s" / "a.dcm")
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(path, enforce_file_format=True)
+    assert np.array_equal(read_volume(path).array, values()[..., :1])
+    head = path.read_bytes()[: 144 + struct.unpack_from("<I", path.read_bytes(), 140)[0]]
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    body = b"".join(packer.compress(bytes(1 << 20)) for _ in range(300)) + packer.flush()
+    path.write_bytes(head + body)
+    if zip_it:
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.write(path, "a.dcm")
+        path = tmp_path / "a.zip"
+    with pytest.raises(SemganError, match="unpacks to more than 0.2 GB: it may be a zip bomb"):
+        read_volume(path)
 
 
 def test_a_series_of_a_file_that_is_no_dicom_makes_no_sense(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monai_semgan.atomic import written_aside
+from monai_semgan.data import limits
 from monai_semgan.data.volume import (
     Volume,
     check_output,
@@ -88,6 +89,17 @@ def save_nifti_with(path: Path, affine: np.ndarray) -> Path:
     return path
 
 
+def gzip_bomb(folder: Path) -> Path:
+    """More voxels than a label map may have, all 0, in a file of little more than a megabyte."""
+    side = 1026
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.uint8)
+    header.set_data_shape((side, side, side))
+    piece = gzip.compress(bytes(1 << 24))
+    count = side**3 // (1 << 24) + 1
+    return written(folder / "a.nii.gz", gzip.compress(header.binaryblock + bytes(4)) + piece * count)
+
+
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda d: d / "no.nii.gz", "no such file"),
     "folder": (lambda d: d, "folder holds no DICOM"),
@@ -114,15 +126,31 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "singular affine": (lambda d: singular(d / "a.nii"), "do not span a volume"),
     "affine of NaN": (lambda d: save_nifti_with(d / "a.nii", np.full((4, 4), np.nan)), "not numbers"),
     "impossible size": (lambda d: with_header_bytes(d / "a.nii", 42, np.int16(-7).tobytes()), "not a readable NIfTI"),
-    "gigantic size": (lambda d: with_header_bytes(d / "a.nii", 42, np.int16(32767).tobytes() * 3), "cut off|memory"),
+    "gigantic size": (
+        lambda d: with_header_bytes(d / "a.nii", 42, np.int16(32767).tobytes() * 3),
+        "declares 32767 x 32767 x 32767 voxels, too many for an image",
+    ),
+    "more than the file holds": (
+        lambda d: with_header_bytes(d / "a.nii", 42, np.int16(999).tobytes() * 3),
+        "cut off: voxels are missing",
+    ),
+    "gzip bomb": (gzip_bomb, "would unpack to 1.0 GB, .* times its size: no scan shrinks that much"),
+    "more than the memory": (
+        lambda d: save_nifti(d / "a.nii.gz", ramp()),
+        "7 x 6 x 5 voxels take .* GB, this machine has 0.0 GB; crop the volume",
+    ),
     "no voxels": (lambda d: with_header_bytes(d / "a.nii", 42, np.int16(0).tobytes()), "no voxels|not a readable"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_an_unusable_file_is_explained_in_one_line(case: str, tmp_path: Path) -> None:
+def test_an_unusable_file_is_explained_in_one_line(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make, message = BAD[case]
     path = make(tmp_path)
+    if case == "more than the memory":
+        monkeypatch.setattr(limits, "memory_bytes", lambda: 100.0)
     with pytest.raises(SemganError, match=message) as caught:
         read_volume(path)
     text = str(caught.value)

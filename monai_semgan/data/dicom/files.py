@@ -12,17 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
+from monai_semgan.data.limits import FREE_BYTES, USUAL_INFLATION
 from monai_semgan.errors import SemganError
 
 MAX_FILES = 100_000
 MAX_ZIP_BYTES = 64 << 30
 MAX_ENTRY_BYTES = 8 << 30
-MAX_INFLATION = 200
-"""Scans shrink to a half or a third; a zip that grows by more than this is no scan."""
-
-FREE_BYTES = 256 << 20
-"""Zips that hold no more than this may grow by any factor."""
-
 MAGIC = slice(128, 132)
 UNMARKED = (".dcm", ".ima", ".dicom")
 """Files with these endings are tried as DICOM even without its mark ``DICM``."""
@@ -132,7 +127,7 @@ def _check_bomb(path: Path, infos: list[zipfile.ZipInfo]) -> None:
         len(infos) > MAX_FILES
         or total > MAX_ZIP_BYTES
         or any(info.file_size > MAX_ENTRY_BYTES for info in infos)
-        or (total > FREE_BYTES and inflation > MAX_INFLATION)
+        or (total > FREE_BYTES and inflation > USUAL_INFLATION)
     ):
         raise SemganError(
             f"the zip would unpack to {total / 2**30:.1f} GB in {len(infos)} files: it may be a zip bomb",

@@ -6,12 +6,14 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monai_semgan.data.dicom.deflated import check_deflated
 from monai_semgan.data.dicom.files import DicomFile
+from monai_semgan.data.limits import check_voxels
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ TAGS = [
     "SliceThickness",
     "RescaleSlope",
     "RescaleIntercept",
-    "ModalityLUTSequence",
+    "SpacingBetweenSlices",
+    "DetectorInformationSequence",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
@@ -81,6 +84,7 @@ class Header:
         modality: such as ``CT``.
         localiser: whether it is an overview image for planning.
         colour: whether its pixels are not plain grey values.
+        inverted: whether its largest values are black (MONOCHROME1).
         frames: its slices.
     """
 
@@ -90,6 +94,7 @@ class Header:
     modality: str
     localiser: bool
     colour: bool
+    inverted: bool
     frames: tuple[Frame, ...]
 
 
@@ -122,6 +127,7 @@ def read_dataset(file: DicomFile, *, pixels: bool = False, tags: list[str] | Non
 
     try:
         with quiet(), file.open() as stream:
+            check_deflated(stream, file)
             return pydicom.dcmread(stream, force=True, stop_before_pixels=not pixels, specific_tags=tags)  # type: ignore
     except SemganError:
         raise
@@ -157,20 +163,39 @@ def _header(dataset: Dataset, file: DicomFile) -> Header | None:
     count = int(dataset.get("NumberOfFrames") or 1)
     if not 0 < count <= MAX_FRAMES:
         raise SemganError(f"{count} frames are not possible", remedy="export it again", path=file.path)
-    kind = [str(word).upper() for word in _several(dataset.get("ImageType"))]
-    grey = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2") == "MONOCHROME2"
-    frames = _multi_frames(dataset, file, count) if "PerFrameFunctionalGroupsSequence" in dataset else None
-    if frames is None:
-        frames = tuple(_frame(file, index, [dataset], dataset) for index in range(count))
+    size = (int(dataset.Columns), int(dataset.Rows))
+    check_voxels(size, file.path, picture=True)
+    check_voxels((*size, count), file.path)
+    kind = [str(word).upper() for word in several(dataset.get("ImageType"))]
+    grey = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2")
     return Header(
         file,
         str(dataset.get("SeriesInstanceUID") or ""),
         str(dataset.get("SeriesNumber") or "").strip() if dataset.get("SeriesNumber") is not None else "",
         str(dataset.get("Modality") or "").strip().upper(),
         "LOCALIZER" in kind,
-        int(dataset.get("SamplesPerPixel") or 1) != 1 or not grey,
-        frames,
+        int(dataset.get("SamplesPerPixel") or 1) != 1 or not grey.startswith("MONOCHROME"),
+        grey == "MONOCHROME1",
+        _frames(dataset, file, count, kind),
     )
+
+
+def _frames(dataset: Dataset, file: DicomFile, count: int, kind: list[str]) -> tuple[Frame, ...]:
+    if "PerFrameFunctionalGroupsSequence" in dataset:
+        return _multi_frames(dataset, file, count)
+    if dataset.get("DetectorInformationSequence") and "RECON" in " ".join(kind):
+        return _nuclear_frames(dataset, file, count)
+    return tuple(_frame(file, index, [dataset], dataset) for index in range(count))
+
+
+def _nuclear_frames(dataset: Dataset, file: DicomFile, count: int) -> tuple[Frame, ...]:
+    """Slices of nuclear medicine: the place of the first, and a distance along the normal."""
+    first = _frame(file, 0, [dataset, dataset.DetectorInformationSequence[0]], dataset)
+    step = _numbers(dataset.get("SpacingBetweenSlices"), 1, file)
+    if first.position is None or first.orientation is None or step is None:
+        return tuple(replace(first, index=index, position=None) for index in range(count))
+    along = step[0] * np.cross(*first.orientation)
+    return tuple(replace(first, index=index, position=first.position + index * along) for index in range(count))
 
 
 def _multi_frames(dataset: Dataset, file: DicomFile, count: int) -> tuple[Frame, ...]:
@@ -214,14 +239,15 @@ def _frame(file: DicomFile, index: int, parts: list[Any], dataset: Dataset) -> F
     )
 
 
-def _several(value: Any) -> list[Any]:
+def several(value: Any) -> list[Any]:
+    """A value of any multiplicity as a list."""
     if value is None:
         return []
     return [value] if isinstance(value, (str, int, float)) else list(value)
 
 
 def _numbers(value: Any, count: int, file: DicomFile) -> list[float] | None:
-    values = [float(v) for v in _several(value)]
+    values = [float(v) for v in several(value)]
     if not values:
         return None
     if len(values) != count or not np.isfinite(values).all():

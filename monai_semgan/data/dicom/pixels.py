@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monai_semgan.data.dicom.codestream import declared_size
 from monai_semgan.data.dicom.files import DicomFile
 from monai_semgan.data.dicom.headers import Frame, quiet, read_dataset
 from monai_semgan.data.itk import quiet_itk
+from monai_semgan.data.limits import check_voxels
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
@@ -45,14 +47,15 @@ def read_pixels(frames: Sequence[Frame]) -> np.ndarray:
     Raises:
         SemganError: pixel data are missing, damaged or cannot be decoded.
     """
+    check_voxels((*frames[0].shape, len(frames)), frames[0].file.path.parent)
     try:
         array = np.empty((len(frames), *frames[0].shape), dtype=np.int16)
         for file, places in _by_file(frames).items():
             for place, pixels in zip(
-                places, _decoded(file, [frames[p].index for p in places], frames[0].shape), strict=True
+                places, decoded(file, [frames[p].index for p in places], frames[0].shape), strict=True
             ):
                 values = _rescaled(pixels, frames[place])
-                if array.dtype == np.int16 and not _fits(values):
+                if array.dtype == np.int16 and not fits_int16(values):
                     array = array.astype(np.float32)
                 array[place] = values
     except MemoryError:
@@ -68,7 +71,7 @@ def _by_file(frames: Sequence[Frame]) -> dict[DicomFile, list[int]]:
     return {file: sorted(places, key=lambda place: frames[place].index) for file, places in files.items()}
 
 
-def _decoded(file: DicomFile, indices: list[int], shape: tuple[int, int]) -> Iterator[np.ndarray]:
+def decoded(file: DicomFile, indices: list[int], shape: tuple[int, int]) -> Iterator[np.ndarray]:
     """Stored values (rows, columns) of frames of a file."""
     dataset = read_dataset(file, pixels=True)
     if "PixelData" not in dataset:
@@ -96,11 +99,24 @@ def _iterate(dataset: Dataset, indices: list[int]) -> Iterator[np.ndarray]:
     syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
     if syntax is None:  # files without a header: the standard's default
         dataset.file_meta.TransferSyntaxUID = syntax = ImplicitVRLittleEndian
+    if syntax.is_encapsulated:
+        _check_codestreams(dataset, indices)
     if syntax.is_encapsulated and not get_decoder(syntax).is_available:
         return iter(_decoded_by_itk(dataset)[indices])
     # pylibjpeg-rle panics on damaged data, which is no exception; pydicom's own decoder is always there
     plugin = "pydicom" if syntax == RLELossless else ""
     return iter_pixels(dataset, indices=indices, raw=True, decoding_plugin=plugin)
+
+
+def _check_codestreams(dataset: Dataset, indices: list[int]) -> None:
+    """Raises ValueError if a frame declares another size than the header."""
+    from pydicom.encaps import generate_frames
+
+    count = int(dataset.get("NumberOfFrames") or 1)
+    for index, stream in enumerate(generate_frames(dataset.PixelData, number_of_frames=count)):
+        size = declared_size(stream) if index in indices else None
+        if size is not None and size != (dataset.Rows, dataset.Columns):
+            raise ValueError(f"frame {index} declares {size[0]} x {size[1]} pixels")
 
 
 def _decoded_by_itk(dataset: Dataset) -> np.ndarray:
@@ -134,5 +150,6 @@ def _rescaled(pixels: np.ndarray, frame: Frame) -> np.ndarray:
     return pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)
 
 
-def _fits(values: np.ndarray) -> bool:
-    return values.dtype.kind == "i" and values.min() >= INT16.min and values.max() <= INT16.max
+def fits_int16(values: np.ndarray) -> bool:
+    """Whether whole numbers are small enough for 16 bits."""
+    return values.dtype.kind in "iu" and values.min() >= INT16.min and values.max() <= INT16.max

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from monai_semgan.data.dicom.files import DicomFile
 from monai_semgan.data.dicom.headers import Frame
 from monai_semgan.data.dicom.pixels import read_pixels
+from monai_semgan.data.dicom.radiograph import read_radiograph
 from monai_semgan.data.dicom.series import Series, choose_series, find_series
+from monai_semgan.data.dicom.source import DicomSource
 from monai_semgan.data.dicom.stack import stack_slices
 from monai_semgan.data.volume import Volume
 from monai_semgan.errors import SemganError
@@ -19,33 +19,19 @@ HU_EVIDENCE = -200
 """Only values in HU reach below this: stored values of CT are not negative."""
 
 
-@dataclass(frozen=True, eq=False)
-class DicomSource:
-    """Where the slices of a volume came from; results in DICOM refer to it.
-
-    Args:
-        frames: one per slice of the volume, in order.
-    """
-
-    frames: tuple[Frame, ...]
-
-    @property
-    def files(self) -> list[DicomFile]:
-        """Its files, in the order of their first slices."""
-        return list(dict.fromkeys(frame.file for frame in self.frames))
-
-
 def read_dicom(path: Path, series: str | None = None) -> Volume:
     """Reads a series out of a folder, a zip or a file.
 
     Args:
         path: folder, zip, or DICOM file.
-        series: UID or number of the series; the largest CT or MR when left out.
+        series: UID or number of the series; chosen when left out, see :func:`choose_series`.
 
     Raises:
         SemganError: there is no usable series.
     """
     taken, notes = choose_series(find_series(path), path, series)
+    if taken.projection:
+        return read_radiograph(taken, path, notes)
     notes += _check_kind(taken, path)
     frames, affine, remarks = stack_slices(taken.frames, path)
     notes += remarks
@@ -61,7 +47,7 @@ def _check_kind(series: Series, path: Path) -> list[str]:
     if len(localisers) == len(series.headers):
         raise SemganError("there are only overview images (localisers)", remedy="give the scan itself", path=path)
     for header in series.headers:
-        if header.colour and not header.localiser:
+        if (header.colour or header.inverted) and not header.localiser:
             raise SemganError(
                 "holds colours or inverted grey where plain grey values are expected",
                 remedy="export the original images (MONOCHROME2)",

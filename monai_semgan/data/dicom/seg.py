@@ -9,7 +9,7 @@ import numpy as np
 
 from monai_semgan import __version__
 from monai_semgan.data.dicom.headers import quiet, read_dataset
-from monai_semgan.data.dicom.reader import DicomSource
+from monai_semgan.data.dicom.source import DicomSource
 from monai_semgan.data.terminology import RESEARCH_ONLY, Code, Segments, find_organ
 from monai_semgan.data.volume import Volume
 from monai_semgan.errors import SemganError
@@ -75,6 +75,12 @@ def check_reference(volume: Volume, path: Path) -> DicomSource:
                 remedy="use .seg.nrrd or .nii.gz",
                 path=source.frames[0].file.path,
             )
+    if source.frames[0].position is None:
+        raise SemganError(
+            "a radiograph has no place in the patient, and DICOM results need one",
+            remedy="use .png or .nii.gz",
+            path=path,
+        )
     return source
 
 

@@ -9,8 +9,12 @@ from pathlib import Path
 from monai_semgan.data.dicom.files import find_files
 from monai_semgan.data.dicom.headers import Frame, Header, read_header
 from monai_semgan.errors import SemganError
+from monai_semgan.transforms.intensity import PROJECTIONS
 
 SCANS = ("CT", "MR")
+
+NO_IMAGES = ("SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "REG", "RWV", "PR", "KO", "SR", "DOC", "AU", "ECG")
+"""Modalities of what has pixels, or may have, but is no scan: results, doses, documents."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,16 @@ class Series:
             if frame.position is not None
         )
 
+    @property
+    def is_image(self) -> bool:
+        """Whether its modality is one of scans or radiographs, and not of results and documents."""
+        return self.modality not in NO_IMAGES
+
+    @property
+    def projection(self) -> bool:
+        """Whether it holds radiographs."""
+        return self.modality in PROJECTIONS
+
     def described(self) -> str:
         """Without what the scanner or a person wrote about the patient."""
         count = sum(len(header.frames) for header in self.headers)
@@ -66,7 +80,7 @@ def find_series(path: Path) -> list[Series]:
             groups.setdefault((header.series, header.modality), {}).setdefault(name, header)
     if not groups:
         what = "no DICOM image" if not path.is_dir() else "the folder holds no DICOM images"
-        raise SemganError(what, remedy="give the folder or zip of a CT or MR series", path=path)
+        raise SemganError(what, remedy="give the folder or zip of a scan", path=path)
     series = []
     for (uid, modality), headers in groups.items():
         ordered = tuple(headers.values())
@@ -75,7 +89,7 @@ def find_series(path: Path) -> list[Series]:
 
 
 def choose_series(found: Sequence[Series], path: Path, wanted: str | None = None) -> tuple[Series, list[str]]:
-    """The series asked for, or the largest CT or MR.
+    """The series asked for; or the largest CT or MR; or the largest other volume; or the only radiograph.
 
     Args:
         found: all series.
@@ -86,31 +100,47 @@ def choose_series(found: Sequence[Series], path: Path, wanted: str | None = None
         The series, and a note when there was a choice.
 
     Raises:
-        SemganError: there is no such series, or no CT or MR.
+        SemganError: there is no such series, none that is an image, or there are several radiographs.
     """
     listing = ", ".join(series.described() for series in found[:12]) + (", ..." if len(found) > 12 else "")
     if wanted is not None:
         return _wanted(found, path, wanted.strip(), listing), []
-    scans = [series for series in found if series.modality in SCANS]
-    if not scans:
-        raise SemganError(f"no CT or MR series; there are {listing}", remedy="give the folder of a scan", path=path)
-    taken = scans[0]
+    taken, why = _best(found, path, listing)
     if len(found) == 1:
         return taken, []
     others = ", ".join(series.described() for series in found if series is not taken)
     others = others if len(found) < 8 else f"{len(found) - 1} others"
-    note = f"Series {taken.described()} is taken, the largest CT or MR; there are also {others}: --series chooses."
-    return taken, [note]
+    return taken, [f"Series {taken.described()} is taken, {why}; there are also {others}: --series chooses."]
+
+
+def _best(found: Sequence[Series], path: Path, listing: str) -> tuple[Series, str]:
+    """The series to take, and why."""
+    scans = [series for series in found if series.modality in SCANS]
+    volumes = [series for series in found if series.voxels and series.is_image and not series.projection]
+    radiographs = [series for series in found if series.projection]
+    if any(series in scans for series in volumes):
+        return scans[0], "the largest CT or MR"
+    if volumes:
+        return volumes[0], "the largest volume, since there is no CT or MR"
+    if len(radiographs) > 1 and not scans:
+        remedy = f"choose with --series; there are {listing}"
+        raise SemganError(f"holds {len(radiographs)} series of radiographs", remedy=remedy, path=path)
+    if radiographs:
+        return radiographs[0], "the only radiograph"
+    if scans:  # it has no slices with a place: what is read next tells why
+        return scans[0], "the largest CT or MR"
+    raise SemganError(f"no scan and no radiograph; there are {listing}", remedy="give the folder of a scan", path=path)
 
 
 def _wanted(found: Sequence[Series], path: Path, wanted: str, listing: str) -> Series:
     matches = [series for series in found if wanted in (series.uid, series.number) and wanted]
-    scans = [series for series in matches if series.modality in SCANS]
-    if len(scans) == 1:
-        return scans[0]
-    if len(scans) > 1:
-        names = " or ".join(series.uid for series in scans)
-        raise SemganError(f"{len(scans)} series have the number {wanted}", remedy=f"give its UID, {names}", path=path)
+    images = [series for series in matches if series.is_image]
+    if len(images) == 1:
+        return images[0]
+    if len(images) > 1:
+        names = " or ".join(series.uid for series in images)
+        raise SemganError(f"{len(images)} series have the number {wanted}", remedy=f"give its UID, {names}", path=path)
     if matches:
-        raise SemganError(f"series {matches[0].described()} is no CT or MR", remedy=f"there are {listing}", path=path)
+        problem = f"series {matches[0].described()} is no scan and no radiograph"
+        raise SemganError(problem, remedy=f"there are {listing}", path=path)
     raise SemganError(f"there is no series {wanted}", remedy=f"there are {listing}", path=path)
