@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +49,31 @@ class PreparedVolume:
     modality: str
     value_range: tuple[float, float]
     notes: tuple[str, ...] = ()
+
+    def between(self, low_mm: float, high_mm: float) -> PreparedVolume:
+        """The slices whose middle lies between two heights.
+
+        Args:
+            low_mm: S coordinate (RAS mm, from the feet to the head).
+            high_mm: S coordinate.
+
+        Raises:
+            SemganError: there is no slice, or it is a single image.
+        """
+        heights = self.geometry.slice_centres[:, 2]
+        chosen = np.flatnonzero((heights >= low_mm) & (heights <= high_mm))
+        if not chosen.size:
+            problem = f"no slice lies between {low_mm:g} and {high_mm:g} mm"
+            raise SemganError(problem, remedy=f"this scan reaches from {heights.min():.1f} to {heights.max():.1f} mm")
+        first, count = int(chosen[0]), int(chosen.size)
+        if count == len(heights):
+            return self
+        note = (
+            f"Only the {count} slices from {heights[chosen].min():.1f} to {heights[chosen].max():.1f} mm were computed: "
+            "volumes and the out-of-domain score are those of this part."
+        )
+        geometry, image = self.geometry.part(first, count), self.image[first : first + count]
+        return replace(self, image=image, geometry=geometry, notes=(*self.notes, note))
 
 
 @dataclass(frozen=True)
