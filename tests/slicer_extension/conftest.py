@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 MODULE = REPOSITORY / "slicer_extension" / "SemGAN"
 
 sys.path.insert(0, str(MODULE))  # as Slicer does for the folder of a module
+
+from tests.slicer_extension.fake_server import FakeServer  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,3 +27,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slicer")
             if missing:
                 item.add_marker(skip)
+
+
+@pytest.fixture
+def scene() -> Iterator[Any]:
+    """An empty scene with Slicer's colours, where `slicer.mrmlScene` is."""
+    import slicer
+
+    scene = slicer.vtkMRMLScene()
+    application = slicer.vtkSlicerApplicationLogic()
+    application.SetMRMLScene(scene)
+    application.GetColorLogic().SetMRMLScene(scene)
+    application.GetColorLogic().AddDefaultColorNodes()
+    slicer.mrmlScene = scene
+    slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    yield scene
+    scene.Clear(True)
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    """A server on loopback; all that it was asked and answered fits the published document."""
+    with FakeServer() as server:
+        yield server
+    assert not server.problems

@@ -1,0 +1,349 @@
+"""A server on loopback that answers as the document says, keeps what it was asked, and fails when told to."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+from SemGANLib.Nrrd import Grid, decode, encode
+
+from tests.slicer_extension.contract import request_problems, response_problems
+
+CATEGORY = {"scheme": "SCT", "value": "123037004", "meaning": "Anatomical Structure"}
+LABELS = [
+    {
+        "id": 1,
+        "name": "liver",
+        "colour": [221, 130, 101],
+        "category": CATEGORY,
+        "kind": {"scheme": "SCT", "value": "10200004", "meaning": "Liver"},
+    },
+    {
+        "id": 2,
+        "name": "right kidney",
+        "colour": [185, 102, 83],
+        "category": CATEGORY,
+        "kind": {"scheme": "SCT", "value": "64033007", "meaning": "Kidney"},
+        "side": {"scheme": "SCT", "value": "24028007", "meaning": "Right"},
+    },
+    {
+        "id": 4,
+        "name": "spleen",
+        "colour": [157, 108, 162],
+        "category": CATEGORY,
+        "kind": {"scheme": "SCT", "value": "78961009", "meaning": "Spleen"},
+    },
+]
+VALUES = {1: 110.0, 2: 190.0, 4: 140.0}
+"""Of the phantom's organs; see tests/phantoms.py."""
+
+MODEL = {"name": "semgan_abdomen", "version": "1.2", "sha256": "ab" * 32}
+
+
+def segment(array: np.ndarray) -> np.ndarray:
+    """Label map of the phantom by its values."""
+    label = np.zeros(array.shape, dtype=np.uint8)
+    for index, value in VALUES.items():
+        label[np.abs(array - value) < 1] = index
+    return label
+
+
+@dataclass
+class FakeServer:
+    """Attributes are set by tests.
+
+    Attributes:
+        key: that requests must carry; empty for none.
+        health: answered by `/semgan/health`, over what is usual.
+        versions: results that a refinement gives one after the other before it is done.
+        hold: a refinement does not end by itself.
+        deaf: seconds until an answer.
+        drop: how many of the next requests are broken off without an answer.
+        status: answered to everything instead of what was asked, if set.
+        domain: of results.
+        label_of: label map of an array; makes results.
+    """
+
+    key: str = ""
+    health: dict[str, Any] = field(default_factory=dict)
+    versions: int = 2
+    hold: bool = False
+    fail: str = ""
+    deaf: float = 0.0
+    drop: int = 0
+    status: int = 0
+    domain: dict[str, Any] | None = None
+    label_of: Callable[[np.ndarray], np.ndarray] = segment
+    grid_of: Callable[[Grid], Grid] = lambda grid: grid
+    check: bool = True
+    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    uploads: dict[str, Grid] = field(default_factory=dict)
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    images: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    labels: dict[tuple[str, str], tuple[dict[str, Any], bytes]] = field(default_factory=dict)
+    next_id: str = ""
+
+    def __enter__(self) -> FakeServer:
+        self.listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.die()
+
+    def listen(self, port: int = 0, tls: Any = None) -> None:
+        """Begin, or begin again with what was there; with https if a context is given."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def die(self) -> None:
+        """Stop to listen."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def asked(self, method: str, part: str) -> list[tuple[str, str, dict[str, str], bytes]]:
+        """Requests so far whose path begins so."""
+        return [entry for entry in self.requests if entry[0] == method and entry[1].startswith(part)]
+
+    def _handler(server) -> type[BaseHTTPRequestHandler]:
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                kind = self.headers.get("Content-Type", "")
+                server.requests.append((self.command, self.path, dict(self.headers), body))
+                time.sleep(server.deaf)
+                if server.drop > 0:
+                    server.drop -= 1
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                semgan = self.path.startswith("/semgan/") and server.check
+                if semgan:
+                    server.problems += request_problems(self.command, self.path, kind, body)
+                status, content = server.reply(self.command, self.path, self.headers.get("X-API-Key", ""), body, kind)
+                data = content if isinstance(content, bytes) else json.dumps(content).encode()
+                if semgan and status < 400:
+                    server.problems += response_problems(self.command, self.path, status, data)
+                self.send_response(status)
+                name = "application/octet-stream" if isinstance(content, bytes) else "application/json"
+                name = "text/html" if content == REPORT else name
+                self.send_header("Content-Type", name)
+                if "/datastore/image" in self.path and isinstance(content, bytes):
+                    image = parse_qs(urlsplit(self.path).query)["image"][0]
+                    suffix = server.images[image][0]
+                    self.send_header("Content-Disposition", f'attachment; filename="{image}{suffix}"')
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_POST = do_PUT = do_DELETE = answer
+
+        return Handler
+
+    def reply(self, method: str, target: str, key: str, body: bytes, kind: str) -> tuple[int, Any]:
+        """Status and content."""
+        if self.status:
+            return self.status, {"detail": "told to fail"}
+        if self.key and key != self.key:
+            return 401, {"detail": "wrong key"}
+        parts = urlsplit(target)
+        words = [unquote(word) for word in parts.path.strip("/").split("/")]
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        try:
+            if words[0] == "semgan":
+                return self._semgan(method, words[1:], query, body)
+            return self._store(method, words, query, body, kind)
+        except KeyError as error:
+            return 404, {"detail": f"unknown: {error}"}
+
+    def _semgan(self, method: str, words: list[str], query: dict[str, str], body: bytes) -> tuple[int, Any]:
+        if words == ["health"]:
+            return 200, {**HEALTH, **self.health}
+        if words == ["models"]:
+            return 200, {"models": [MODEL_INFO]}
+        if words[0] == "uploads":
+            return self._upload(words[1]) if method == "DELETE" else (201, self._receive(body))
+        if words == ["jobs"]:
+            listed = sorted(self.jobs.values(), key=lambda job: -job["created"])
+            return (200, {"jobs": [_shown(job) for job in listed]}) if method == "GET" else (201, self._begin(body))
+        job = self.jobs[words[1]]
+        if len(words) == 2 and method == "DELETE":
+            del self.jobs[words[1]]
+            return 204, b""
+        if len(words) == 2:
+            return 200, _shown(self._advance(job))
+        if words[2] == "cancel":
+            if job["state"] in ("done", "failed"):
+                return 409, {"detail": "the job has ended"}
+            job.update(state="cancelled", message="cancelled")
+            return 200, _shown(job)
+        if job["result_version"] == 0:
+            return 409, {"detail": "no result yet"}
+        return 200, self._result(job) if len(words) == 3 else self._part(job, words[3])
+
+    def _upload(self, upload: str) -> tuple[int, Any]:
+        del self.uploads[upload]
+        return 204, b""
+
+    def _receive(self, body: bytes) -> dict[str, Any]:
+        grid, upload = decode(body), secrets.token_hex(16)
+        self.uploads[upload] = grid
+        spacing = np.linalg.norm(grid.affine[:3, :3], axis=0).tolist()
+        content = {"id": upload, "bytes": len(body), "expires": time.time() + 3600, "spacing": spacing}
+        return {**content, "shape": list(grid.array.shape[::-1])}
+
+    def _begin(self, body: bytes) -> dict[str, Any]:
+        request = json.loads(body)
+        grid = self.uploads[request["upload"]]
+        job = {"id": secrets.token_hex(16), "state": "queued", "request": request, "created": time.time()}
+        job["position"] = 0
+        job.update(result_version=0, parts=[], step=0, steps=4, slices=grid.array.shape[0], loss=[], message="waiting")
+        self.jobs[job["id"]] = job
+        return _shown({**job})
+
+    def _advance(self, job: dict[str, Any]) -> dict[str, Any]:
+        """One step for every look at it."""
+        if job["state"] == "queued":
+            job.update(state="running", position=None, message="inverting")
+        elif job["state"] == "running" and self.fail:
+            job.update(state="failed", message=self.fail)
+        elif job["state"] == "running" and job["result_version"] < self._versions(job):
+            job["result_version"] += 1
+            job["step"] += 1
+            job["loss"].append(1.0 / job["step"])
+            job.update(slices_converged=job["step"], eta_seconds=2.5, parts=["label"])
+        elif job["state"] == "running" and not self.hold:
+            parts = ["label", "report", "uncertainty"]
+            if job["request"]["mode"] != "preview":
+                parts += ["reconstruction", "residual"]
+            job.update(state="done", message="done", parts=parts, step=job["steps"], eta_seconds=0.0)
+            job["result_version"] += 1
+        return job
+
+    def _versions(self, job: dict[str, Any]) -> int:
+        return 0 if job["request"]["mode"] == "preview" else self.versions
+
+    def _result(self, job: dict[str, Any]) -> dict[str, Any]:
+        grid = self.grid_of(self.uploads[job["request"]["upload"]])
+        label = self.label_of(grid.array)
+        wanted = job["request"].get("labels")
+        labels = [entry for entry in LABELS if wanted is None or entry["name"] in wanted]
+        voxel = abs(np.linalg.det(grid.affine[:3, :3])) / 1000
+        depth = grid.array.shape[0]
+        centres = [(grid.affine @ [0, 0, k, 1])[:3].tolist() for k in range(depth)]
+        preview = job["request"]["mode"] == "preview"
+        return {
+            "job": job["id"],
+            "version": job["result_version"],
+            "partial": job["state"] != "done",
+            "mode": job["request"]["mode"],
+            "modality": "CT",
+            "labels": labels,
+            "volumes_ml": {entry["name"]: float((label == entry["id"]).sum() * voxel) for entry in labels},
+            "shape": list(grid.array.shape[::-1]),
+            "affine": grid.affine.tolist(),
+            "slice_centres": centres,
+            "residual_per_slice": None if preview else [float(k) for k in range(depth)],
+            "doubt_per_slice": [k / depth for k in range(depth)],
+            "domain": self.domain,
+            "model": MODEL,
+            "parts": job["parts"],
+            "research_only": "Research use only, not for clinical use",
+        }
+
+    def _part(self, job: dict[str, Any], part: str) -> bytes:
+        if part not in job["parts"]:
+            raise KeyError(part)
+        grid = self.grid_of(self.uploads[job["request"]["upload"]])
+        if part == "report":
+            return REPORT
+        if part == "label":
+            array: np.ndarray = self.label_of(grid.array)
+        else:
+            array = (grid.array * {"reconstruction": 1.0, "residual": 0.1, "uncertainty": 0.001}[part]).astype("f4")
+        return encode(Grid(array, grid.affine))
+
+    def _store(self, method: str, words: list[str], query: dict[str, str], body: bytes, kind: str) -> tuple[int, Any]:
+        if words[0] == "activelearning":
+            return 200, {"id": self.next_id} if self.next_id else {}
+        if words == ["datastore"]:
+            objects = {
+                image: {"image": {"ext": suffix}, "labels": {tag: {} for name, tag in self.labels if name == image}}
+                for image, (suffix, _) in self.images.items()
+            }
+            return 200, {"name": "", "objects": objects}
+        if method == "GET":
+            return 200, self.images[query["image"]][1]
+        form = read_form(body, kind)
+        if words[1] == "image":
+            name, content = form["file"]
+            self.images[query["image"]] = (name[name.index(".") :], content)
+            return 200, {"image": query["image"]}
+        if query["image"] not in self.images:
+            return 404, {"detail": "Image NOT Found"}
+        self.labels[query["image"], query["tag"]] = (json.loads(form["params"][1]), form["label"][1])
+        return 200, {"image": query["image"], "label": query["image"]}
+
+
+def read_form(body: bytes, kind: str) -> dict[str, tuple[str, bytes]]:
+    """File name and content by field of a multipart form."""
+    from email import message_from_bytes
+
+    message = message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)
+    return {
+        str(part.get_param("name", header="content-disposition")): (
+            part.get_filename() or "",
+            part.get_payload(decode=True),  # type: ignore[misc]
+        )
+        for part in message.get_payload()  # type: ignore[union-attr]
+    }
+
+
+def _shown(job: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(job))
+
+
+REPORT = b"<html>Research use only</html>"
+HEALTH = {
+    "product": "monai_semgan",
+    "version": "0.9.0",
+    "api": "1.0",
+    "ready": True,
+    "workers": [{"device": "cpu", "state": "ready"}],
+    "queued": 0,
+    "uptime_seconds": 12.0,
+    "disk_bytes": 0,
+    "disk_limit_bytes": 10**10,
+    "upload_limit_bytes": 10**9,
+    "research_only": "Research use only, not for clinical use",
+}
+MODEL_INFO = {
+    **MODEL,
+    "description": "Organs in CT and MRI",
+    "bytes": 1000,
+    "modalities": ["CT"],
+    "slice_axis": [0.0, 0.0, 1.0],
+    "labels": LABELS,
+    "modes": [
+        {"name": "preview", "description": "student", "seconds": 1.5},
+        {"name": "invert", "description": "encoder and inversion", "steps": 4},
+        {"name": "refine", "description": "preview and inversion", "steps": 4},
+    ],
+    "research_only": "Research use only, not for clinical use",
+}
