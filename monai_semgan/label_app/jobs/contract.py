@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
 
 API_VERSION = "1.0"
 """Clients refuse a server with another first number."""
@@ -77,20 +77,28 @@ class Problem(Model):
 class JobRequest(Model):
     """What to segment, and how. Exactly one of `image` and `upload` is given."""
 
-    image: ImageId | None = Field(None, description="id of an image in the datastore")
-    upload: JobId | None = Field(None, description="id of an upload")
-    model: str | None = Field(None, max_length=128, description="as `/semgan/models` names it; the first if left out")
+    image: ImageId | None = Field(default=None, description="id of an image in the datastore")
+    upload: JobId | None = Field(default=None, description="id of an upload")
+    model: str | None = Field(
+        default=None, max_length=128, description="as `/semgan/models` names it; the first if left out"
+    )
     mode: Mode = Mode.preview
-    modality: str | None = Field(None, pattern="^(CT|MR)$", description="guessed from the values when left out")
-    steps: int | None = Field(None, ge=1, le=MAX_STEPS, description="of the inversion; the model's own when left out")
-    objective: str | None = Field(None, max_length=64, description="of the inversion; the model's own when left out")
-    slice_range_mm: tuple[float, float] | None = Field(
-        None, description="only slices whose centre lies between these, along the model's slice axis (RAS)"
+    modality: str | None = Field(default=None, pattern="^(CT|MR)$", description="guessed from the values when left out")
+    steps: int | None = Field(
+        default=None, ge=1, le=MAX_STEPS, description="of the inversion; the model's own when left out"
+    )
+    objective: str | None = Field(
+        default=None, max_length=64, description="of the inversion; the model's own when left out"
+    )
+    slice_range_mm: tuple[FiniteFloat, FiniteFloat] | None = Field(
+        default=None, description="only slices whose centre lies between these, along the model's slice axis (RAS)"
     )
     labels: list[Annotated[str, StringConstraints(max_length=128)]] | None = Field(
-        None, min_length=1, max_length=256, description="names; all when left out"
+        default=None, min_length=1, max_length=256, description="names; all when left out"
     )
-    client: str | None = Field(None, max_length=64, description="name of the program that asks, for the server's log")
+    client: str | None = Field(
+        default=None, max_length=64, description="name of the program that asks, for the server's log"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> JobRequest:
@@ -107,22 +115,24 @@ class Job(Model):
     id: JobId
     state: State
     request: JobRequest
-    message: str = Field("", description="what is being done, or why it ended, in one sentence")
-    position: int | None = Field(None, description="jobs before this one, while it is queued")
+    message: str = Field(default="", description="what is being done, or why it ended, in one sentence")
+    position: int | None = Field(default=None, description="jobs before this one, while it is queued")
     created: float
     started: float | None = None
     finished: float | None = None
-    expires: float | None = Field(None, description="when an ended job and its files are removed")
-    step: int = Field(0, description="updates of the codes so far; for a preview, slices so far")
-    steps: int | None = Field(None, description="of all")
-    slices: int | None = Field(None, description="of the volume or range")
+    expires: float | None = Field(default=None, description="when an ended job and its files are removed")
+    step: int = Field(default=0, description="updates of the codes so far; for a preview, slices so far")
+    steps: int | None = Field(default=None, description="of all")
+    slices: int | None = Field(default=None, description="of the volume or range")
     slices_converged: int = 0
     loss: list[float] = Field(default_factory=list, description="mean objective after every step")
     residual: list[float | None] = Field(
         default_factory=list, description="of every slice so far, in units of the scan; empty for a preview"
     )
     eta_seconds: float | None = None
-    result_version: int = Field(0, description="counts the results so far: 0 none yet; a higher number, a better one")
+    result_version: int = Field(
+        default=0, description="counts the results so far: 0 none yet; a higher number, a better one"
+    )
     parts: list[Part] = Field(default_factory=list, description="files that can be fetched now")
 
 
@@ -181,8 +191,8 @@ class Result(Model):
     shape: tuple[int, int, int] = Field(description="voxels of label and maps: those of the scan")
     affine: list[list[float]] = Field(description="4 x 4, voxel index to RAS mm")
     slice_centres: list[tuple[float, float, float]] = Field(description="RAS mm, of the slices computed, in order")
-    residual_per_slice: list[float] | None = Field(None, description="units of the scan; null for a preview")
-    doubt_per_slice: list[float] | None = Field(None, description="0 to 1; null where it is not assessed")
+    residual_per_slice: list[float] | None = Field(default=None, description="units of the scan; null for a preview")
+    doubt_per_slice: list[float] | None = Field(default=None, description="0 to 1; null where it is not assessed")
     domain: Domain | None = None
     model: ModelId
     notes: list[str] = Field(default_factory=list)
@@ -206,8 +216,8 @@ class ModeInfo(Model):
 
     name: Mode
     description: str
-    steps: int | None = Field(None, description="unless the request says otherwise; null where there are none")
-    seconds: float | None = Field(None, description="measured here for the last scan; null before")
+    steps: int | None = Field(default=None, description="unless the request says otherwise; null where there are none")
+    seconds: float | None = Field(default=None, description="measured here for the last scan; null before")
     dice: dict[str, float] = Field(default_factory=dict, description="measured mean 3D Dice by modality")
 
 
@@ -243,7 +253,7 @@ class Worker(Model):
 class Health(Model):
     """How the server is."""
 
-    product: str = Field("monai_semgan", description="tells this server from others")
+    product: str = Field(default="monai_semgan", description="tells this server from others")
     version: str
     api: str = Field(description="version of the job API")
     ready: bool = Field(description="the model is warm: a job starts at once if none is queued")
