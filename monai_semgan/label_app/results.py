@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,8 +22,8 @@ def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping
 
     Returns:
         `label_names` (id by name), `label_colors`, `volumes_ml`, `residual_per_slice` (mean absolute difference
-        between slice and rendering in units of the scan; None for a preview), `domain` (None where it is not
-        assessed), `model`, `notes`, `research_only` and more.
+        between slice and rendering in units of the scan; None for a preview), `doubt_per_slice` and `domain` (None where
+        not assessed), `model`, `notes`, `research_only` and more.
     """
     from monai_semgan.bundle import weights_digest
     from monai_semgan.data.terminology import RESEARCH_ONLY, find_organ
@@ -37,6 +36,7 @@ def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping
         "shape": list(volume.array.shape),
         "volumes_ml": {name: round(value, 2) for name, value in found.volumes_ml.items()},
         "residual_per_slice": residual_per_slice(found),
+        "doubt_per_slice": doubt_per_slice(found),
         "domain": domain(found),
         "model": {
             "name": str(bundle.metadata.get("name", bundle.folder.name)),
@@ -56,10 +56,14 @@ def residual_per_slice(found: Segmentation) -> list[float] | None:
     return [round(float(value) / 2 * (high - low), 3) for value in found.inversion.residual.mean((1, 2))]
 
 
+def doubt_per_slice(found: Segmentation) -> list[float] | None:
+    """Doubt in every slice, 0 to 1; None where nothing assessed it."""
+    return None if found.domain is None else [round(float(value), 3) for value in found.domain.per_slice]
+
+
 def domain(found: Segmentation) -> dict[str, Any] | None:
-    """Score, verdict and advice on whether the model knows scans like this; None where nothing assessed it."""
-    assessment = getattr(found, "domain", None)
-    if assessment is None or not is_dataclass(assessment):
+    """Whether the model knows scans like this: score, verdict, advice, Dice to expect; None if nothing assessed it."""
+    if found.domain is None:
         return None
-    facts = asdict(assessment)  # type: ignore[arg-type]
-    return {name: facts[name] for name in ("score", "verdict", "advice") if name in facts}
+    facts = found.domain.to_dict()
+    return {name: facts[name] for name in ("score", "verdict", "advice", "expected_dice")}

@@ -1,0 +1,31 @@
+"""A server with the job API and nothing else: `python -m tests.label_app.jobs.serving STUDIES BUNDLE PORT OPTIONS`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+
+def main(studies: Path, bundle: Path, port: int, options: dict[str, object]) -> None:
+    """Serve until the process is ended."""
+    import uvicorn
+    from fastapi import FastAPI
+
+    from monai_semgan.label_app.jobs.attaching import attach_jobs
+    from monai_semgan.label_app.jobs.problems import problem_handlers
+    from monai_semgan.label_app.jobs.service import JobService
+
+    def find_image(image: str) -> Path | None:
+        path = studies / f"{image}.nii.gz"
+        return path if path.exists() else None
+
+    app = FastAPI()
+    problem_handlers(app)
+    service = JobService(studies, find_image, [bundle], **{"devices": ["cpu"], **options})  # type: ignore[arg-type]
+    attach_jobs(app, service)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4]))
