@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from monai_semgan.bundle_errors import is_monai_bundle
 from monai_semgan.errors import SemganError
 
 TRACKING = ("output_dir", "tracking_uri", "experiment_name", "run_name", "save_execute_config")
@@ -77,7 +78,7 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
         SemganError: if an id is unknown.
     """
     arguments = sys.argv if arguments is None else arguments
-    if not arguments or not Path(arguments[0]).as_posix().endswith("monai/bundle/__main__.py"):
+    if not is_monai_bundle(arguments):
         return
     from monai.bundle import ConfigParser, run
 

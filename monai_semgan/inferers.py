@@ -151,7 +151,7 @@ class SliceInversionInferer(SliceInferer):
 def slice_facts(inputs: torch.Tensor) -> tuple[str | None, float]:
     """Modality and distance of the slices in mm, as the meta data of volumes `(N, C, H, W, D)` tells; None and 0 else.
 
-    Modality is what `PrepareSlicesd` notes; all volumes of a batch are taken to be alike.
+    Modality is what `PlanSlicesd` notes; all volumes of a batch are taken to be alike.
     """
     meta = getattr(inputs, "meta", None) or {}
     modality = meta.get("modality")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Sequence
@@ -12,39 +11,12 @@ from typing import Any
 import torch
 from monai.data import PersistentDataset
 from monai.data.utils import json_hashing
-from monai.transforms import Transform
+from monai.transforms import Compose
 
 from monai_semgan.data.datalist import Entry
 from monai_semgan.data.preprocessing import VERSION, Preprocessing
-from monai_semgan.data.slices import UNLABELLED, encode
-from monai_semgan.data.volume import read_label, read_volume
 from monai_semgan.errors import SemganError
-
-
-class PrepareVolume(Transform):
-    """One entry of a data list to 8-bit slices.
-
-    Args:
-        preprocessing: how slices are cut and scaled.
-    """
-
-    def __init__(self, preprocessing: Preprocessing) -> None:
-        self.preprocessing = preprocessing
-
-    def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
-        """Returns image (D, 1, H, W) uint8, label (D, H, W) uint8, modality and geometry (JSON)."""
-        volume = read_volume(item["image"])
-        prepared = self.preprocessing(volume, item["modality"])
-        if item["label"]:
-            label = self.preprocessing.label_slices(read_label(item["label"], volume).array, prepared.geometry)
-        else:
-            label = torch.full(prepared.image[:, 0].shape, UNLABELLED, dtype=torch.uint8)
-        return {
-            "image": encode(prepared.image),
-            "label": label,
-            "modality": prepared.modality,
-            "geometry": json.dumps(prepared.geometry.to_dict()),
-        }
+from monai_semgan.transforms.dictionary import training_transforms
 
 
 class VolumeCache(PersistentDataset):
@@ -58,22 +30,28 @@ class VolumeCache(PersistentDataset):
         entries: volumes of a data list.
         preprocessing: settings.
         cache_dir: folder of the cache; None computes anew every time.
+        transform: from files to 8-bit slices; `training_transforms` of the settings when left out.
     """
 
-    def __init__(self, entries: Sequence[Entry], preprocessing: Preprocessing, cache_dir: str | Path | None) -> None:
-        settings = {"version": VERSION, **preprocessing.to_dict()}
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        preprocessing: Preprocessing,
+        cache_dir: str | Path | None,
+        transform: Compose | None = None,
+    ) -> None:
+        transform = transform if transform is not None else training_transforms(preprocessing)
+        settings = {"version": VERSION, **preprocessing.to_dict(), "transforms": _described(transform)}
         items = [
             {
-                "image": str(entry.image),
-                "label": str(entry.label) if entry.label else None,
-                "modality": entry.modality,
+                **entry_item(entry),
                 "files": [_fingerprint(path) for path in (entry.image, entry.label) if path],
                 "settings": settings,
             }
             for entry in entries
         ]
         try:
-            super().__init__(items, PrepareVolume(preprocessing), cache_dir, hash_func=json_hashing)
+            super().__init__(items, transform, cache_dir, hash_func=json_hashing)
         except (OSError, ValueError) as error:
             path = Path(cache_dir) if cache_dir is not None else None
             raise SemganError("the cache folder cannot be made", remedy="choose another", path=path) from error
@@ -94,12 +72,25 @@ class VolumeCache(PersistentDataset):
 
     def _compute(self, item: dict[str, Any]) -> dict[str, Any]:
         try:
-            return self._pre_transform(dict(item))
+            prepared = self._pre_transform(dict(item))
         except RuntimeError as error:  # MONAI wraps what a transform raises
             cause: BaseException | None = error
             while cause is not None and not isinstance(cause, SemganError):
                 cause = cause.__cause__
             raise cause if cause is not None else error from None
+        return {name: prepared[name] for name in ("image", "label", "modality", "geometry")}
+
+
+def entry_item(entry: Entry) -> dict[str, str]:
+    """An entry of a data list as the dictionary transforms want it."""
+    named = {"image": entry.image, "label": entry.label, "modality": entry.modality}
+    return {name: str(value) for name, value in named.items() if value}
+
+
+def _described(transform: Compose) -> list[list[str]]:
+    """What the transforms are and how they are set; text that is the same in every process."""
+    chain = transform.flatten().transforms
+    return [[type(one).__qualname__, *(f"{k}={v!r}" for k, v in sorted(vars(one).items()))] for one in chain]
 
 
 def _fingerprint(path: Path) -> list[Any]:

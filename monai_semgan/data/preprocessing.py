@@ -29,26 +29,38 @@ VERSION = 1
 
 CLASS_LIMIT = 255
 
+OUTSIDE = -1.0
+"""Value of pixels outside the volume."""
+
 FRAMES = ("body", "image")
 
 
 @dataclass(frozen=True, eq=False)
-class PreparedVolume:
-    """Slices of a volume, ready for the networks.
+class SlicePlan:
+    """How a volume is normalised, and where its slices lie.
 
     Args:
-        image: (D, 1, H, W) float32 in [-1, 1].
         geometry: where the slices lie.
         modality: ``"CT"``, ``"MR"``, ``"DX"`` (radiographs), or what else the file's header says.
-        value_range: input values that became -1 and 1.
+        value_range: input values that become -1 and 1.
         notes: what a user should know, one sentence each.
     """
 
-    image: torch.Tensor
     geometry: SliceGeometry
     modality: str
     value_range: tuple[float, float]
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedVolume(SlicePlan):
+    """Slices of a volume, ready for the networks.
+
+    Args:
+        image: (D, 1, H, W) float32 in [-1, 1].
+    """
+
+    image: torch.Tensor
 
     def between(self, low_mm: float, high_mm: float) -> PreparedVolume:
         """The slices whose middle lies between two heights.
@@ -130,13 +142,21 @@ class Preprocessing:
         Raises:
             SemganError: a volume is given where a single image is expected, or the other way round.
         """
+        plan = self.plan(volume, modality)
+        low, high = plan.value_range
+        image = plan.geometry.extract(volume.array, fill=OUTSIDE, convert=lambda piece: rescale(piece, low, high))
+        return PreparedVolume(plan.geometry, plan.modality, plan.value_range, plan.notes, image=image[:, None])
+
+    def plan(self, volume: Volume, modality: str | None = None) -> SlicePlan:
+        """Looks at a volume, without computing its slices; arguments and errors as above."""
         self.check_kind(volume, modality)
         if modality:
             modality = canonical_modality(modality)
         elif volume.modality:
             modality = header_modality(volume.modality)
         if self.frame == "image":
-            return self._whole_image(volume, modality or "DX")
+            whole = percentile_range(volume.array, self.percentiles)
+            return SlicePlan(plan_frame(volume, self.size), modality or "DX", whole, volume.notes)
         modality = modality or guess_modality(volume.array)
         body = find_body(volume.array, volume.spacing, modality)
         geometry = plan_slices(volume, pixel_mm=self.pixel_mm, size=self.size, modality=modality, body=body)
@@ -144,7 +164,6 @@ class Preprocessing:
             low, high = self.window
         else:
             low, high = percentile_range(body.values(volume.array), self.percentiles)
-        image = geometry.extract(volume.array, fill=-1.0, convert=lambda piece: rescale(piece, low, high))
         notes = list(volume.notes)
         if geometry.enlarged:
             notes.append(
@@ -153,7 +172,7 @@ class Preprocessing:
             )
         if geometry.axes is None:
             notes.append("The volume lies oblique to the patient's axes: axial planes are interpolated.")
-        return PreparedVolume(image[:, None], geometry, modality, (low, high), tuple(notes))
+        return SlicePlan(geometry, modality, (low, high), tuple(notes))
 
     def check_kind(self, volume: Volume, modality: str | None = None) -> None:
         """Makes sure that a volume is of the kind that is expected.
@@ -174,12 +193,6 @@ class Preprocessing:
                 remedy="give a NIfTI, NRRD or DICOM volume, or a bundle for radiographs with --bundle",
                 path=volume.path,
             )
-
-    def _whole_image(self, volume: Volume, modality: str) -> PreparedVolume:
-        geometry = plan_frame(volume, self.size)
-        low, high = percentile_range(volume.array, self.percentiles)
-        image = geometry.extract(volume.array, fill=-1.0, convert=lambda piece: rescale(piece, low, high))
-        return PreparedVolume(image[:, None], geometry, modality, (low, high), volume.notes)
 
     def classes(self, label: np.ndarray) -> np.ndarray:
         """Ids of a label file to class indices 0 .. ``num_classes - 1``, as uint8 of the same shape."""

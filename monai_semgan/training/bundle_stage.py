@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from monai.data import Dataset
+from monai.transforms import Compose
 
-from monai_semgan.data.cache import PrepareVolume
+from monai_semgan.data.cache import entry_item
 from monai_semgan.data.datalist import Entry, load_datalist
 from monai_semgan.data.preprocessing import Preprocessing
 from monai_semgan.data.slices import SliceSet, build_slice_set
@@ -39,14 +41,8 @@ def list_volumes(dataset_dir: str | Path, section: str, name: str = "datalist.js
         remedy = f"give --dataset_dir a folder that holds {name}, or a data list"
         raise SemganError("dataset_dir: no data list there", remedy=remedy, path=path)
     entries: Sequence[Entry] = getattr(load_datalist(path), section)
-    return [_item(entry) for entry in entries]
-
-
-def _item(entry: Entry) -> dict[str, str]:
-    item = {"image": str(entry.image.resolve()), "patient": entry.patient}
-    if entry.label is not None:
-        item["label"] = str(entry.label.resolve())
-    return item | ({"modality": entry.modality} if entry.modality else {})
+    absolute = [replace(e, image=e.image.resolve(), label=e.label.resolve() if e.label else None) for e in entries]
+    return [{**entry_item(entry), "patient": entry.patient} for entry in absolute]
 
 
 class VolumeDataset(Dataset):
@@ -54,7 +50,8 @@ class VolumeDataset(Dataset):
 
     Args:
         data: `{"image": file, "label": file}`; `label`, `patient` and `modality` may be left out.
-        transform: from files to slices; its settings are part of the cache's key.
+        transform: from files to 8-bit slices; it is part of the cache's key.
+        preprocessing: how slices are cut and scaled.
         cache_dir: folder that keeps the slices, or None.
         section: name of the list, for messages.
     """
@@ -62,13 +59,13 @@ class VolumeDataset(Dataset):
     def __init__(
         self,
         data: Sequence[Mapping[str, Any]],
-        transform: PrepareVolume,
+        transform: Compose,
+        preprocessing: Preprocessing,
         cache_dir: str | Path | None = None,
         section: str = "train",
     ) -> None:
-        filled = [{"label": None, "modality": None, **item} for item in data or []]
-        super().__init__(filled, transform)
-        self.preprocessing: Preprocessing = transform.preprocessing
+        super().__init__(data or [], transform)
+        self.preprocessing = preprocessing
         self.cache_dir, self.section = cache_dir, section
 
     def slices(self, progress: Progress | None = None) -> SliceSet | None:
@@ -78,7 +75,9 @@ class VolumeDataset(Dataset):
             SemganError: if a file is missing or cannot be used.
         """
         entries = [self._entry(item) for item in self.data]
-        return build_slice_set(entries, self.preprocessing, self.cache_dir, progress) if entries else None
+        if not entries:
+            return None
+        return build_slice_set(entries, self.preprocessing, self.cache_dir, progress, self.transform)
 
     def _entry(self, item: Mapping[str, Any]) -> Entry:
         if not item.get("image"):

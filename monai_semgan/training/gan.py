@@ -78,6 +78,7 @@ class GanStage(Stage):
                 image_channels,
                 around.num_classes,
                 channels,
+                settings.mapping_layers,
                 resample_filter=tuple(settings.resample_filter),
             )
         self.generator = generator.to(device)

@@ -31,6 +31,7 @@ class GanSettings:
         ema_images: half-life of the averaged weights in images.
         latent_dim: length of a latent.
         channels: trunk channels by resolution, of generator and image discriminator, or None for the slim ones.
+        mapping_layers: depth of the mapping network.
         joint_channels: channels of the joint discriminator's first layer.
         resample_filter: taps of the upsampling filter.
         quality_images: generated images for the Frechet distance; a quarter of them before the end.
@@ -56,6 +57,7 @@ class GanSettings:
     ema_images: float = 10_000.0
     latent_dim: int = 256
     channels: Mapping[int, int] | None = None
+    mapping_layers: int = 6
     joint_channels: int = 48
     resample_filter: Sequence[int] = (1, 3, 3, 1)
     quality_images: int = 2048

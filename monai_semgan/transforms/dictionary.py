@@ -1,39 +1,97 @@
-"""MONAI dictionary transforms of the bundles: a scan to slices, and results back to exactly the scan's grid."""
+"""MONAI dictionary transforms from a scan to the slices that the networks see; the bundles' configurations name them.
+
+`LoadVolumed`, `PlanSlicesd`, `NormaliseIntensityd` and `ExtractSlicesd` do one after the other what `Preprocessing`
+does to a volume at once, with the same result in every pixel. `RestoreLabeld` brings labels back to the scan.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.transforms import MapTransform
+from monai.transforms import Compose, InvertibleTransform, MapTransform
 
-from monai_semgan.data.volume import Volume, read_volume
-from monai_semgan.maps import scan_maps
-from monai_semgan.postprocessing import label_on_grid
+from monai_semgan.data.preprocessing import OUTSIDE
+from monai_semgan.data.slices import UNLABELLED, encode
+from monai_semgan.data.volume import Volume, read_label, read_volume
 from monai_semgan.transforms.geometry import SliceGeometry
+from monai_semgan.transforms.intensity import rescale
 
 if TYPE_CHECKING:
     from monai_semgan.data.preprocessing import Preprocessing
 
 PLAN = "slice_plan"
-"""Key of the meta data under which `PrepareSlicesd` notes the geometry, as JSON: text survives a data loader."""
+"""Key of the meta data under which `PlanSlicesd` notes the geometry, as JSON: text survives a data loader."""
+
+RANGE = "value_range"
+"""Key of the meta data with the values that become -1 and 1, as JSON."""
 
 
-class PrepareSlicesd(MapTransform):
-    """Read scans and make the slices that the networks see.
+class LoadVolumed(MapTransform):
+    """Read scans (NIfTI, NRRD, MetaImage, a DICOM file, folder or zip, a picture) as `MetaTensor` `(1, I, J, K)`.
 
-    A path (NIfTI, NRRD, MetaImage, a DICOM file, folder or zip) or a `MetaTensor` `(1, I, J, K)` becomes a
-    `MetaTensor` `(1, H, W, D)` in -1..1, with the affine of the slices. `RestoreLabeld` brings labels back.
+    Values stay as they are in the file: HU in CT. A tensor that is loaded already is taken over.
+
+    Args:
+        keys: of the scans.
+        allow_missing_keys: leave out keys that are not there.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace every path by its scan.
+
+        Raises:
+            SemganError: if a scan cannot be read.
+        """
+        done = dict(data)
+        for key in self.key_iterator(done):
+            if isinstance(done[key], (str, Path)):
+                done[key] = _tensor(read_volume(done[key]))
+            elif not isinstance(done[key], MetaTensor):
+                done[key] = MetaTensor(torch.as_tensor(done[key]))
+        return done
+
+
+class LoadLabeld(MapTransform):
+    """Read label files that belong to a scan as `MetaTensor` `(1, I, J, K)` uint8 of the file's ids.
+
+    Args:
+        keys: of the labels.
+        image_key: of the scan, loaded; the grids have to agree.
+        allow_missing_keys: leave out keys that are not there.
+    """
+
+    def __init__(self, keys: Any, image_key: str = "image", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key = image_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace every path by its label.
+
+        Raises:
+            SemganError: if a label cannot be read or lies on another grid.
+        """
+        done = dict(data)
+        for key in self.key_iterator(done):
+            done[key] = _tensor(read_label(done[key], as_volume(done[self.image_key])))
+        return done
+
+
+class PlanSlicesd(MapTransform):
+    """Find modality and body, and note in the meta data how a scan is normalised and where its slices lie.
+
+    Slices are axial in the patient's coordinates, whatever the order and direction in which the scan is stored, have
+    the bundle's pixel spacing, and are centred on the body. Voxels stay as they are.
 
     Args:
         keys: of the scans.
         preprocessing: how volumes become slices.
-        modality: `CT` or `MR`; when left out as the entry tells under `modality`, or the file, or guessed.
+        modality: `CT`, `MR` or `DX`; when left out as the entry tells under `modality`, or the file, or guessed.
         allow_missing_keys: leave out keys that are not there.
     """
 
@@ -49,104 +107,151 @@ class PrepareSlicesd(MapTransform):
         self.modality = modality
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Replace every scan by its slices.
+        """Add to the scans' meta data.
 
         Raises:
-            SemganError: if a scan cannot be read or used.
+            SemganError: if a scan is not of the kind that the bundle expects.
         """
         done = dict(data)
         for key in self.key_iterator(done):
-            done[key] = self._slices(as_volume(done[key]), self.modality or done.get("modality") or None)
+            plan = self.preprocessing.plan(as_volume(done[key]), self.modality or done.get("modality") or None)
+            scan = _in_place_of(done[key], done[key].as_tensor(), done[key].affine)
+            scan.meta["modality"] = plan.modality
+            scan.meta[RANGE] = json.dumps([float(value) for value in plan.value_range])
+            scan.meta[PLAN] = json.dumps(plan.geometry.to_dict())
+            done[key] = scan
         return done
 
-    def _slices(self, volume: Volume, modality: str | None) -> MetaTensor:
-        prepared = self.preprocessing(volume, modality)
-        meta = {
-            "filename_or_obj": str(volume.path or ""),
-            "modality": prepared.modality,
-            "value_range": json.dumps([float(value) for value in prepared.value_range]),
-            "original_affine": np.array(volume.affine),
-            "spatial_shape": np.array(volume.array.shape),
-            PLAN: json.dumps(prepared.geometry.to_dict()),
-        }
-        affine = torch.from_numpy(np.array(prepared.geometry.grid_affine, dtype=np.float64))
-        return MetaTensor(prepared.image.permute(1, 2, 3, 0), affine=affine, meta=meta)
 
+class NormaliseIntensityd(MapTransform, InvertibleTransform):
+    """Scale a planned scan to -1..1: by the window in CT, by percentiles of the body in MR; clip what lies outside.
 
-class RestoreLabeld(MapTransform):
-    """Turn probabilities on the slices into label ids on exactly the scan's grid, as `semgan segment` does.
-
-    `(K, H, W, D)`, or the inferer's dictionary that holds it under `seg`, becomes a `MetaTensor` `(1, I, J, K)` uint8.
+    The inverse scales -1..1 back to the scan's values.
 
     Args:
-        keys: of the probabilities.
-        labels: organ name by id.
-        image_key: of the slices that `PrepareSlicesd` made.
-        chosen: ids to keep; all when left out.
-        cleanup: keep the largest piece of every organ and fill its holes.
-        single: the scans are single images such as radiographs.
+        keys: of the scans.
+        allow_missing_keys: leave out keys that are not there.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace the scans by float32 ones."""
+        done = dict(data)
+        for key in self.key_iterator(done):
+            scan = done[key]
+            scaled = rescale(as_volume(scan).array, *json.loads(scan.meta[RANGE]))
+            done[key] = _in_place_of(scan, torch.from_numpy(scaled)[None], scan.affine)
+            self.push_transform(done[key], extra_info={RANGE: scan.meta[RANGE]})
+        return done
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Undo `__call__`, but for the clipping."""
+        done = dict(data)
+        for key in self.key_iterator(done):
+            low, high = json.loads(self.pop_transform(done[key])["extra_info"][RANGE])
+            done[key] = (done[key] + 1.0) * ((high - low) / 2.0) + low
+        return done
+
+
+class ExtractSlicesd(MapTransform, InvertibleTransform):
+    """Cut a planned scan `(1, I, J, K)` into its slices `(1, H, W, D)`: reoriented, and resampled in plane.
+
+    The inverse brings maps on the slices, `(C, H, W, D)`, to exactly the scan's grid by linear interpolation.
+
+    Args:
+        keys: of the scans.
+        allow_missing_keys: leave out keys that are not there.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace the scans by their slices."""
+        done = dict(data)
+        for key in self.key_iterator(done):
+            scan, geometry = done[key], geometry_of(done[key])
+            slices = geometry.extract(as_volume(scan).array, fill=OUTSIDE)
+            done[key] = _in_place_of(scan, slices.permute(1, 2, 0)[None], _affine(geometry.grid_affine))
+            self.push_transform(done[key], extra_info={PLAN: scan.meta[PLAN]})
+        return done
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Bring maps back to the scan's grid; voxels outside the slices become -1."""
+        done = dict(data)
+        for key in self.key_iterator(done):
+            slices = done[key]
+            geometry = SliceGeometry.from_dict(json.loads(self.pop_transform(slices)["extra_info"][PLAN]))
+            restored = geometry.restore(slices.as_tensor().permute(3, 0, 1, 2), OUTSIDE)
+            done[key] = _in_place_of(slices, torch.from_numpy(restored), _affine(geometry.source_affine))
+        return done
+
+
+class ExtractLabelSlicesd(MapTransform):
+    """Cut labels `(1, I, J, K)` of file ids into slices `(1, H, W, D)` of classes, each pixel with its largest class.
+
+    Args:
+        keys: of the labels.
+        preprocessing: tells what the ids of label files mean.
+        image_key: of the scan that they belong to, planned or cut.
         allow_missing_keys: leave out keys that are not there.
     """
 
     def __init__(
-        self,
-        keys: Any,
-        labels: Mapping[int, str],
-        image_key: str = "image",
-        chosen: Sequence[int] | None = None,
-        cleanup: bool = True,
-        single: bool = False,
-        allow_missing_keys: bool = False,
+        self, keys: Any, preprocessing: Preprocessing, image_key: str = "image", allow_missing_keys: bool = False
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        self.preprocessing = preprocessing
         self.image_key = image_key
-        self.labels = dict(labels)
-        self.chosen = chosen
-        self.cleanup = cleanup
-        self.single = single
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Replace probabilities by labels."""
+        """Replace the labels by their slices."""
         done = dict(data)
-        image = done[self.image_key]
         for key in self.key_iterator(done):
-            scores = done[key]["seg"] if isinstance(done[key], Mapping) else done[key]
-            geometry = geometry_of(image)
-            stack = torch.as_tensor(scores).permute(3, 0, 1, 2)
-            options = {"cleanup": self.cleanup, "single": self.single}
-            label = label_on_grid(geometry, stack, self.labels, self.chosen, **options)
-            done[key] = on_scan(torch.from_numpy(label)[None], image)
+            geometry = geometry_of(done[self.image_key])
+            slices = self.preprocessing.label_slices(as_volume(done[key]).array, geometry)
+            done[key] = _in_place_of(done[key], slices.permute(1, 2, 0)[None], _affine(geometry.grid_affine))
         return done
 
 
-class RestoreMapsd(MapTransform):
-    """Bring the inferer's maps to the scan's grid, in the scan's units, as new keys.
+class EncodeSlicesd(MapTransform):
+    """Slices as training keeps them in memory: slice by slice, 8 bits per pixel, as plain tensors.
 
-    `uncertainty`, and after an inversion `reconstruction` and `residual`, each `(1, I, J, K)` float32. The inferer's
-    dictionary stays, for `RestoreLabeld`.
+    The image becomes `(D, 1, H, W)` uint8, the label `(D, H, W)` uint8, `UNLABELLED` where there is none; `modality`
+    and `geometry` (JSON) are taken from the meta data.
 
     Args:
-        keys: of the inferer's dictionary.
-        image_key: of the slices that `PrepareSlicesd` made.
-        allow_missing_keys: leave out keys that are not there.
+        keys: of the image.
+        label_key: of the label.
     """
 
-    def __init__(self, keys: Any, image_key: str = "image", allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.image_key = image_key
+    def __init__(self, keys: Any = "image", label_key: str = "label") -> None:
+        super().__init__(keys)
+        self.label_key = label_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Add the maps."""
+        """Replace image and label."""
         done = dict(data)
-        image = done[self.image_key]
-        low, high = json.loads(image.meta["value_range"])
-        restore = geometry_of(image).restore
         for key in self.key_iterator(done):
-            names = ("uncertainty", "recon", "residual")
-            found = [torch.as_tensor(done[key][name])[0].permute(2, 0, 1) for name in names if name in done[key]]
-            for name, (slices, fill) in scan_maps((low, high), *found).items():
-                done[name] = on_scan(torch.from_numpy(restore(slices, fill))[None], image)
+            image: MetaTensor = done[key]
+            done[key] = encode(image.as_tensor().permute(3, 0, 1, 2).contiguous())
+            if self.label_key in done:
+                done[self.label_key] = done[self.label_key].as_tensor()[0].permute(2, 0, 1).contiguous()
+            else:
+                done[self.label_key] = torch.full(done[key][:, 0].shape, UNLABELLED, dtype=torch.uint8)
+            done |= {"modality": image.meta["modality"], "geometry": image.meta[PLAN]}
         return done
+
+
+def training_transforms(preprocessing: Preprocessing) -> Compose:
+    """From an entry of a data list to 8-bit slices, as the training configurations of the bundles have it."""
+    return Compose(
+        [
+            LoadVolumed("image"),
+            LoadLabeld("label", allow_missing_keys=True),
+            PlanSlicesd("image", preprocessing),
+            NormaliseIntensityd("image"),
+            ExtractSlicesd("image"),
+            ExtractLabelSlicesd("label", preprocessing, allow_missing_keys=True),
+            EncodeSlicesd("image"),
+        ]
+    )
 
 
 def geometry_of(image: MetaTensor) -> SliceGeometry:
@@ -154,23 +259,35 @@ def geometry_of(image: MetaTensor) -> SliceGeometry:
     return SliceGeometry.from_dict(json.loads(image.meta[PLAN]))
 
 
-def on_scan(array: torch.Tensor, image: MetaTensor) -> MetaTensor:
-    """`(1, I, J, K)` with the affine and the file name of the scan that slices came from."""
-    geometry = geometry_of(image)
-    affine = torch.from_numpy(np.array(geometry.source_affine, dtype=np.float64))
+def as_volume(scan: MetaTensor) -> Volume:
+    """The volume of a `MetaTensor` `(1, I, J, K)`, without copying voxels."""
+    meta, array = scan.meta, scan.as_tensor()[0].detach().cpu().numpy()
+    name, modality = meta.get("filename_or_obj"), meta.get("modality")
+    path, known = Path(name) if name else None, bool(meta.get("spacing_known", True))
+    affine = np.asarray(scan.affine, dtype=np.float64)
+    return Volume(array, affine, path, modality=modality or None, spacing_known=known)
+
+
+def _tensor(volume: Volume) -> MetaTensor:
+    """`(1, I, J, K)` with the voxels in the order in which they are stored: samples are taken along it."""
+    array = volume.array
+    if not array.flags.writeable or min(array.strides) < 0:
+        array = array.copy(order="K")
     meta = {
-        "filename_or_obj": image.meta.get("filename_or_obj", ""),
-        "original_affine": np.array(geometry.source_affine),
-        "spatial_shape": np.array(geometry.source_shape),
+        "filename_or_obj": str(volume.path or ""),
+        "original_affine": np.array(volume.affine),
+        "spatial_shape": np.array(array.shape),
+        "modality": volume.modality or "",
+        "spacing_known": volume.spacing_known,
     }
-    return MetaTensor(array, affine=affine, meta=meta)
+    return MetaTensor(torch.from_numpy(array)[None], affine=_affine(volume.affine), meta=meta)
 
 
-def as_volume(scan: Any) -> Volume:
-    """A volume of a path or a `MetaTensor` `(1, I, J, K)`."""
-    if isinstance(scan, (str, Path)):
-        return read_volume(scan)
-    array = np.asarray(scan[0].detach().cpu(), dtype=np.float32)
-    affine = np.asarray(getattr(scan, "affine", torch.eye(4)), dtype=np.float64)
-    name = getattr(scan, "meta", {}).get("filename_or_obj")
-    return Volume(array, affine, Path(name) if name else None)
+def _in_place_of(old: MetaTensor, values: torch.Tensor, affine: torch.Tensor) -> MetaTensor:
+    """Other values and another place, what is known about the scan stays."""
+    meta = {name: value for name, value in old.meta.items() if name != "affine"}
+    return MetaTensor(values, affine=affine, meta=meta, applied_operations=list(old.applied_operations))
+
+
+def _affine(matrix: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.array(matrix, dtype=np.float64))

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from monai_semgan.data import cache as cache_module
 from monai_semgan.data.datalist import Entry, load_datalist
 from monai_semgan.data.slices import UNLABELLED, Preprocessing, SliceSet, build_slice_set, decode, encode
 from monai_semgan.errors import SemganError
+from monai_semgan.transforms import dictionary
 from tests.phantoms import grid, organ_dice, patient, save_datalist, save_nifti, save_patient
 
 COARSE = Preprocessing(size=64, pixel_mm=5.5)
@@ -46,13 +46,13 @@ def slice_set(entries: tuple[Entry, ...]) -> SliceSet:
 def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Names of the images that are really read, in order."""
     names: list[str] = []
-    read = cache_module.read_volume
+    read = dictionary.read_volume
 
     def counted(path: str) -> object:
         names.append(Path(path).name)
         return read(path)
 
-    monkeypatch.setattr(cache_module, "read_volume", counted)
+    monkeypatch.setattr(dictionary, "read_volume", counted)
     yield names
 
 
@@ -181,7 +181,7 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_work(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache_module.torch, "save", full)
+    monkeypatch.setattr(dictionary.torch, "save", full)
     assert len(build_slice_set(entries[:1], COARSE, tmp_path)) == 10
     assert not list(tmp_path.iterdir())
 
