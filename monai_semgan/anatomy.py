@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from monai_semgan.data.terminology import natural_pieces
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle import Bundle
+    from monai_semgan.data.volume import Volume
+    from monai_semgan.segmentation import Segmentation
 
 ADULT_ML = {
     "liver": (600.0, 3500.0),
@@ -22,6 +28,9 @@ Means: liver 1,500; spleen 215 (Prassopoulos et al., Eur Radiol 1997); kidney 15
 
 RIGHT_OF = (("liver", "spleen"), ("right kidney", "left kidney"), ("liver", "left kidney"), ("right kidney", "spleen"))
 """Pairs whose first organ lies on the patient's right of the second; reversed only in situs inversus."""
+
+LARGER = (("liver", "spleen"),)
+"""Pairs whose first organ is larger, but for a spleen that is very much enlarged."""
 
 ABOVE = (("liver", "right kidney"), ("spleen", "left kidney"))
 """Pairs whose first organ has its centre nearer to the head."""
@@ -73,15 +82,35 @@ def check_anatomy(label: np.ndarray, affine: np.ndarray, labels: Mapping[int, st
     voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0
     checks = [_order(a, b, centres, 0, "right of") for a, b in RIGHT_OF if a in centres and b in centres]
     checks += [_order(a, b, centres, 2, "above") for a, b in ABOVE if a in centres and b in centres]
+    volumes = {name: float(mask.sum()) * voxel_ml for name, (mask, _) in masks.items()}
+    checks += [_larger(a, b, volumes) for a, b in LARGER if a in volumes and b in volumes]
     axis = int(np.abs(affine[2, :3] / np.linalg.norm(affine[:3, :3], axis=0)).argmax())
     for name, (mask, box) in masks.items():
         cut = box[axis].start == 0 or box[axis].stop == label.shape[axis]
         checks.append(_pieces(name, mask, natural_pieces(name)))
         if name in ADULT_ML:
-            checks.append(_size(name, float(mask.sum()) * voxel_ml, cut))
+            checks.append(_size(name, volumes[name], cut))
         if cut and label.shape[axis] > 1:
             checks.append(AnatomyCheck(f"{name} complete", False, f"The {name} reaches the end of the scan: cut off."))
     return AnatomyReport(tuple(checks))
+
+
+def examine(segmentation: Segmentation, volume: Volume, bundle: Bundle, labels: Mapping[int, str]) -> AnatomyReport:
+    """Check the labels of a segmentation, and whether the body looks mirrored, which takes part of a preview's time.
+
+    Args:
+        segmentation: the result; there is nothing to check in radiographs.
+        volume: the scan.
+        bundle: the model.
+        labels: organ name by id, of those that were asked for.
+    """
+    from monai_semgan.domain.mirror import mirror_check, mirror_scores
+
+    if segmentation.areas:
+        return AnatomyReport(())
+    found = check_anatomy(segmentation.label, volume.affine, labels)
+    scores = mirror_scores(bundle, segmentation.prepared)
+    return found if scores is None else AnatomyReport((mirror_check(scores), *found.checks))
 
 
 def _boxes(label: np.ndarray) -> dict[int, tuple[slice, slice, slice]]:
@@ -104,6 +133,14 @@ def _order(first: str, second: str, centres: Mapping[str, np.ndarray], axis: int
         opposite = "on the patient's left of" if axis == 0 else "below"
         finding = f"The {first} lies {abs(distance):.0f} mm {opposite} the {second}: {FLIPPED}."
     return AnatomyCheck(f"{first} {words} {second}", ok, finding)
+
+
+def _larger(first: str, second: str, volumes: Mapping[str, float]) -> AnatomyCheck:
+    ok = volumes[first] > volumes[second]
+    finding = f"The {first} is larger than the {second}."
+    if not ok:
+        finding = f"The {first} is smaller than the {second}: a rare patient, or sides in the header are wrong."
+    return AnatomyCheck(f"{first} larger than {second}", ok, finding)
 
 
 def _pieces(name: str, mask: np.ndarray, natural: int) -> AnatomyCheck:

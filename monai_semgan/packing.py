@@ -68,6 +68,7 @@ def pack_bundle(
     before = read_metadata(origin)
     known = list(organ_labels(before).values())
     names = list(labels) if labels is not None else known
+    config.pop("domain", None)  # tells of the weights that it was fitted for: `semgan calibrate` makes another
     config["slices"]["frame"] = "image" if modality == "DX" else "body"
     metadata = _metadata(before, config, names, modality, name or out.name)
     if names != known:  # other organs have other sizes

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from monai_semgan.anatomy import AnatomyReport
     from monai_semgan.bundle import Bundle
     from monai_semgan.data.terminology import Segments
     from monai_semgan.data.volume import Volume
@@ -64,6 +65,7 @@ def write_results(
     overlay: Path | None = None,
     report: Path | None = None,
     identifiers: bool = False,
+    anatomy: AnatomyReport | None = None,
 ) -> list[Path]:
     """Write the label, and maps, picture and report if asked for.
 
@@ -77,6 +79,7 @@ def write_results(
         overlay: PNG file.
         report: folder.
         identifiers: the report names file, patient and study.
+        anatomy: for the report, if it has been examined already.
 
     Returns:
         The files, the label first.
@@ -97,6 +100,8 @@ def write_results(
         from monai_semgan.report import write_report
 
         labels = chosen_labels(bundle, names)
-        written = write_report(segmentation, volume, bundle, report, labels=labels, identifiers=identifiers)
+        written = write_report(
+            segmentation, volume, bundle, report, labels=labels, identifiers=identifiers, anatomy=anatomy
+        )
         files += [written.html, written.json]
     return files

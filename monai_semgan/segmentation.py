@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from monai_semgan.bundle import Bundle
     from monai_semgan.data.preprocessing import PreparedVolume
     from monai_semgan.data.volume import Volume
-    from monai_semgan.domain import DomainAssessment
+    from monai_semgan.domain import DomainAssessment, DomainModel
     from monai_semgan.inversion.result import InversionResult
     from monai_semgan.inversion.settings import InversionSettings
 
@@ -132,13 +132,20 @@ def assess(
     bundle: Bundle, prepared: PreparedVolume, probabilities: torch.Tensor, chosen: Sequence[int], mode: str
 ) -> DomainAssessment | None:
     """How far a scan is from what the model knows; None if the bundle has no settings for that."""
-    from monai_semgan.domain import DomainModel, assess_domain
+    from monai_semgan.domain import assess_domain
+
+    model = domain_model(bundle)
+    if model is None:
+        return None
+    return assess_domain(model, probabilities, prepared.geometry.grid_affine, bundle.labels, mode, chosen)
+
+
+def domain_model(bundle: Bundle) -> DomainModel | None:
+    """What the bundle knows of its failures; None if nothing."""
+    from monai_semgan.domain import DomainModel
 
     section = bundle.settings.get("domain")
-    if not section:
-        return None
-    model = DomainModel(**_known(DomainModel, section, bundle))
-    return assess_domain(model, probabilities, prepared.geometry.grid_affine, bundle.labels, mode, chosen)
+    return DomainModel(**_known(DomainModel, section, bundle)) if section else None
 
 
 def organ_areas(counts: Mapping[str, float], volume: Volume) -> tuple[dict[str, float], str]:
@@ -175,9 +182,13 @@ def preview(
         KeyboardInterrupt: if the user wants to stop.
     """
     settings = settings or PreviewSettings()
-    foreign = bool(bundle.modalities) and prepared.modality not in bundle.modalities
-    device, distance = bundle.device, slice_distance(prepared)
+    foreign, device, distance = is_foreign(bundle, prepared), bundle.device, slice_distance(prepared)
     return preview_slices(bundle.network, prepared.image, settings, foreign, distance, device, progress)
+
+
+def is_foreign(bundle: Bundle, prepared: PreparedVolume) -> bool:
+    """Whether a scan is of a modality that the model has not learnt."""
+    return bool(bundle.modalities) and prepared.modality not in bundle.modalities
 
 
 def slice_distance(prepared: PreparedVolume) -> float:
@@ -254,7 +265,7 @@ def _remarks(
     remarks = []
     if domain is not None and domain.verdict != "in domain":
         remarks.append(f"Out-of-domain score {domain.score:.2f}: {domain.verdict}. {domain.advice}")
-    if bundle.modalities and prepared.modality not in bundle.modalities:
+    if is_foreign(bundle, prepared):
         learnt = " and ".join(bundle.modalities)
         remarks.append(f"The input is {prepared.modality}, the model has learnt from {learnt}: check the result.")
     if not label.any():

@@ -20,6 +20,7 @@ from monai_semgan.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from monai_semgan.anatomy import AnatomyReport
     from monai_semgan.bundle import Bundle
     from monai_semgan.data.volume import Volume
     from monai_semgan.segmentation import Segmentation
@@ -87,6 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_single(arguments: argparse.Namespace) -> int:
     """Segment one scan."""
+    from monai_semgan.anatomy import examine
     from monai_semgan.data.volume import read_volume
     from monai_semgan.data.writing import check_label_output
     from monai_semgan.results import check_side_outputs, chosen_labels, write_results
@@ -99,6 +101,9 @@ def run_single(arguments: argparse.Namespace) -> int:
 
     bundle = load_bundle(arguments.bundle, arguments.device)
     segmentation = segment(volume, bundle, arguments)
+    anatomy = None
+    if arguments.anatomy_check or arguments.report:
+        anatomy = examine(segmentation, volume, bundle, chosen_labels(bundle, arguments.labels))
     files = write_results(
         segmentation,
         volume,
@@ -109,10 +114,11 @@ def run_single(arguments: argparse.Namespace) -> int:
         overlay=arguments.overlay,
         report=arguments.report,
         identifiers=arguments.identifiers,
+        anatomy=anatomy,
     )
     report(arguments.input, volume, segmentation)
-    if arguments.anatomy_check:
-        print_anatomy(segmentation, volume, chosen_labels(bundle, arguments.labels))
+    if arguments.anatomy_check and anatomy is not None:
+        print_anatomy(anatomy)
     for path in files:
         say(f"wrote {path}")
     return EXIT_INTERRUPTED if segmentation.cancelled else 0
@@ -153,12 +159,9 @@ def report(path: Path | str, volume: Volume, segmentation: Segmentation) -> None
     say(f"{segmentation.mode} in {segmentation.seconds:.1f} s")
 
 
-def print_anatomy(segmentation: Segmentation, volume: Volume, labels: dict[int, str]) -> None:
+def print_anatomy(anatomy: AnatomyReport) -> None:
     """Print a line for every check of the anatomy."""
-    from monai_semgan.anatomy import check_anatomy
-
-    found = check_anatomy(segmentation.label, volume.affine, labels)
-    for check in found.checks:
+    for check in anatomy.checks:
         say(f"  {'ok' if check.ok else 'suspicious':<12}{check.finding}")
-    if not found.checks:
+    if not anatomy.checks:
         say("  no check applies to what was found")

@@ -33,7 +33,7 @@ def write_map_slabs(slabs: Iterable[np.ndarray], like: Volume, path: str | Path)
     path = check_output(path, (".nii", ".nii.gz"))
     shape = like.array.shape
     header, number = _header(like), 0
-    with written_aside(path) as temporary, ImageOpener(temporary, "wb") as stream:
+    with written_aside(path) as temporary, ImageOpener(str(temporary), "wb") as stream:
         header.write_to(stream)
         for slab in slabs:
             if slab.shape[:2] != shape[:2]:

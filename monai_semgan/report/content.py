@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_semgan.anatomy import AnatomyCheck, check_anatomy
+from monai_semgan.anatomy import AnatomyCheck, AnatomyReport, examine
 from monai_semgan.data.terminology import RESEARCH_ONLY
 from monai_semgan.report.diameters import largest_diameters
 
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from monai_semgan.data.volume import Volume
     from monai_semgan.segmentation import Segmentation
 
-SCHEMA_VERSION = 1
-
-AIR = -0.97
+SCHEMA_VERSION = 2
+"""2: `curve` is a residual in all modes, and tells its slices; `doubt` stands beside it."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,15 @@ class SliceCurve:
     """A number for every slice, from the feet to the head.
 
     Attributes:
-        name: `residual` after an inversion (mean absolute difference of slice and rendering inside the body, 2 is the
-            full range), `doubt` otherwise (1 - soft Dice of the organs in the slice, 0 to 1).
-        values: `(D,)`.
+        name: `residual` (mean absolute difference of slice and rendering inside the body, 2 is the full range) or
+            `doubt` (1 - soft Dice of the organs in the slice, 0 to 1).
+        values: one for every number in `slices`.
+        slices: numbers of the slices, ascending; all of them, or some where the others were not rendered.
     """
 
     name: str
     values: tuple[float, ...]
+    slices: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class ReportContent:
         scan: modality, `shape` in voxels, `spacing_mm`, `orientation` (such as LAS).
         organs: findings.
         domain: out-of-domain score and verdict, see `DomainAssessment.to_dict`; None if not assessed.
-        curve: by slice; None for radiographs.
+        curve: residual by slice: of the inversion, or of the encoder's rendering in other modes; None for radiographs.
+        doubt: by slice; None for radiographs.
         anatomy: checks of sides, pieces and sizes.
         notes: what a user should know.
         settings: mode and settings of the run.
@@ -90,6 +92,7 @@ class ReportContent:
     organs: tuple[OrganFinding, ...]
     domain: Mapping[str, Any] | None
     curve: SliceCurve | None
+    doubt: SliceCurve | None
     anatomy: tuple[AnatomyCheck, ...]
     notes: tuple[str, ...]
     settings: Mapping[str, Any]
@@ -111,6 +114,7 @@ def report_content(
     *,
     labels: Mapping[int, str] | None = None,
     identifiers: bool = False,
+    anatomy: AnatomyReport | None = None,
 ) -> ReportContent:
     """Collect what a report says.
 
@@ -120,10 +124,12 @@ def report_content(
         bundle: the model.
         labels: organs that were asked for; all of the bundle when left out.
         identifiers: name the file, and from DICOM patient and study.
+        anatomy: if it has been examined already.
     """
     from monai_semgan.training.record import versions
 
     labels = dict(labels or bundle.labels)
+    anatomy = anatomy or examine(segmentation, volume, bundle, labels)
     domain = segmentation.domain
     return ReportContent(
         schema_version=SCHEMA_VERSION,
@@ -132,8 +138,9 @@ def report_content(
         scan=_scan(segmentation, volume),
         organs=tuple(_organ(index, name, segmentation, volume) for index, name in labels.items()),
         domain=None if domain is None else domain.to_dict(),
-        curve=slice_curve(segmentation),
-        anatomy=() if segmentation.areas else check_anatomy(segmentation.label, volume.affine, labels).checks,
+        curve=residual_curve(segmentation, bundle),
+        doubt=doubt_curve(segmentation),
+        anatomy=anatomy.checks,
         notes=_without_names(segmentation.notes, volume) if not identifiers else segmentation.notes,
         settings=_settings(segmentation),
         model=_model(bundle),
@@ -144,18 +151,34 @@ def report_content(
     )
 
 
-def slice_curve(segmentation: Segmentation) -> SliceCurve | None:
-    """Residual by slice after an inversion, doubt otherwise; None for single images."""
-    from monai_semgan.domain.features import slice_doubt
+def residual_curve(segmentation: Segmentation, bundle: Bundle) -> SliceCurve | None:
+    """Residual by slice: that of the inversion, otherwise of some slices as the encoder's codes render them.
 
-    image = segmentation.prepared.image
-    if image.shape[0] < 2:
+    None for single images.
+    """
+    from monai_semgan.report.residual import body_mean, rendered_residual
+
+    prepared = segmentation.prepared
+    if prepared.image.shape[0] < 2:
         return None
     if segmentation.inversion is None:
-        return SliceCurve("doubt", tuple(round(float(v), 4) for v in slice_doubt(segmentation.probabilities)))
-    body = image[:, 0] > AIR
-    total = (segmentation.inversion.residual * body).sum((1, 2)) / body.sum((1, 2)).clamp_min(1)
-    return SliceCurve("residual", tuple(round(float(v), 4) for v in total))
+        slices, values = rendered_residual(bundle, prepared)
+        return _curve("residual", values, slices)
+    return _curve("residual", body_mean(segmentation.inversion.residual, prepared.image))
+
+
+def doubt_curve(segmentation: Segmentation) -> SliceCurve | None:
+    """Doubt by slice; None for single images."""
+    from monai_semgan.domain.features import slice_doubt
+
+    if segmentation.prepared.image.shape[0] < 2:
+        return None
+    return _curve("doubt", slice_doubt(segmentation.probabilities))
+
+
+def _curve(name: str, values: Iterable[Any], slices: Sequence[int] | None = None) -> SliceCurve:
+    rounded = tuple(round(float(value), 4) for value in values)
+    return SliceCurve(name, rounded, tuple(slices if slices is not None else range(len(rounded))))
 
 
 def _organ(index: int, name: str, segmentation: Segmentation, volume: Volume) -> OrganFinding:

@@ -50,12 +50,20 @@ def data_address(picture: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def curve_svg(values: Sequence[float], name: str) -> str:
-    """A curve from the feet (left) to the head (right) as SVG; the name must be a plain word."""
+def curve_svg(values: Sequence[float], slices: Sequence[int], last: int, name: str) -> str:
+    """A curve from the feet (left) to the head (right) as SVG.
+
+    Args:
+        values: one for every slice in `slices`.
+        slices: their numbers.
+        last: number of the scan's last slice.
+        name: a plain word.
+    """
     width, height = CURVE_SIZE
     top = max(max(values), 1e-6)
-    step = (width - 50) / max(len(values) - 1, 1)
-    points = " ".join(f"{40 + i * step:.1f},{height - 20 - (height - 35) * v / top:.1f}" for i, v in enumerate(values))
+    step = (width - 50) / max(last, 1)
+    places = zip(slices, values, strict=True)
+    points = " ".join(f"{40 + i * step:.1f},{height - 20 - (height - 35) * v / top:.1f}" for i, v in places)
     return (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{name} by slice, largest {top:.3f}">'
         f'<line x1="40" y1="{height - 20}" x2="{width - 10}" y2="{height - 20}" stroke="#888"/>'
@@ -64,7 +72,7 @@ def curve_svg(values: Sequence[float], name: str) -> str:
         f'<text x="36" y="20" text-anchor="end">{top:.2f}</text>'
         f'<text x="36" y="{height - 18}" text-anchor="end">0</text>'
         f'<text x="40" y="{height - 5}">feet, slice 0</text>'
-        f'<text x="{width - 10}" y="{height - 5}" text-anchor="end">head, slice {len(values) - 1}</text></svg>'
+        f'<text x="{width - 10}" y="{height - 5}" text-anchor="end">head, slice {last}</text></svg>'
     )
 
 

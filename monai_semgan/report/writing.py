@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monai_semgan.report.content import ReportContent, report_content
+from monai_semgan.report.content import ReportContent, SliceCurve, report_content
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from monai_semgan.anatomy import AnatomyReport
     from monai_semgan.bundle import Bundle
     from monai_semgan.data.volume import Volume
     from monai_semgan.segmentation import Segmentation
@@ -46,6 +49,7 @@ def write_report(
     labels: Mapping[int, str] | None = None,
     title: str | None = None,
     identifiers: bool = False,
+    anatomy: AnatomyReport | None = None,
 ) -> ReportFiles:
     """Write the report of a segmentation.
 
@@ -57,6 +61,7 @@ def write_report(
         labels: organs that were asked for; all when left out.
         title: of the page; neutral when left out.
         identifiers: name the file, and from DICOM patient and study.
+        anatomy: if it has been examined already.
 
     Raises:
         SemganError: if a file cannot be written.
@@ -64,7 +69,9 @@ def write_report(
     from monai_semgan.atomic import written_aside
 
     folder = check_report_folder(folder)
-    content = report_content(segmentation, volume, bundle, labels=labels, identifiers=identifiers)
+    content = report_content(
+        segmentation, volume, bundle, labels=labels, identifiers=identifiers, anatomy=anatomy
+    )
     page = render(content, segmentation, title or "Segmentation report")
     files = ReportFiles(folder / "report.html", folder / "report.json")
     for path, text in ((files.html, page), (files.json, json.dumps(content.to_dict(), indent=2) + "\n")):
@@ -76,17 +83,25 @@ def write_report(
 def render(content: ReportContent, segmentation: Segmentation, title: str) -> str:
     """The HTML page; needs no network and no script."""
     from jinja2 import Environment, PackageLoader
-    from markupsafe import Markup
 
-    from monai_semgan.report.pictures import curve_svg, organ_pictures
+    from monai_semgan.report.pictures import organ_pictures
 
     environment = Environment(loader=PackageLoader("monai_semgan.report", "."), autoescape=True, trim_blocks=True)
     pictures = {organ.name: organ_pictures(segmentation, organ.label) for organ in content.organs if organ.found}
     colours = {organ.name: css_colour(organ.label) for organ in content.organs}
-    curve = Markup(curve_svg(content.curve.values, content.curve.name)) if content.curve else None
+    last = int(content.scan["slices"]) - 1
+    curves = {curve.name: _drawn(curve, last) for curve in (content.curve, content.doubt) if curve}
     return environment.get_template(TEMPLATE).render(
-        content=content, title=title, pictures=pictures, colours=colours, curve=curve
+        content=content, title=title, pictures=pictures, colours=colours, curves=curves
     )
+
+
+def _drawn(curve: SliceCurve, last: int) -> Markup:
+    from markupsafe import Markup
+
+    from monai_semgan.report.pictures import curve_svg
+
+    return Markup(curve_svg(curve.values, curve.slices, last, curve.name))
 
 
 def css_colour(label: int) -> str:

@@ -62,9 +62,9 @@ def test_the_json_says_the_same_in_numbers(report: Path, tmp_path: Path) -> None
         ml = float((label.array == organ["label"]).sum()) * label.voxel_ml
         assert organ["volume_ml"] == pytest.approx(ml, abs=0.01)
         assert organ["diameter_mm"] >= organ["axial_diameter_mm"] and organ["found"] == (ml > 0)
-    assert len(content["curve"]["values"]) == content["scan"]["slices"]
-    assert content["curve"]["name"] == "doubt" and len(content["model"]["weights_sha256"]) == 64
-    assert content["schema_version"] == 1 and content["settings"]["mode"] == "preview"
+    assert len(content["doubt"]["values"]) == content["scan"]["slices"]
+    assert content["curve"]["name"] == "residual" and len(content["model"]["weights_sha256"]) == 64
+    assert content["schema_version"] == 2 and content["settings"]["mode"] == "preview"
 
 
 def test_an_inversion_reports_its_residual(tmp_path: Path, ct_scan: Path, tiny_bundle: Path) -> None:
@@ -72,7 +72,21 @@ def test_an_inversion_reports_its_residual(tmp_path: Path, ct_scan: Path, tiny_b
     assert main(["segment", str(ct_scan), "-o", str(tmp_path / "o.nii.gz"), *arguments]) == 0
     content = json.loads((tmp_path / "r" / "report.json").read_text())
     assert content["curve"]["name"] == "residual" and max(content["curve"]["values"]) > 0
+    assert content["curve"]["slices"] == list(range(content["scan"]["slices"]))
     assert content["settings"]["steps"] >= 1
+
+
+def test_a_preview_is_rendered_at_some_slices(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from monai_semgan.bundle import load_bundle
+    from monai_semgan.report.content import residual_curve
+    from monai_semgan.segmentation import segment_volume
+
+    bundle, scan = load_bundle(tiny_bundle), patient(*grid((8.0, 8.0, 6.0)))
+    monkeypatch.setattr("monai_semgan.report.residual.RENDERED", 9)
+    some = residual_curve(segment_volume(scan, bundle), bundle)
+    every = residual_curve(segment_volume(scan, bundle, "encoder"), bundle)
+    assert some is not None and every is not None and len(some.slices) == 9 < len(every.slices)
+    assert some.values == pytest.approx([every.values[i] for i in some.slices], abs=2e-3)
 
 
 def test_nobody_is_named_unless_asked_for(tmp_path: Path, tiny_bundle: Path) -> None:
@@ -117,3 +131,21 @@ def test_the_anatomy_check_prints_its_lines(
     arguments = ["segment", str(ct_scan), "-o", str(tmp_path / "o.nii.gz"), "--bundle", str(tiny_bundle), "--quiet"]
     assert main([*arguments, "--anatomy-check"]) == 0
     assert " ml" in capsys.readouterr().out
+
+
+def test_the_anatomy_is_examined_once_for_check_and_report(
+    tmp_path: Path,
+    ct_scan: Path,
+    tiny_bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from monai_semgan import anatomy
+
+    calls, check = [], anatomy.check_anatomy
+    monkeypatch.setattr(anatomy, "check_anatomy", lambda *given: calls.append(1) or check(*given))
+    arguments = ["segment", str(ct_scan), "-o", str(tmp_path / "o.nii.gz"), "--bundle", str(tiny_bundle), "--quiet"]
+    assert main([*arguments, "--anatomy-check", "--report", str(tmp_path / "r")]) == 0
+    told = json.loads((tmp_path / "r" / "report.json").read_text())["anatomy"]
+    printed = capsys.readouterr().out
+    assert len(calls) == 1 and told and all(check["finding"] in printed for check in told)
