@@ -39,10 +39,15 @@ def scene() -> Iterator[Any]:
     application.SetMRMLScene(scene)
     application.GetColorLogic().SetMRMLScene(scene)
     application.GetColorLogic().AddDefaultColorNodes()
+    logics = [slicer.vtkSlicerSegmentationsModuleLogic(), slicer.vtkSlicerSequencesLogic()]
+    for logic in logics:  # they make their nodes known to the scene
+        logic.SetMRMLScene(scene)
     slicer.mrmlScene = scene
     slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     yield scene
     scene.Clear(True)
+    for logic in logics:
+        logic.SetMRMLScene(None)
 
 
 @pytest.fixture

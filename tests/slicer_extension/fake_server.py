@@ -57,6 +57,13 @@ def segment(array: np.ndarray) -> np.ndarray:
     return label
 
 
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing of clients that hang up."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing."""
+
+
 @dataclass
 class FakeServer:
     """Attributes are set by tests.
@@ -102,7 +109,7 @@ class FakeServer:
 
     def listen(self, port: int = 0, tls: Any = None) -> None:
         """Begin, or begin again with what was there; with https if a context is given."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._server = QuietServer(("127.0.0.1", port), self._handler())
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True

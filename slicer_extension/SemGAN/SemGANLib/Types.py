@@ -107,9 +107,9 @@ class Health:
         ready: a job starts at once if none is queued.
     """
 
-    version: str
-    api: str
     product: str = PRODUCT
+    version: str = ""
+    api: str = ""
     ready: bool = False
     queued: int = 0
     upload_limit_bytes: int | None = None

@@ -1,0 +1,203 @@
+"""Segmentation nodes as one label map on the grid of the scan."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import Geometry
+from .SegmentationImport import BINARY, LABEL_TAG, segment_ids
+from .VolumeExport import shape_of
+
+if TYPE_CHECKING:
+    import numpy
+
+LARGEST_VALUE = 255
+
+
+@dataclass(frozen=True)
+class SegmentEntry:
+    """A segment in a label map.
+
+    Attributes:
+        value: number that stands for it: that of the model, or the next free one for a segment of the user's own.
+    """
+
+    value: int
+    name: str
+    colour: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Voxels of a segment.
+
+    Attributes:
+        array: (K, J, I) label map that other segments may share.
+        label: the number that means this segment there.
+        start: index (i, j, k) in the scan of the array's first voxel.
+    """
+
+    array: numpy.ndarray
+    label: int
+    start: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class LabelSnapshot:
+    """Segments as they were at a moment, on the grid of the scan; what is edited later does not reach it.
+
+    Attributes:
+        shape: (K, J, I) of the scan.
+        affine: (4, 4) of the scan under its transforms.
+    """
+
+    shape: tuple[int, int, int]
+    affine: numpy.ndarray
+    entries: tuple[SegmentEntry, ...]
+    pieces: tuple[Piece, ...] = field(repr=False)
+
+    def merged(self) -> numpy.ndarray:
+        """(K, J, I) label map; where segments overlap, the later one counts. Not for the main thread."""
+        import numpy as np
+
+        merged = np.zeros(self.shape, dtype=np.uint8)
+        for entry, piece in zip(self.entries, self.pieces):
+            here, there = _overlap(self.shape, piece)
+            merged[here][piece.array[there] == piece.label] = entry.value
+        return merged
+
+
+def snapshot(node: Any, volume: Any) -> LabelSnapshot:
+    """All segments of a node on the grid of a volume.
+
+    Raises:
+        ValueError: if there are more segments than a label map holds; the text says what to do.
+    """
+    pieces = _pieces_on_grid(node, volume)
+    if pieces is None:  # drawn on another grid, or under another transform
+        pieces = _pieces_resampled(node, volume)
+    i, j, k = shape_of(volume)
+    return LabelSnapshot((k, j, i), Geometry.ijk_to_world(volume), entries(node), pieces)
+
+
+def entries(node: Any) -> tuple[SegmentEntry, ...]:
+    """The segments and the numbers that stand for them.
+
+    Raises:
+        ValueError: as `snapshot`.
+    """
+    segmentation = node.GetSegmentation()
+    segments = [segmentation.GetSegment(name) for name in segment_ids(node)]
+    values = _values([_own_value(segment) for segment in segments])
+    return tuple(
+        SegmentEntry(value, segment.GetName(), _colour(segment)) for value, segment in zip(values, segments)
+    )
+
+
+def fingerprint(array: numpy.ndarray) -> str:
+    """Hash of a label map, to notice edits across sessions. Not for the main thread."""
+    import numpy as np
+
+    return hashlib.blake2b(np.ascontiguousarray(array), digest_size=16).hexdigest()
+
+
+def _pieces_on_grid(node: Any, volume: Any) -> tuple[Piece, ...] | None:
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    if node.GetTransformNodeID() != volume.GetTransformNodeID():
+        return None
+    wanted, copies, pieces = Geometry.ijk_to_ras(volume), {}, []
+    for name in segment_ids(node):
+        image = node.GetSegmentation().GetSegment(name).GetRepresentation(BINARY)
+        if image is None:
+            return None
+        if not _same_place(image, wanted, shape_of(volume)):
+            return None
+        low_i, high_i, low_j, high_j, low_k, high_k = image.GetExtent()
+        shape = (max(high_k - low_k + 1, 0), max(high_j - low_j + 1, 0), max(high_i - low_i + 1, 0))
+        scalars = image.GetPointData().GetScalars() if image.GetPointData() else None
+        if scalars is None or 0 in shape:  # nothing was ever drawn
+            copies[id(image)] = _nothing()
+            low_i = low_j = low_k = 0
+        elif id(image) not in copies:
+            copies[id(image)] = vtk_to_numpy(scalars).reshape(shape).copy()
+        label = node.GetSegmentation().GetSegment(name).GetLabelValue()
+        pieces.append(Piece(copies[id(image)], label, (low_i, low_j, low_k)))
+    return tuple(pieces)
+
+
+def _pieces_resampled(node: Any, volume: Any) -> tuple[Piece, ...]:
+    """By Slicer's own export, which resamples to the nearest voxel."""
+    import slicer
+    import vtk
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    target = node.GetScene().AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "SemGAN export")
+    pieces = []
+    try:
+        for name in segment_ids(node):
+            chosen = vtk.vtkStringArray()
+            chosen.InsertNextValue(name)
+            slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode(
+                node, chosen, target, volume, slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
+            )
+            image = target.GetImageData()
+            array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+            pieces.append(Piece((array > 0).astype("uint8"), 1, (0, 0, 0)))
+    finally:
+        node.GetScene().RemoveNode(target)
+    return tuple(pieces)
+
+
+def _same_place(image: Any, wanted: numpy.ndarray, shape: tuple[int, int, int]) -> bool:
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return Geometry.same_grid(Geometry.as_array(matrix), shape, wanted, shape)
+
+
+def _nothing() -> numpy.ndarray:
+    import numpy as np
+
+    return np.zeros((1, 1, 1), dtype=np.uint8)
+
+
+def _overlap(shape: tuple[int, int, int], piece: Piece) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where a piece lies in the scan, and that part of the piece."""
+    here, there = [], []
+    for size, length, start in zip(shape, piece.array.shape, piece.start[::-1]):
+        low, high = max(start, 0), min(start + length, size)
+        here.append(slice(low, max(high, low)))
+        there.append(slice(low - start, max(high, low) - start))
+    return tuple(here), tuple(there)
+
+
+def _own_value(segment: Any) -> int | None:
+    import vtk
+
+    text = vtk.reference("")
+    found = segment.GetTag(LABEL_TAG, text)
+    return int(str(text)) if found and str(text).isdigit() else None
+
+
+def _values(own: list[int | None]) -> list[int]:
+    """Numbers of all segments: each keeps its own if no earlier one has it, the others get free ones."""
+    taken: set[int] = set()
+    values: list[int | None] = []
+    for value in own:
+        fits = value is not None and 1 <= value <= LARGEST_VALUE and value not in taken
+        values.append(value if fits else None)
+        taken.update([value] if fits and value is not None else [])
+    free = iter(number for number in range(1, LARGEST_VALUE + 1) if number not in taken)
+    try:
+        return [next(free) if value is None else value for value in values]
+    except StopIteration:
+        raise ValueError(f"more than {LARGEST_VALUE} segments; remove some") from None
+
+
+def _colour(segment: Any) -> tuple[int, int, int]:
+    red, green, blue = (round(part * 255) for part in segment.GetColor())
+    return red, green, blue
