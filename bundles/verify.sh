@@ -32,11 +32,18 @@ export_step() {
         --config_file configs/inference.json && test -s "$work/$file"
 }
 
+shape=$("$python" - "$bundle/configs/metadata.json" <<'END'
+import json, sys
+image = json.load(open(sys.argv[1]))["network_data_format"]["inputs"]["image"]
+print(str([1, image["num_channels"], *image["spatial_shape"]]).replace(" ", ""))
+END
+)
+
 "$python" "$here/../scripts/verify_bundle.py" "$bundle" || failed=1
 cp "$here/meta_schema.json" "$work/schema.json" # verify_metadata downloads the schema unless it is there
 step "verify_metadata" monai verify_metadata --filepath "$work/schema.json"
 step "verify_net_in_out" monai verify_net_in_out --net_id network_def --config_file configs/inference.json
 step "TorchScript, scripted" export_step scripted.ts ckpt_export
-step "TorchScript, traced" export_step traced.ts ckpt_export --use_trace True --input_shape "[1,1,128,128]"
-step "ONNX" export_step model.onnx onnx_export --input_shape "[1,1,128,128]"
+step "TorchScript, traced" export_step traced.ts ckpt_export --use_trace True --input_shape "$shape"
+step "ONNX" export_step model.onnx onnx_export --input_shape "$shape"
 exit $failed

@@ -86,7 +86,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     Raises:
         SemganError: if it is missing or broken.
     """
-    return _read_json(folder / METADATA)
+    return read_json(folder / METADATA)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     Raises:
         SemganError: if the file is broken.
     """
-    return _read_json(folder / RECORD) if (folder / RECORD).exists() else {}
+    return read_json(folder / RECORD) if (folder / RECORD).exists() else {}
 
 
 def organ_labels(metadata: Mapping[str, Any], path: Path | None = None) -> dict[int, str]:
@@ -148,7 +148,7 @@ def load_bundle(folder: str | Path | None = None, device: str | torch.device = "
     path = bundle_folder(folder)
     metadata = read_metadata(path)
     labels = organ_labels(metadata, path / METADATA)
-    config = _read_json(path / CONFIG)
+    config = read_json(path / CONFIG)
     if not (path / WEIGHTS).is_file():
         raise SemganError("the bundle has no weights", remedy="train it or copy them there", path=path / WEIGHTS)
     chosen = select_device(device) if isinstance(device, str) else device
@@ -197,7 +197,12 @@ def _load(network: InversionSegmenter, path: Path) -> None:
     load_into(network, load_weights(path), path)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Content of a JSON file of a bundle.
+
+    Raises:
+        SemganError: if it is missing or broken.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

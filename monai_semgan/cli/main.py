@@ -14,11 +14,11 @@ import warnings
 from collections.abc import Sequence
 
 from monai_semgan import __version__
-from monai_semgan.cli import calibrate, evaluate, info, pack, sample, segment, selfcheck, train
+from monai_semgan.cli import bundle, calibrate, evaluate, info, sample, segment, selfcheck, train
 from monai_semgan.cli.common import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
 from monai_semgan.errors import SemganError
 
-COMMANDS = (segment, evaluate, selfcheck, sample, info, train, pack, calibrate)
+COMMANDS = (segment, evaluate, selfcheck, sample, info, train, bundle, calibrate)
 
 DESCRIPTION = """\
 Segment CT and MRI volumes with a joint generative model of images and labels.
@@ -29,7 +29,7 @@ Segment CT and MRI volumes with a joint generative model of images and labels.
   semgan evaluate --data list.json --out scores         Dice, distances, volumes against labels
   semgan info                                           versions, device, model, measured quality
   semgan train all --data datalist.json --out run       train on your own data
-  semgan pack run --out bundle                          use what was trained
+  semgan bundle new mine --labels "liver,spleen"        a model bundle for a task; fill it, pack it
 """
 
 

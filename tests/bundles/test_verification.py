@@ -15,10 +15,10 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from monai_semgan.bundle import load_bundle
+from monai_semgan.bundle import load_bundle, organ_labels
 from monai_semgan.bundle_run import check_overrides
+from monai_semgan.bundling.creating import measured_formats
 from monai_semgan.errors import SemganError
-from monai_semgan.packing import part_formats
 from tests.conftest import REPOSITORY, SHIPPED_BUNDLE
 
 DEVICES = 5e-4
@@ -87,8 +87,8 @@ def test_metadata_tells_the_measured_dice_and_the_parts_of_the_network() -> None
     for key, group in (("mean_dice_ct", "CT validation"), ("mean_dice_mr", "MRI report")):
         measured = next(value for name, value in record.items() if name.startswith(group))
         assert metadata["eval_metrics"][key] == pytest.approx(measured["preview"]["mean"], abs=DEVICES)
-    config = json.loads((SHIPPED_BUNDLE / "configs" / "inference.json").read_text())
-    for name, expected in part_formats(metadata["network_data_format"], config).items():
+    labels = list(organ_labels(metadata).values())
+    for name, expected in measured_formats(SHIPPED_BUNDLE, labels, "CT").items():
         assert metadata[name] == expected
 
 

@@ -1,0 +1,1 @@
+"""Making model bundles: a new one for a task, weights of a run into it, the zip that others download."""

@@ -1,0 +1,109 @@
+"""`semgan bundle`: make a model bundle for a task, take trained weights into it, pack it for others."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from monai_semgan.cli.common import name_list, note, positive_int, say
+
+DESCRIPTION = """\
+Make and hand on model bundles, the folders that --bundle of the other commands, MONAI and MONAI Label take.
+
+  semgan bundle new lungs --labels "right lung,left lung" --modality CT
+  python -m monai.bundle run --config_file lungs/configs/train_gan.json --bundle_root lungs --dataset_dir DATA
+  semgan bundle fill lungs               take the weights that its training left in lungs/runs
+  semgan bundle fill lungs RUN           or those of a run of `semgan train`
+  semgan bundle pack lungs               lungs_v0.1.0.zip, for monai.bundle download
+"""
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "bundle",
+        help="make a model bundle, fill it with trained weights, pack it",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    _add_new(actions, common)
+    _add_fill(actions, common)
+    _add_pack(actions, common)
+
+
+def _add_new(actions: Any, common: argparse.ArgumentParser) -> None:
+    text = "write a bundle for a new task, ready to be trained"
+    parser = actions.add_parser("new", parents=[common], help=text, description=text, allow_abbrev=False)
+    parser.add_argument("folder", type=Path, metavar="NAME", help="folder of the bundle, is made")
+    parser.add_argument(
+        "--labels", type=name_list, required=True, metavar="NAMES", help="names of the ids 1, 2, ..., with commas"
+    )
+    parser.add_argument("--modality", choices=("CT", "MR", "DX"), default="CT", help="of the scans (default CT)")
+    parser.add_argument("--size", type=positive_int, default=128, metavar="N", help="slice in pixels (default 128)")
+    parser.add_argument("--pixel-mm", type=float, default=2.75, metavar="MM", help="pixel spacing (default 2.75)")
+    parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="HU of CT (default -125 275)")
+    parser.add_argument("--authors", metavar="NAMES", help="for the metadata")
+    parser.set_defaults(run=new)
+
+
+def _add_fill(actions: Any, common: argparse.ArgumentParser) -> None:
+    text = "take trained weights into a bundle"
+    parser = actions.add_parser("fill", parents=[common], help=text, description=text, allow_abbrev=False)
+    parser.add_argument("folder", type=Path, metavar="BUNDLE", help="bundle, is changed")
+    parser.add_argument(
+        "runs", type=Path, nargs="*", metavar="RUN", help="run or weights file, later ones win (default BUNDLE/runs)"
+    )
+    parser.set_defaults(run=fill)
+
+
+def _add_pack(actions: Any, common: argparse.ArgumentParser) -> None:
+    text = "check a bundle and write the zip that monai.bundle download and load take"
+    parser = actions.add_parser("pack", parents=[common], help=text, description=text, allow_abbrev=False)
+    parser.add_argument("folder", type=Path, metavar="BUNDLE", help="bundle")
+    parser.add_argument("--out", type=Path, metavar="ZIP", help="(default BUNDLE_vVERSION.zip here)")
+    parser.set_defaults(run=pack)
+
+
+def new(arguments: argparse.Namespace) -> int:
+    """Run `semgan bundle new`."""
+    from monai_semgan.bundling.creating import new_bundle
+
+    folder = new_bundle(
+        arguments.folder,
+        arguments.labels,
+        arguments.modality,
+        size=arguments.size,
+        pixel_mm=arguments.pixel_mm,
+        window=tuple(arguments.window) if arguments.window else None,
+        authors=arguments.authors,
+    )
+    say(f"wrote {folder}")
+    say(f"train it: {folder / 'docs' / 'README.md'}, section Train")
+    return 0
+
+
+def fill(arguments: argparse.Namespace) -> int:
+    """Run `semgan bundle fill`."""
+    from monai_semgan.bundle import WEIGHTS
+    from monai_semgan.bundling.filling import fill_bundle
+
+    folder = fill_bundle(arguments.folder, arguments.runs)
+    say(f"wrote {folder / WEIGHTS}")
+    say(f"try: semgan selfcheck --bundle {folder}")
+    return 0
+
+
+def pack(arguments: argparse.Namespace) -> int:
+    """Run `semgan bundle pack`."""
+    from monai_semgan.bundling.archive import pack_bundle
+    from monai_semgan.bundling.checks import files_are_small
+
+    target = pack_bundle(arguments.folder, arguments.out)
+    if large := files_are_small(arguments.folder):
+        note(f"{large}: more than the model zoo takes into git")
+    say(f"wrote {target}")
+    say(f"try: python -m monai.bundle download --url {target.resolve().as_uri()} --bundle_dir DIR")
+    return 0
