@@ -3,78 +3,41 @@
     python benchmarks/accuracy.py --data lists/ct.json --methods preview encoder invert refine --out ct.json
     python benchmarks/accuracy.py --data lists/ct.json --unet "U-Net=runs/unet/student/weights.pt" --out unet.json
 
-`--section validation` is scored. A baseline is another set of weights for the student, run exactly as a preview.
-The JSON holds every patient's scores, the settings, the machine and the versions; results of earlier calls in the same
-file are kept, and a patient that is there already is not computed again.
+`--section validation` is scored, as by `semgan evaluate`. A baseline is another set of weights for the student, run
+exactly as a preview. The JSON holds a study of `monai_semgan.evaluation` for every method, the machine and versions;
+results of earlier calls in the same file are kept, and a patient that is there already is not computed again.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from monai_semgan.bundle import Bundle, load_bundle, weights_digest
-from monai_semgan.data.datalist import Entry, load_datalist
-from monai_semgan.data.volume import read_label, read_volume
+from monai_semgan.bundle import Bundle, load_bundle
+from monai_semgan.data.datalist import load_datalist
 from monai_semgan.device import select_device
-from monai_semgan.evaluation.metrics import OrganScore, mean_dice, score_volume
+from monai_semgan.evaluation.study import Study, evaluate_bundle
+from monai_semgan.evaluation.tables import from_json, to_json
 from monai_semgan.networks.weights import load_into, load_weights, part
-from monai_semgan.segmentation import segment_volume
+from monai_semgan.segmentation import MODES
 from monai_semgan.training.record import machine, versions
 
-METHODS = {
-    "preview": {"mode": "preview"},
-    "encoder": {"mode": "invert", "steps": 0, "starts": 1, "start": "encoder"},
-    "invert": {"mode": "invert"},
-    "refine": {"mode": "refine"},
-}
 
-
-def methods(arguments: argparse.Namespace) -> Iterator[tuple[str, Bundle, dict[str, Any]]]:
-    """Name, bundle and options of everything to score."""
+def methods(arguments: argparse.Namespace) -> Iterator[tuple[str, Bundle, str, dict[str, Any]]]:
+    """Name, bundle, mode, and what else made the results, of everything to score."""
     bundle = load_bundle(arguments.bundle, arguments.device)
     for name in arguments.methods:
-        yield name, bundle, dict(METHODS[name])
+        yield name, bundle, name, {}
     for given in arguments.unet:
         name, _, path = given.partition("=")
         other = load_bundle(arguments.bundle, arguments.device)
         load_into(other.network.student, part(load_weights(path), "student"), path)
-        yield name, other, {"mode": "preview"}
-
-
-def score(bundle: Bundle, entry: Entry, options: dict[str, Any], with_distance: bool) -> dict[str, Any]:
-    """Segment one patient and compare."""
-    volume = read_volume(entry.image)
-    assert entry.label is not None
-    started = time.perf_counter()
-    found = segment_volume(volume, bundle, modality=entry.modality, **options)
-    seconds = time.perf_counter() - started
-    reference = read_label(entry.label, volume).array
-    spacing = tuple(float(v) for v in volume.spacing)
-    scores = score_volume(found.label, reference, spacing, bundle.labels, with_distance)  # type: ignore[arg-type]
-    organs = {name: {k: _number(v) for k, v in asdict(value).items()} for name, value in scores.items()}
-    return {"organs": organs, "seconds": round(seconds, 2), "slices": int(found.probabilities.shape[0])}
-
-
-def summarise(patients: dict[str, Any]) -> dict[str, float]:
-    """Mean Dice by organ and overall."""
-    scores = [{n: OrganScore(**_floats(v)) for n, v in p["organs"].items()} for p in patients.values()]
-    return {name: round(value, 4) for name, value in mean_dice(scores).items()}
-
-
-def _number(value: float) -> float | None:
-    return round(float(value), 4) if np.isfinite(value) else None
-
-
-def _floats(values: dict[str, float | None]) -> dict[str, float]:
-    return {k: float("nan") if v is None else v for k, v in values.items()}
+        yield name, other, "preview", {"student": hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]}
 
 
 def parse() -> argparse.Namespace:
@@ -83,7 +46,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="data list (benchmarks/protocol.py writes them)")
     parser.add_argument("--section", default="validation")
     parser.add_argument("--bundle", type=Path, default=None, help="default: the shipped one")
-    parser.add_argument("--methods", nargs="*", default=[], choices=sorted(METHODS))
+    parser.add_argument("--methods", nargs="*", default=[], choices=MODES)
     parser.add_argument("--unet", nargs="*", default=[], metavar="NAME=WEIGHTS", help="baselines")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=JSON", help="settings of the inversion")
     parser.add_argument("--suffix", default="", help="added to the names of the methods, for studies of settings")
@@ -102,18 +65,19 @@ def main() -> None:
     content = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"methods": {}}
     where = machine(select_device(arguments.device), 1)
     content |= {"machine": where, "versions": versions(), "section": arguments.section}
-    for name, bundle, options in methods(arguments):
-        if options["mode"] != "preview":
-            options |= changes
-        options["cleanup"] = not arguments.no_cleanup
-        result = content["methods"].setdefault(name + arguments.suffix, {"patients": {}})
-        result |= {"options": options, "weights": weights_digest(bundle.folder)[:12]}
-        for entry in entries:
-            if entry.patient not in result["patients"]:
-                result["patients"][entry.patient] = score(bundle, entry, options, not arguments.no_distance)
-            result["dice"] = summarise(result["patients"])
-            print(name + arguments.suffix, entry.patient, result["dice"], flush=True)
+    for method, bundle, mode, made in methods(arguments):
+        name = method + arguments.suffix
+        options = {"cleanup": not arguments.no_cleanup, "with_distance": not arguments.no_distance}
+        options |= changes if mode != "preview" else {}
+        before = from_json(content["methods"][name]) if name in content["methods"] else None
+
+        def keep(study: Study, name: str = name, made: dict[str, Any] = made) -> None:
+            content["methods"][name] = to_json(replace(study, settings={**study.settings, **made}))
             arguments.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            print(name, study.patients[-1].patient, study.patients[-1].problem or study.dice, flush=True)
+
+        known = {} if before is None else {patient.patient: patient for patient in before.scored}
+        evaluate_bundle(bundle, entries, mode, known=known, after=keep, **options)
 
 
 if __name__ == "__main__":

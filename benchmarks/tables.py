@@ -11,6 +11,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from monai_semgan.evaluation.metrics import mean_dice
+from monai_semgan.evaluation.study import Study
+from monai_semgan.evaluation.tables import from_json, values
+
 SETS = {"ct": "CT validation (BTCV, 4 patients)", "mr": "MRI report volumes (CHAOS T2-SPIR, 5 patients)"}
 NAMES = {
     "unet": "U-Net",
@@ -25,36 +31,36 @@ NAMES = {
 }
 
 
-def table(content: dict[str, Any]) -> list[str]:
-    """Mean Dice by organ and method, mean HD95, and seconds a patient."""
+def studies(content: dict[str, Any]) -> dict[str, Study]:
+    """Study by method, those with a name first."""
     methods = content["methods"]
-    organs = [name for name in next(iter(methods.values()))["dice"] if name != "mean"]
+    order = [*(k for k in NAMES if k in methods), *(k for k in methods if k not in NAMES)]
+    return {key: from_json(methods[key]) for key in order}
+
+
+def table(found: dict[str, Study]) -> list[str]:
+    """Mean Dice by organ and method, mean HD95, and seconds a patient."""
+    organs = [name for name in next(iter(found.values())).dice if name != "mean"]
     lines = [
         "| method | " + " | ".join(organs) + " | mean Dice | mean HD95 (mm) | s per volume |",
         "|---|" + "---|" * (len(organs) + 3),
     ]
-    for key in [*(k for k in NAMES if k in methods), *(k for k in methods if k not in NAMES)]:
-        result = methods[key]
-        cells = [f"{result['dice'][name]:.3f}" for name in (*organs, "mean")]
-        patients = result["patients"].values()
-        distances = [o["hd95"] for p in patients for o in p["organs"].values() if o["hd95"] is not None]
-        distance = f"{sum(distances) / len(distances):.1f}" if distances else "-"
-        seconds = sum(p["seconds"] for p in patients) / len(patients)
+    for key, study in found.items():
+        cells = [f"{study.dice[name]:.3f}" for name in (*organs, "mean")]
+        distances = np.concatenate([values(study, organ, "hd95") for organ in organs])
+        distance = f"{distances.mean():.1f}" if len(distances) else "-"
+        seconds = np.mean([patient.seconds for patient in study.scored])
         lines.append(f"| {NAMES.get(key, key)} | {' | '.join(cells)} | {distance} | {seconds:.0f} |")
     return lines
 
 
-def patients_table(content: dict[str, Any]) -> list[str]:
+def patients_table(found: dict[str, Study]) -> list[str]:
     """Mean Dice of every patient by method."""
-    methods = content["methods"]
-    names = list(next(iter(methods.values()))["patients"])
+    names = [patient.patient for patient in next(iter(found.values())).patients]
     lines = ["| method | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
-    for key, result in methods.items():
-        cells = []
-        for name in names:
-            organs = result["patients"][name]["organs"].values()
-            values = [o["dice"] for o in organs if o["dice"] is not None]
-            cells.append(f"{sum(values) / len(values):.3f}" if values else "-")
+    for key, study in found.items():
+        means = {patient.patient: mean_dice([patient.organs]).get("mean") for patient in study.scored}
+        cells = ["-" if means.get(name) is None else f"{means[name]:.3f}" for name in names]
         lines.append(f"| {NAMES.get(key, key)} | {' | '.join(cells)} |")
     return lines
 
@@ -81,9 +87,13 @@ def main() -> None:
     lines = arguments.preamble.read_text().splitlines() if arguments.preamble else ["# Results"]
     record: dict[str, Any] = {"dice": {}, "accuracy": contents}
     for name, title in SETS.items():
-        lines += ["", f"## {title}", "", *table(contents[name]), "", "Mean of the organs, by patient:", ""]
-        lines += patients_table(contents[name])
-        record["dice"][title] = {NAMES.get(k, k): v["dice"] for k, v in contents[name]["methods"].items()}
+        found = studies(contents[name])
+        lines += ["", f"## {title}", "", *table(found), "", "Mean of the organs, by patient:", ""]
+        lines += patients_table(found)
+        record["dice"][title] = {
+            NAMES.get(k, k): {organ: round(value, 4) for organ, value in study.dice.items()}
+            for k, study in found.items()
+        }
     if arguments.memorisation:
         record["memorisation"] = json.loads(arguments.memorisation.read_text())
         lines += ["", "## Memorised patients", "", "| distance to the nearest training slice | value |", "|---|---|"]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from monai_semgan.errors import SemganError
-from monai_semgan.evaluation.metrics import OrganScore, mean_dice, score_volume
+from monai_semgan.evaluation.study import PatientScore, Study, labelled_entries, score_labels
 
 if TYPE_CHECKING:
     from monai_semgan.data.preprocessing import Preprocessing
@@ -35,10 +33,8 @@ def evaluation_entries(data_list_file_path: str | Path, section: str = "validati
     if section not in SECTIONS:
         problem = f"data_list_key: unknown section {section!r}"
         raise SemganError(problem, remedy=f"use {', '.join(SECTIONS)}", path=path)
-    entries = [entry for entry in getattr(load_datalist(path), section) if entry.label is not None]
-    if not entries:
-        problem = f'data_list_key: no labelled volumes in "{section}"'
-        raise SemganError(problem, remedy="choose another with --data_list_key", path=path)
+    remedy = "choose another with --data_list_key, or add labels"
+    entries = labelled_entries(getattr(load_datalist(path), section), path, remedy)
     return [
         {"image": str(e.image), "label": str(e.label), "patient": e.patient, "modality": e.modality or ""}
         for e in entries
@@ -46,7 +42,7 @@ def evaluation_entries(data_list_file_path: str | Path, section: str = "validati
 
 
 class DiceReport:
-    """Scores every volume in 3D at its own resolution, prints the means and writes them as JSON.
+    """Scores every volume in 3D at its own resolution, prints the means, writes what `semgan evaluate` writes as JSON.
 
     Means are over patients by organ, then over organs (`mean`). Every volume counts once, however many processes there
     are. The evaluator's `state.metrics` get them too.
@@ -69,7 +65,7 @@ class DiceReport:
         self.preprocessing = preprocessing
         self.output = Path(output) if output is not None else None
         self.with_distance = with_distance
-        self.scores: dict[str, dict[str, OrganScore]] = {}
+        self.scores: dict[str, PatientScore] = {}
 
     def attach(self, engine: Any) -> None:
         """Register with an ignite engine, as MONAI's handlers do."""
@@ -89,35 +85,26 @@ class DiceReport:
             if reference.array.shape != prediction.shape:
                 problem = f"label of {patient} and image differ in shape"
                 raise SemganError(problem, remedy="resample the label onto the image's grid", path=reference.path)
-            classes = self.preprocessing.classes(reference.array)
-            spacing = (float(reference.spacing[0]), float(reference.spacing[1]), float(reference.spacing[2]))
-            scores = score_volume(prediction, classes, spacing, self.labels, self.with_distance)
-            self.scores[patient] = scores
+            organs = score_labels(prediction, reference, self.labels, self.with_distance, self.preprocessing)
+            self.scores[patient] = PatientScore(patient, str(entry.get("modality", "")) or None, organs)
 
     def finish(self, engine: Any) -> None:
         """Bring the scores of all processes together, print and write the means."""
-        patients = gathered(self.scores)
-        means = mean_dice(patients.values())
+        study = Study(tuple(gathered(self.scores).values()), self.labels, {"predictions": "monai.bundle"})
+        means = study.dice
         engine.state.metrics.update({f"dice_{name.replace(' ', '_')}": value for name, value in means.items()})
         if _rank() > 0:
             return
         for name, value in means.items():
             logger.info("Dice %-16s %.4f", name, value)
         if self.output is not None:
-            self._write(means, patients)
+            from monai_semgan.evaluation.tables import write_json
 
-    def _write(self, means: Mapping[str, float], patients: Mapping[str, Mapping[str, OrganScore]]) -> None:
-        from monai_semgan.atomic import written_aside
-
-        assert self.output is not None
-        details = {patient: {name: asdict(s) for name, s in scores.items()} for patient, scores in patients.items()}
-        content = {"dice": {name: round(value, 4) for name, value in means.items()}, "patients": details}
-        self.output.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(self.output) as temporary:
-            Path(temporary).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            write_json(study, self.output)
 
 
-def gathered(scores: Mapping[str, dict[str, OrganScore]]) -> dict[str, dict[str, OrganScore]]:
+def gathered(scores: Mapping[str, PatientScore]) -> dict[str, PatientScore]:
     """Scores of all processes, by patient in alphabetical order."""
     from torch import distributed
 

@@ -14,8 +14,11 @@ from monai_semgan.evaluation.metrics import OrganScore, mean_dice, score_volume
 from monai_semgan.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from monai_semgan.bundle import Bundle
     from monai_semgan.data.datalist import Entry
+    from monai_semgan.data.preprocessing import Preprocessing
     from monai_semgan.data.volume import Volume
 
 ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm", ".png")
@@ -71,15 +74,22 @@ class Study:
         return mean_dice(p.organs for p in self.scored)
 
 
-def labelled_entries(entries: Sequence[Entry], path: Path | None = None) -> list[Entry]:
+def labelled_entries(
+    entries: Sequence[Entry], path: Path | None = None, remedy: str = "choose another --section, or add labels"
+) -> list[Entry]:
     """The entries that have a label.
+
+    Args:
+        entries: of a section of a data list.
+        path: of the list, for the error.
+        remedy: for the error.
 
     Raises:
         SemganError: if there are none.
     """
     found = [entry for entry in entries if entry.label is not None]
     if not found:
-        raise SemganError("no labelled entry to score", remedy="choose another --section, or add labels", path=path)
+        raise SemganError("no labelled entry to score", remedy=remedy, path=path)
     return found
 
 
@@ -102,7 +112,8 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
         found = segment_volume(volume, bundle, mode, modality=entry.modality, **options)
         seconds = time.perf_counter() - started
         assert entry.label is not None
-        organs = _scores(found.label, read_label(entry.label, volume), bundle.labels, with_distance)
+        reference = read_label(entry.label, volume)
+        organs = score_labels(found.label, reference, bundle.labels, with_distance, bundle.preprocessing)
     except SemganError as error:
         return PatientScore(entry.patient, entry.modality, problem=str(error))
     return PatientScore(entry.patient, found.prepared.modality, organs, seconds)
@@ -120,7 +131,7 @@ def score_file(prediction: Path, entry: Entry, labels: Mapping[int, str], with_d
         if unknown:
             known = ", ".join(f"{index} {name}" for index, name in labels.items())
             raise SemganError(f"holds the label id {unknown[0]}", remedy=f"known are {known}", path=prediction)
-        organs = _scores(found, reference, labels, with_distance)
+        organs = score_labels(found, reference, labels, with_distance)
     except SemganError as error:
         return PatientScore(entry.patient, entry.modality, problem=str(error))
     return PatientScore(entry.patient, entry.modality, organs)
@@ -225,9 +236,25 @@ def evaluate_bundle(
     return study
 
 
-def _scores(label: Any, reference: Volume, labels: Mapping[int, str], with_distance: bool) -> dict[str, OrganScore]:
+def score_labels(
+    label: np.ndarray,
+    reference: Volume,
+    labels: Mapping[int, str],
+    with_distance: bool = True,
+    preprocessing: Preprocessing | None = None,
+) -> dict[str, OrganScore]:
+    """Score of every organ of one patient.
+
+    Args:
+        label: ids `(I, J, K)` of the prediction.
+        reference: the true label on the same grid.
+        labels: organ name by id.
+        with_distance: also surface distances.
+        preprocessing: of the bundle, which tells what other ids in label files mean; none when left out.
+    """
     spacing = (float(reference.spacing[0]), float(reference.spacing[1]), float(reference.spacing[2]))
-    return score_volume(label, reference.array, spacing, labels, with_distance)
+    true = reference.array if preprocessing is None else preprocessing.classes(reference.array)
+    return score_volume(label, true, spacing, labels, with_distance)
 
 
 def _stems(entry: Entry) -> list[str]:

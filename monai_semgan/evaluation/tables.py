@@ -117,6 +117,11 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
+def write_json(study: Study, path: Path) -> Path:
+    """Write a `scores.json`, which `read_study` takes back."""
+    return write_text(path, json.dumps(to_json(study), indent=1) + "\n")
+
+
 def write_study(study: Study, folder: Path, title: str = "Evaluation") -> list[Path]:
     """Write `scores.csv`, `scores.json` and `summary.md`.
 
@@ -124,7 +129,7 @@ def write_study(study: Study, folder: Path, title: str = "Evaluation") -> list[P
         SemganError: if they cannot be written.
     """
     return [
-        write_text(folder / "scores.json", json.dumps(to_json(study), indent=1) + "\n"),
+        write_json(study, folder / "scores.json"),
         write_text(folder / "scores.csv", csv_text(study)),
         write_text(folder / "summary.md", markdown(study, title)),
     ]

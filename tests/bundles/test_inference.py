@@ -21,6 +21,7 @@ from monai_semgan.data.volume import read_label, read_volume
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.engine import evaluation_entries
 from monai_semgan.evaluation.metrics import mean_dice, score_volume
+from monai_semgan.evaluation.tables import read_study
 from monai_semgan.maps import write_maps
 from monai_semgan.networks import InversionSegmenter
 from monai_semgan.segmentation import MODES, segment_volume
@@ -122,7 +123,10 @@ def test_evaluation_prints_and_writes_the_dice_of_the_package(tiny_bundle: Path,
         patients.append(score_volume(found, label.array, spacing, bundle.labels, with_distance=False))
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert len(written["patients"]) == 2
-    assert written["dice"] == {name: round(value, 4) for name, value in mean_dice(patients).items()}
+    assert written["dice"] == pytest.approx(mean_dice(patients))
+    assert "NaN" not in (tmp_path / "out" / "metrics.json").read_text()  # which is no JSON
+    study = read_study(tmp_path / "out" / "metrics.json")
+    assert [patient.modality for patient in study.scored] == ["CT", "MR"]
     assert flow.evaluator.state.metrics["dice_mean"] == pytest.approx(written["dice"]["mean"], abs=1e-4)
 
 
@@ -131,7 +135,7 @@ def test_evaluation_without_labelled_volumes_names_the_remedy(tiny_bundle: Path,
         evaluation_entries("")
     entry = save_patient(tmp_path, "a", label=False)
     (tmp_path / "list.json").write_text(json.dumps({"validation": [entry]}))
-    with pytest.raises(SemganError, match="no labelled volumes"):
+    with pytest.raises(SemganError, match="no labelled entry to score; choose another with --data_list_key"):
         evaluation_entries(tmp_path / "list.json")
 
 
