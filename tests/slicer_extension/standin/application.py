@@ -43,8 +43,10 @@ class Application:
         return self._layout_manager
 
     def use_scene(self, scene: Any) -> None:
-        """Show a scene, with Slicer's usual layout."""
-        self._layout_manager = LayoutManager(scene)
+        """Show a scene, with Slicer's usual layout; None: show nothing any more."""
+        if self._layout_manager is not None:
+            self._layout_manager.close()
+        self._layout_manager = LayoutManager(scene) if scene is not None else None
 
 
 class LayoutManager:
@@ -60,6 +62,11 @@ class LayoutManager:
         self._slice_logics: dict[str, Any] = {}
         self._scene = scene
         self.setLayout(self.node.SlicerLayoutFourUpView)
+
+    def close(self) -> None:
+        """Let go of the scene, before it goes."""
+        for logic in (*self._slice_logics.values(), self._logic):
+            logic.SetMRMLScene(None)
 
     def layoutLogic(self) -> Any:
         return self._logic

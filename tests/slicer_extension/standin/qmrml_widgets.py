@@ -126,6 +126,7 @@ class qMRMLColorTableComboBox(qMRMLNodeComboBox):
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self.nodeTypes = ["vtkMRMLColorTableNode", "vtkMRMLProceduralColorNode"]
+        self.showHidden = True  # colour tables are hidden from other lists
 
 
 CLASSES = {one.__name__: one for one in (qMRMLWidget, qMRMLNodeComboBox, qMRMLColorTableComboBox)}

@@ -1,0 +1,69 @@
+"""Shows a map (reconstruction, residual, uncertainty) over the scan, and gives the slice views back as they were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .SliceViews import composites
+
+
+class MapDisplay:
+    """The map in the foreground of the user's slice views.
+
+    Args:
+        scene: the MRML scene.
+    """
+
+    def __init__(self, scene: Any) -> None:
+        self._scene = scene
+        self._before: dict[str, tuple[str | None, float]] = {}
+        self.map_id: str | None = None
+        """Of the map that is shown."""
+
+    def show(self, volume: Any, map_id: str, opacity: float) -> None:
+        """Lay a map over the volume that it belongs to; `opacity` is 0 to 1."""
+        for view in composites(self._scene):
+            known = (view.GetForegroundVolumeID(), view.GetForegroundOpacity())
+            self._before.setdefault(view.GetID(), known)
+            view.SetBackgroundVolumeID(volume.GetID())
+            view.SetForegroundVolumeID(map_id)
+            view.SetForegroundOpacity(opacity)
+        self.map_id = map_id
+
+    def blend(self, opacity: float) -> None:
+        """Change how much of the map is seen."""
+        for view in composites(self._scene):
+            if self.map_id and view.GetForegroundVolumeID() == self.map_id:
+                view.SetForegroundOpacity(opacity)
+
+    def hide(self) -> None:
+        """Take the map away; what the user had in the foreground before comes back."""
+        for view in composites(self._scene):
+            if view.GetID() in self._before and view.GetForegroundVolumeID() == self.map_id:
+                before, opacity = self._before[view.GetID()]
+                view.SetForegroundVolumeID(before if before and self._scene.GetNodeByID(before) else None)
+                view.SetForegroundOpacity(opacity)
+        self.forget()
+
+    def forget(self) -> None:
+        """The scene has been closed: there is nothing to give back."""
+        self._before.clear()
+        self.map_id = None
+
+
+def colour_of(scene: Any, map_id: str) -> str | None:
+    """Id of the colour table of a map."""
+    display = _display(scene, map_id)
+    return display.GetColorNodeID() if display is not None else None
+
+
+def recolour(scene: Any, map_id: str, colour_id: str) -> None:
+    """Show a map in the colours of another table."""
+    display = _display(scene, map_id)
+    if display is not None and colour_id and display.GetColorNodeID() != colour_id:
+        display.SetAndObserveColorNodeID(colour_id)
+
+
+def _display(scene: Any, map_id: str) -> Any:
+    node = scene.GetNodeByID(map_id) if map_id else None
+    return node.GetDisplayNode() if node is not None else None

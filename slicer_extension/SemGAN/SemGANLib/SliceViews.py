@@ -1,0 +1,27 @@
+"""The slice views of the scene: which there are, and going to a place in all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import slicer
+
+PREFIX = "SemGAN"
+"""Names of the views of this module begin with it."""
+
+
+def composites(scene: Any) -> list[Any]:
+    """Nodes that say what the user's own slice views show; those of this module left out."""
+    found = [
+        scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
+        for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode"))
+    ]
+    return [node for node in found if not (node.GetLayoutName() or "").startswith(PREFIX)]
+
+
+def jump(scene: Any, place: Sequence[float]) -> None:
+    """Show a place (RAS mm) in all slice views."""
+    slicer.vtkMRMLSliceNode.JumpAllSlices(
+        scene, place[0], place[1], place[2], slicer.vtkMRMLSliceNode.OffsetJumpSlice
+    )

@@ -1,0 +1,111 @@
+"""Fixtures of the panel's tests: the application's stand-in, a scene, a volume with maps, the panel on a fake logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from SemGANLib.Types import Domain
+from SemGANLib.Views import Outcome
+
+from tests.slicer_extension.panel import fake_logic
+from tests.slicer_extension.panel.fake_logic import FakeLogic
+from tests.slicer_extension.standin.application import install
+
+
+class MemorySettings:
+    """As `qt.QSettings`, forgotten afterwards."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def value(self, key: str, default: Any = None) -> Any:
+        return self.values.get(key, default)
+
+    def setValue(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+    def remove(self, key: str) -> None:
+        self.values.pop(key, None)
+
+
+@pytest.fixture
+def application() -> Any:
+    """`slicer.app` as far as the extension uses it."""
+    return install()
+
+
+@pytest.fixture
+def scene(application: Any) -> Iterator[Any]:
+    """A new MRML scene with colour tables and Slicer's usual slice views."""
+    import slicer
+
+    scene = slicer.vtkMRMLScene()
+    slicer.mrmlScene = scene
+    colours = slicer.vtkMRMLColorLogic()
+    colours.SetMRMLScene(scene)
+    colours.AddDefaultColorNodes()
+    application.use_scene(scene)
+    yield scene
+    application.use_scene(None)
+    colours.SetMRMLScene(None)
+    scene.Clear(0)
+
+
+def add_volume(name: str, values: np.ndarray | None = None) -> Any:
+    """A volume in the scene, with a display."""
+    import slicer
+
+    values = np.arange(20 * 16 * 12, dtype=np.int16).reshape(12, 16, 20) if values is None else values
+    node = slicer.util.addVolumeFromArray(values, nodeClassName="vtkMRMLScalarVolumeNode", name=name)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+@pytest.fixture
+def volume(scene: Any) -> Any:
+    """A scan."""
+    return add_volume("CT abdomen")
+
+
+@pytest.fixture
+def logic(scene: Any) -> FakeLogic:
+    """Not connected, nothing chosen."""
+    return FakeLogic(scene)
+
+
+@pytest.fixture
+def panel(logic: FakeLogic) -> Iterator[SimpleNamespace]:
+    """The panel on the fake logic, visible: `.ui` widgets, `.saved_to` where a file dialog would say to save."""
+    from SemGANLib.Widget import Panel
+
+    settings = MemorySettings()
+    made = Panel(logic, settings, choose_file=lambda *_: "/somewhere/report.html")
+    made.widget.resize(420, 1400)
+    made.widget.show()
+    yield SimpleNamespace(panel=made, ui=made.ui, settings=settings, widget=made.widget)
+    made.close()
+    dispose(made.widget)
+
+
+def dispose(widget: Any) -> None:
+    """Take a panel off the screen and away from the scene."""
+    widget.setMRMLScene(None)
+    widget.close()
+
+
+@pytest.fixture
+def with_result(logic: FakeLogic, volume: Any) -> Callable[..., Outcome]:
+    """Makes a result of the volume arrive, with three maps."""
+
+    def arrive(warning: str = "", domain: Domain | None = None) -> Outcome:
+        names = ("reconstruction", "residual", "uncertainty")
+        maps = {name: add_volume(f"CT abdomen {name}", np.ones((12, 16, 20), np.float32)).GetID() for name in names}
+        outcome = Outcome(volume.GetID(), "", maps, warning, "a" * 32, fake_logic.result(domain))
+        logic.arrives(outcome)
+        return outcome
+
+    return arrive

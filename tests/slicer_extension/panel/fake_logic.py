@@ -1,0 +1,193 @@
+"""A logic for the panel's tests: answers at once, remembers what it was asked, sends what a test wants to be sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from SemGANLib.Signal import Signal
+from SemGANLib.Types import Code, Domain, Health, Job, Label, Mode, Model, ModelId, Result
+from SemGANLib.Views import ERROR, Connection, Images, Message, OrganVolume, Outcome, Run, SliceValue
+
+ORGAN = Code("SCT", "123037004", "Anatomical Structure")
+COLOURS = {
+    "liver": (221, 130, 101),
+    "right kidney": (185, 102, 83),
+    "left kidney": (160, 90, 75),
+    "spleen": (157, 108, 162),
+}
+SIGNALS = ("connection_changed", "run_changed", "outcome_changed", "images_changed", "image_opened", "message")
+
+
+def model(name: str = "semgan_abdomen", version: str = "0.1.0") -> Model:
+    """A model as a server names it."""
+    labels = tuple(
+        Label(index + 1, organ, colour, ORGAN, Code("SCT", str(index), organ))
+        for index, (organ, colour) in enumerate(COLOURS.items())
+    )
+    modes = (Mode("preview", dice={"CT": 0.9}), Mode("invert", steps=60), Mode("refine", steps=60))
+    return Model(name, version, "ab" * 32, labels, modes, description="Organs of the abdomen.", modalities=("CT",))
+
+
+class FakeChoices:
+    """As `Parameters`, without a scene."""
+
+    def __init__(self) -> None:
+        self.changed = Signal()
+        values = {"volume": None, "segmentation": None, "model": "", "slice_range_mm": None, "labels": None}
+        vars(self).update(values, steps=None, maps=True)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        before = vars(self).get(name)
+        vars(self)[name] = value
+        if name != "changed" and before is not value:
+            self.changed.emit()
+
+
+class FakeLogic:
+    """See `Protocols.Logic`.
+
+    Attributes:
+        asked: what the panel asked for, in order: name of the function and arguments.
+        outcomes: results by id of the volume.
+        trouble: what `problem` answers.
+    """
+
+    def __init__(self, scene: Any) -> None:
+        for name in SIGNALS:
+            setattr(self, name, Signal())
+        self.scene = scene
+        self.choices = FakeChoices()
+        self.connection = Connection()
+        self.images = Images()
+        self.asked: list[tuple[Any, ...]] = []
+        self.outcomes: dict[str, Outcome] = {}
+        self.run_of: dict[str, Run] = {}
+        self.trouble = ""
+        self.is_edited = False
+        self.saved = ("", "")
+
+    def saved_server(self) -> tuple[str, str]:
+        return self.saved
+
+    def connect(self, address: str, key: str = "", remember_key: bool = True) -> None:
+        self.asked.append(("connect", address, key, remember_key))
+
+    def disconnect(self) -> None:
+        self.asked.append(("disconnect",))
+        self.set_connection(Connection())
+
+    def set_connection(self, connection: Connection) -> None:
+        self.connection = connection
+        self.connection_changed.emit(connection)
+
+    def connected(self, *models: Model, local: bool = True) -> None:
+        """A server has answered."""
+        health = Health("monai_semgan", "0.1.0", "1.0", ready=True)
+        text = "Connected to http://127.0.0.1:8000 (monai_semgan 0.1.0, ready)."
+        self.set_connection(Connection("on", "http://127.0.0.1:8000", text, local, health, models or (model(),)))
+
+    def chosen_model(self) -> Model | None:
+        models = self.connection.models
+        return next((one for one in models if one.name == self.choices.model), models[0] if models else None)
+
+    def problem(self, volume: Any) -> str:
+        return self.trouble
+
+    def preview(self, volume: Any) -> None:
+        self.asked.append(("preview", volume.GetName()))
+
+    def refine(self, volume: Any) -> None:
+        self.asked.append(("refine", volume.GetName()))
+
+    def cancel(self, volume: Any) -> None:
+        self.asked.append(("cancel", volume.GetName()))
+
+    def run(self, volume: Any) -> Run | None:
+        return self.run_of.get(volume.GetID())
+
+    def runs(self) -> list[Run]:
+        return list(self.run_of.values())
+
+    def goes_on(self, volume: Any, **changes: Any) -> None:
+        """A run has changed."""
+        run = self.run_of.get(volume.GetID(), Run(volume.GetID(), "refine", "running"))
+        self.run_of[volume.GetID()] = replace(run, **changes)
+        self.run_changed.emit(self.run_of[volume.GetID()])
+
+    def slice_bounds(self, volume: Any) -> tuple[float, float]:
+        return -100.0, 80.0
+
+    def outcome(self, volume: Any) -> Outcome | None:
+        return self.outcomes.get(volume.GetID())
+
+    def arrives(self, outcome: Outcome) -> None:
+        """A result has come into the scene."""
+        self.outcomes[outcome.volume_id] = outcome
+        self.outcome_changed.emit(outcome)
+
+    def organ_volumes(self, volume: Any) -> list[OrganVolume]:
+        return [OrganVolume(name, colour, 1500.0 - 100 * i, 1490.0) for i, (name, colour) in enumerate(COLOURS.items())]
+
+    def volumes_csv(self, volume: Any) -> str:
+        return "structure,ml\nliver,1500.0\n"
+
+    def slice_values(self, volume: Any) -> list[SliceValue]:
+        positions = [5.0 * index - 100.0 for index in range(37)]
+        return [SliceValue((3.0, -4.0, p), p, 40.0 + p / 10, 0.1 + abs(p) / 400) for p in positions]
+
+    def show_surfaces(self, volume: Any, visible: bool) -> None:
+        self.asked.append(("show_surfaces", volume.GetName(), visible))
+
+    def fetch_report(self, volume: Any, path: str) -> None:
+        self.asked.append(("fetch_report", volume.GetName(), path))
+
+    def edited(self, volume: Any) -> bool:
+        return self.is_edited
+
+    def submit(self, volume: Any, user: str, tag: str = "final") -> None:
+        self.asked.append(("submit", volume.GetName(), user, tag))
+
+    def list_images(self) -> None:
+        self.asked.append(("list_images",))
+
+    def open_image(self, image: str) -> None:
+        self.asked.append(("open_image", image))
+
+    def next_sample(self, strategy: str = "") -> None:
+        self.asked.append(("next_sample", strategy))
+
+    def fails(self, text: str) -> None:
+        """Something has gone wrong."""
+        self.message.emit(Message(ERROR, text))
+
+    def close(self) -> None:
+        self.asked.append(("close",))
+
+
+def result(domain: Domain | None = None, **changes: Any) -> Result:
+    """A result as a server tells it."""
+    identity = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+    return replace(
+        Result(
+            job="a" * 32,
+            version=1,
+            partial=False,
+            mode="invert",
+            labels=model().labels,
+            shape=(20, 16, 12),
+            affine=identity,
+            model=ModelId("semgan_abdomen", "0.1.0", "ab" * 32),
+            parts=("label", "reconstruction", "residual", "uncertainty", "report"),
+            modality="CT",
+            domain=domain,
+        ),
+        **changes,
+    )
+
+
+def job(**changes: Any) -> Job:
+    """A job half way."""
+    loss = tuple(100.0 / (step + 2) for step in range(12))
+    half_way = Job("a" * 32, "running", step=12, steps=60, slices=90, slices_converged=31, loss=loss, eta_seconds=40.0)
+    return replace(half_way, **changes)
