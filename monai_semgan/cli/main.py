@@ -14,11 +14,11 @@ import warnings
 from collections.abc import Sequence
 
 from monai_semgan import __version__
-from monai_semgan.cli import bundle, calibrate, evaluate, info, sample, segment, selfcheck, train
+from monai_semgan.cli import bundle, calibrate, evaluate, info, sample, segment, selfcheck, serve, train
 from monai_semgan.cli.common import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
 from monai_semgan.errors import SemganError
 
-COMMANDS = (segment, evaluate, selfcheck, sample, info, train, bundle, calibrate)
+COMMANDS = (segment, evaluate, selfcheck, sample, info, train, bundle, calibrate, serve)
 
 DESCRIPTION = """\
 Segment CT and MRI volumes with a joint generative model of images and labels.
@@ -30,6 +30,7 @@ Segment CT and MRI volumes with a joint generative model of images and labels.
   semgan info                                           versions, device, model, measured quality
   semgan train all --data datalist.json --out run       train on your own data
   semgan bundle new mine --labels "liver,spleen"        a model bundle for a task; fill it, pack it
+  semgan serve studies                                  serve MONAI Label clients and 3D Slicer
 """
 
 

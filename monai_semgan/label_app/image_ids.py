@@ -1,60 +1,50 @@
-"""What the app does to a request before, and to a result after, MONAI Label's own handling."""
+"""Names that clients may give: ids of images and tags of labels, and which file an id stands for."""
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Mapping
-from pathlib import Path
+import re
 from typing import Any
 
-from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
+from monailabel.interfaces.exception import ImageNotFoundException
 
-TAG = "semgan_{}"
-"""Label tag of an extra map."""
+ID_PATTERN = r"^[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}\Z"
+"""No separators, no leading dot, nothing that a terminal would act upon."""
 
-
-def known_image(request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
-    """The request, if its image is known to the datastore or is a file that a route has received.
-
-    MONAI Label turns an unknown id into an empty path and then segments whatever lies there.
-
-    Raises:
-        MONAILabelException: if the image is unknown.
-    """
-    image = request.get("image")
-    known = isinstance(image, str) and bool(image) and (os.path.exists(image) or datastore.get_image_uri(image))
-    if not known:
-        raise MONAILabelException(MONAILabelError.INVALID_INPUT, "unknown image; list the ids with /datastore/")
-    return dict(request)
+TAG_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_. -]{0,63}\Z"
+"""Tags are names of folders."""
 
 
-def keep_maps(request: Mapping[str, Any], result: dict[str, Any], datastore: Any) -> dict[str, Any]:
-    """Save the extra maps of a result as labels of the image, tagged `semgan_uncertainty` and so on.
+def is_image_id(text: object) -> bool:
+    """Whether this can be the id of an image."""
+    return isinstance(text, str) and re.match(ID_PATTERN, text) is not None
+
+
+def is_tag(text: object) -> bool:
+    """Whether this can be the tag of a label."""
+    return isinstance(text, str) and re.match(TAG_PATTERN, text) is not None
+
+
+def find_image(image: object, datastore: Any) -> tuple[str | None, str]:
+    """Id and file of the image of a request.
+
+    MONAI Label turns an unknown id into an empty path and then segments whatever lies there, and prefers a file of
+    that name in the folder where the server was started.
 
     Args:
-        request: its `image` is the id that the maps belong to; those of an uploaded file have none and are dropped.
-        result: of `MONAILabelApp.infer`.
-        datastore: where the maps go.
+        image: an id of the datastore, or the path of a file that a route has received.
+        datastore: of MONAI Label.
 
     Returns:
-        The result; `params["extras"]` tells id and tag of every map.
+        The id, or None for a file that was received, and the path.
+
+    Raises:
+        ImageNotFoundException: it is neither.
     """
-    params = result.get("params") or {}
-    folder = params.pop("maps_folder", None)
-    if folder is None:
-        return result
-    try:
-        if not os.path.exists(request["image"]):
-            params["extras"] = {
-                path.name.removesuffix(".nii.gz"): _save(path, request["image"], datastore)
-                for path in sorted(Path(folder).glob("*.nii.gz"))
-            }
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return result
-
-
-def _save(path: Path, image: str, datastore: Any) -> dict[str, str]:
-    tag = TAG.format(path.name.removesuffix(".nii.gz"))
-    return {"label": datastore.save_label(image, str(path), tag, {}), "tag": tag}
+    if isinstance(image, str) and image:
+        path = datastore.get_image_uri(image) if is_image_id(image) else ""
+        if path:
+            return image, str(path)
+        if os.path.isabs(image) and os.path.exists(image):
+            return None, image
+    raise ImageNotFoundException("unknown image; list the ids with /datastore/?output=all")

@@ -7,11 +7,15 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from monai_semgan.errors import SemganError
+from monai_semgan.label_app.image_ids import find_image
+from monai_semgan.label_app.infer_request import InferRequest
+from monai_semgan.label_app.kept_maps import keep_maps
 
 if TYPE_CHECKING:
     from monai_semgan.bundle import Bundle
@@ -21,11 +25,19 @@ MODES = {
     "invert": "latent codes optimised until they render the slices, minutes on a CPU",
     "refine": "preview and inversion together, minutes on a CPU",
 }
-EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha")
 
 
-class Model:
-    """A bundle that is loaded when it is first used, by one request at a time.
+class Engine(Protocol):
+    """What segments for the tasks: this process, or the worker of the job API."""
+
+    labels: dict[int, str]
+
+    def segment(self, image: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
+        """A file with the label of an image, and the facts; `maps_folder` among them if maps were asked for."""
+
+
+class LocalEngine:
+    """A bundle in this process, loaded when it is first used, by one request at a time.
 
     Args:
         folder: the bundle; the one that comes with the package when left out.
@@ -38,7 +50,7 @@ class Model:
         self.folder = bundle_folder(folder)
         self.labels = organ_labels(read_metadata(self.folder), self.folder / METADATA)
         self.device = device
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
         self._bundle: Bundle | None = None
 
     def load(self) -> Bundle:
@@ -49,45 +61,11 @@ class Model:
             self._bundle = load_bundle(self.folder, self.device)
         return self._bundle
 
-
-def infer_tasks(conf: Mapping[str, str]) -> dict[str, InferTask]:
-    """The tasks `semgan_preview`, `semgan_invert` and `semgan_refine`, which share one model.
-
-    Args:
-        conf: `bundle` and `device` of the server's `--conf`.
-    """
-    model = Model(conf.get("bundle"), conf.get("device", "auto"))
-    return {f"semgan_{mode}": SemganInferTask(model, mode) for mode in MODES}
-
-
-class SemganInferTask(InferTask):
-    """Segments a volume.
-
-    Args:
-        model: the model.
-        mode: one of `MODES`.
-    """
-
-    def __init__(self, model: Model, mode: str) -> None:
-        names = {name: index for index, name in model.labels.items()}
-        super().__init__(InferType.SEGMENTATION, names, 3, f"{MODES[mode]}. Research use only.")
-        self.model, self.mode = model, mode
-
-    def is_valid(self) -> bool:
-        """Always: a bundle without weights has stopped the server's start."""
-        return True
-
-    def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Segment the image of a request.
-
-        Args:
-            request: `image` (path); optional `result_extension`, `steps`, `labels` (names), `maps` (bool).
-
-        Returns:
-            A file with the label on the image's grid, and what `results.describe` tells.
+    def segment(self, image: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
+        """Segment a file here and now.
 
         Raises:
-            SemganError: if the image cannot be read or a value makes no sense.
+            SemganError: the image cannot be read, or a value makes no sense.
         """
         from monai_semgan.data.terminology import Segments
         from monai_semgan.data.volume import read_volume, write_label
@@ -96,20 +74,19 @@ class SemganInferTask(InferTask):
         from monai_semgan.segmentation import parse_labels, segment_volume
 
         started = time.perf_counter()
-        extension = _extension(request)
-        volume = read_volume(request["image"])
+        volume = read_volume(image)
         read = time.perf_counter()
-        with self.model.lock:
-            bundle = self.model.load()
-            chosen = parse_labels(request["labels"], bundle.labels) if request.get("labels") else list(bundle.labels)
-            found = segment_volume(volume, bundle, self.mode, labels=chosen, steps=request.get("steps"))
+        with self._lock:
+            bundle = self.load()
+            chosen = parse_labels(list(request.labels), bundle.labels) if request.labels else list(bundle.labels)
+            found = segment_volume(volume, bundle, request.mode, labels=chosen, steps=request.steps)
         segmented = time.perf_counter()
         folder = Path(tempfile.mkdtemp(prefix="semgan_"))
         names = {index: bundle.labels[index] for index in chosen}
-        label = folder.with_name(f"{folder.name}{extension}")
+        label = folder.with_name(f"{folder.name}{request.extension}")
         write_label(found.label, volume, label, Segments(names, str(bundle.metadata.get("name", "")), ""))
         params = describe(found, volume, bundle, names)
-        if request.get("maps"):
+        if request.maps:
             write_maps(found, volume, {}, folder)
             params["maps_folder"] = str(folder)
         else:
@@ -120,8 +97,58 @@ class SemganInferTask(InferTask):
         return str(label), params
 
 
-def _extension(request: Mapping[str, Any]) -> str:
-    extension = request.get("result_extension") or ".nii.gz"
-    if extension not in EXTENSIONS:
-        raise SemganError(f"unknown result_extension {extension!r}", remedy=f"use {', '.join(EXTENSIONS)}")
-    return str(extension)
+def infer_tasks(engine: Engine) -> dict[str, InferTask]:
+    """The tasks `semgan_preview`, `semgan_invert` and `semgan_refine`, which share one engine."""
+    return {f"semgan_{mode}": SemganInferTask(engine, mode) for mode in MODES}
+
+
+class SemganInferTask(InferTask):
+    """Segments a volume.
+
+    Args:
+        engine: what does it.
+        mode: one of `MODES`.
+    """
+
+    def __init__(self, engine: Engine, mode: str) -> None:
+        names = {name: index for index, name in engine.labels.items()}
+        super().__init__(InferType.SEGMENTATION, names, 3, f"{MODES[mode]}. Research use only.")
+        self.engine, self.mode = engine, mode
+
+    def is_valid(self) -> bool:
+        """Always: a bundle without weights has stopped the server's start."""
+        return True
+
+    def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Segment the image of a request.
+
+        Args:
+            request: `image` (path) and what `InferRequest.from_params` reads.
+
+        Returns:
+            A file with the label on the image's grid, and what `results.describe` tells.
+
+        Raises:
+            SemganError: the image cannot be read or a value makes no sense.
+        """
+        return self.engine.segment(str(request["image"]), InferRequest.from_params(self.mode, request))
+
+
+def run_infer(tasks: Mapping[str, InferTask], request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
+    """Segment one image, as `MONAILabelApp.infer`; `maps` also saves the extra maps as labels with tags of their own.
+
+    Raises:
+        MONAILabelException: there is no such model or image.
+        SemganError: the image cannot be read or a value makes no sense.
+    """
+    task = tasks.get(str(request.get("model")))
+    if task is None:
+        raise MONAILabelException(MONAILabelError.INVALID_INPUT, f"unknown model; there are {', '.join(tasks)}")
+    image, path = find_image(request.get("image"), datastore)
+    file, params = task({**request, "image": path})
+    tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
+    label = file
+    if image is not None and request.get("save_label"):
+        label = datastore.save_label(image, file, tag, {"model": request["model"], "params": params})
+    keep_maps(image, params, datastore)
+    return {"label": label, "tag": tag, "file": file, "params": params}

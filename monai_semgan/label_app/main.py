@@ -6,15 +6,23 @@ beside it. Correction by strokes, training from the server and DICOMweb studies 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+from monailabel.interfaces.tasks.strategy import Strategy
 
-from monai_semgan.label_app.batch import SemganBatchInfer
-from monai_semgan.label_app.image_ids import keep_maps, known_image
-from monai_semgan.label_app.infer import infer_tasks
+from monai_semgan.label_app.activelearning.scoring import scoring_methods
+from monai_semgan.label_app.activelearning.strategies import strategies
+from monai_semgan.label_app.batch import Report, SemganBatchInfer
+from monai_semgan.label_app.datastore import StudiesDatastore
+from monai_semgan.label_app.infer import LocalEngine, infer_tasks, run_infer
+from monai_semgan.label_app.sessions import SafeSessions
 
 
 class SemganApp(MONAILabelApp):
@@ -27,18 +35,62 @@ class SemganApp(MONAILabelApp):
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        self.engine = LocalEngine(conf.get("bundle"), conf.get("device", "auto"))
         super().__init__(app_dir, studies, conf, name="SemGAN", description="Organs in CT and MRI. Research use only.")
+
+    def init_datastore(self) -> Datastore:
+        """The folder of studies, or what MONAI Label makes of an address."""
+        if self.studies.startswith(("http://", "https://")):
+            return super().init_datastore()
+        return StudiesDatastore(
+            self.studies, settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD, settings.MONAI_LABEL_DATASTORE_READ_ONLY
+        )
 
     def init_infers(self) -> dict[str, InferTask]:
         """One task for each of the modes preview, invert and refine."""
-        return infer_tasks(self.conf)
+        return infer_tasks(self.engine)
 
     def init_batch_infer(self) -> BatchInferTask:
         """Batches that also run without a GPU."""
         return SemganBatchInfer()
 
+    def init_strategies(self) -> dict[str, Strategy]:
+        """Strategies of active learning."""
+        return strategies()
+
+    def init_scoring_methods(self) -> dict[str, ScoringMethod]:
+        """What gives unlabelled images the scores that strategies rank by."""
+        return scoring_methods(self.engine, self._weights_digest)
+
+    def _load_sessions(self, load: bool = False) -> SafeSessions | None:
+        return SafeSessions(settings.MONAI_LABEL_SESSION_PATH, settings.MONAI_LABEL_SESSION_EXPIRY) if load else None
+
     def infer(self, request: dict[str, Any], datastore: Any = None) -> dict[str, Any]:
         """Segment one image; `maps` in the request also saves the extra maps as labels with tags of their own."""
-        store = datastore or self.datastore()
-        result = super().infer(known_image(request, store), store)
-        return keep_maps(request, result, store)
+        return run_infer(self._infers, request, datastore or self.datastore())
+
+    def run_batch(self, request: dict[str, Any], report: Report) -> dict[str, Any]:
+        """Segment many images here, and tell how far it is."""
+        batch: Any = self._batch_infer
+        return dict(batch(request, self.datastore(), self.infer, report))
+
+    def run_scoring(self, request: dict[str, Any], report: Report) -> dict[str, Any]:
+        """Score images here, and tell how far it is."""
+        method: Any = self._scoring_methods[request["method"]]
+        return dict(method(request, self.datastore(), report))
+
+    def async_scoring(self, method: str | None, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Nothing unless `--conf auto_scoring true`: MONAI Label would start a process at every question."""
+        wanted = str(self.conf.get("auto_scoring", "")).lower() == "true"
+        return dict(super().async_scoring(method, params) or {}) if wanted else {}
+
+    def _weights_digest(self) -> str:
+        from monai_semgan.bundle import weights_digest
+
+        return weights_digest(self.engine.folder)
+
+    def weights(self) -> Path:
+        """The file of weights that is used."""
+        from monai_semgan.bundle import WEIGHTS
+
+        return self.engine.folder / WEIGHTS

@@ -1,0 +1,154 @@
+"""`semgan serve`: the MONAI Label server with the bundle, on this computer."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from monai_semgan.cli.common import model_options, note, positive_int
+from monai_semgan.errors import SemganError
+from monai_semgan.label_app.server.options import OPEN_SENTENCE, ServerOptions, read_key
+
+PYTHON_VARIABLE = "SEMGAN_LABEL_PYTHON"
+KEY_VARIABLE = "SEMGAN_API_KEY"
+REPOSITORY = Path(__file__).resolve().parents[2]
+SET_UP = "python3 scripts/label_environment.py"
+NEEDED = "monailabel", "monai_semgan"
+
+EPILOG = f"""\
+MONAI Label lives in an environment of its own: {SET_UP} makes it.
+This command finds it there (.venv-label), or in ${PYTHON_VARIABLE}.
+
+access: the server listens on 127.0.0.1 unless --host says otherwise. With a key, from --api-key-file or
+${KEY_VARIABLE}, every request has to bring it, as "X-API-Key: KEY" or "Authorization: Bearer KEY"; see
+docs/label_server.md.
+"""
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "serve",
+        parents=[common],
+        help="serve MONAI Label clients and 3D Slicer",
+        description="Serve the bundle to MONAI Label clients and 3D Slicer, for the scans of a folder.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("studies", type=Path, metavar="DIR", help="scans: NIfTI, NRRD, MHA; labels go into DIR/labels")
+    model_options(parser)
+    parser.add_argument("--port", type=_port, default=0, metavar="N", help="default 0: a free one, which is printed")
+    parser.add_argument("--json", action="store_true", help="print address, port and process as JSON")
+    parser.add_argument("--upload-limit-mb", type=positive_int, default=2048, metavar="N", help="default 2048")
+    parser.add_argument("--keep-days", type=_positive, default=7.0, metavar="N", help="of ended jobs; default 7")
+    parser.add_argument("--disk-limit-gb", type=_positive, default=20.0, metavar="N", help="of jobs; default 20")
+    group = parser.add_argument_group("access")
+    group.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default 127.0.0.1: this computer only")
+    group.add_argument("--api-key-file", type=Path, metavar="FILE", help=f"holds the key (or set ${KEY_VARIABLE})")
+    group.add_argument(
+        "--allow-origin", type=_origin, action="append", default=[], metavar="URL", help="web page that may ask"
+    )
+    group.add_argument("--open-without-key", metavar="SENTENCE", help=f'for another host: "{OPEN_SENTENCE}"')
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    options = _options(arguments)
+    if importlib.util.find_spec("monailabel") is None:
+        return _run_elsewhere(_find_python())
+    from monai_semgan.label_app.server.run import run as serve
+
+    serve(options)
+    return 0
+
+
+def _options(arguments: argparse.Namespace) -> ServerOptions:
+    sentence = arguments.open_without_key
+    if sentence is not None and " ".join(sentence.split()) != OPEN_SENTENCE:
+        raise SemganError("--open-without-key wants to read a sentence", remedy=f'give "{OPEN_SENTENCE}"')
+    key_file: Path | None = arguments.api_key_file
+    key = read_key(key_file, os.environ.get(KEY_VARIABLE))
+    if key_file is not None and os.name == "posix" and key_file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        note("other users of this computer can read the file with the key: chmod 600")
+    return ServerOptions(
+        studies=Path(os.path.abspath(arguments.studies)),
+        host=arguments.host,
+        port=arguments.port,
+        bundle=arguments.bundle.absolute() if arguments.bundle is not None else None,
+        device=arguments.device,
+        api_key=key,
+        upload_limit_mb=arguments.upload_limit_mb,
+        keep_days=arguments.keep_days,
+        disk_limit_gb=arguments.disk_limit_gb,
+        allow_origins=tuple(arguments.allow_origin),
+        open_without_key=sentence is not None,
+        as_json=arguments.json,
+    )
+
+
+def _find_python() -> Path:
+    """The interpreter of an environment with MONAI Label.
+
+    Raises:
+        SemganError: there is none; the message tells how to get one.
+    """
+    told = os.environ.get(PYTHON_VARIABLE)
+    made = REPOSITORY / ".venv-label" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    python = Path(told) if told else made
+    if _has_all(python):
+        return python
+    if told:
+        raise SemganError(f"${PYTHON_VARIABLE} lacks {' or '.join(NEEDED)}", remedy=f"run {SET_UP}", path=python)
+    where = f"in {REPOSITORY}" if (REPOSITORY / "scripts").is_dir() else "in a copy of the repository"
+    raise SemganError("MONAI Label is not installed", remedy=f"run {SET_UP} {where}, once")
+
+
+def _has_all(python: Path) -> bool:
+    code = f"import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, {NEEDED!r})))"
+    try:
+        return subprocess.run([str(python), "-c", code], capture_output=True, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _run_elsewhere(python: Path) -> int:
+    """The same command under another interpreter."""
+    command = [str(python), "-m", "monai_semgan", *sys.argv[1:]]
+    if os.name == "posix":
+        sys.stdout.flush()
+        os.execv(command[0], command)  # Ctrl-C and signals reach the server itself
+    return subprocess.run(command).returncode
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or "*" in text:
+        raise argparse.ArgumentTypeError(f"{text} is not an origin such as https://viewer.example")
+    return text
+
+
+for _type, _name in ((_port, "port"), (_positive, "positive number"), (_origin, "origin")):
+    _type.__name__ = _name  # argparse names the type in its message

@@ -1,0 +1,120 @@
+"""The ASGI application: guard, own routes, and MONAI Label's app behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.label_app import pydicom_compat
+from monai_semgan.label_app.server import failures, logs, tokens
+from monai_semgan.label_app.server.guard import Guard
+from monai_semgan.label_app.server.limits import BodyLimit
+from monai_semgan.label_app.server.options import MEGABYTE, ServerOptions, check_access
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp
+
+APP_FOLDER = Path(__file__).resolve().parents[1]
+SESSION_CLEANING_SECONDS = 300
+
+
+def prepare_monailabel(options: ServerOptions) -> None:
+    """Give MONAI Label its settings; its modules read them when they are imported."""
+    pydicom_compat.install()
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints
+        from monailabel.config import settings
+    settings.MONAI_LABEL_APP_DIR = str(APP_FOLDER)
+    settings.MONAI_LABEL_STUDIES = str(options.studies)
+    settings.MONAI_LABEL_APP_CONF = app_conf(options)
+    settings.MONAI_LABEL_SESSION_PATH = str(options.private / "sessions")
+    settings.MONAI_LABEL_AUTO_UPDATE_SCORING = False  # a process with a second model after every question
+    os.environ.setdefault("PYTHONPATH", "")  # MONAI Label reads it
+    tokens.repair()
+    logs.silence()
+
+
+def app_conf(options: ServerOptions) -> dict[str, str]:
+    """The options as MONAI Label's `--conf`."""
+    conf: dict[str, Any] = {
+        "device": options.device,
+        "keep_days": options.keep_days,
+        "disk_limit_gb": options.disk_limit_gb,
+        "upload_limit_mb": options.upload_limit_mb,
+    }
+    if options.bundle is not None:
+        conf["bundle"] = options.bundle
+    return {name: str(value) for name, value in conf.items()}
+
+
+def create_application(options: ServerOptions) -> ASGIApp:
+    """The application of a server.
+
+    Raises:
+        SemganError: nothing would guard the studies; the bundle or the datastore cannot be used.
+    """
+    prepare_monailabel(options)
+    check_access(options, tokens.enabled())
+    app = _routes(options)
+    return _guarded(app, options)
+
+
+def _routes(options: ServerOptions) -> FastAPI:
+    from fastapi import FastAPI
+    from fastapi.staticfiles import StaticFiles
+    from monailabel import endpoints
+    from monailabel.interfaces.utils.app import app_instance
+
+    from monai_semgan.label_app.server.routes import add_routes
+
+    instance = app_instance()
+    app = FastAPI(title="MONAILabel", docs_url="/", redoc_url="/docs", lifespan=_lifespan)
+    app.state.options, app.state.instance = options, instance
+    failures.answer_problems(app)
+    static = Path(endpoints.__file__).parent / "static"
+    app.mount("/static", StaticFiles(directory=static), name="static")
+    add_routes(app)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """What MONAI Label does at its start, without its scoring and its scheduler's threads."""
+    instance = app.state.instance
+    instance.server_mode(True)
+    cleaning = asyncio.create_task(_clean_sessions(instance))
+    try:
+        yield
+    finally:
+        cleaning.cancel()
+
+
+async def _clean_sessions(instance: Any) -> None:
+    while True:
+        await asyncio.to_thread(instance.cleanup_sessions)
+        await asyncio.sleep(SESSION_CLEANING_SECONDS)
+
+
+def _guarded(app: ASGIApp, options: ServerOptions) -> ASGIApp:
+    """The guard outside, so that nothing of MONAI Label is reached without a right to."""
+    from starlette.middleware.cors import CORSMiddleware
+
+    with_tokens = tokens.enabled()
+    guarded: ASGIApp = BodyLimit(app, limit_bytes=options.upload_limit_mb * MEGABYTE)
+    guarded = Guard(
+        guarded,
+        host=options.host,
+        key=options.api_key,
+        origins=options.allow_origins,
+        check_token=tokens.check_token if with_tokens else None,
+        open_paths=tokens.LOGIN_PATHS if with_tokens else (),
+    )
+    if options.allow_origins:
+        origins = list(options.allow_origins)
+        guarded = CORSMiddleware(guarded, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+    return failures.RequestLog(guarded)

@@ -1,0 +1,115 @@
+"""Work that goes on in the background of the server: batches and scoring, one at a time, with MONAI Label's status."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from monai_semgan.errors import SemganError
+
+log = logging.getLogger(__name__)
+
+Work = Callable[[dict[str, Any], "Task"], Any]
+KEPT = 50
+"""Tasks that are remembered."""
+
+
+class Task:
+    """One piece of work and how far it is."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.id = str(uuid.uuid4())
+        self.request, self.state, self.error = request, "SUBMITTED", ""
+        self.start, self.end = _now(), ""
+        self.done = self.failed = 0
+        self.total: int | None = None
+        self._stopped = threading.Event()
+
+    def report(self, done: int, failed: int, total: int) -> bool:
+        """Take note of the progress; returns whether to go on."""
+        self.done, self.failed, self.total = done, failed, total
+        return not self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        self._stopped.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stopped.is_set()
+
+    def status(self) -> dict[str, Any]:
+        """As MONAI Label tells it, and `progress`."""
+        told: dict[str, Any] = {"id": self.id, "status": self.state, "request": self.request, "start_ts": self.start}
+        if self.end:
+            told["end_ts"] = self.end
+        progress = f"{self.done} of {self.total} images done, {self.failed} of them failed"
+        told["details"] = [line for line in (progress if self.total is not None else "", self.error) if line]
+        told["progress"] = {"done": self.done, "failed": self.failed, "total": self.total}
+        return told
+
+
+class Background:
+    """Runs tasks of one kind, one after the other.
+
+    Args:
+        work: does it; gets request and task.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self.tasks: list[Task] = []
+
+    def running(self) -> list[Task]:
+        """Those that have not ended."""
+        with self._lock:
+            return [task for task in self.tasks if not task.end]
+
+    def start(self, request: dict[str, Any], enqueue: bool = False) -> Task | None:
+        """Start a task in a thread; None if one is there already and this one is not to wait for it."""
+        with self._lock:
+            if any(not task.end for task in self.tasks) and not enqueue:
+                return None
+            task = Task(request)
+            self.tasks = [*self.tasks[-KEPT:], task]
+        threading.Thread(target=self._run, args=(task,), daemon=True).start()
+        return task
+
+    def run_now(self, request: dict[str, Any]) -> Any:
+        """Do it in this thread, and return its result."""
+        with self._turn:
+            return self._work(request, Task(request))
+
+    def stop(self) -> Task | None:
+        """Ask the task that runs to end; None if there is none."""
+        running = self.running()
+        if not running:
+            return None
+        running[0].stop()
+        running[0].state = "STOPPED"
+        return running[0]
+
+    def _run(self, task: Task) -> None:
+        with self._turn:
+            try:
+                if not task.stopped:
+                    task.state = "RUNNING"
+                    self._work(task.request, task)
+                task.state = "STOPPED" if task.stopped else "DONE"
+            except SemganError as error:
+                task.state, task.error = "ERROR", "; ".join(filter(None, (error.problem, error.remedy)))
+            except Exception as error:
+                task.state, task.error = "ERROR", "internal error of the server; its log tells the kind"
+                log.error("work in the background ended with %s", type(error).__name__)
+            finally:
+                task.end = _now()
+
+
+def _now() -> str:
+    return datetime.now().strftime("%Y-%m-%d %H:%M:%S")

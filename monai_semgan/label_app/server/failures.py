@@ -1,0 +1,121 @@
+"""What clients read when something goes wrong, and what the log keeps of a request: never whose scan it was."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.atomic import DISK_FULL
+from monai_semgan.errors import SemganError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger("monai_semgan.server")
+access = logging.getLogger("monai_semgan.server.access")
+
+INTERNAL = "internal error of the server; its log tells the place, please report it"
+FULL = "the disk of the server is full; nothing was changed"
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Give every expected exception an answer with a readable `detail`."""
+    from fastapi import Request
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import JSONResponse
+    from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException, MONAILabelException
+
+    def answer(status: int, detail: str) -> JSONResponse:
+        return JSONResponse({"detail": detail}, status)
+
+    async def semgan(_: Request, error: Exception) -> JSONResponse:
+        return answer(*_of_semgan_error(error))
+
+    async def missing(_: Request, error: Exception) -> JSONResponse:
+        return answer(404, "no such image or label")
+
+    async def stock(_: Request, error: Exception) -> JSONResponse:
+        return answer(422, str(getattr(error, "msg", error)))
+
+    async def disk(_: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            return answer(507, FULL)
+        _log_place(error)
+        return answer(500, INTERNAL)
+
+    async def unexpected(_: Request, error: Exception) -> JSONResponse:
+        return answer(500, INTERNAL)  # `RequestLog` notes the place: the exception goes on to it
+
+    async def invalid(_: Request, error: Exception) -> JSONResponse:
+        return answer(422, describe_invalid(error.errors() if isinstance(error, RequestValidationError) else []))
+
+    app.add_exception_handler(SemganError, semgan)
+    app.add_exception_handler(ImageNotFoundException, missing)
+    app.add_exception_handler(LabelNotFoundException, missing)
+    app.add_exception_handler(MONAILabelException, stock)
+    app.add_exception_handler(OSError, disk)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def describe_invalid(errors: Any) -> str:
+    """Errors of pydantic in one line, without the values that were sent."""
+    parts = [f"{'.'.join(map(str, error['loc'][1:]))}: {error['msg']}" for error in errors]
+    return "; ".join(parts) or "the request is not valid"
+
+
+def _of_semgan_error(error: Exception) -> tuple[int, str]:
+    """Status and words; the path in the error is of the server and stays here."""
+    if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_FULL:
+        return 507, FULL
+    if not isinstance(error, SemganError):
+        return 500, INTERNAL
+    return 422, "; ".join(filter(None, (error.problem, error.remedy)))
+
+
+def _log_place(error: BaseException) -> None:
+    """Kind and places of an error; its message could name a file or a patient."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    places = " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames))
+    log.error("%s at %s", type(error).__name__, places)
+
+
+class RequestLog:
+    """Logs method, route, status and time of every request and answers for what fell through, as ASGI middleware.
+
+    The route is logged as its pattern, `/session/{session_id}`: paths and queries hold names of files.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        from starlette.responses import JSONResponse
+
+        started, status = time.perf_counter(), 0
+
+        async def remember(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, remember)
+        except Exception as error:
+            _log_place(error)
+            if not status:
+                await JSONResponse({"detail": INTERNAL}, 500)(scope, receive, remember)
+        spent = 1000 * (time.perf_counter() - started)
+        access.info("%s %s %d %.0f ms", scope["method"], _pattern(scope), status, spent)
+
+
+def _pattern(scope: Scope) -> str:
+    return str(getattr(scope.get("route"), "path", "(no route)"))

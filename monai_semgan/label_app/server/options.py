@@ -1,0 +1,113 @@
+"""What a person chooses when starting the server; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from monai_semgan.errors import SemganError
+
+OPEN_SENTENCE = "anyone who reaches this computer may read and write these studies"
+"""What `--open-without-key` wants to read."""
+
+MIN_KEY_LENGTH = 16
+MEGABYTE = 1 << 20
+GIGABYTE = 1 << 30
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """Settings of a server.
+
+    Args:
+        studies: folder with the scans; labels, jobs and sessions are kept in it.
+        host: address to listen on.
+        port: 0 for a free one.
+        bundle: model bundle; the one that comes with the package when left out.
+        device: as `semgan segment --device`.
+        api_key: what clients must send; None for an open server.
+        upload_limit_mb: largest body of a request, in 2^20 bytes.
+        keep_days: after this time an ended job and its files are removed.
+        disk_limit_gb: jobs and uploads take at most this, in 2^30 bytes.
+        allow_origins: web pages that may ask, such as `https://viewer.example`.
+        open_without_key: whether an address other than loopback may be served without a key.
+        as_json: whether the address is announced as JSON.
+    """
+
+    studies: Path
+    host: str = "127.0.0.1"
+    port: int = 0
+    bundle: Path | None = None
+    device: str = "auto"
+    api_key: str | None = field(default=None, repr=False)
+    upload_limit_mb: int = 2048
+    keep_days: float = 7.0
+    disk_limit_gb: float = 20.0
+    allow_origins: tuple[str, ...] = ()
+    open_without_key: bool = False
+    as_json: bool = False
+
+    @property
+    def private(self) -> Path:
+        """Folder inside the studies that the server keeps its own files in."""
+        return self.studies / ".semgan"
+
+    @property
+    def log_file(self) -> Path:
+        """The server's log."""
+        return self.private / "server.log"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this computer reaches the address."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_access(options: ServerOptions, tokens: bool) -> None:
+    """Make sure that nobody opens the studies to a network by mistake.
+
+    Args:
+        options: of the server.
+        tokens: whether MONAI Label's own check of tokens is on.
+
+    Raises:
+        SemganError: the address is no loopback one and nothing guards it; or two ways of access were mixed.
+    """
+    if tokens and options.api_key is not None:
+        raise SemganError(
+            "both an API key and MONAI_LABEL_AUTH_ENABLE are set", remedy="choose one of the two ways of access"
+        )
+    guarded = tokens or options.api_key is not None
+    if not is_loopback(options.host) and not guarded and not options.open_without_key:
+        raise SemganError(
+            f"{options.host} can be reached from other computers and no key is set",
+            remedy=f'give --api-key-file FILE, or --open-without-key "{OPEN_SENTENCE}"',
+        )
+
+
+def read_key(path: Path | None, environment: str | None) -> str | None:
+    """The API key, from a file or else from the environment.
+
+    Raises:
+        SemganError: the file cannot be read, or the key is too short or cannot stand in a header.
+    """
+    if path is None and not environment:
+        return None
+    try:
+        key = (environment or "") if path is None else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SemganError("the key cannot be read", remedy="give a text file with the key in it", path=path) from error
+    key = key.strip()
+    if len(key) < MIN_KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
+        raise SemganError(
+            f"a key has at least {MIN_KEY_LENGTH} characters, all of ASCII, without spaces",
+            remedy="make one with: python3 -c 'import secrets; print(secrets.token_urlsafe())'",
+            path=path,
+        )
+    return key

@@ -1,0 +1,25 @@
+"""MONAI Label's routes once more, for the same clients, with input that is checked and on threads that may wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add all of them. MONAI Label's settings have to be made before: its roles are read when it is imported."""
+    from monailabel.endpoints import info
+
+    from monai_semgan.label_app.server.routes.datastore import router as datastore
+    from monai_semgan.label_app.server.routes.infer import router as infer
+    from monai_semgan.label_app.server.routes.learning import router as learning
+    from monai_semgan.label_app.server.routes.login import add_login
+    from monai_semgan.label_app.server.routes.others import router as others
+    from monai_semgan.label_app.server.routes.sessions import router as sessions
+    from monai_semgan.label_app.server.routes.tasks import router as tasks
+
+    for router in (info.router, infer, tasks, learning, datastore, sessions, others):
+        app.include_router(router)
+    add_login(app)

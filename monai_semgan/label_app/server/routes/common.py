@@ -1,0 +1,76 @@
+"""What the routes share: roles, the running app, values that arrive as JSON in a form field."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Depends, HTTPException
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC
+from monailabel.interfaces.utils.app import app_instance
+
+from monai_semgan.label_app.image_ids import is_tag
+
+if TYPE_CHECKING:
+    from monailabel.interfaces.app import MONAILabelApp
+
+USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
+ANNOTATOR = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
+ADMIN = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
+
+
+def running_app() -> MONAILabelApp:
+    """The app that serves."""
+    return app_instance()
+
+
+def known_image(image: str | None) -> str:
+    """Path of an image of the datastore.
+
+    Raises:
+        HTTPException: 404 if there is none.
+    """
+    path = running_app().datastore().get_image_uri(image) if image else ""
+    if not path:
+        raise HTTPException(404, "unknown image; list the ids with /datastore/?output=all")
+    return str(path)
+
+
+def known_label(label: str, tag: str) -> str:
+    """Path of a label of the datastore.
+
+    Raises:
+        HTTPException: 404 if there is none.
+    """
+    path = running_app().datastore().get_label_uri(label, tag) if is_tag(tag) else ""
+    if not path:
+        raise HTTPException(404, "unknown label; list labels and tags with /datastore/?output=all")
+    return str(path)
+
+
+def known_name(name: str, names: Any, kind: str) -> str:
+    """The name of a model, strategy or method.
+
+    Raises:
+        HTTPException: 404 if the server has none of that name.
+    """
+    if name not in names:
+        there = f"there are: {', '.join(sorted(names))}" if names else "this server has none"
+        raise HTTPException(404, f"unknown {kind}; {there}")
+    return name
+
+
+def json_object(text: str | None, field: str = "params") -> dict[str, Any]:
+    """A JSON object out of a form field; empty text is an empty one.
+
+    Raises:
+        HTTPException: 422 if it is none.
+    """
+    try:
+        value = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise HTTPException(422, f"{field} is no JSON object")
+    return value
