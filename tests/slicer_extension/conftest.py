@@ -16,6 +16,7 @@ MODULE = REPOSITORY / "slicer_extension" / "SemGAN"
 sys.path.insert(0, str(MODULE))  # as Slicer does for the folder of a module
 
 from tests.slicer_extension.fake_server import FakeServer  # noqa: E402
+from tests.slicer_extension.session import Session  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,9 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def scene() -> Iterator[Any]:
-    """An empty scene with Slicer's colours, where `slicer.mrmlScene` is."""
+def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty scene with Slicer's colours, where `slicer.mrmlScene` is; jobs are looked at often."""
     import slicer
+
+    monkeypatch.setattr("SemGANLib.VolumeRun.QUICK_SECONDS", 0.02)
+    monkeypatch.setattr("SemGANLib.VolumeRun.SLOW_SECONDS", 0.1)
 
     scene = slicer.vtkMRMLScene()
     application = slicer.vtkSlicerApplicationLogic()
@@ -45,6 +49,8 @@ def scene() -> Iterator[Any]:
     slicer.mrmlScene = scene
     slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     yield scene
+    for session in list(Session.sessions):
+        session.close()
     scene.Clear(True)
     for logic in logics:
         logic.SetMRMLScene(None)

@@ -217,12 +217,17 @@ class FakeServer:
 
     def _begin(self, body: bytes) -> dict[str, Any]:
         request = json.loads(body)
-        grid = self.uploads[request["upload"]]
+        grid = self._source(request)
         job = {"id": secrets.token_hex(16), "state": "queued", "request": request, "created": time.time()}
         job["position"] = 0
         job.update(result_version=0, parts=[], step=0, steps=4, slices=grid.array.shape[0], loss=[], message="waiting")
         self.jobs[job["id"]] = job
         return _shown({**job})
+
+    def _source(self, request: dict[str, Any]) -> Grid:
+        if "image" in request:
+            return decode(self.images[request["image"]][1])
+        return self.uploads[request["upload"]]
 
     def _advance(self, job: dict[str, Any]) -> dict[str, Any]:
         """One step for every look at it."""
@@ -247,7 +252,7 @@ class FakeServer:
         return 0 if job["request"]["mode"] == "preview" else self.versions
 
     def _result(self, job: dict[str, Any]) -> dict[str, Any]:
-        grid = self.grid_of(self.uploads[job["request"]["upload"]])
+        grid = self.grid_of(self._source(job["request"]))
         label = self.label_of(grid.array)
         wanted = job["request"].get("labels")
         labels = [entry for entry in LABELS if wanted is None or entry["name"] in wanted]
@@ -277,7 +282,7 @@ class FakeServer:
     def _part(self, job: dict[str, Any], part: str) -> bytes:
         if part not in job["parts"]:
             raise KeyError(part)
-        grid = self.grid_of(self.uploads[job["request"]["upload"]])
+        grid = self.grid_of(self._source(job["request"]))
         if part == "report":
             return REPORT
         if part == "label":

@@ -76,7 +76,7 @@ def put(part: str, data: MapData, volume: Any, node: Any = None) -> Any:
     modified = node.StartModify()
     node.SetIJKToRASMatrix(Geometry.as_matrix(Geometry.ijk_to_ras(volume)))
     node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
-    node.SetAndObserveImageData(_image(data.array))
+    node.SetAndObserveImageData(image_data(data.array))
     if fresh or node.GetDisplayNode() is None:
         _display(part, data, volume, node)
     node.EndModify(modified)
@@ -84,7 +84,8 @@ def put(part: str, data: MapData, volume: Any, node: Any = None) -> Any:
     return node
 
 
-def _image(array: numpy.ndarray) -> Any:
+def image_data(array: numpy.ndarray) -> Any:
+    """`vtkImageData` that shares the memory of a (K, J, I) array."""
     import vtk
     from vtk.util.numpy_support import numpy_to_vtk
 

@@ -6,8 +6,9 @@ import heapq
 import itertools
 import logging
 import queue
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Callable
 
 from .Protocols import Timer
@@ -48,13 +49,16 @@ class Runner:
     ) -> None:
         self._timer = timer
         self._clock = clock
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="SemGAN")
+        self._works: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[tuple[Task, Callable[[Any], None], Any]] = queue.SimpleQueue()
         self._alarms: list[tuple[float, int, Task, Callable[[], None]]] = []
         self._count = itertools.count()
         self._closed = False
+        self._threads = threads
         self.open = 0
         """Works whose outcome is still to come."""
+        for _ in range(threads):  # daemons: an upload must not keep the application from ending
+            threading.Thread(target=self._serve, name="SemGAN", daemon=True).start()
         if timer is not None:
             timer.start(PUMP_MILLISECONDS, self.pump)
 
@@ -70,7 +74,7 @@ class Runner:
             task.drop()
             return task
         self.open += 1
-        self._pool.submit(self._work, task, work, done, failed)
+        self._works.put(lambda: self._work(task, work, done, failed))
         return task
 
     def later(self, seconds: float, call: Callable[[], None]) -> Task:
@@ -94,13 +98,26 @@ class Runner:
             if not task.dropped:
                 _safely(alarm)
 
-    def close(self) -> None:
-        """Drop everything; for good. Work that has begun ends by itself, unheard."""
+    def close(self, seconds: float = 1.0) -> None:
+        """Drop everything; for good. Nobody hears of what comes of it.
+
+        Args:
+            seconds: how long work that waits or has begun may take at most until then.
+        """
         self._closed = True
         if self._timer is not None:
             self._timer.stop()
         self._alarms.clear()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + seconds
+        while self.open > self._outcomes.qsize() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        for _ in range(self._threads):
+            self._works.put(_leave)
+
+    def _serve(self) -> None:
+        with suppress(SystemExit):
+            while True:
+                self._works.get()()
 
     def _work(
         self,
@@ -113,8 +130,7 @@ class Runner:
             outcome = (task, done, work() if not task.dropped else None)
         except Exception as error:
             outcome = (task, failed, error)
-        if not self._closed:
-            self._outcomes.put(outcome)
+        self._outcomes.put(outcome)
 
 
 def _safely(call: Callable[..., None], *values: Any) -> None:
@@ -122,3 +138,7 @@ def _safely(call: Callable[..., None], *values: Any) -> None:
         call(*values)
     except Exception:
         logging.exception("SemGAN: an error while a result was applied")
+
+
+def _leave() -> None:
+    raise SystemExit

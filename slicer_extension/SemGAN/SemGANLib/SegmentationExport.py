@@ -50,11 +50,9 @@ class LabelSnapshot:
 
     Attributes:
         shape: (K, J, I) of the scan.
-        affine: (4, 4) of the scan under its transforms.
     """
 
     shape: tuple[int, int, int]
-    affine: numpy.ndarray
     entries: tuple[SegmentEntry, ...]
     pieces: tuple[Piece, ...] = field(repr=False)
 
@@ -79,7 +77,7 @@ def snapshot(node: Any, volume: Any) -> LabelSnapshot:
     if pieces is None:  # drawn on another grid, or under another transform
         pieces = _pieces_resampled(node, volume)
     i, j, k = shape_of(volume)
-    return LabelSnapshot((k, j, i), Geometry.ijk_to_world(volume), entries(node), pieces)
+    return LabelSnapshot((k, j, i), entries(node), pieces)
 
 
 def entries(node: Any) -> tuple[SegmentEntry, ...]:

@@ -1,0 +1,412 @@
+"""All that the module does, without its panel. See `Protocols.Logic` for what each part promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable
+
+from . import Measures, Review, VolumeExport
+from .Client import Client as HttpClient
+from .Connector import ClientFactory, Connector
+from .Geometry import ijk_to_world, slice_positions
+from .Parameters import Parameters
+from .Protocols import Client, Confirm, Runner, Settings
+from .Records import Record, record_of, records
+from .Results import Target
+from .Runs import Runs
+from .SceneWatch import SceneWatch
+from .SegmentationExport import fingerprint, snapshot
+from .SegmentationImport import Mark, segment_ids, show_surfaces
+from .Signal import Signal
+from .Texts import consent_text, domain_warning, replace_text
+from .Translation import tr as _
+from .Types import JobRequest, Model
+from .Views import ERROR, INFO, WARNING, Connection, Images, Message, OrganVolume, Outcome, Run, SliceValue
+from .VolumeRun import Plan
+
+DEFAULT_STRATEGY = "semgan_residual"
+
+
+class Logic:
+    """Connects, segments, keeps results in the scene, and submits them.
+
+    Args:
+        scene: the MRML scene.
+        runner: does what takes time.
+        settings: of the application.
+        confirm: asks the user a yes/no question.
+        make_client: makes the client of an address and key.
+    """
+
+    def __init__(
+        self,
+        scene: Any,
+        runner: Runner,
+        settings: Settings,
+        confirm: Confirm,
+        make_client: ClientFactory = HttpClient,
+    ) -> None:
+        self.run_changed = Signal("Run")
+        self.outcome_changed = Signal("Outcome")
+        self.images_changed = Signal("Images")
+        self.image_opened = Signal("volume node")
+        self.message = Signal("Message")
+        self.choices = Parameters(scene)
+        self.images = Images()
+        self._scene = scene
+        self._runner = runner
+        self._confirm = confirm
+        self._connector = Connector(runner, settings, make_client)
+        self.connection_changed = self._connector.changed
+        self._runs = Runs(runner, self._on_run, self._on_result)
+        self._marks: dict[str, Mark] = {}
+        self._edited: dict[str, bool] = {}
+        self._agreed: set[tuple[str, str]] = set()
+        self._watch = SceneWatch(scene, self._on_removed, self._on_closing, self._on_loaded)
+        self._check_edits()
+
+    # server
+
+    @property
+    def connection(self) -> Connection:
+        """Which server the module speaks to."""
+        return self._connector.connection
+
+    def saved_server(self) -> tuple[str, str]:
+        """Address and API key as remembered in the application settings."""
+        return self._connector.saved()
+
+    def connect(self, address: str, key: str = "", remember_key: bool = True) -> None:
+        """Speak to another server."""
+        self._connector.connect(address, key, remember_key)
+
+    def disconnect(self) -> None:
+        """Speak to none; runs under way go on."""
+        self._connector.disconnect()
+
+    def chosen_model(self) -> Model | None:
+        """The model of the choices, or the first; None while not connected."""
+        models = self.connection.models
+        return next((model for model in models if model.name == self.choices.model), models[0] if models else None)
+
+    # segmenting
+
+    def problem(self, volume: Any) -> str:
+        """Why this volume cannot be segmented and what to do; empty if it can."""
+        return VolumeExport.problem(volume)
+
+    def preview(self, volume: Any) -> None:
+        """Begin a preview."""
+        self._begin(volume, "preview", _("preview"))
+
+    def refine(self, volume: Any) -> None:
+        """Begin an inversion."""
+        self._begin(volume, "refine", _("refined"))
+
+    def cancel(self, volume: Any) -> None:
+        """End the run of a volume."""
+        self._runs.cancel(volume.GetID())
+
+    def run(self, volume: Any) -> Run | None:
+        """The run of a volume, under way or the last one of this session."""
+        return self._runs.view(volume.GetID())
+
+    def runs(self) -> list[Run]:
+        """All of this session, those under way first."""
+        return self._runs.views()
+
+    def slice_bounds(self, volume: Any) -> tuple[float, float]:
+        """Lowest and highest slice centre along the chosen model's slice axis, in mm."""
+        model = self.chosen_model()
+        axis = model.slice_axis if model else (0.0, 0.0, 1.0)
+        return slice_positions(ijk_to_world(volume), VolumeExport.shape_of(volume), axis)
+
+    # results
+
+    def outcome(self, volume: Any) -> Outcome | None:
+        """The newest result of a volume."""
+        record = record_of(volume)
+        result = record.result if record else None
+        if record is None or result is None or record.segmentation is None:
+            return None
+        maps = {part: node.GetID() for part, node in record.maps.items()}
+        return Outcome(
+            volume.GetID(),
+            record.segmentation.GetID(),
+            maps,
+            domain_warning(result.domain),
+            result.job,
+            result,
+            result.notes,
+        )
+
+    def organ_volumes(self, volume: Any) -> list[OrganVolume]:
+        """Table of volumes of the segments as they are now."""
+        record = record_of(volume)
+        return Measures.organ_volumes(record, self._mark(record)) if record else []
+
+    def volumes_csv(self, volume: Any) -> str:
+        """The table as CSV with a header."""
+        return Measures.csv_text(self.organ_volumes(volume))
+
+    def slice_values(self, volume: Any) -> list[SliceValue]:
+        """Points of the plot over slices, in order of position."""
+        outcome = self.outcome(volume)
+        return Measures.slice_values(outcome.result, self._model_of(outcome)) if outcome else []
+
+    def show_surfaces(self, volume: Any, visible: bool) -> None:
+        """Make surfaces of the segments, or remove them again."""
+        record = record_of(volume)
+        if record is not None and record.segmentation is not None:
+            show_surfaces(record.segmentation, visible)
+
+    def fetch_report(self, volume: Any, path: str) -> None:
+        """Save the report of the newest result to a file."""
+        outcome, client = self.outcome(volume), self._client()
+        if outcome is None or client is None:
+            return
+        job = outcome.job
+        self._run(
+            lambda: Path(path).write_bytes(client.report(job)),
+            lambda _size: self._tell(INFO, _("The report was saved to {path}").format(path=path)),
+        )
+
+    # datastore
+
+    def edited(self, volume: Any) -> bool:
+        """Whether the segmentation differs from the result that came."""
+        record = record_of(volume)
+        if record is None or record.segmentation is None:
+            return False
+        mark = self._mark(record)
+        known = self._edited.get(record.segmentation.GetID(), False)
+        return known if mark is None else not mark.untouched(record.segmentation)
+
+    def submit(self, volume: Any, user: str, tag: str = "final") -> None:
+        """Put the label of a volume into the server's datastore."""
+        record, client = record_of(volume), self._client()
+        result = record.result if record else None
+        if client is None:
+            return
+        if record is None or result is None or record.segmentation is None:
+            self._tell(WARNING, _("There is no result to submit. Run a preview or a refinement first."))
+            return
+        if not user.strip():
+            self._tell(WARNING, _("Enter your name first: it is kept beside the label."))
+            return
+        if not Review.image_id(volume) and not self._may_send(volume):
+            return
+        try:
+            submission = Review.Submission(record, result, user.strip(), tag)
+        except ValueError as error:
+            self._tell(ERROR, str(error))
+            return
+        volume_id = volume.GetID()
+        self._run(lambda: submission.send(client), lambda image: self._submitted(volume_id, image))
+
+    def list_images(self) -> None:
+        """Ask the server for its images."""
+        client = self._client()
+        if client is not None:
+            self._run(client.images, self._listed)
+
+    def open_image(self, image: str) -> None:
+        """Load an image of the datastore."""
+        client = self._client()
+        if client is not None:
+            self._run(lambda: Review.fetch_image(client, image), self._opened)
+
+    def next_sample(self, strategy: str = "") -> None:
+        """Load the image that active learning would have labelled next."""
+        client = self._client()
+        if client is not None:
+            self._run(lambda: client.next_sample(strategy or DEFAULT_STRATEGY), self._next)
+
+    # life
+
+    def close(self) -> None:
+        """End: running jobs are cancelled, uploads removed, nothing is called any more."""
+        self._watch.close()
+        self.choices.close()
+        self._runs.forget_all()
+        self._runner.close()
+
+    # beginning a run
+
+    def _begin(self, volume: Any, mode: str, word: str) -> None:
+        client = self._client()
+        if client is None or not self._ready(volume):
+            return
+        target = self._target(volume)
+        if target is None:
+            return
+        image = self._runs.stored_as(volume, client)
+        if image is None and not self._may_send(volume):
+            return
+        choices = self.choices
+        request = JobRequest(
+            image=image,
+            model=choices.model or None,
+            mode=mode,
+            steps=None if mode == "preview" else choices.steps,
+            slice_range_mm=choices.slice_range_mm,
+            labels=choices.labels,
+        )
+        name = f"{volume.GetName()} {word}"
+        self._runs.begin(volume, Plan(request, choices.maps, name, not self.connection.local), target, client)
+
+    def _ready(self, volume: Any) -> bool:
+        problem = self.problem(volume) or self._range_problem(volume) or self._size_problem(volume)
+        if problem:
+            self._tell(WARNING, problem)
+            return False
+        run = self.run(volume)
+        if run is not None and run.active:
+            self._tell(WARNING, _("This volume is being segmented already. Cancel that first, or wait for it."))
+            return False
+        return True
+
+    def _range_problem(self, volume: Any) -> str:
+        limits = self.choices.slice_range_mm
+        if limits is None:
+            return ""
+        low, high = self.slice_bounds(volume)
+        if limits[0] < limits[1] and limits[0] <= high and limits[1] >= low:
+            return ""
+        text = _("No slice of the volume lies in the slice range. Choose one between {low:.0f} and {high:.0f} mm.")
+        return text.format(low=low, high=high)
+
+    def _size_problem(self, volume: Any) -> str:
+        health = self.connection.health
+        limit = health.upload_limit_bytes if health else None
+        size = volume.GetImageData().GetActualMemorySize() * 1024
+        if limit is None or size <= limit or not self.connection.local:  # compressed ones are judged by the server
+            return ""
+        return _("The volume has {size:.0f} MB, the server takes {limit:.0f} MB. Crop it (module Crop Volume).").format(
+            size=size / 1e6, limit=limit / 1e6
+        )
+
+    def _may_send(self, volume: Any) -> bool:
+        """Whether the user agrees that a volume leaves this computer; asked once for each volume and server."""
+        connection = self.connection
+        agreed = (connection.address, volume.GetID())
+        if connection.local or agreed in self._agreed:
+            return True
+        if not self._confirm(_("Send to another computer?"), consent_text(volume.GetName(), connection.address)):
+            return False
+        self._agreed.add(agreed)
+        return True
+
+    def _target(self, volume: Any) -> Target | None:
+        """Where results go; None if the user does not want a chosen segmentation to be replaced."""
+        chosen = self.choices.segmentation if volume is self.choices.volume else None
+        if chosen is None:
+            return Target()
+        if segment_ids(chosen) and not self._confirm(_("Replace segments?"), replace_text(chosen.GetName())):
+            return None
+        return Target(chosen)
+
+    # what comes back
+
+    def _on_run(self, run: Run) -> None:
+        self.run_changed.emit(run)
+        if run.phase in ("failed", "interrupted"):
+            self._tell(ERROR, run.text)
+
+    def _on_result(self, record: Record, target: Target) -> None:
+        if target.mark is not None:
+            self._marks[target.node.GetID()] = target.mark
+        outcome = self.outcome(record.volume)
+        if outcome is not None:
+            self.outcome_changed.emit(outcome)
+
+    def _submitted(self, volume_id: str, image: str) -> None:
+        volume = self._scene.GetNodeByID(volume_id)
+        if volume is not None:
+            volume.SetAttribute(Review.IMAGE_ATTRIBUTE, image)
+        self._tell(INFO, _("The label was submitted for the image “{image}”.").format(image=image))
+
+    def _listed(self, images: Any) -> None:
+        self.images = Images(
+            tuple(image.id for image in images), {image.id: image.labels for image in images if image.labels}
+        )
+        self.images_changed.emit(self.images)
+
+    def _next(self, image: str | None) -> None:
+        if image is None:
+            self._tell(INFO, _("All images of the server have a label."))
+        else:
+            self.open_image(image)
+
+    def _opened(self, load: Review.Loaded) -> None:
+        volume = load(self._scene)
+        client = self._connector.client
+        if client is not None:
+            self._runs.remember_stored(volume, Review.image_id(volume), client)
+        self.image_opened.emit(volume)
+
+    # the scene
+
+    def _on_removed(self, node: Any) -> None:
+        """A volume takes its run and the memory of its result along; what stands in other nodes stays."""
+        identifier = node.GetID()
+        self._runs.forget(identifier)
+        self._marks.pop(identifier, None)
+        if node.IsA("vtkMRMLScalarVolumeNode"):
+            for record in list(records(self._scene)):
+                if record.volume is None:
+                    self._scene.RemoveNode(record.node)
+
+    def _on_closing(self) -> None:
+        self._runs.forget_all()
+        self._marks.clear()
+        self._edited.clear()
+
+    def _on_loaded(self) -> None:
+        self.choices.reloaded()
+        self._check_edits()
+        for record in records(self._scene):
+            outcome = self.outcome(record.volume) if record.volume is not None else None
+            if outcome is not None:
+                self.outcome_changed.emit(outcome)
+
+    def _check_edits(self) -> None:
+        """Compare segmentations of a loaded scene with what their hash says of the result as it came."""
+        for record in records(self._scene):
+            node = record.segmentation
+            if record.volume is not None and node is not None and node.GetID() not in self._marks:
+                self._edited.update({node.GetID(): False})
+                self._check_edit(record)
+
+    def _check_edit(self, record: Record) -> None:
+        pieces, came = snapshot(record.segmentation, record.volume), record.fingerprint
+        identifier = record.segmentation.GetID()
+        self._run(
+            lambda: fingerprint(pieces.merged()) != came, lambda edited: self._edited.update({identifier: edited})
+        )
+
+    # helpers
+
+    def _mark(self, record: Record) -> Mark | None:
+        node = record.segmentation
+        return None if node is None else self._marks.get(node.GetID())
+
+    def _model_of(self, outcome: Outcome) -> Model | None:
+        return next((model for model in self.connection.models if model.name == outcome.result.model.name), None)
+
+    def _client(self) -> Client | None:
+        if self._connector.client is None:
+            self._tell(WARNING, _("Connect to a server first."))
+        return self._connector.client
+
+    def _tell(self, level: str, text: str) -> None:
+        self.message.emit(Message(level, text))
+
+    def _run(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        def guarded(value: Any) -> None:
+            try:
+                done(value)
+            except Exception as error:
+                self._tell(ERROR, str(error))
+
+        self._runner.run(work, guarded, lambda error: self._tell(ERROR, str(error)))

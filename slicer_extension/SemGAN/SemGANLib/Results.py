@@ -1,0 +1,153 @@
+"""Results of a job: fetched and checked off the main thread, put into the scene in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import Geometry, MapImport, SegmentationImport
+from .Errors import ServerError
+from .MapImport import MapData
+from .Nrrd import Grid, NrrdError, decode
+from .Protocols import Client
+from .Records import Record, record_for
+from .SegmentationExport import fingerprint
+from .Translation import tr as _
+from .Types import MAPS, Result
+
+if TYPE_CHECKING:
+    import numpy
+
+
+class UnusableResult(ServerError):
+    """A result that does not belong to the scan, or is damaged; the scene stays as it was."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A result, ready for the scene.
+
+    Attributes:
+        label: (K, J, I), unsigned bytes; only numbers of labels that the result names.
+        fingerprint: hash of `label`.
+        counts: voxels by number of the label.
+    """
+
+    result: Result
+    label: numpy.ndarray
+    fingerprint: str
+    counts: dict[int, int]
+    maps: dict[str, MapData] = field(default_factory=dict)
+
+
+@dataclass
+class Target:
+    """Where the results of a run go.
+
+    Attributes:
+        node: the segmentation node; None until the first result.
+        mark: how the last import left it.
+    """
+
+    node: Any = None
+    mark: SegmentationImport.Mark | None = None
+
+
+def fetch(client: Client, job: str, affine: numpy.ndarray, shape: tuple[int, int, int], maps: bool) -> Fetched:
+    """Get what a job has found. Takes seconds; not for the main thread.
+
+    Args:
+        affine: (4, 4) of what was sent.
+        shape: (I, J, K) of what was sent.
+        maps: reconstruction, residual and uncertainty too, those there are.
+
+    Raises:
+        ServerError: if it cannot be had.
+        UnusableResult: if it lies on another grid than the scan, or is damaged.
+    """
+    import numpy as np
+
+    result = client.result(job)
+    expected = Grid(np.empty(shape[::-1], np.bool_), affine)
+    _check_place(expected, np.asarray(result.affine, dtype=float), result.shape)
+    label = _known_labels(_volume(client, job, "label", expected).array, result)
+    counts = np.bincount(label.reshape(-1), minlength=256)
+    wanted = [part for part in MAPS if maps and part in result.parts]
+    charts = {part: MapImport.prepare(part, _volume(client, job, part, expected).array) for part in wanted}
+    voxels = {entry.id: int(counts[entry.id]) for entry in result.labels}
+    return Fetched(result, label, fingerprint(label), voxels, charts)
+
+
+def _volume(client: Client, job: str, part: str, expected: Grid) -> Grid:
+    try:
+        grid = decode(client.part(job, part))
+    except NrrdError as error:
+        raise UnusableResult(
+            _("The {part} from the server cannot be read: {reason}. Run it again.").format(part=part, reason=error)
+        ) from None
+    _check_place(expected, grid.affine, grid.array.shape[::-1])
+    return grid
+
+
+def _check_place(expected: Grid, affine: numpy.ndarray, shape: tuple[int, ...]) -> None:
+    if not Geometry.same_grid(expected.affine, expected.array.shape[::-1], affine, shape):
+        raise UnusableResult(
+            _(
+                "The result lies on another grid than the volume that was sent; it was not loaded. Run it again; if it"
+                " stays so, update the server."
+            )
+        )
+
+
+def _known_labels(array: numpy.ndarray, result: Result) -> numpy.ndarray:
+    """Unsigned bytes without numbers that the result does not name."""
+    import numpy as np
+
+    table = np.zeros(256, dtype=np.uint8)
+    for entry in result.labels:
+        table[entry.id] = entry.id
+    if array.dtype != np.uint8:
+        array = np.where((array > 0) & (array < 256), array, 0).astype(np.uint8)
+    return table[array]
+
+
+def put(fetched: Fetched, volume: Any, target: Target, name: str) -> Record:
+    """Put a result into the scene; in the main thread.
+
+    A target that the user has edited since the last import is left alone: the result goes to a new node. Earlier
+    results of the volume are hidden, never changed.
+
+    Args:
+        target: is changed to where the result went.
+        name: of a new segmentation node.
+    """
+    record = record_for(volume)
+    earlier = record.segmentation
+    if target.mark is not None and _usable(target, volume) and _same_labels(target, fetched.result):
+        target.mark = SegmentationImport.refresh(target.node, volume, fetched.label, target.mark)
+    else:
+        if target.mark is not None or target.node is None or not _in_scene(target.node, volume):
+            target.node = SegmentationImport.new_segmentation(volume, name)
+        target.mark = SegmentationImport.fill(target.node, volume, fetched.label, fetched.result.labels)
+    if earlier is not None and earlier is not target.node and earlier.GetDisplayNode() is not None:
+        earlier.GetDisplayNode().SetVisibility(False)
+    record.segmentation = target.node
+    for part in MAPS:
+        if part in fetched.maps:
+            record.set_map(part, MapImport.put(part, fetched.maps[part], volume, record.maps.get(part)))
+        elif not fetched.result.partial:
+            record.set_map(part, None)  # an older one stays in the scene, but does not belong to this result
+    record.write(fetched.result, fetched.fingerprint, fetched.counts)
+    return record
+
+
+def _usable(target: Target, volume: Any) -> bool:
+    return _in_scene(target.node, volume) and target.mark is not None and target.mark.untouched(target.node)
+
+
+def _in_scene(node: Any, volume: Any) -> bool:
+    return node.GetScene() is not None and node.GetScene() is volume.GetScene()
+
+
+def _same_labels(target: Target, result: Result) -> bool:
+    return target.mark is not None and target.mark.segments == tuple(label.name for label in result.labels)

@@ -1,0 +1,286 @@
+"""One preview or refinement of one volume, from the click to the result in the scene."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Callable
+
+from . import Errors, Geometry, Results, VolumeExport
+from .Errors import ServerError
+from .Protocols import Client, Runner, Task
+from .Results import Fetched, Target
+from .Texts import fraction, phase_text
+from .Translation import tr as _
+from .Types import Job, JobRequest, Upload
+from .Uploads import Uploads, Version, version_of
+from .Views import EXPORTING, IMPORTING, LOST, UPLOADING, Run
+
+QUICK_SECONDS = 0.25
+SLOW_SECONDS = 1.0
+QUICK_FOR_SECONDS = 15.0
+"""A job is looked at often while it is young: previews take seconds."""
+
+PATIENCE_SECONDS = 600.0
+"""How long a server that does not answer is asked again; jobs go on without their client."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run.
+
+    Attributes:
+        request: without the id of the upload.
+        maps: whether maps are fetched.
+        name: of a new segmentation node.
+        compressed: whether the volume is compressed on its way.
+    """
+
+    request: JobRequest
+    maps: bool
+    name: str
+    compressed: bool
+
+
+class VolumeRun:
+    """Sends a volume, follows its job, and brings every result into the scene as it comes.
+
+    Nothing here waits: what takes time runs in the runner's threads, the rest in the main thread.
+
+    Args:
+        volume: the volume node.
+        target: where results go.
+        changed: called with a `Run` whenever something is new.
+        arrived: called after a result was put into the scene.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        volume: Any,
+        plan: Plan,
+        target: Target,
+        client: Client,
+        runner: Runner,
+        uploads: Uploads,
+        changed: Callable[[Run], None],
+        arrived: Callable[[Results.Record, Target], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.volume = volume
+        self.plan = plan
+        self.target = target
+        self._client = client
+        self._runner = runner
+        self._uploads = uploads
+        self._changed = changed
+        self._arrived = arrived
+        self._clock = clock
+        self._begun = clock()
+        self._answered = clock()
+        self._tasks: list[Task] = []
+        self._job: Job | None = None
+        self._version = 0
+        self._cancelling = False
+        self._resent = False
+        self._shape = VolumeExport.shape_of(volume)
+        self._affine: Any = None
+        self.view = Run(volume.GetID(), plan.request.mode, EXPORTING, phase_text(EXPORTING, None))
+
+    @property
+    def job(self) -> str | None:
+        """Id of the job, once there is one."""
+        return self._job.id if self._job else None
+
+    def start(self) -> None:
+        """Begin."""
+        self._begun = self._answered = self._clock()
+        self._affine = Geometry.ijk_to_world(self.volume)
+        upload = self._uploads.find(self.volume)
+        if self.plan.request.image is not None or upload is not None:
+            self._submit(upload)
+            return
+        self._show(EXPORTING)
+        grid, version = VolumeExport.snapshot(self.volume), version_of(self.volume)
+        compressed = self.plan.compressed
+        self._run(lambda: VolumeExport.file_of(grid, compressed), lambda data: self._send(data, version))
+
+    def cancel(self) -> None:
+        """End, and keep what is there."""
+        if not self.view.active or self._cancelling:
+            return
+        self._cancelling = True
+        if self._job is None:
+            self._drop()
+            self._end("cancelled", _("Cancelled before the server began."))
+        else:
+            self._ask_to_cancel(self._job)
+
+    def abandon(self) -> None:
+        """End at once without touching the scene: it is closed, or the volume is gone. The server is told."""
+        if not self.view.active:
+            return
+        self._drop()
+        self.view = replace(self.view, active=False, phase="cancelled", text="")
+        if self._job is not None:
+            self._tell_to_cancel(self._job)
+
+    # from the volume to the job
+
+    def _send(self, data: bytes, version: Version) -> None:
+        self._show(UPLOADING)
+        self._run(lambda: self._client.upload(data), lambda upload: self._sent(upload, version))
+
+    def _sent(self, upload: Upload, version: Version) -> None:
+        earlier = self._uploads.add(self.view.volume_id, version, upload)
+        if earlier is not None:
+            self._runner.run(lambda: self._client.delete_upload(earlier), _ignore, _ignore)
+        self._submit(upload.id)
+
+    def _submit(self, upload: str | None) -> None:
+        """Not dropped when the run ends meanwhile: the server would go on with a job that nobody knows of."""
+        request = self.plan.request if self.plan.request.image else replace(self.plan.request, upload=upload)
+        self._show("queued")
+        self._runner.run(lambda: self._client.submit(request), self._submitted, self._not_submitted)
+
+    def _submitted(self, job: Job) -> None:
+        if self.view.active:
+            self._look(job)
+        else:
+            self._tell_to_cancel(job)
+
+    def _not_submitted(self, error: Exception) -> None:
+        """The server may have removed the upload meanwhile: it is sent once more."""
+        if not self.view.active:
+            return
+        if isinstance(error, Errors.Gone) and not self._resent and self.plan.request.image is None:
+            self._resent = True
+            self._uploads.forget(self.view.volume_id)
+            self.start()
+        else:
+            self._fail(error)
+
+    # the job
+
+    def _poll(self) -> None:
+        job = self._job
+        if job is not None:
+            self._run(lambda: self._client.job(job.id), self._look, self._not_answered)
+
+    def _look(self, job: Job) -> None:
+        """What a poll has brought."""
+        self._job = job
+        self._answered = self._clock()
+        if job.result_version > self._version and "label" in job.parts:
+            self._show(IMPORTING if job.ended else job.state)
+            self._fetch(job)
+        elif job.ended:
+            self._end(job.state, job.message)
+        else:
+            self._show(job.state)
+            self._poll_later()
+
+    def _poll_later(self) -> None:
+        young = self._clock() - self._begun < QUICK_FOR_SECONDS
+        self._tasks.append(self._runner.later(QUICK_SECONDS if young else SLOW_SECONDS, self._poll))
+
+    def _not_answered(self, error: Exception) -> None:
+        """A broken connection does no harm to the job: ask again."""
+        passing = isinstance(error, ServerError) and error.passing
+        if not passing or self._clock() - self._answered > PATIENCE_SECONDS:
+            self._fail(error)
+            return
+        self._show(LOST)
+        self._tasks.append(self._runner.later(SLOW_SECONDS, self._poll))
+
+    def _ask_to_cancel(self, job: Job) -> None:
+        self._drop()
+        self._run(lambda: self._client.cancel(job.id), self._look, self._not_cancelled)
+
+    def _not_cancelled(self, error: Exception) -> None:
+        if isinstance(error, Errors.Refused):  # it has ended by itself
+            self._poll()
+        elif isinstance(error, ServerError) and error.passing:
+            self._end("cancelled", _("The server did not hear it: the job may go on there, and is removed in time."))
+        else:
+            self._fail(error)
+
+    def _tell_to_cancel(self, job: Job) -> None:
+        client = self._client
+        self._runner.run(lambda: client.cancel(job.id), _ignore, _ignore)
+
+    # results
+
+    def _fetch(self, job: Job) -> None:
+        maps = self.plan.maps and job.ended
+        self._run(
+            lambda: Results.fetch(self._client, job.id, self._affine, self._shape, maps),
+            lambda fetched: self._put(fetched, job),
+            lambda error: self._not_fetched(error, job),
+        )
+
+    def _put(self, fetched: Fetched, job: Job) -> None:
+        self._version = max(job.result_version, fetched.result.version)
+        record = Results.put(fetched, self.volume, self.target, self.plan.name)
+        self._arrived(record, self.target)
+        if job.ended:
+            self._end(job.state, job.message)
+        else:
+            self._poll_later()
+
+    def _not_fetched(self, error: Exception, job: Job) -> None:
+        passing = isinstance(error, ServerError) and error.passing
+        if passing or (isinstance(error, Errors.Refused) and not job.ended):
+            self._not_answered(error)
+        else:
+            self._fail(error)
+
+    # ends
+
+    def _end(self, phase: str, text: str) -> None:
+        self._tasks.clear()
+        self.view = replace(
+            self.view, phase=phase, text=text, active=False, job=self._job, fraction=1.0 if phase == "done" else None
+        )
+        self._changed(self.view)
+
+    def _fail(self, error: Exception) -> None:
+        self._drop()
+        text = str(error) if isinstance(error, (ServerError, ValueError)) else _unexpected(error)
+        self._end("failed", text)
+
+    def _show(self, phase: str) -> None:
+        text = phase_text(phase, self._job)
+        self.view = replace(self.view, phase=phase, text=text, job=self._job, fraction=fraction(self._job))
+        self._changed(self.view)
+
+    def _run(
+        self,
+        work: Callable[[], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
+        otherwise = failed or self._fail
+
+        def guarded(value: Any) -> None:
+            try:
+                done(value)
+            except Exception as error:  # what the scene refuses must not leave the panel waiting
+                self._fail(error)
+
+        self._tasks = [self._runner.run(work, guarded, otherwise)]
+
+    def _drop(self) -> None:
+        for task in self._tasks:
+            task.drop()
+        self._tasks.clear()
+
+
+def _unexpected(error: Exception) -> str:
+    return _("Something unexpected happened ({kind}: {error}). The scene is as it was; try again.").format(
+        kind=type(error).__name__, error=error
+    )
+
+
+def _ignore(_: Any) -> None:
+    """For what is only polite to tell the server."""
