@@ -24,6 +24,7 @@ class Parameters:
         self._scene = scene
         self._node: Any = None
         self._tag: int | None = None
+        self._closed = False
 
     @property
     def node(self) -> Any:
@@ -36,12 +37,13 @@ class Parameters:
             node.SetSingletonTag(MODULE)
             node.SetName(MODULE)
             node = self._scene.AddNode(node)
-        if node is not self._node:
+        if node is not self._node and not self._closed:
             self._observe(node)
         return node
 
     def close(self) -> None:
         """Emit nothing any more."""
+        self._closed = True
         self._observe(None)
 
     def reloaded(self) -> None:

@@ -1,0 +1,234 @@
+"""What the user has done is there again after the scene was saved and loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from SemGANLib import Geometry, SegmentationExport, VolumeExport
+from SemGANLib.Parameters import Parameters
+from SemGANLib.Records import MODULE, records
+from SemGANLib.SegmentationImport import segment_ids
+
+from tests.slicer_extension.scans import add_scan
+from tests.slicer_extension.session import Session
+from tests.slicer_extension.test_nodes import paint
+
+FORMATS = ("folder", "mrb")
+
+
+def save(scene: Any, folder: Path, kind: str) -> Path:
+    """Write the scene with all its data as Slicer does.
+
+    Args:
+        kind: ``"folder"`` with a .mrml file, or ``"mrb"`` (all in one file).
+    """
+    import slicer
+
+    logic = slicer.vtkMRMLApplicationLogic()
+    logic.SetMRMLScene(scene)
+    if kind == "mrb":
+        assert scene.WriteToMRB(str(folder / "saved.mrb"), None)
+        return folder / "saved.mrb"
+    (folder / "saved").mkdir()
+    assert logic.SaveSceneToSlicerDataBundleDirectory(str(folder / "saved"))
+    return next((folder / "saved").glob("*.mrml"))
+
+
+def load(scene: Any, path: Path) -> None:
+    """Close the scene and open the saved one."""
+    import slicer
+
+    scene.Clear(False)
+    if path.suffix == ".mrb":
+        (path.parent / "unpacked").mkdir()
+        logic = slicer.vtkMRMLApplicationLogic()
+        logic.SetMRMLScene(scene)
+        assert logic.OpenSlicerDataBundle(str(path), str(path.parent / "unpacked"))
+    else:
+        scene.SetURL(str(path))
+        assert scene.Connect()
+
+
+def node_named(scene: Any, name: str) -> Any:
+    """The node of a name."""
+    node = scene.GetFirstNodeByName(name)
+    assert node is not None, f"{name} is not there"
+    return node
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_choices_results_and_edits_survive_save_and_load(scene, server, tmp_path, kind):
+    session = Session(scene)
+    session.connect(server.address)
+    first, second = add_scan(scene, "oblique", "first"), add_scan(scene, "axial", "second")
+    for volume in (first, second):
+        session.logic.refine(volume)
+        session.finish(volume)
+    node = scene.GetNodeByID(session.logic.outcome(second).segmentation_id)
+    paint(node, second, "spleen", np.zeros((16, 28, 40)))
+    before = {volume.GetName(): session.logic.outcome(volume) for volume in (first, second)}
+    choices = session.logic.choices
+    choices.volume, choices.labels, choices.slice_range_mm = second, ("liver",), (-1.5, 40.0)
+    choices.steps, choices.maps, choices.model = 12, False, "semgan_abdomen"
+    path = save(scene, tmp_path, kind)
+    session.close()
+
+    session = Session(scene)
+    load(scene, path)
+    session.settle()
+
+    choices = session.logic.choices
+    assert choices.volume is node_named(scene, "second")
+    assert (choices.labels, choices.slice_range_mm, choices.steps) == (("liver",), (-1.5, 40.0), 12)
+    assert not choices.maps and choices.model == "semgan_abdomen"
+    for name, edited in (("first", False), ("second", True)):
+        volume = node_named(scene, name)
+        outcome = session.logic.outcome(volume)
+        assert outcome.result == before[name].result and outcome.job == before[name].job
+        assert set(outcome.maps) == {"reconstruction", "residual", "uncertainty"}
+        assert outcome.result.model.sha256 == "ab" * 32 and outcome.result.mode == "refine"
+        assert session.logic.edited(volume) is edited
+        found = scene.GetNodeByID(outcome.segmentation_id)
+        label = SegmentationExport.snapshot(found, volume).merged()
+        wanted = np.where(np.abs(VolumeExport.voxels(volume) - 110) < 1, 1, 0)
+        np.testing.assert_array_equal(label == 1, wanted == 1)
+        assert (label == 4).any() is np.bool_(not edited)
+        rows = {row.name: row for row in session.logic.organ_volumes(volume)}
+        assert rows["liver"].measured_ml == pytest.approx(rows["liver"].server_ml, rel=1e-6)
+        chart = scene.GetNodeByID(outcome.maps["residual"])
+        np.testing.assert_allclose(Geometry.ijk_to_ras(chart), Geometry.ijk_to_ras(volume), atol=1e-4)
+    assert len(session.logic.slice_values(node_named(scene, "first"))) == 16
+
+
+def test_an_edited_label_of_a_loaded_scene_is_submitted_as_edited(scene, server, tmp_path):
+    session = Session(scene)
+    session.connect(server.address)
+    volume = add_scan(scene)
+    session.logic.preview(volume)
+    session.finish(volume)
+    path = save(scene, tmp_path, "folder")
+    session.close()
+    session = Session(scene)
+    session.connect(server.address)
+    load(scene, path)
+    volume = node_named(scene, "CT")
+    session.logic.submit(volume, "me")
+    session.settle()
+    assert [params["edited"] for params, _ in server.labels.values()] == [False]
+    node = scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)
+    paint(node, volume, segment_ids(node)[0], np.ones((16, 28, 40)))
+    session.logic.submit(volume, "me")
+    session.settle()
+    assert [params["edited"] for params, _ in server.labels.values()] == [True]
+
+
+def test_a_loaded_scene_can_be_worked_on(scene, server, tmp_path):
+    session = Session(scene)
+    session.connect(server.address)
+    volume = add_scan(scene)
+    session.logic.preview(volume)
+    session.finish(volume)
+    path = save(scene, tmp_path, "folder")
+    load(scene, path)
+    volume = node_named(scene, "CT")
+    kept = session.logic.outcome(volume).segmentation_id
+    session.logic.refine(volume)
+    assert session.finish(volume).phase == "done"
+    assert session.logic.outcome(volume).segmentation_id != kept
+    assert segment_ids(scene.GetNodeByID(kept)), "what was loaded is not touched"
+
+
+def test_the_panel_hears_of_loaded_choices_and_results(scene, server, tmp_path):
+    session = Session(scene)
+    session.connect(server.address)
+    volume = add_scan(scene)
+    session.logic.preview(volume)
+    session.finish(volume)
+    path = save(scene, tmp_path, "folder")
+    heard: list[str] = []
+    session.logic.choices.changed.connect(lambda: heard.append("choices"))
+    session.logic.outcome_changed.connect(lambda outcome: heard.append(outcome.job))
+    load(scene, path)
+    assert "choices" in heard and heard[-1] == next(iter(server.jobs))
+
+
+def test_choices_change_only_when_they_change(scene):
+    choices = Parameters(scene)
+    heard: list[int] = []
+    choices.changed.connect(lambda: heard.append(1))
+    choices.model = "a"
+    choices.model = "a"
+    assert len(heard) == 1
+    volume = add_scan(scene)
+    choices.volume = volume
+    count = len(heard)
+    choices.volume = volume
+    assert len(heard) == count
+    choices.close()
+    choices.model = "b"
+    assert len(heard) == count
+
+
+def test_fresh_choices(scene):
+    choices = Parameters(scene)
+    assert choices.volume is None and choices.segmentation is None and choices.model == ""
+    assert choices.slice_range_mm is None and choices.labels is None and choices.steps is None and choices.maps
+    choices.close()
+
+
+def test_choices_can_be_taken_back(scene):
+    choices = Parameters(scene)
+    choices.volume, choices.labels, choices.slice_range_mm, choices.steps = add_scan(scene), ("liver",), (1, 2), 5
+    choices.volume = choices.labels = choices.slice_range_mm = choices.steps = None
+    assert choices.volume is None and choices.labels is None
+    assert choices.slice_range_mm is None and choices.steps is None
+    choices.close()
+
+
+def test_choices_that_somebody_has_broken_count_as_none(scene):
+    choices = Parameters(scene)
+    for name in ("SliceRange", "Labels", "Steps"):
+        choices.node.SetParameter(name, "{broken")
+    assert choices.slice_range_mm is None and choices.labels is None and choices.steps is None
+    choices.close()
+
+
+def test_choices_after_the_scene_was_closed_are_fresh(scene):
+    session = Session(scene)
+    session.logic.choices.model = "a"
+    session.logic.choices.volume = add_scan(scene)
+    scene.Clear(False)
+    assert session.logic.choices.model == "" and session.logic.choices.volume is None
+    heard: list[int] = []
+    session.logic.choices.changed.connect(lambda: heard.append(1))
+    session.logic.choices.model = "b"
+    assert heard
+
+
+def test_a_record_that_somebody_has_broken_is_no_result(scene, server):
+    session = Session(scene)
+    session.connect(server.address)
+    volume = add_scan(scene)
+    session.logic.preview(volume)
+    session.finish(volume)
+    for record in records(scene):
+        record.node.SetParameter("Result", "{broken")
+    assert session.logic.outcome(volume) is None and session.logic.organ_volumes(volume) == []
+    session.logic.preview(volume)
+    assert session.finish(volume).phase == "done"
+    assert session.logic.outcome(volume) is not None
+
+
+def test_records_are_hidden_and_go_with_their_volume(scene, server):
+    session = Session(scene)
+    session.connect(server.address)
+    volume = add_scan(scene)
+    session.logic.preview(volume)
+    session.finish(volume)
+    (record,) = records(scene)
+    assert record.node.GetHideFromEditors() and record.node.GetModuleName() == MODULE
+    scene.RemoveNode(volume)
+    assert not list(records(scene))
