@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monai_semgan.data.formats import LABEL_READERS, READERS, marked_as_dicom
+from monai_semgan.data.formats import LABEL_READERS, READERS, marked_as_dicom, stem
 from monai_semgan.errors import SemganError
 
 PICTURES = tuple(LABEL_READERS)
@@ -101,7 +101,7 @@ def _walk(folder: Path, suffixes: tuple[str, ...], output: Path, ignored: list[P
                 continue
             yield from _walk(path, suffixes, output, ignored)
         elif entry.name.lower().endswith(suffixes):
-            if LABEL_NAME.search(stem(path)):
+            if entry.name.lower().endswith(".seg.nrrd") or LABEL_NAME.search(stem(path)):
                 ignored.append(path)
             else:
                 yield path
@@ -163,14 +163,3 @@ def _folders(path: Path, root: Path) -> list[str]:
     parent = Path(os.path.abspath(path)).parent
     relative = parent.relative_to(root) if parent.is_relative_to(root) else Path(*parent.parts[1:])
     return list(relative.parts)
-
-
-def stem(path: Path) -> str:
-    """Name without ending, `.nii.gz` and `.seg.nrrd` being one ending each; folders keep their whole name."""
-    if path.is_dir():
-        return path.name or path.resolve().name
-    lower = path.name.lower()
-    if lower.endswith(".seg.nrrd"):
-        return path.name[: -len(".nrrd")]
-    suffix = max((s for s in READERS if lower.endswith(s)), key=len, default=path.suffix)
-    return path.name[: len(path.name) - len(suffix)]

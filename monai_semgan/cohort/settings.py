@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from monai_semgan import __version__
 from monai_semgan.cohort.cases import Case
 from monai_semgan.data.output import LABEL_SUFFIXES
+from monai_semgan.data.state import file_state
 from monai_semgan.errors import SemganError
 
 RTSTRUCT = "rtstruct"
@@ -94,16 +94,7 @@ class CohortSettings:
 
 def case_key(settings_key: str, case: Case) -> str:
     """Hash of settings, model and the state of the input (names, sizes and times of its files)."""
-    path = case.path
-    files = [Path(root, name) for root, _, names in os.walk(path) for name in names] if path.is_dir() else [path]
-    state = []
-    for file in sorted(files):
-        try:
-            found = file.stat()
-            state.append([file.name, found.st_size, found.st_mtime_ns])
-        except OSError:
-            state.append([file.name, -1, 0])
-    return digest([settings_key, case.modality, state])
+    return digest([settings_key, case.modality, file_state(case.path)])
 
 
 def digest(content: object) -> str:

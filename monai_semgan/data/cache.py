@@ -13,8 +13,9 @@ from monai.data import PersistentDataset
 from monai.data.utils import json_hashing
 from monai.transforms import Compose
 
-from monai_semgan.data.datalist import Entry
+from monai_semgan.data.datalist import NAMES, Entry, names_text
 from monai_semgan.data.preprocessing import VERSION, Preprocessing
+from monai_semgan.data.state import file_state
 from monai_semgan.errors import SemganError
 from monai_semgan.transforms.dictionary import training_transforms
 
@@ -83,7 +84,7 @@ class VolumeCache(PersistentDataset):
 
 def entry_item(entry: Entry) -> dict[str, str]:
     """An entry of a data list as the dictionary transforms want it."""
-    named = {"image": entry.image, "label": entry.label, "modality": entry.modality}
+    named = {"image": entry.image, "label": entry.label, "modality": entry.modality, NAMES: names_text(entry.names)}
     return {name: str(value) for name, value in named.items() if value}
 
 
@@ -94,11 +95,9 @@ def _described(transform: Compose) -> list[list[str]]:
 
 
 def _fingerprint(path: Path) -> list[Any]:
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise SemganError("no such file", remedy="correct the data list", path=path) from error
-    return [str(Path(path).resolve()), status.st_size, status.st_mtime_ns]
+    if not path.exists():
+        raise SemganError("no such file", remedy="correct the data list", path=path)
+    return [str(path.resolve()), file_state(path)]
 
 
 def _save(result: dict[str, Any], path: Path) -> None:

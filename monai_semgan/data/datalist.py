@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from monai_semgan.data.formats import LABEL_READERS, stem
 from monai_semgan.errors import SemganError
 from monai_semgan.transforms.intensity import canonical_modality
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-
 SECTIONS = ("training", "validation", "test")
+
+NAMES = "label_names"
+"""Key under which an entry carries the list's organ names through MONAI's transforms, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -20,16 +22,18 @@ class Entry:
     """One volume of a data list.
 
     Args:
-        image: image file.
+        image: image file, or folder or zip of a DICOM series.
         label: label file, None for an unlabelled volume.
-        patient: who it shows; the image's file name when the list does not say.
+        patient: who it shows; the name of the image's file or folder when the list does not say.
         modality: ``"CT"``, ``"MR"``, ``"DX"`` or None: to be guessed. Pictures are ``"DX"``.
+        names: label ids with their organ names, if the list tells.
     """
 
     image: Path
     label: Path | None = None
     patient: str = ""
     modality: str | None = None
+    names: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ class DataList:
 def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataList:
     """Reads ``{"training": [{"image": ..., "label": ...}, {"image": ...}], "validation": [...], "test": [...]}``.
 
-    An entry without label is unlabelled; ``patient`` and ``modality`` are optional.
+    An entry without label is unlabelled; ``patient`` and ``modality`` are optional, and so is ``"labels": {"1":
+    "liver", ...}`` beside the sections. An image may be a folder or zip of a DICOM series.
 
     Args:
         path: JSON file.
@@ -74,7 +79,8 @@ def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataL
     path = Path(path)
     content = _read_json(path)
     base = Path(base_dir) if base_dir is not None else path.parent
-    sections = {name: _section(content.get(name, []), name, base, path) for name in SECTIONS}
+    names = _names(content, path)
+    sections = {name: _section(content.get(name, []), name, base, path, names) for name in SECTIONS}
     if not any(sections.values()):
         raise SemganError(
             "the data list is empty", remedy='fill "training" with {"image": ..., "label": ...}', path=path
@@ -99,10 +105,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _section(items: Any, name: str, base: Path, path: Path) -> tuple[Entry, ...]:
+def _section(
+    items: Any, name: str, base: Path, path: Path, names: tuple[tuple[int, str], ...]
+) -> tuple[Entry, ...]:
     if not isinstance(items, list):
         raise SemganError(f'"{name}" is not a list', remedy="correct the file", path=path)
-    return tuple(_entry(item, f'"{name}" entry {number}', base, path) for number, item in enumerate(items, start=1))
+    entries = (_entry(item, f'"{name}" entry {number}', base, path) for number, item in enumerate(items, start=1))
+    return tuple(replace(entry, names=names) for entry in entries)
 
 
 def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
@@ -117,22 +126,39 @@ def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
     except SemganError as error:
         raise SemganError(f"{where}: {error.problem}", remedy=error.remedy, path=path) from None
     image = base / Path(item["image"]).expanduser()
-    if modality is None and image.name.lower().endswith(PICTURE_SUFFIXES):
+    if modality is None and image.name.lower().endswith(tuple(LABEL_READERS)):
         modality = "DX"
     return Entry(
         image=image,
         label=base / Path(label).expanduser() if label else None,
-        patient=str(item.get("patient") or _stem(image)),
+        patient=str(item.get("patient") or stem(image)),
         modality=modality,
     )
 
 
-def _stem(image: Path) -> str:
-    name = image.name
-    for suffix in (".nii.gz", ".seg.nrrd"):
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return image.stem
+def names_text(names: tuple[tuple[int, str], ...]) -> str:
+    """Organ names by label id as JSON; empty without names."""
+    return json.dumps(names) if names else ""
+
+
+def names_from(text: str | None) -> dict[int, str] | None:
+    """What :func:`names_text` wrote; None without names."""
+    return dict(json.loads(text)) if text else None
+
+
+def _names(content: dict[str, Any], path: Path) -> tuple[tuple[int, str], ...]:
+    """Organ names by label id, from `{"1": "liver"}` (as in MONAI and the Decathlon) or `{"liver": 1}` (nnU-Net)."""
+    labels = content.get("labels") or {}
+    try:
+        pairs = labels.items()
+        turned = all(str(key).isdigit() for key in labels)
+        names = {int(key if turned else value): str(value if turned else key) for key, value in pairs}
+        if len(names) < len(labels) or min(names, default=0) < 0:
+            raise ValueError
+    except (AttributeError, TypeError, ValueError):
+        remedy = 'write it as {"1": "liver", "2": "spleen"}'
+        raise SemganError('"labels" does not tell the name of every label id', remedy=remedy, path=path) from None
+    return tuple(sorted((index, name) for index, name in names.items() if index > 0))
 
 
 def _entries(datalist: DataList) -> list[tuple[str, Entry]]:
@@ -140,8 +166,12 @@ def _entries(datalist: DataList) -> list[tuple[str, Entry]]:
 
 
 def _check_files(datalist: DataList, path: Path) -> None:
-    files = [file for _, entry in _entries(datalist) for file in (entry.image, entry.label) if file is not None]
-    missing = [file for file in files if not file.is_file()]
+    missing = [
+        file
+        for _, entry in _entries(datalist)
+        for file, there in ((entry.image, entry.image.exists()), (entry.label, entry.label and entry.label.is_file()))
+        if file is not None and not there
+    ]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise SemganError(
@@ -165,6 +195,6 @@ def _check_patients(datalist: DataList, path: Path) -> None:
         if other != section:
             raise SemganError(
                 f'patient {entry.patient} is in "{other}" and in "{section}"',
-                remedy="split by patient, or results are too good",
+                remedy='split by patient, or results are too good; give different ones "patient" names',
                 path=path,
             )

@@ -44,6 +44,12 @@ LABEL_READERS = {
 }
 """File ending to `module.function(path) -> Volume`, for formats whose labels are read unlike their images."""
 
+SEGMENT_READERS = {
+    ".seg.nrrd": "seg_nrrd.read_seg_nrrd",
+    ".dcm": "dicom.seg_reading.read_dicom_seg",
+}
+"""End of a name to `module.function(path, like, names) -> Volume`, for labels that are read by their names."""
+
 LABEL_WRITERS = {
     ".seg.nrrd": "seg_nrrd.write_seg_nrrd",
     "/rtstruct.dcm": "dicom.rtstruct.write_rtstruct",
@@ -51,6 +57,9 @@ LABEL_WRITERS = {
     ".png": "picture.write_picture_label",
 }
 """End of a path ending to `module.function(array, like, path, segments)`, for formats that hold labels only."""
+
+ENDINGS = tuple(sorted({*READERS, *SEGMENT_READERS, ".dicom"}, key=len, reverse=True))
+"""Of files that can be read, longest first."""
 
 DICOM = "dicom.reader.read_dicom"
 """Also reads folders, and files without ending that carry DICOM's mark."""
@@ -101,6 +110,23 @@ def marked_as_dicom(path: str | Path) -> bool:
     """
     with open(path, "rb") as stream:
         return stream.read(132)[128:] == b"DICM"
+
+
+def find_segment_reader(path: Path) -> Callable[..., Any] | None:
+    """The function that reads a label file by the names of its segments, if its format has such."""
+    for suffix, name in SEGMENT_READERS.items():
+        if path.name.lower().endswith(suffix):
+            return function(name)
+    unknown = path.is_file() and not path.name.lower().endswith(tuple(READERS))
+    return function(SEGMENT_READERS[".dcm"]) if unknown and marked_as_dicom(path) else None
+
+
+def stem(path: Path) -> str:
+    """Name of a file without an ending that is known here; the whole name of a folder."""
+    if path.is_dir():
+        return path.name or path.resolve().name
+    suffix = next((s for s in ENDINGS if path.name.lower().endswith(s)), "")
+    return path.name[: len(path.name) - len(suffix)]
 
 
 def find_writer(path: Path) -> Callable[..., None]:

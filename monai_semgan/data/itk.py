@@ -25,6 +25,21 @@ def read_itk(path: Path) -> Volume:
     Raises:
         SemganError: the file is broken, does not tell its voxel spacing, or does not hold plain numbers.
     """
+    layers, affine, _, placed = _read(path, layers=False)
+    return Volume(layers[..., 0], affine, path, None, () if placed else (GUESSED,))
+
+
+def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+    """Voxels of one or several values (I, J, K, values), their (4, 4) affine to RAS mm, and the header's fields.
+
+    Raises:
+        SemganError: as :func:`read_itk`.
+    """
+    layers, affine, fields, _ = _read(path, layers=True)
+    return layers, affine, fields
+
+
+def _read(path: Path, layers: bool) -> tuple[np.ndarray, np.ndarray, dict[str, str], bool]:
     import SimpleITK
 
     placed = check_header(path)
@@ -34,28 +49,32 @@ def read_itk(path: Path) -> Volume:
     try:
         with quiet_itk():
             reader.ReadImageInformation()
-            channels, kind = reader.GetNumberOfComponents(), reader.GetPixelID()
-            check_voxels(reader.GetSize(), path)  # as ITK has understood the header
-            if channels == 1 and "complex" not in SimpleITK.GetPixelIDValueAsString(kind):
-                image = reader.Execute()
-                array = _small(SimpleITK.GetArrayViewFromImage(image)).transpose()
-                affine = affine_of(image)
+            channels, kind = reader.GetNumberOfComponents(), SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
+            check_voxels((*reader.GetSize(), channels), path)  # as ITK has understood the header
+            _check_kind(channels, kind, layers, path)
+            image = reader.Execute()
+            array = _small(SimpleITK.GetArrayViewFromImage(image))
+            fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()} if layers else {}
+            affine, count = affine_of(image), image.GetDimension()
     except SemganError:
         raise
     except Exception as error:  # SimpleITK raises RuntimeError for all that can be wrong, MemoryError not always
         problem = "not a readable image, or it is cut off"
         raise SemganError(problem, remedy="copy or export it again", path=path) from error
-    if channels != 1:
+    array = array if channels > 1 else array[..., None]
+    array = array.transpose(*range(count)[::-1], count)
+    return (array[:, :, None] if count == 2 else array), affine, fields, placed
+
+
+def _check_kind(channels: int, kind: str, layers: bool, path: Path) -> None:
+    if channels != 1 and not layers:
         raise SemganError(
             f"voxels of {channels} values where one is expected (colour, or several time points or layers)",
             remedy="export one grey-valued volume",
             path=path,
         )
-    if "complex" in SimpleITK.GetPixelIDValueAsString(kind):
+    if "complex" in kind:
         raise SemganError("complex voxels are not supported", remedy="export plain numbers", path=path)
-    if array.ndim == 2:
-        array = array[..., None]
-    return Volume(array, affine, path, None, () if placed else (GUESSED,))
 
 
 def write_itk(array: np.ndarray, like: Volume, path: Path, metadata: dict[str, str] | None = None) -> None:

@@ -1,12 +1,15 @@
-"""Writes ``.seg.nrrd``, 3D Slicer's segmentation file: a label map with names, colours and codes in its header."""
+"""Reads and writes ``.seg.nrrd``, 3D Slicer's segmentation file: a label map whose header names its segments."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from monai_semgan.data.itk import write_itk
+from monai_semgan.data.itk import read_layers, write_itk
+from monai_semgan.data.named_segments import LabelCanvas, StoredSegment, match_segments
 from monai_semgan.data.terminology import RESEARCH_ONLY, TISSUE, Code, Segments, find_organ
 from monai_semgan.data.volume import Volume
 from monai_semgan.postprocessing import keep_labels
@@ -15,7 +18,58 @@ CATEGORIES = "Segmentation category and type - 3D Slicer General Anatomy list"
 BODY_STRUCTURE = Code("123037004", "Anatomical Structure")
 """Slicer's category in that list; the standard has another code for it."""
 
+SEGMENT_NAME = re.compile(r"Segment(\d{1,6})_Name$")
+
 REGIONS = "Anatomic codes - DICOM master list"
+
+
+def read_seg_nrrd(path: Path, like: Volume | None, names: Mapping[int, str]) -> Volume:
+    """Reads a label map by the names of its segments, or by their codes.
+
+    3D Slicer crops the file to what is segmented, and puts segments that overlap into layers.
+
+    Args:
+        path: ``.seg.nrrd``.
+        like: the image whose grid the labels shall have; that of the file when left out.
+        names: organ name by label id.
+
+    Raises:
+        SemganError: the file is broken, holds none of the organs, or lies on another grid.
+    """
+    layers, affine, fields = read_layers(path)
+    segments = _stored_segments(fields)
+    found = match_segments([segment for segment, _, _ in segments], names, path)
+    canvas = LabelCanvas(like or Volume(layers[..., 0], affine), path, names)
+    for segment, layer, value in segments:
+        if segment.number in found and layer < layers.shape[3]:
+            canvas.add(layers[..., layer] == value, affine, found[segment.number])
+    return canvas.volume()
+
+
+def _stored_segments(fields: Mapping[str, str]) -> list[tuple[StoredSegment, int, int]]:
+    """Segments of a header, with their layers and values."""
+    found = []
+    for key in fields:
+        if (match := SEGMENT_NAME.match(key)) is None:
+            continue
+        number = int(match[1])
+
+        def whole(name: str, otherwise: int, number: int = number) -> int:
+            text = fields.get(f"Segment{number}_{name}", "")
+            return int(text) if text.strip().isdigit() else otherwise
+
+        kind, side = _read_terminology(fields.get(f"Segment{number}_Tags", ""))
+        segment = StoredSegment(number, fields[key], kind, side)
+        found.append((segment, whole("Layer", 0), whole("LabelValue", number + 1)))
+    return sorted(found, key=lambda item: item[0].number)
+
+
+def _read_terminology(tags: str) -> tuple[Code | None, Code | None]:
+    """Codes of type and modifier, see :func:`_terminology`."""
+    entry = next((tag for tag in tags.split("|") if tag.startswith("TerminologyEntry:")), "")
+    parts = [part.split("^") for part in entry.split("~")]
+    codes = [Code(p[1], p[2], p[0]) if len(p) == 3 and p[1] else None for p in parts]
+    return tuple((*codes, *[None] * 4)[2:4])  # type: ignore[return-value]
 
 
 def write_seg_nrrd(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:

@@ -94,11 +94,16 @@ def find_organ(name: str, index: int = 1) -> Organ:
         name: such as ``"right kidney"``; case, ``_`` and the order of the words for the side do not matter.
         index: id of the label; chooses the generic colour.
     """
-    words = name.replace("_", " ").lower().split()
-    sides = [word for word in words if word in SIDES]
-    plain = " ".join(word for word in words if word not in SIDES)
-    plain = SYNONYMS.get(plain, plain)
+    plain, sides = organ_key(name)
     if plain not in KINDS:
         return Organ(TISSUE, PALETTE[(index - 1) % len(PALETTE)], category=TISSUE)
     kind, colour = KINDS[plain]
     return Organ(kind, colour, SIDES[sides[0]] if len(sides) == 1 else None)
+
+
+def organ_key(name: str) -> tuple[str, tuple[str, ...]]:
+    """A label name without what does not matter (case, ``_``, place of the word for the side), and its sides."""
+    words = name.replace("_", " ").lower().split()
+    sides = tuple(word for word in words if word in SIDES)
+    plain = " ".join(word for word in words if word not in SIDES)
+    return SYNONYMS.get(plain, plain), sides

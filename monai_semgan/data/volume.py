@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_semgan.data.formats import find_reader
+from monai_semgan.data.formats import find_reader, find_segment_reader
 from monai_semgan.data.output import check_output
 from monai_semgan.data.writing import write_label, write_map, write_volume
 from monai_semgan.errors import SemganError
@@ -104,18 +105,26 @@ def read_volume(path: str | Path, *, integer: bool = False, series: str | None =
     return replace(volume, array=array)
 
 
-def read_label(path: str | Path, like: Volume | None = None, max_label: int = 255) -> Volume:
+def read_label(
+    path: str | Path, like: Volume | None = None, max_label: int = 255, names: Mapping[int, str] | None = None
+) -> Volume:
     """Reads a label map.
 
     Args:
-        path: file of whole numbers, 0 is background.
-        like: the image it belongs to; the grids have to agree.
+        path: file of whole numbers, 0 is background; or of named segments: DICOM SEG, ``.seg.nrrd``.
+        like: the image it belongs to; the grids have to agree. DICOM SEG cannot be read without it.
         max_label: the largest id that is accepted.
+        names: organ name by label id: named segments are read by these, or by their codes. Without names the values
+            in ``.seg.nrrd`` are the ids, and DICOM SEG is refused.
 
     Raises:
-        SemganError: as :func:`read_volume`; ids are out of range; the grid differs from that of ``like``.
+        SemganError: as :func:`read_volume`; ids are out of range; the grid differs from that of ``like``; there are
+            segments, but none of the names.
     """
-    volume = read_volume(path, integer=True)
+    path = Path(path)
+    volume = _read_segments(path, like, names)
+    if volume is None:
+        volume = read_volume(path, integer=True)
     low, high = int(volume.array.min()), int(volume.array.max())
     if low < 0 or high > max_label:
         wrong = low if low < 0 else high
@@ -127,6 +136,22 @@ def read_label(path: str | Path, like: Volume | None = None, max_label: int = 25
     if like is not None:
         _check_same_grid(volume, like)
     return replace(volume, array=volume.array.astype(np.uint8 if max_label < 256 else np.int32))
+
+
+def _read_segments(path: Path, like: Volume | None, names: Mapping[int, str] | None) -> Volume | None:
+    """Labels by name; None for files whose values are ids."""
+    find_reader(path, label=True)  # tells what is wrong with the file as such
+    reader = find_segment_reader(path)
+    if reader is None or (names is None and path.name.lower().endswith(".nrrd")):
+        return None
+    if names is None:
+        raise SemganError(
+            "holds named segments, and nothing tells which organs are meant",
+            remedy='add "labels": {"1": "liver", ...} to the data list',
+            path=path,
+        )
+    volume: Volume = reader(path, like, names)
+    return volume
 
 
 def _check_geometry(affine: np.ndarray, path: Path) -> None:

@@ -67,16 +67,18 @@ def organ_priors(shapes: Sequence[Mapping[str, OrganShape]]) -> dict[str, OrganP
 
 def label_shapes(bundle: Bundle, entries: Sequence[Entry], progress: Progress | None = None) -> list[Any]:
     """Sizes and places in the labels of the entries."""
-    from monai_semgan.data.volume import read_label, read_volume
+    from monai_semgan.data.entries import names_of_ids, read_entry_label
+    from monai_semgan.data.volume import read_volume
 
     progress = progress or NullProgress()
     shapes = []
     for number, entry in enumerate(entries):
         progress.update(number, len(entries), "measuring labels")
-        assert entry.label is not None
         volume = read_volume(entry.image)
         prepared = bundle.preprocessing(volume, entry.modality)
-        label = bundle.preprocessing.label_slices(read_label(entry.label, volume).array, prepared.geometry)
+        names = names_of_ids(bundle.preprocessing, bundle.labels)
+        true = read_entry_label(entry, volume, names).array
+        label = bundle.preprocessing.label_slices(true, prepared.geometry)
         shapes.append(organ_shapes(label.numpy(), prepared.geometry.grid_affine, bundle.labels))
     progress.update(len(entries), len(entries))
     return shapes
@@ -105,14 +107,16 @@ def collect(
         seed: of what is random in spoiling.
         progress: told about every scan.
     """
-    from monai_semgan.data.volume import read_label, read_volume
+    from monai_semgan.data.entries import names_of_ids, read_entry_label
+    from monai_semgan.data.volume import read_volume
 
     progress = progress or NullProgress()
     for number, entry in enumerate(entries):
-        assert entry.label is not None
         volume = read_volume(entry.image)
         prepared = bundle.preprocessing(volume, entry.modality)
-        label = bundle.preprocessing.label_slices(read_label(entry.label, volume).array, prepared.geometry)
+        names = names_of_ids(bundle.preprocessing, bundle.labels)
+        true = read_entry_label(entry, volume, names).array
+        label = bundle.preprocessing.label_slices(true, prepared.geometry)
         affine = prepared.geometry.grid_affine.copy()
         affine[:3, 2] *= every
         image, label = prepared.image[::every], label[::every]

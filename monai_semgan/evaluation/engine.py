@@ -77,11 +77,12 @@ class DiceReport:
 
     def score(self, engine: Any) -> None:
         """Score the volumes of one iteration."""
-        from monai_semgan.data.volume import read_label
+        from monai_semgan.data.entries import entry_of_item, names_of_ids, read_entry_label
 
+        names = names_of_ids(self.preprocessing, self.labels)
         for entry, output in zip(engine.state.batch, engine.state.output, strict=True):
             patient, prediction = str(entry["patient"]), np.asarray(output["pred"])[0]
-            reference = read_label(entry["label"])
+            reference = read_entry_label(entry_of_item(entry), names=names)
             if reference.array.shape != prediction.shape:
                 problem = f"label of {patient} and image differ in shape"
                 raise SemganError(problem, remedy="resample the label onto the image's grid", path=reference.path)

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from monai_semgan.data.preprocessing import Preprocessing
     from monai_semgan.data.volume import Volume
 
-ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm", ".png")
-"""Of label files, longest first."""
-
-
 @dataclass(frozen=True)
 class PatientScore:
     """What came out for one patient.
@@ -102,7 +98,8 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
         mode: see `segment_volume`.
         options: of `segment_volume`; `with_distance=False` leaves out the surface distances.
     """
-    from monai_semgan.data.volume import read_label, read_volume
+    from monai_semgan.data.entries import names_of_ids, read_entry_label
+    from monai_semgan.data.volume import read_volume
     from monai_semgan.segmentation import segment_volume
 
     with_distance = options.pop("with_distance", True)
@@ -111,8 +108,7 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
         started = time.perf_counter()
         found = segment_volume(volume, bundle, mode, modality=entry.modality, **options)
         seconds = time.perf_counter() - started
-        assert entry.label is not None
-        reference = read_label(entry.label, volume)
+        reference = read_entry_label(entry, volume, names_of_ids(bundle.preprocessing, bundle.labels))
         organs = score_labels(found.label, reference, bundle.labels, with_distance, bundle.preprocessing)
     except SemganError as error:
         return PatientScore(entry.patient, entry.modality, problem=str(error))
@@ -121,12 +117,12 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
 
 def score_file(prediction: Path, entry: Entry, labels: Mapping[int, str], with_distance: bool = True) -> PatientScore:
     """Compare a label file with the label of a patient. Grids that differ are a problem, not resampled."""
+    from monai_semgan.data.entries import read_entry_label
     from monai_semgan.data.volume import read_label
 
     try:
-        assert entry.label is not None
-        reference = read_label(entry.label)
-        found = read_label(prediction, reference).array
+        reference = read_entry_label(entry, names=labels)
+        found = read_label(prediction, reference, names=labels).array
         unknown = sorted({int(value) for value in set(found.flat)} - {0, *labels})
         if unknown:
             known = ", ".join(f"{index} {name}" for index, name in labels.items())
@@ -143,18 +139,21 @@ def find_predictions(folder: Path, entries: Sequence[Entry]) -> dict[str, Path]:
     Raises:
         SemganError: if the folder is missing, holds no label file, or two files for a patient.
     """
+    from monai_semgan.data.formats import stem
+    from monai_semgan.data.output import LABEL_SUFFIXES
+
     if not folder.is_dir():
         raise SemganError("no such folder of predictions", remedy="check --predictions", path=folder)
+    endings = (*LABEL_SUFFIXES, ".mhd")
     files: dict[str, list[Path]] = {}
     for file in sorted(folder.iterdir()):
-        ending = next((e for e in ENDINGS if file.name.lower().endswith(e)), None)
-        if ending and not file.name.startswith("."):
-            files.setdefault(file.name[: -len(ending)], []).append(file)
+        if file.name.lower().endswith(endings) and not file.name.startswith("."):
+            files.setdefault(stem(file), []).append(file)
     if not files:
-        raise SemganError("holds no label files", remedy=f"known endings: {', '.join(ENDINGS)}", path=folder)
+        raise SemganError("holds no label files", remedy=f"known endings: {', '.join(endings)}", path=folder)
     found = {}
     for entry in entries:
-        names = dict.fromkeys([entry.patient, *_stems(entry)])
+        names = dict.fromkeys([entry.patient, stem(entry.image), entry.image.name])
         candidates = [file for name in names for file in files.get(name, [])]
         if len(candidates) > 1:
             both = " and ".join(file.name for file in candidates[:2])
@@ -255,9 +254,3 @@ def score_labels(
     spacing = (float(reference.spacing[0]), float(reference.spacing[1]), float(reference.spacing[2]))
     true = reference.array if preprocessing is None else preprocessing.classes(reference.array)
     return score_volume(label, true, spacing, labels, with_distance)
-
-
-def _stems(entry: Entry) -> list[str]:
-    name = entry.image.name
-    ending = next((e for e in ENDINGS if name.lower().endswith(e)), "")
-    return [name[: -len(ending)] if ending else name, name]

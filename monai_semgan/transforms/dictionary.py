@@ -16,6 +16,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, InvertibleTransform, MapTransform
 
+from monai_semgan.data.datalist import NAMES, names_from
 from monai_semgan.data.preprocessing import OUTSIDE
 from monai_semgan.data.slices import UNLABELLED, encode
 from monai_semgan.data.volume import Volume, read_label, read_volume
@@ -60,6 +61,8 @@ class LoadVolumed(MapTransform):
 class LoadLabeld(MapTransform):
     """Read label files that belong to a scan as `MetaTensor` `(1, I, J, K)` uint8 of the file's ids.
 
+    Named segments (DICOM SEG, `.seg.nrrd`) get the ids that the entry of the data list tells under `label_names`.
+
     Args:
         keys: of the labels.
         image_key: of the scan, loaded; the grids have to agree.
@@ -78,7 +81,8 @@ class LoadLabeld(MapTransform):
         """
         done = dict(data)
         for key in self.key_iterator(done):
-            done[key] = _tensor(read_label(done[key], as_volume(done[self.image_key])))
+            names = names_from(done.get(NAMES))
+            done[key] = _tensor(read_label(done[key], as_volume(done[self.image_key]), names=names))
         return done
 
 

@@ -45,6 +45,23 @@ def test_names_are_relative_to_the_list_and_labels_are_optional(folder: Path) ->
     assert third.image.name == "c.nii.gz" and len(datalist.validation) == 1 and datalist.test == ()
 
 
+@pytest.mark.parametrize(
+    "labels", [{"0": "background", "1": "liver", "4": "spleen"}, {"background": 0, "liver": 1, "spleen": 4}]
+)
+def test_names_of_labels_may_be_told_either_way_round(labels: dict, folder: Path) -> None:
+    datalist = load_datalist(write(folder, {"labels": labels, "training": [entry("a")], "test": ["b.nii.gz"]}))
+    assert datalist.training[0].names == datalist.test[0].names == ((1, "liver"), (4, "spleen"))
+    assert load_datalist(write(folder, {"training": [entry("a")]})).training[0].names == ()
+
+
+def test_an_image_may_be_a_folder_and_names_its_patient(folder: Path) -> None:
+    (folder / "p.1").mkdir()
+    (first,) = load_datalist(write(folder, {"training": [{"image": "p.1", "label": "a_label.nii.gz"}]})).training
+    assert first.image.is_dir() and first.patient == "p.1"
+    with pytest.raises(SemganError, match="do not exist"):
+        load_datalist(write(folder, {"training": [{"image": "a.nii.gz", "label": "p.1"}]}))
+
+
 def test_another_base_folder_can_be_given(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = write(tmp_path_factory.mktemp("elsewhere"), {"training": [entry("a")]})
     assert load_datalist(path, base_dir=folder).training[0].image.is_file()
@@ -71,6 +88,9 @@ def test_only_the_first_labelled_volumes_keep_their_labels(folder: Path) -> None
         ({"training": [{"label": "a_label.nii.gz"}]}, '"training" entry 1 has no "image"'),
         ({"training": [entry("a"), 5]}, '"training" entry 2 has no "image"'),
         ({"training": [{"image": "a.nii.gz", "label": 3}]}, '"label" is not a file name'),
+        ({"training": [entry("a")], "labels": ["liver"]}, '"labels" does not tell the name of every label id'),
+        ({"training": [entry("a")], "labels": {"1": "liver", "01": "spleen"}}, '"labels" does not tell'),
+        ({"training": [entry("a")], "labels": {"liver": "one"}}, '"labels" does not tell'),
         ({"training": [entry("a", modality="PET")]}, "unknown modality 'PET'; use CT, MR or DX"),
         ({"training": [entry("x"), entry("y")]}, "do not exist: .*x.nii.gz and 3 more"),
         ({"training": [{"image": "a.nii.gz", "label": "none.nii.gz"}]}, "do not exist: .*none.nii.gz;"),

@@ -103,9 +103,21 @@ def _iterate(dataset: Dataset, indices: list[int]) -> Iterator[np.ndarray]:
         _check_codestreams(dataset, indices)
     if syntax.is_encapsulated and not get_decoder(syntax).is_available:
         return iter(_decoded_by_itk(dataset)[indices])
+    if dataset.BitsAllocated == 1 and not syntax.is_encapsulated:
+        return _bit_frames(dataset, indices)
     # pylibjpeg-rle panics on damaged data, which is no exception; pydicom's own decoder is always there
     plugin = "pydicom" if syntax == RLELossless else ""
     return iter_pixels(dataset, indices=indices, raw=True, decoding_plugin=plugin)
+
+
+def _bit_frames(dataset: Dataset, indices: list[int]) -> Iterator[np.ndarray]:
+    """Frames of one bit per pixel; they follow each other without padding, so a frame may begin within a byte."""
+    pixels = dataset.Rows * dataset.Columns
+    stored = np.frombuffer(dataset.PixelData, dtype=np.uint8)
+    for index in indices:
+        first, last = index * pixels, (index + 1) * pixels
+        bits = np.unpackbits(stored[first // 8 : -(-last // 8)], bitorder="little")
+        yield bits[first % 8 :][:pixels].reshape(dataset.Rows, dataset.Columns)
 
 
 def _check_codestreams(dataset: Dataset, indices: list[int]) -> None:

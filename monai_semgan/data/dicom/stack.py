@@ -36,7 +36,7 @@ def stack_slices(frames: Sequence[Frame], path: Path) -> tuple[list[Frame], np.n
     Raises:
         SemganError: they are not parallel, evenly spaced slices of one grid, each there once.
     """
-    _check_tags(frames)
+    check_tags(frames)
     _check_same_grid(frames, path)
     first = frames[0]
     assert first.orientation is not None and first.spacing is not None
@@ -62,7 +62,27 @@ def stack_slices(frames: Sequence[Frame], path: Path) -> tuple[list[Frame], np.n
     return frames, LPS_RAS @ affine, notes
 
 
-def _check_tags(frames: Sequence[Frame]) -> None:
+def frame_affine(frame: Frame) -> np.ndarray:
+    """(4, 4) affine from (column, row, any) of a single slice to RAS mm.
+
+    Raises:
+        SemganError: the slice does not tell where it lies.
+    """
+    check_tags([frame])
+    assert frame.orientation is not None and frame.spacing is not None
+    across, down = frame.orientation
+    affine = np.eye(4)
+    affine[:3, 0], affine[:3, 1] = across * frame.spacing[1], down * frame.spacing[0]
+    affine[:3, 2], affine[:3, 3] = np.cross(across, down), frame.position
+    return LPS_RAS @ affine
+
+
+def check_tags(frames: Sequence[Frame]) -> None:
+    """Makes sure that slices tell their place, orientation and spacing.
+
+    Raises:
+        SemganError: one does not, or what it tells is not possible.
+    """
     for frame in frames:
         for value, name in (
             (frame.orientation, "image orientation"),

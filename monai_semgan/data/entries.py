@@ -1,0 +1,69 @@
+"""Labels of a data list's entries, by the names of the organs where these are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_semgan.data.datalist import NAMES, Entry, names_from
+from monai_semgan.data.formats import find_segment_reader
+from monai_semgan.data.terminology import organ_key
+from monai_semgan.data.volume import Volume, read_label, read_volume
+from monai_semgan.errors import SemganError
+
+if TYPE_CHECKING:
+    from monai_semgan.data.preprocessing import Preprocessing
+
+
+def read_entry_label(entry: Entry, like: Volume | None = None, names: Mapping[int, str] | None = None) -> Volume:
+    """The label of an entry, in ids that mean what the caller expects.
+
+    Args:
+        entry: with a label.
+        like: its image. Where it is left out and the label cannot be read without, the image is read.
+        names: organ name by label id, for example of a model; those of the data list when left out. If both tell
+            names, plain label maps are renumbered by them.
+
+    Raises:
+        SemganError: as :func:`monai_semgan.data.volume.read_label`; or list and caller have no organ in common.
+    """
+    assert entry.label is not None
+    own = dict(entry.names) or None
+    segments = find_segment_reader(entry.label) is not None
+    if segments and like is None:
+        like = read_volume(entry.image)
+    label = read_label(entry.label, like, names=names or own)
+    if segments or names is None or own is None:
+        return label
+    return replace(label, array=_renumbered(label.array, own, names, entry.label))
+
+
+def entry_of_item(item: Mapping[str, Any]) -> Entry:
+    """The entry of a data list that an item of MONAI's data sets stands for, its image loaded or not."""
+    names = names_from(item.get(NAMES)) or {}
+    image = item["image"]
+    file = image if isinstance(image, (str, Path)) else image.meta["filename_or_obj"]
+    return Entry(Path(file), Path(item["label"]), names=tuple(names.items()))
+
+
+def names_of_ids(preprocessing: Preprocessing, labels: Mapping[int, str]) -> dict[int, str]:
+    """Organ name by id in label files, for a model that knows organs by class."""
+    ids = preprocessing.label_ids or tuple(range(1, preprocessing.num_classes))
+    return {ids[index - 1]: name for index, name in labels.items()}
+
+
+def _renumbered(array: np.ndarray, own: Mapping[int, str], wanted: Mapping[int, str], path: Path) -> np.ndarray:
+    ids = {organ_key(name): index for index, name in wanted.items()}
+    table = np.zeros(256, dtype=np.uint8)
+    for index, name in own.items():
+        if index < len(table):
+            table[index] = ids.get(organ_key(name), 0)
+    if not table.any():
+        names = f"{', '.join(own.values())}; expected are {', '.join(wanted.values())}"
+        remedy = 'correct "labels" in the data list'
+        raise SemganError(f"the data list names its labels {names}", remedy=remedy, path=path)
+    return table[array]
