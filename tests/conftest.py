@@ -63,8 +63,7 @@ def write_bundle(folder: Path, config: dict[str, Any], metadata: dict[str, Any],
     return folder
 
 
-@pytest.fixture(scope="session")
-def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_tiny_bundle(folder: Path) -> Path:
     """A bundle with a tiny network and random weights."""
     import torch
     from monai.bundle import ConfigParser
@@ -77,7 +76,13 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         network = ConfigParser(copy.deepcopy(config)).get_parsed_content("network_def")
         network.generator.update_mean_latent(256)
-    return write_bundle(tmp_path_factory.mktemp("bundle") / "tiny", config, metadata, network)
+    return write_bundle(folder, config, metadata, network)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with a tiny network and random weights."""
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
 
 
 @pytest.fixture
