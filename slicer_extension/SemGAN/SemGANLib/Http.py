@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import secrets
-import socket
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import Errors
 from .Address import Address
+
+if TYPE_CHECKING:  # loaded with the first request: half of the library's time of import
+    import http.client
 
 CONNECT_SECONDS = 5.0
 
@@ -63,6 +63,8 @@ class Http:
         Raises:
             Errors.ServerError: if there is no answer or not a success.
         """
+        import http.client
+
         patience = seconds or self.seconds
         connection = self._connection()
         try:
@@ -83,6 +85,9 @@ class Http:
         raise Errors.refusal(str(self.address), answer.status, detail_of(content))
 
     def _connection(self) -> http.client.HTTPConnection:
+        import http.client
+        import ssl
+
         if not self.address.secure:
             return http.client.HTTPConnection(self.address.host, self.address.port, timeout=CONNECT_SECONDS)
         context = ssl.create_default_context()
@@ -99,6 +104,10 @@ class Http:
         return headers
 
     def _failure(self, error: Exception, patience: float) -> Errors.ServerError:
+        import http.client
+        import socket
+        import ssl
+
         where = str(self.address)
         if isinstance(error, ssl.SSLCertVerificationError):
             return Errors.not_trusted(where, error.verify_message)
