@@ -28,6 +28,7 @@ class Task:
         steps: of the inversion; None for the bundle's.
         objective: of the inversion; None for the bundle's.
         slice_range_mm: only slices between these; None for all.
+        report: whether the page for people is written, which takes seconds.
     """
 
     job: str
@@ -40,6 +41,7 @@ class Task:
     steps: int | None = None
     objective: str | None = None
     slice_range_mm: tuple[float, float] | None = None
+    report: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """In JSON's types."""

@@ -111,7 +111,8 @@ class JobRun:
             kept = "the preview is kept" if self.version else "before there was a result"
             return "cancelled", f"cancelled; {kept}" if self.version else f"cancelled {kept}"
         self._write(found, volume, partial=False)
-        self._report(found, volume)
+        if task.report:
+            self._report(found, volume)
         if found.cancelled:
             return "cancelled", "cancelled; the best result until then is kept"
         return "done", "done"

@@ -25,6 +25,7 @@ class Entry:
         attempts: how often it was given to a worker.
         cancel_by: when its worker is killed if it does not obey; None unless cancelled.
         removing: its files go when the worker has let go of it.
+        report: whether the page for people is written.
         ticks: time and number of the latest steps.
     """
 
@@ -32,6 +33,7 @@ class Entry:
     attempts: int = 0
     cancel_by: float | None = None
     removing: bool = False
+    report: bool = True
     ticks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS + 1))
 
     @property
@@ -72,9 +74,9 @@ class Scheduler:
         self._measure(job)
         return self._entries[job.id]
 
-    def enqueue(self, job: Job) -> Entry:
+    def enqueue(self, job: Job, report: bool = True) -> Entry:
         """Take in a new job."""
-        entry = self._entries[job.id] = Entry(job)
+        entry = self._entries[job.id] = Entry(job, report=report)
         self._queue.append(job.id)
         return entry
 

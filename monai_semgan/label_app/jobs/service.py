@@ -29,6 +29,7 @@ from monai_semgan.label_app.jobs.contract import (
     Upload,
     VolumeFormat,
 )
+from monai_semgan.label_app.jobs.logs import log_without_values
 from monai_semgan.label_app.jobs.messages import Task
 from monai_semgan.label_app.jobs.models import ServedModel, served_models
 from monai_semgan.label_app.jobs.pool import WorkerPool, worker_command
@@ -153,8 +154,12 @@ class JobService:
             models.append(model.info.model_copy(update={"modes": modes}))
         return ModelList(models=models)
 
-    def submit(self, request: JobRequest) -> Job:
+    def submit(self, request: JobRequest, report: bool = True) -> Job:
         """Put a job into the queue.
+
+        Args:
+            request: what to segment, and how.
+            report: whether the page for people is written, which takes seconds.
 
         Raises:
             Refusal: if something in the request makes no sense, or the queue or the disk is full.
@@ -179,7 +184,7 @@ class JobService:
             if request.upload is not None:
                 self.uploads.use(request.upload)
             self._save(job)
-            entry = self.scheduler.enqueue(job)
+            entry = self.scheduler.enqueue(job, report)
             self.worker_free()
             return self.scheduler.snapshot(entry)
 
@@ -277,6 +282,7 @@ class JobService:
             Refusal: if it is too large, or the suffix unknown, or the disk full.
         """
         self._check_open()
+        self.uploads.check_size(expected_bytes or 0)
         self._make_room(expected_bytes or 0)
         with self.uploads.receiving(suffix) as incoming:
             yield incoming
@@ -314,7 +320,7 @@ class JobService:
             if entry is None:
                 return
             try:
-                task = self._task(entry.job)
+                task = self._task(entry)
             except Refusal as refusal:
                 self._end(entry, State.failed, refusal.detail)
                 continue
@@ -410,8 +416,8 @@ class JobService:
         if request.slice_range_mm[1] < low or request.slice_range_mm[0] > high:
             raise Refusal(f"slice_range_mm lies outside the volume, which reaches from {low:.1f} to {high:.1f} mm")
 
-    def _task(self, job: Job) -> Task:
-        request = job.request
+    def _task(self, entry: Entry) -> Task:
+        job, request = entry.job, entry.job.request
         model = self._model(request)
         return Task(
             job=job.id,
@@ -424,6 +430,7 @@ class JobService:
             steps=request.steps,
             objective=request.objective,
             slice_range_mm=request.slice_range_mm,
+            report=entry.report,
         )
 
     def _cancel(self, entry: Entry) -> None:
@@ -523,7 +530,7 @@ class JobService:
                 with self._lock:
                     self._tend_once()
             except Exception as error:  # one bad moment must not end the watch
-                logger.error("tending the jobs failed: %s", type(error).__name__)
+                log_without_values(logger, error)
 
     def _tend_once(self) -> None:
         self._pool.tend()
