@@ -110,8 +110,3 @@ class Panel:
 
     def _choose_file(self, title: str, proposal: str, kinds: str) -> str:
         return str(qt.QFileDialog.getSaveFileName(self.widget, title, proposal, kinds) or "")
-
-
-def confirm(title: str, text: str) -> bool:
-    """Ask a yes/no question; see `Protocols.Confirm`."""
-    return bool(slicer.util.confirmYesNoDisplay(text, windowTitle=title))

@@ -13,23 +13,8 @@ from SemGANLib.Views import Outcome
 
 from tests.slicer_extension.panel import fake_logic
 from tests.slicer_extension.panel.fake_logic import FakeLogic
+from tests.slicer_extension.session import MemorySettings
 from tests.slicer_extension.standin.application import install
-
-
-class MemorySettings:
-    """As `qt.QSettings`, forgotten afterwards."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-
-    def value(self, key: str, default: Any = None) -> Any:
-        return self.values.get(key, default)
-
-    def setValue(self, key: str, value: Any) -> None:
-        self.values[key] = value
-
-    def remove(self, key: str) -> None:
-        self.values.pop(key, None)
 
 
 @pytest.fixture
@@ -39,20 +24,18 @@ def application() -> Any:
 
 
 @pytest.fixture
-def scene(application: Any) -> Iterator[Any]:
-    """A new MRML scene with colour tables and Slicer's usual slice views."""
+def scene(scene: Any, application: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The empty scene, in the application's usual slice views."""
     import slicer
 
-    scene = slicer.vtkMRMLScene()
-    slicer.mrmlScene = scene
-    colours = slicer.vtkMRMLColorLogic()
-    colours.SetMRMLScene(scene)
-    colours.AddDefaultColorNodes()
+    logic = slicer.vtkSlicerSegmentationsModuleLogic()
+    logic.SetMRMLScene(scene)
+    modules = SimpleNamespace(segmentations=SimpleNamespace(logic=lambda: logic))
+    monkeypatch.setattr(slicer, "modules", modules, raising=False)
     application.use_scene(scene)
     yield scene
     application.use_scene(None)
-    colours.SetMRMLScene(None)
-    scene.Clear(0)
+    logic.SetMRMLScene(None)
 
 
 def add_volume(name: str, values: np.ndarray | None = None) -> Any:

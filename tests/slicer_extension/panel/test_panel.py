@@ -10,9 +10,10 @@ import pytest
 from SemGANLib.Types import Domain
 from SemGANLib.Views import Connection, Images, Outcome
 
-from tests.slicer_extension.panel.conftest import MemorySettings, add_volume, dispose
+from tests.slicer_extension.panel.conftest import add_volume, dispose
 from tests.slicer_extension.panel.fake_logic import COLOURS, FakeLogic, job, model
 from tests.slicer_extension.panel.qt_actions import click, click_at, key, shown, type_into
+from tests.slicer_extension.session import MemorySettings
 
 
 def test_says_that_it_is_for_research_only(panel: SimpleNamespace) -> None:
@@ -331,7 +332,7 @@ class TestReview:
         type_into(panel.ui.userEdit, "A. Reader")
         click(panel.ui.submitButton)
         assert ("submit", "CT abdomen", "A. Reader", "final") in logic.asked
-        assert panel.settings.values == {"SemGAN/user": "A. Reader"}
+        assert panel.settings.stored == {"SemGAN/user": "A. Reader"}
 
     @pytest.mark.parametrize(("result", "name", "words"), [(False, "A", "no result"), (True, "", "name or initials")])
     def test_says_what_is_missing_for_a_submission(

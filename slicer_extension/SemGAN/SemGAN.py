@@ -1,0 +1,104 @@
+"""The 3D Slicer module SemGAN: what Slicer asks a module for. All else is in SemGANLib."""
+
+from __future__ import annotations
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+
+
+class SemGAN(ScriptedLoadableModule):
+    """Describes the module."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = "SemGAN"
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = ["Segmentations", "SubjectHierarchy", "Terminologies"]
+        parent.contributors = ["The monai_semgan maintainers"]
+        parent.helpText = _(
+            "Segments organs in CT and MRI with a SemGAN server: connect to it, choose a volume, press Preview, "
+            "then Refine. The maps show what the model made of the scan and where it is in doubt.<p>"
+            "Scans are sent to the server that you connect to, under a random name; for a server on another computer "
+            "you are asked first.<p><b>Research use only, not for clinical use.</b>"
+        )
+        parent.acknowledgementText = _(
+            "The method is semanticGAN: Li et al., Semantic Segmentation with Generative Models, CVPR 2021 "
+            "(https://arxiv.org/abs/2104.05833). The server is built on MONAI and MONAI Label."
+        )
+        slicer.app.connect("startupCompleted()", register_sample_data)
+
+
+def register_sample_data():
+    """Called when Slicer has started."""
+    from SemGANLib.SampleScan import register
+
+    register()
+
+
+class SemGANWidget(ScriptedLoadableModuleWidget):
+    """The place of the panel in Slicer."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        self.logic = None
+        self.panel = None
+
+    def setup(self):
+        """Called when the module is shown for the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        import qt
+        from SemGANLib.Widget import Panel
+
+        self.logic = SemGANLogic()
+        self.panel = Panel(self.logic.api, qt.QSettings())
+        self.layout.addWidget(self.panel.widget)
+
+    def enter(self):
+        """Called when the module is shown."""
+        self.panel.enter()
+
+    def exit(self):
+        """Called when another module is shown."""
+        self.panel.leave()
+
+    def cleanup(self):
+        """Called when Slicer ends or the module is reloaded."""
+        if self.panel is not None:
+            self.panel.close()
+            self.logic.api.close()
+            self.panel = None
+
+
+class SemGANLogic(ScriptedLoadableModuleLogic):
+    """For other modules and scripts: `api` is all that the panel can do; see `SemGANLib.Protocols.Logic`."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleLogic.__init__(self, parent)
+        from SemGANLib.Compose import compose
+
+        self.api = compose()
+
+
+class SemGANTest(ScriptedLoadableModuleTest):
+    """Self test, to be run inside Slicer; it needs no server and no network but this computer's own."""
+
+    def setUp(self):
+        """Begin with an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """Called by Slicer."""
+        from SemGANLib.SelfTest import STEPS
+
+        for step in STEPS:
+            self.setUp()
+            self.delayDisplay(step.__doc__)
+            step(self)
+        self.delayDisplay(_("The self test of SemGAN has passed."))

@@ -1,0 +1,30 @@
+"""Puts the logic together for the application it runs in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+import slicer
+
+from .Client import Client
+from .Connector import ClientFactory
+from .Logic import Logic
+from .Protocols import Confirm, Settings
+from .QtTimer import QtTimer
+from .Runner import Runner
+
+
+def ask(title: str, text: str) -> bool:
+    """Ask a yes/no question; see `Protocols.Confirm`."""
+    return bool(slicer.util.confirmYesNoDisplay(text, windowTitle=title))
+
+
+def compose(
+    scene: Any = None,
+    settings: Settings | None = None,
+    confirm: Confirm = ask,
+    make_client: ClientFactory = Client,
+) -> Logic:
+    """The logic, for the application's scene, settings and clock unless others are given."""
+    return Logic(scene or slicer.mrmlScene, Runner(QtTimer()), settings or qt.QSettings(), confirm, make_client)
