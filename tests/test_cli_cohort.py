@@ -135,6 +135,31 @@ def test_a_process_that_is_killed_costs_its_scan_only(
     assert outcome is not None and outcome[1].status == "failed" and "killed by signal 9" in outcome[1].message
 
 
+ENDLESS = """
+import sys
+from pathlib import Path
+from monai_semgan.cohort.cases import find_cases
+from monai_semgan.cohort.settings import CohortSettings
+from monai_semgan.cohort.workers import _receive, _start
+
+scans, out, bundle = map(Path, sys.argv[1:])
+worker = _start(CohortSettings(bundle=bundle, device="cpu", mode="invert", steps=10**6), out, 0, 1)
+_receive(worker, out)
+worker.pipe.send(find_cases(scans, out).cases[0])
+print("busy", flush=True)
+worker.process.join()
+"""
+
+
+def test_processes_leave_at_once_when_the_first_one_is_killed(scans: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    places = [str(scans), str(tmp_path / "out"), str(tiny_bundle)]
+    with subprocess.Popen([sys.executable, "-c", ENDLESS, *places], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "busy\n"
+        time.sleep(1)
+        process.kill()
+        process.communicate(timeout=20)  # ends when nobody holds the output any more
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_leaves_what_is_finished_and_goes_on_later(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -130,6 +131,7 @@ def _work(pipe: Connection, settings: CohortSettings, output: Path, number: int,
     """A process: says that it is ready, then answers every scan with its record, until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
     signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     from monai_semgan.cohort.running import CaseRunner
 
     _limit(threads)
@@ -148,6 +150,14 @@ def _work(pipe: Connection, settings: CohortSettings, output: Path, number: int,
 
 def _leave(number: int, frame: Any) -> None:
     raise SystemExit(128 + number)
+
+
+def _leave_with_parent() -> None:
+    """End as soon as the first process is gone, also by `kill -9`: its successor may be at the same scan already."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _limit(threads: int | None) -> None:
