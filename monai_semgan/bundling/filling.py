@@ -55,6 +55,8 @@ def fill_bundle(folder: str | Path, sources: Sequence[str | Path] = ()) -> Path:
     paths = [Path(source) for source in sources] or [folder / RUNS]
     weights: dict[str, torch.Tensor] = {}
     for path in paths:
+        if not path.exists():
+            raise SemganError("no such run", remedy="train the bundle first, or name a run or weights file", path=path)
         weights.update(gather_weights(path))
     weights = {k: v for k, v in weights.items() if k.split(".")[0] in PARTS}
     records = _records(paths)

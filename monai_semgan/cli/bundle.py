@@ -105,5 +105,6 @@ def pack(arguments: argparse.Namespace) -> int:
     if large := files_are_small(arguments.folder):
         note(f"{large}: more than the model zoo takes into git")
     say(f"wrote {target}")
-    say(f"try: python -m monai.bundle download --url {target.resolve().as_uri()} --bundle_dir DIR")
+    name = arguments.folder.resolve().name  # without it MONAI 1.6 looks for the metadata in a folder called None
+    say(f"try: python -m monai.bundle download --name {name} --url {target.resolve().as_uri()} --bundle_dir DIR")
     return 0

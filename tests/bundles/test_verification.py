@@ -16,7 +16,7 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from monai_semgan.bundle import load_bundle, organ_labels
-from monai_semgan.bundle_run import check_overrides
+from monai_semgan.bundle_overrides import check_overrides
 from monai_semgan.bundling.creating import measured_formats
 from monai_semgan.errors import SemganError
 from tests.conftest import REPOSITORY, SHIPPED_BUNDLE
@@ -144,6 +144,16 @@ def test_an_unknown_id_on_the_command_line_is_refused(tiny_bundle: Path, option:
     files = f"['{tiny_bundle}/configs/inference.json','{tiny_bundle}/configs/evaluate.json']"
     with pytest.raises(SemganError, match=f"unknown id '{option[2:].split('=')[0]}'"):
         check_overrides([PROGRAM, "run", "--config_file", files, option])
+
+
+def test_settings_of_a_stage_and_of_its_loop_are_known() -> None:
+    for name, setting in (("train_gan", "joint_channels"), ("train", "render_size"), ("train_student", "contrast")):
+        file = str(SHIPPED_BUNDLE / "configs" / f"{name}.json")
+        known = (f"--settings#{setting}=1", "--loop#log_every", "5", "--train::trainer::budget=1m")
+        check_overrides([PROGRAM, "run", "--config_file", file, *known, "--train#handlers=[]"])
+        for wrong in ("settings#colour", "loop#colour", "train#trainer#colour"):
+            with pytest.raises(SemganError, match=f"unknown id '{wrong}'"):
+                check_overrides([PROGRAM, "run", "--config_file", file, f"--{wrong}=1"])
 
 
 def test_known_ids_and_other_programs_are_let_through(tiny_bundle: Path) -> None:

@@ -131,8 +131,8 @@ def test_trouble_is_said_in_one_line_and_changes_nothing(
     commands = {
         "weights for 4 labels, the bundle names 2: a, b": ["fill", str(two), str(run_folder)],
         "no weights of the encoder": ["fill", str(four), str(run_folder / "gan"), str(run_folder / "student")],
-        "nowhere: not found": ["fill", str(four), str(tmp_path / "nowhere")],
-        "runs: not found": ["fill", str(four)],
+        "nowhere: no such run": ["fill", str(four), str(tmp_path / "nowhere")],
+        "runs: no such run; train the bundle first": ["fill", str(four)],
         "no such bundle folder": ["fill", str(tmp_path / "nowhere")],
         "four: exists already": ["new", str(four), "--labels", "a"],
         "files are there: models/model.pt; complete the bundle": ["pack", str(four)],
