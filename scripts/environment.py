@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+TORCH_RANGE = "torch>=2.8,<2.15"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 STAMP = "semgan-installed.txt"
 
@@ -52,11 +53,11 @@ class Environment:
         return self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-CORE = Environment(".venv", torch=(("torch==2.13.0",), ("torch>=2.8,<2.15",)))
+CORE = Environment(".venv", torch=(("torch==2.13.0",), (TORCH_RANGE,)))
 
 LABEL = Environment(
     ".venv-label",
-    torch=(("torch==2.14.1", "torchvision==0.29.1"), ("torch>=2.8,<2.15", "torchvision")),
+    torch=(("torch==2.14.1", "torchvision==0.29.1"), (TORCH_RANGE, "torchvision")),
     bare=("monailabel==0.8.5", "pydicom-seg==0.4.1"),
     afterwards=("monai_semgan.label_app.pydicom_compat",),
 )

@@ -12,6 +12,7 @@ those of web pages where `chromium` and `chromedriver` are installed.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ def main(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(__doc__)
         return 0
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so in the background; tests of Ctrl-C would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     suites = (CORE_SUITE,) if "--core" in arguments else chosen(arguments)
     rest = [argument for argument in arguments if argument != "--core"]
     interpreters = [str(prepare(suite.extra, suite.environment)) for suite in suites]
