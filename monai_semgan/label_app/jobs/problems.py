@@ -10,8 +10,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from monai_semgan.errors import SemganError
+from monai_semgan.label_app.jobs.logs import log_without_values
 from monai_semgan.label_app.jobs.refusals import Refusal, in_words
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ class ProblemRoute(APIRoute):
                 return await handler(request)
             except (Refusal, SemganError, RequestValidationError) as error:
                 return as_answer(error)
+            except ClientDisconnect:
+                return _answer(400, "the connection ended before everything was sent")  # nobody reads it
 
         return answer
 
@@ -50,7 +54,7 @@ def as_answer(error: Exception) -> JSONResponse:
         return _answer(422, in_words(error))
     if isinstance(error, RequestValidationError):
         return _answer(422, validation_detail(error))
-    logger.error("unexpected %s while answering a request", type(error).__name__)
+    log_without_values(logger, error)
     return _answer(500, "an unexpected problem of the server; its log has more")
 
 

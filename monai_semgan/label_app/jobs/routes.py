@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -22,9 +23,9 @@ from monai_semgan.label_app.jobs.contract import (
     VolumeFormat,
 )
 from monai_semgan.label_app.jobs.problems import ProblemRoute
-from monai_semgan.label_app.jobs.refusals import Refusal, TooLarge, WrongMedia
+from monai_semgan.label_app.jobs.refusals import Refusal, WrongMedia
 from monai_semgan.label_app.jobs.service import JobService
-from monai_semgan.label_app.jobs.uploads import SUFFIXES, Incoming
+from monai_semgan.label_app.jobs.uploads import SUFFIXES
 
 PREFIX = "/semgan"
 VERSION_HEADER = "X-SemGAN-Result-Version"
@@ -111,19 +112,17 @@ def _add_upload_routes(router: APIRouter, service: JobService) -> None:
 
 async def _receive(request: Request, service: JobService, suffix: str) -> Upload:
     """Stream a body to disk; nothing here blocks the event loop."""
+    limit = service.uploads.limit_bytes
     length = request.headers.get("content-length", "")
     expected = int(length) if length.isdigit() else None
-    if expected is not None and expected > service.uploads.limit_bytes:
-        await _let_pass(request, service.uploads.limit_bytes)
-        raise TooLarge(f"the volume is larger than the {service.uploads.limit_bytes} bytes that this server takes")
     receiving = service.receiving(suffix, expected)
     try:
         incoming = await run_in_threadpool(receiving.__enter__)
-    except Refusal:
-        await _let_pass(request, service.uploads.limit_bytes)
+    except Refusal as refusal:
+        await _feed(request, partial(_refuse, refusal), limit)
         raise
     try:
-        await _store(request, incoming, service.uploads.limit_bytes)
+        await _feed(request, incoming.write, limit)
         found = await run_in_threadpool(service.accept, incoming)
     except BaseException as error:
         await run_in_threadpool(receiving.__exit__, type(error), error, error.__traceback__)
@@ -132,27 +131,33 @@ async def _receive(request: Request, service: JobService, suffix: str) -> Upload
     return found
 
 
-async def _store(request: Request, incoming: Incoming, limit: int) -> None:
-    waiting = bytearray()
+async def _feed(request: Request, take: Callable[[bytes], None], patience: int) -> None:
+    """Hand a body over in large blocks.
+
+    When they are not taken, `patience` more bytes are read before that is said: most clients look at the answer only
+    when they have sent everything.
+    """
+    waiting, passed, problem = bytearray(), 0, None
     async for block in request.stream():
+        if problem is not None:
+            passed += len(block)
+            if passed > patience:
+                break
+            continue
         waiting += block
         if len(waiting) >= BLOCK:
-            taken, waiting = bytes(waiting), bytearray()
             try:
-                await run_in_threadpool(incoming.write, taken)
-            except (TooLarge, OSError):
-                await _let_pass(request, limit)
-                raise
-    await run_in_threadpool(incoming.write, bytes(waiting))
+                await run_in_threadpool(take, bytes(waiting))
+            except (Refusal, OSError) as error:
+                problem = error
+            waiting.clear()
+    if problem is not None:
+        raise problem
+    await run_in_threadpool(take, bytes(waiting))
 
 
-async def _let_pass(request: Request, limit: int) -> None:
-    """Read on for a while: most clients look at the answer only when they have sent everything."""
-    passed = 0
-    async for block in request.stream():
-        passed += len(block)
-        if passed > limit:
-            return
+def _refuse(refusal: Refusal, block: bytes) -> None:
+    raise refusal
 
 
 def _add_job_routes(router: APIRouter, service: JobService) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -94,13 +94,22 @@ class UploadStore:
         try:
             make_folder(aside)
             with open(aside / f"{VOLUME}{suffix}", "wb") as stream:
-                yield Incoming(name, aside / f"{VOLUME}{suffix}", stream, self.limit_bytes)
+                yield Incoming(name, aside / f"{VOLUME}{suffix}", stream, self.check_size)
         except OSError as error:
             raise NoRoom(in_words(write_error(error, aside))) from error
         except SemganError as error:
             raise NoRoom(in_words(error)) from error
         finally:
             remove_folder(aside)
+
+    def check_size(self, count: int) -> None:
+        """Make sure that so many bytes are taken.
+
+        Raises:
+            TooLarge: if not.
+        """
+        if count > self.limit_bytes:
+            raise TooLarge(f"the volume is larger than the {self.limit_bytes} bytes that this server takes")
 
     def accept(self, incoming: Incoming) -> StoredUpload:
         """Read what was sent and keep it.
@@ -147,11 +156,11 @@ class Incoming:
         name: id.
         path: file.
         stream: open file.
-        limit_bytes: how many are taken.
+        check_size: asked whether so many bytes are taken; raises otherwise.
     """
 
-    def __init__(self, name: str, path: Path, stream: BinaryIO, limit_bytes: int) -> None:
-        self.name, self.path, self.stream, self.limit_bytes = name, path, stream, limit_bytes
+    def __init__(self, name: str, path: Path, stream: BinaryIO, check_size: Callable[[int], None]) -> None:
+        self.name, self.path, self.stream, self.check_size = name, path, stream, check_size
         self.bytes = 0
 
     def write(self, block: bytes) -> None:
@@ -161,8 +170,7 @@ class Incoming:
             TooLarge: if there are too many.
         """
         self.bytes += len(block)
-        if self.bytes > self.limit_bytes:
-            raise TooLarge(f"the volume is larger than the {self.limit_bytes} bytes that this server takes")
+        self.check_size(self.bytes)
         self.stream.write(block)
 
 

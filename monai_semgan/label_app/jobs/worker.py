@@ -13,12 +13,12 @@ import queue
 import signal
 import sys
 import threading
-import traceback
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.errors import SemganError
+from monai_semgan.label_app.jobs.logs import log_without_values
 from monai_semgan.label_app.jobs.messages import LineWriter, Task, read_line
 from monai_semgan.label_app.jobs.refusals import in_words
 
@@ -82,9 +82,8 @@ class WorkerLoop:
         try:
             bundle = self._load(task.bundle)
             self.say("started", job=task.job)
-            return JobRun(
-                task, bundle, self.say, lambda: task.job in self._cancelled, self.partial_seconds
-            ).run()
+            run = JobRun(task, bundle, self.say, lambda: task.job in self._cancelled, self.partial_seconds)
+            return run.run()
         except SemganError as error:
             return "failed", in_words(error)
         except MemoryError:
@@ -92,7 +91,7 @@ class WorkerLoop:
         except Exception as error:
             if type(error).__name__ == "OutOfMemoryError":
                 return "failed", "not enough memory on the device for this scan"
-            log_without_values(error)
+            log_without_values(logger, error)
             return "failed", f"an unexpected problem ({type(error).__name__}); the server's log has more"
 
     def _load(self, folder: str) -> Bundle:
@@ -116,12 +115,6 @@ def warm_up(bundle: Bundle) -> None:
     array[16:24, 12:24] = 200.0
     volume = Volume(array, np.diag([-8.0, 8.0, 5.0, 1.0]))
     segment_volume(volume, bundle, "refine", modality=(bundle.modalities or ("CT",))[0], steps=1)
-
-
-def log_without_values(error: Exception) -> None:
-    """Where something went wrong, not with what: messages may name files."""
-    where = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("unexpected %s\n%s", type(error).__name__, where)
 
 
 def release_memory() -> None:
@@ -162,6 +155,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         return 0
+    except Exception as error:
+        log_without_values(logger, error)
+        say("broken", message=f"an unexpected problem ({type(error).__name__}); the server's log has more")
+        return 1
     return 0
 
 
