@@ -26,3 +26,9 @@ class SemganError(Exception):
         prefix = f"{self.path}: " if self.path is not None else ""
         suffix = f"; {self.remedy}" if self.remedy else ""
         return " ".join(f"{prefix}{self.problem}{suffix}".split())
+
+
+def read_error(error: OSError, path: str | Path) -> SemganError:
+    """A failure to read, in words that a user can act upon."""
+    reason = (error.strerror or str(error)).lower()
+    return SemganError(f"cannot be read: {reason}", remedy="check the permissions, or copy it again", path=path)

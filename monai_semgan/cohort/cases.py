@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_semgan.data.formats import LABEL_READERS, READERS, marked_as_dicom, stem
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import SemganError, read_error
 
 PICTURES = tuple(LABEL_READERS)
 VOLUMES = tuple(suffix for suffix in READERS if suffix not in (".dcm", ".ima", *PICTURES))
@@ -86,7 +86,7 @@ def _walk(folder: Path, suffixes: tuple[str, ...], output: Path, ignored: list[P
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        raise SemganError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=folder) from error
+        raise read_error(error, folder) from error
     entries = [entry for entry in entries if not entry.name.startswith(".")]
     if any(_is_dicom(entry) for entry in entries):
         yield folder

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.data.formats import LABEL_READERS, stem
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import SemganError, read_error
 from monai_semgan.transforms.intensity import canonical_modality
 
 SECTIONS = ("training", "validation", "test")
@@ -97,7 +97,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise SemganError("no such data list", remedy="check the path", path=path) from None
     except OSError as error:
-        raise SemganError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=path) from error
+        raise read_error(error, path) from error
     except ValueError as error:
         raise SemganError(f"not a JSON file ({error})", remedy="correct the file", path=path) from error
     if not isinstance(content, dict):

@@ -85,7 +85,7 @@ def find_reader(path: Path, series: str | None = None, label: bool = False) -> C
     if path.stat().st_size == 0:
         raise SemganError("the file is empty", remedy="copy or export it again", path=path)
     if not os.access(path, os.R_OK):
-        raise SemganError("no permission to read the file", path=path)
+        raise SemganError("no permission to read the file", remedy="change its permissions", path=path)
     for suffix, name in {**READERS, **(LABEL_READERS if label else {})}.items():
         if path.name.lower().endswith(suffix):
             return _with_series(name, series, path)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 
 from monai_semgan.data.limits import check_voxels
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import SemganError, read_error
 
 HEADER_BYTES = 1 << 18
 
@@ -39,14 +39,14 @@ def check_header(path: Path) -> bool:
         with open(path, "rb") as stream:
             head = stream.read(HEADER_BYTES)
     except OSError as error:
-        raise SemganError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=path) from error
+        raise read_error(error, path) from error
     nrrd = path.suffix.lower() in (".nrrd", ".nhdr")
     fields = _nrrd_fields(head) if nrrd else _meta_fields(head)
     sizes = _numbers(fields.get("sizes" if nrrd else "dimsize", ""))
     if (nrrd and not head.startswith(b"NRRD")) or not sizes or not np.isfinite(sizes).all():
         raise SemganError("not a readable image", remedy="copy or export it again", path=path)
     if len(sizes) < 2 or min(sizes) < 1:
-        raise SemganError("the image holds no voxels", path=path)
+        raise SemganError("the image holds no voxels", remedy="export it again", path=path)
     kind = fields.get("type" if nrrd else "elementtype", "").lower()
     compressed = fields.get("encoding", "raw") not in ("raw", "") if nrrd else fields.get("compresseddata") == "true"
     stored = _data_file(path, fields).stat().st_size

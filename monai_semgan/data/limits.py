@@ -29,6 +29,7 @@ LABEL_VOXELS = 2**30
 VALUE_BYTES = 2
 """Of a voxel in memory, at the least."""
 
+MORE_MEMORY = "crop the volume, or use a machine with more memory"
 WHAT_HELPS = "the header is damaged: copy or export it again"
 
 
@@ -65,7 +66,7 @@ def check_voxels(
     needed, memory = count * VALUE_BYTES, memory_bytes()
     if needed > memory:
         problem = f"{declared} voxels take {needed / 2**30:.1f} GB, this machine has {memory / 2**30:.1f} GB"
-        raise SemganError(problem, remedy="crop the volume, or use a machine with more memory", path=path)
+        raise SemganError(problem, remedy=MORE_MEMORY, path=path)
 
 
 def _check_stored(count: float, needed: float, stored: float, compressed: bool, path: Path) -> None:
@@ -77,6 +78,11 @@ def _check_stored(count: float, needed: float, stored: float, compressed: bool, 
             remedy="save it without compression if you trust it",
             path=path,
         )
+
+
+def memory_error(path: Path) -> SemganError:
+    """What is told when memory runs out while a file is read."""
+    return SemganError("does not fit into memory", remedy=MORE_MEMORY, path=path)
 
 
 def memory_bytes() -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_semgan.data.limits import check_voxels
+from monai_semgan.data.limits import check_voxels, memory_error
 from monai_semgan.data.volume import GUESSED, Volume
 from monai_semgan.errors import SemganError
 
@@ -40,7 +40,7 @@ def read_nifti(path: Path) -> Volume:
     except SemganError:
         raise
     except MemoryError:
-        raise SemganError("the image does not fit into memory", path=path) from None
+        raise memory_error(path) from None
     except Exception as error:  # nibabel has no common class for what damaged files make it raise
         problem = "not a readable NIfTI image, or it is cut off"
         raise SemganError(problem, remedy="copy or export it again", path=path) from error

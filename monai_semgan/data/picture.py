@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_semgan.data.limits import check_voxels
+from monai_semgan.data.limits import check_voxels, memory_error
 from monai_semgan.data.terminology import Segments
 from monai_semgan.data.volume import Volume
 from monai_semgan.errors import SemganError
@@ -135,7 +135,7 @@ def _pixels(picture: Image.Image, path: Path, mode: str | None = None) -> np.nda
             picture.load()
             array: Any = np.asarray(picture if mode is None else picture.convert(mode))
     except MemoryError:
-        raise SemganError("the picture does not fit into memory", path=path) from None
+        raise memory_error(path) from None
     except Exception as error:
         raise SemganError("the picture is damaged or cut off", remedy=COPY, path=path) from error
     return array.astype(np.uint8) if array.dtype == bool else array

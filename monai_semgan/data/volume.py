@@ -92,7 +92,7 @@ def read_volume(path: str | Path, *, integer: bool = False, series: str | None =
         found = f"{array.ndim}-dimensional image of shape {'x'.join(map(str, array.shape))}"
         raise SemganError(f"{found}, but a volume has 3 dimensions", remedy="give one 3D volume", path=path)
     if 0 in array.shape:
-        raise SemganError("the image holds no voxels", path=path)
+        raise SemganError("the image holds no voxels", remedy="export it again", path=path)
     _check_values(array, path)
     if integer:
         array = _whole_numbers(array, path)

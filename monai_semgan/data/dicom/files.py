@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from monai_semgan.data.limits import FREE_BYTES, USUAL_INFLATION
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import SemganError, read_error
 
 MAX_FILES = 100_000
 MAX_ZIP_BYTES = 64 << 30
@@ -46,7 +46,7 @@ class DicomFile:
         try:
             return open(self.path, "rb") if self.archive is None else io.BytesIO(self.archive.read(self.entry))
         except OSError as error:
-            raise SemganError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=self.path) from error
+            raise read_error(error, self.path) from error
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise SemganError("this entry of the zip is damaged", remedy="copy it again", path=self.path) from error
 
@@ -87,7 +87,7 @@ def _walk(folder: Path, root: Path) -> Iterator[Path]:
         try:
             entries = sorted(os.scandir(current), key=lambda entry: entry.name)
         except OSError as error:
-            raise SemganError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=current) from error
+            raise read_error(error, current) from error
         for entry in entries:
             if entry.is_symlink():
                 if not Path(os.path.realpath(entry.path)).is_relative_to(root):

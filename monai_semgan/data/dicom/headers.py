@@ -13,7 +13,7 @@ import numpy as np
 
 from monai_semgan.data.dicom.deflated import check_deflated
 from monai_semgan.data.dicom.files import DicomFile
-from monai_semgan.data.limits import check_voxels
+from monai_semgan.data.limits import check_voxels, memory_error
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def read_dataset(file: DicomFile, *, pixels: bool = False, tags: list[str] | Non
     except SemganError:
         raise
     except MemoryError:
-        raise SemganError("the file does not fit into memory", path=file.path) from None
+        raise memory_error(file.path) from None
     except Exception as error:  # damaged files make pydicom raise nearly anything
         raise SemganError("not a readable DICOM file", remedy="copy or export it again", path=file.path) from error
 

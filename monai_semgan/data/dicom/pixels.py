@@ -13,7 +13,7 @@ from monai_semgan.data.dicom.codestream import declared_size
 from monai_semgan.data.dicom.files import DicomFile
 from monai_semgan.data.dicom.headers import Frame, quiet, read_dataset
 from monai_semgan.data.itk import quiet_itk
-from monai_semgan.data.limits import check_voxels
+from monai_semgan.data.limits import check_voxels, memory_error
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def read_pixels(frames: Sequence[Frame]) -> np.ndarray:
                     array = array.astype(np.float32)
                 array[place] = values
     except MemoryError:
-        raise SemganError("the series does not fit into memory", path=frames[0].file.path.parent) from None
+        raise memory_error(frames[0].file.path.parent) from None
     return array.transpose(2, 1, 0)
 
 
