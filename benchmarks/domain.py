@@ -1,7 +1,10 @@
 """Collect signs and Dice of scans as they are and made unlike, for `semgan calibrate`'s studies (docs/uncertainty.md).
 
 python benchmarks/domain.py collect --data lists/ct.json --section training --limit 10 --out fit.json
-python benchmarks/domain.py report --fit fit.json --check check.json mr.json --out docs/images/domain.png
+python benchmarks/domain.py report --check check.json mr.json
+python benchmarks/domain.py report --fit fit.json --check check.json mr.json
+
+`report` judges the weights that are shipped, or, with `--fit`, fits new ones, prints and judges them.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from monai_semgan.domain.assessment import LIMITS, DomainModel, kind_of
 from monai_semgan.domain.features import OrganPrior
 from monai_semgan.domain.fitting import Sample, collect, fit_weights, label_shapes, organ_priors, priors_to_dict
 from monai_semgan.domain.spoiling import SPOILINGS
+from monai_semgan.segmentation import domain_model
 
 
 def priors_of(bundle: Bundle, path: Path, data: Path) -> dict[str, OrganPrior]:
@@ -80,14 +84,27 @@ def line(title: str, rows: list[tuple[float, float]]) -> str:
     )
 
 
-def run_report(arguments: argparse.Namespace) -> None:
-    """Fit, check and print."""
-    fit = load(arguments.fit)
-    kinds = {kind_of(s.mode) for s in fit}
-    weights = {kind: fit_weights([s for s in fit if kind_of(s.mode) == kind]) for kind in sorted(kinds)}
+def fitted(fit: list[Sample], arguments: argparse.Namespace) -> DomainModel:
+    """Weights fitted to samples, which are printed as a bundle's section."""
+    kinds = sorted({kind_of(s.mode) for s in fit})
+    weights = {kind: fit_weights([s for s in fit if kind_of(s.mode) == kind]) for kind in kinds}
     priors = json.loads(arguments.priors.read_text())
-    model = DomainModel(weights, priors, tuple(arguments.limits))
     print(json.dumps({"weights": weights, "priors": priors, "limits": arguments.limits}))
+    return DomainModel(weights, priors, tuple(arguments.limits))
+
+
+def shipped() -> DomainModel:
+    """What the bundle that comes along knows."""
+    model = domain_model(load_bundle())
+    assert model is not None
+    return model
+
+
+def run_report(arguments: argparse.Namespace) -> None:
+    """Fit if asked for, check and print."""
+    fit = load(arguments.fit)
+    model = fitted(fit, arguments) if fit else shipped()
+    kinds = set(model.weights)
     check = [s for s in load(arguments.check) if kind_of(s.mode) in kinds]
     for title, rows in (("fit", scans(fit, model)), ("check", scans(check, model))):
         for mode in sorted({r["mode"] for r in rows}):
@@ -96,7 +113,8 @@ def run_report(arguments: argparse.Namespace) -> None:
             for name, kept in (("as they are", clean), ("all", mine)):
                 if kept:
                     print(line(f"{title} {mode} {name}", [(r["score"], r["dice"]) for r in kept]))
-        print(line(f"{title} everything", [(r["score"], r["dice"]) for r in rows]))
+        if rows:
+            print(line(f"{title} everything", [(r["score"], r["dice"]) for r in rows]))
     for r in sorted(scans(check, model), key=lambda r: r["score"]):
         if r["spoiling"] == "clean":
             print(f"  {r['patient']} {r['mode']}: score {r['score']:.2f}, Dice {r['dice']:.2f}")
@@ -124,13 +142,15 @@ def main() -> None:
     one.add_argument("--out", type=Path, required=True)
     one.set_defaults(run=run_collect)
     two = commands.add_parser("report")
-    two.add_argument("--fit", type=Path, nargs="+", required=True)
+    two.add_argument("--fit", type=Path, nargs="*", default=[])
     two.add_argument("--check", type=Path, nargs="+", required=True)
     two.add_argument("--limits", type=float, nargs=2, default=list(LIMITS))
     two.set_defaults(run=run_report)
-    for sub in (one, two):
-        sub.add_argument("--priors", type=Path, required=True, help="JSON, written when missing")
+    one.add_argument("--priors", type=Path, required=True, help="JSON, written when missing")
+    two.add_argument("--priors", type=Path, help="the same, for --fit")
     arguments = parser.parse_args()
+    if getattr(arguments, "fit", None) and arguments.priors is None:
+        parser.error("--fit needs --priors")
     arguments.run(arguments)
 
 

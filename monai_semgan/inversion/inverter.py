@@ -20,7 +20,7 @@ from monai_semgan.inversion.selection import near_organs
 from monai_semgan.inversion.settings import InversionSettings
 from monai_semgan.inversion.starts import encoder_start, mean_start, varied_start
 from monai_semgan.losses.reconstruction import ReconstructionObjective, build_objective
-from monai_semgan.networks import InversionSegmenter, JointSample
+from monai_semgan.networks import InversionSegmenter
 
 IN_DOMAIN_OBJECTIVE = "features"
 OUT_OF_DOMAIN_OBJECTIVE = "map-features"
@@ -143,7 +143,7 @@ class _Search:
         return self._finish(start, outcome, renderings)
 
     def _near_organs(self, start: torch.Tensor, margin: int) -> torch.Tensor:
-        labels = [self._render(start).logits.argmax(1)]
+        labels = self._in_batches(lambda window: (self.network.render(start[window]).logits.argmax(1),))
         if self.student is not None:
             labels.append(self.student.argmax(1))
         chosen = near_organs(labels, margin)
@@ -202,24 +202,20 @@ class _Search:
         return peek
 
     def _finish(self, start: torch.Tensor, outcome: SearchOutcome, renderings: list[torch.Tensor]) -> InversionResult:
-        best = self._render(outcome.latent)
-        probabilities = best.logits.softmax(1)
-        members = [probabilities]
+        codes = [outcome.latent]
         if not outcome.cancelled:
             others = [start, *renderings] if len(renderings) > 1 else [start]
-            members += [self._render(codes).logits.softmax(1) for codes in others if codes is not outcome.latent]
-        if self.student is not None:
-            members.append(self.student)
-            share = self.settings.student_weight
-            probabilities = share * self.student + (1 - share) * probabilities
+            codes += [other for other in others if other is not outcome.latent]
+        found = self._in_batches(lambda window: self._opinions([c[window] for c in codes], window))
+        image, probabilities, uncertainty = found
         if self.constraints is not None:
             probabilities = impose(self.constraints, probabilities)
         return InversionResult(
             label=probabilities.argmax(1).to(torch.uint8),
             probabilities=probabilities,
-            reconstruction=best.image,
-            residual=residual_map(self.target, best.image, self.inverter.in_domain),
-            uncertainty=predictive_entropy(members),
+            reconstruction=image,
+            residual=residual_map(self.target, image, self.inverter.in_domain),
+            uncertainty=uncertainty,
             latent=outcome.latent,
             curve=outcome.curve,
             steps_done=outcome.steps_done,
@@ -229,17 +225,33 @@ class _Search:
             batch_size=self.batch_size,
         )
 
-    def _render(self, latents: torch.Tensor) -> JointSample:
-        images = self._in_batches(lambda w: torch.cat(self.network.render(latents[w]), 1))
-        channels = self.network.generator.image_channels
-        return JointSample(images[:, :channels], images[:, channels:])
+    def _opinions(self, codes: list[torch.Tensor], window: slice) -> tuple[torch.Tensor, ...]:
+        """Of some slices: image of the first codes, probabilities, and uncertainty from all codes and the student."""
+        first = self.network.render(codes[0])  # codes that were not searched for are the same in all
+        renderings = [first, *(first if torch.equal(o, codes[0]) else self.network.render(o) for o in codes[1:])]
+        members = [rendering.logits.float().softmax(1) for rendering in renderings]
+        probabilities = members[0]
+        if self.student is not None:
+            student, share = self.student[window], self.settings.student_weight
+            members.append(student)
+            probabilities = share * student + (1 - share) * probabilities
+        return renderings[0].image, probabilities, predictive_entropy(members)
 
-    def _in_batches(self, function: Callable[[slice], torch.Tensor]) -> torch.Tensor:
-        def run(window: slice) -> torch.Tensor:
+    def _in_batches(self, function: Callable[[slice], tuple[torch.Tensor, ...]]) -> list[torch.Tensor]:
+        """What a function gives for all slices; batch by batch, since all at once several times over takes GB."""
+
+        def run(window: slice) -> tuple[torch.Tensor, ...]:
             with torch.no_grad(), autocast(self.target.device, self.settings.mixed_precision):
-                return function(window).float()
+                return tuple(part.float() for part in function(window))
 
-        return torch.cat(list(halving_batches(run, self.target.shape[0], self.batch_size)))
+        total, done = self.target.shape[0], 0
+        whole: list[torch.Tensor] = []
+        for parts in halving_batches(run, total, self.batch_size):
+            whole = whole or [part.new_empty(total, *part.shape[1:]) for part in parts]
+            for kept, part in zip(whole, parts, strict=True):
+                kept[done : done + part.shape[0]] = part
+            done += parts[0].shape[0]
+        return whole
 
 
 def _better(first: SearchOutcome, second: SearchOutcome) -> SearchOutcome:
