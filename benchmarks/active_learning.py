@@ -29,10 +29,8 @@ from monai_semgan.training.record import machine, versions
 
 SCORES = {
     "domain": "out-of-domain score of the preview",
-    "disagreement_encoder": "disagreement, codes of the encoder",
-    "disagreement_invert": "disagreement, codes optimised",
-    "residual_encoder": "mean residual, codes of the encoder",
-    "residual_invert": "mean residual, codes optimised",
+    "disagreement": "disagreement of preview and inversion",
+    "residual": "mean residual of the inversion",
 }
 
 
@@ -50,7 +48,7 @@ def measure(bundle: Bundle, entry: Entry, steps: int) -> dict[str, Any]:
     spacing = tuple(float(v) for v in volume.spacing)
     row: dict[str, Any] = {"patient": entry.patient, "modality": entry.modality, "seconds": {}}
     found = {}
-    for name, options in (("preview", {}), ("encoder", {}), ("invert", {"steps": steps})):
+    for name, options in (("preview", {}), ("invert", {"steps": steps})):
         started = time.perf_counter()
         found[name] = segment_volume(volume, bundle, name, modality=entry.modality, **options)
         row["seconds"][name] = round(time.perf_counter() - started, 1)
@@ -58,9 +56,8 @@ def measure(bundle: Bundle, entry: Entry, steps: int) -> dict[str, Any]:
         row[f"dice_{name}"] = float(np.nanmean([score.dice for score in scores.values()]))
     preview = found["preview"]
     row["domain"] = preview.domain.score if preview.domain is not None else float("nan")
-    for name in ("encoder", "invert"):
-        row[f"disagreement_{name}"] = disagreement(preview.label, found[name].label, list(bundle.labels))
-        row[f"residual_{name}"] = mean_residual(found[name])
+    row["disagreement"] = disagreement(preview.label, found["invert"].label, list(bundle.labels))
+    row["residual"] = mean_residual(found["invert"])
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
 
 

@@ -70,6 +70,8 @@ class SemganScores(ScoringMethod):
                 scores = self._scores(datastore.get_image_uri(image), steps)
                 datastore.update_image_info(image, {SCORES: {**scores, **same, "ts": int(time.time())}})
             except (SemganError, ImageNotFoundException) as error:
+                if not report(done, failed, len(missing)):  # the wish to stop has ended it
+                    break
                 log.warning("an image could not be scored: %s", getattr(error, "problem", "it was removed"))
                 failed += 1
             done += 1
