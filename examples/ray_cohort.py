@@ -1,55 +1,73 @@
 """A Ray cluster shares a cohort: every worker loads the model once and takes scans as it becomes free.
 
     pip install ray
-    python examples/ray_cohort.py /data/scans /data/organs --workers 16
+    python examples/ray_cohort.py /data/scans /data/organs --workers 16 --cpus 4
 
-All machines see both folders under the same names. Results, records and `cohort.csv` are those of `semgan segment`, so
-either goes on where the other stopped.
+All machines see both folders under the same names, and have `monai_semgan` installed. Results, records and `cohort.csv`
+are those of `semgan segment`, so either goes on where the other stopped. Exit code 3 says that some scans failed.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import ray
 from ray.util import ActorPool
 
-from monai_semgan.cohort.cases import find_cases
-from monai_semgan.cohort.records import load_record, write_summary
+from monai_semgan.cohort.cases import Case, find_cases
+from monai_semgan.cohort.records import DONE, load_record, write_summary
 from monai_semgan.cohort.running import CaseRunner
 from monai_semgan.cohort.settings import CohortSettings, case_key
 
 
-def main() -> None:
+def main() -> int:
     """Segment what is not finished."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("input", type=Path, help="folder of scans, or data list")
     parser.add_argument("output", type=Path)
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=4, help="at most; no more than the cluster has room for")
     parser.add_argument("--cpus", type=int, default=2, help="of each worker")
+    parser.add_argument("--gpus", type=float, default=0, help="of each worker; .5 lets two share one")
     parser.add_argument("--bundle", type=Path)
     arguments = parser.parse_args()
     output = arguments.output.resolve()
     (output / ".cohort").mkdir(parents=True, exist_ok=True)
     settings = CohortSettings(bundle=arguments.bundle)
     cases, key = find_cases(arguments.input.resolve(), output).cases, settings.key()
-    records = {case.name: load_record(output, case.name) for case in cases}
-    todo = [case for case in cases if not _finished(records[case.name], case_key(key, case), output)]
-    ray.init()
-    runner = ray.remote(num_cpus=arguments.cpus)(CaseRunner)
-    pool = ActorPool([runner.remote(settings, output) for _ in range(min(arguments.workers, len(todo)))])
-    organs: list[str] = []
-    for record in pool.map_unordered(lambda worker, case: worker.run.remote(case), todo):
-        organs = organs or list(record.volumes_ml)
-        print(f"{record.case}: {record.status} in {record.seconds:.1f} s {record.message}", flush=True)
+    todo = [case for case in cases if not finished(case, key, output)]
+    print(f"{len(cases)} scans, {len(cases) - len(todo)} finished already", flush=True)
     if todo:
-        print(f"wrote {write_summary(output, cases, organs)}")
+        ray.init()
+        workers = min(arguments.workers, len(todo), room(arguments.cpus, arguments.gpus))
+        runner = ray.remote(num_cpus=arguments.cpus, num_gpus=arguments.gpus)(CaseRunner)
+        pool = ActorPool([runner.remote(settings, output) for _ in range(workers)])
+        for record in pool.map_unordered(lambda worker, case: worker.run.remote(case), todo):
+            print(f"{record.case}: {record.status} in {record.seconds:.1f} s {record.message}", flush=True)
+    records = [record for case in cases if (record := load_record(output, case.name)) is not None]
+    organs = next((list(record.volumes_ml) for record in records if record.volumes_ml), [])
+    print(f"wrote {write_summary(output, cases, organs)}")
+    return 0 if sum(record.status == DONE for record in records) == len(cases) else 3
 
 
-def _finished(record: object, key: str, output: Path) -> bool:
-    return record is not None and record.finished(key, output)  # type: ignore[attr-defined]
+def finished(case: Case, key: str, output: Path) -> bool:
+    """Whether the results of a scan are there, made with these settings."""
+    record = load_record(output, case.name)
+    return record is not None and record.finished(case_key(key, case), output)
+
+
+def room(cpus: int, gpus: float) -> int:
+    """How many workers the cluster has room for: one that waits for a machine would keep the scan it was given."""
+    fitting = 0
+    for node in ray.nodes():
+        has = node["Resources"] if node["Alive"] else {}
+        places = [int(has.get(kind, 0) // wanted) for kind, wanted in (("CPU", cpus), ("GPU", gpus)) if wanted]
+        fitting += min(places, default=0)
+    if not fitting:
+        sys.exit(f"no machine of the cluster has {cpus} CPUs and {gpus:g} GPUs free for a worker")
+    return fitting
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
