@@ -67,8 +67,10 @@ def test_missing_data_and_missing_weights_are_named(tiny_bundle: Path, tmp_path:
         find_scans(tmp_path / "nowhere")
     with pytest.raises(SemganError, match="dataset_dir: no images"):
         find_scans(tmp_path)
+    flow = workflow(tiny_bundle, weights=str(tmp_path / "none.pt"))
+    flow.initialize()
     with pytest.raises(RuntimeError) as failure:
-        workflow(tiny_bundle, weights=str(tmp_path / "none.pt")).initialize()
+        flow.run()
     assert isinstance(failure.value.__cause__, SemganError) and "no such weights file" in str(failure.value.__cause__)
 
 
