@@ -648,7 +648,7 @@ def test_a_label_is_submitted_with_who_made_it_and_how(session, scene, server):
     ((image, tag),) = server.labels
     params, data = server.labels[image, tag]
     assert tag == "final" and image.startswith("slicer-")
-    assert params["user"] == "Dr. Ä" and params["mode"] == "refine" and params["edited"] is False
+    assert params["annotator"] == "Dr. Ä" and params["mode"] == "refine" and params["edited"] is False
     assert params["model_sha256"] == "ab" * 32
     assert params["label_info"][1] == {"name": "right kidney", "idx": 2, "color": [185, 102, 83]}
     label, scan = decode(data), decode(server.images[image][1])

@@ -133,7 +133,7 @@ class Submission:
         """What is kept beside the label."""
         model = self._result.model
         return {
-            "user": self._user,
+            "annotator": self._user,  # not `user`: MONAI Label puts the account there
             "model": model.name,
             "model_version": model.version,
             "model_sha256": model.sha256,

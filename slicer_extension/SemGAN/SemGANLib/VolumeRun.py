@@ -81,6 +81,7 @@ class VolumeRun:
         self._tasks: list[Task] = []
         self._job: Job | None = None
         self._version = 0
+        self._complete = False
         self._cancelling = False
         self._resent = False
         self._shape = VolumeExport.shape_of(volume)
@@ -171,7 +172,7 @@ class VolumeRun:
         """What a poll has brought."""
         self._job = job
         self._answered = self._clock()
-        if job.result_version > self._version and "label" in job.parts:
+        if self._wanted(job):
             self._show(IMPORTING if job.ended else job.state)
             self._fetch(job)
         elif job.ended:
@@ -179,6 +180,11 @@ class VolumeRun:
         else:
             self._show(job.state)
             self._poll_later()
+
+    def _wanted(self, job: Job) -> bool:
+        """Whether there is a result to fetch: a newer one, or the last one with all that belongs to it."""
+        newer = job.result_version > self._version
+        return "label" in job.parts and (newer or (job.ended and not self._complete))
 
     def _poll_later(self) -> None:
         young = self._clock() - self._begun < QUICK_FOR_SECONDS
@@ -221,6 +227,7 @@ class VolumeRun:
 
     def _put(self, fetched: Fetched, job: Job) -> None:
         self._version = max(job.result_version, fetched.result.version)
+        self._complete = job.ended
         record = Results.put(fetched, self.volume, self.target, self.plan.name)
         self._arrived(record, self.target)
         if job.ended:

@@ -1,0 +1,212 @@
+"""The real server, the real client and a real scene: from the click to a segmentation, and back as a label."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from SemGANLib import Geometry, SegmentationExport, VolumeExport
+from SemGANLib.Client import Client
+from SemGANLib.SegmentationImport import segment_ids
+
+from tests.slicer_extension.label_server import KEY, LabelServer, tiny_bundle
+from tests.slicer_extension.scans import GRIDS, add_scan
+from tests.slicer_extension.session import Session
+from tests.slicer_extension.test_nodes import add_transform, load, paint
+
+pytestmark = pytest.mark.slow
+
+JOB_SECONDS = 240.0
+"""The machine may be busy with other tests."""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network with random weights: its labels mean nothing, but are the same everywhere."""
+    return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def label_server(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelServer]:
+    """One server for all tests of this file; it asks for a key."""
+    home = tmp_path_factory.mktemp("server")
+    with LabelServer(home, home / "studies", ["--bundle", str(bundle)]) as server:
+        yield server
+
+
+@pytest.fixture
+def session(scene: Any, label_server: LabelServer) -> Session:
+    """Connected to it."""
+    session = Session(scene)
+    session.connect(label_server.address, KEY)
+    assert session.logic.connection.state == "on", session.logic.connection.text
+    return session
+
+
+def merged(session: Session, volume: Any) -> np.ndarray:
+    """Label map of the newest result."""
+    node = volume.GetScene().GetNodeByID(session.logic.outcome(volume).segmentation_id)  # type: ignore[union-attr]
+    return SegmentationExport.snapshot(node, volume).merged()
+
+
+def servers_file(server: LabelServer, job: str, part: str, path: Path) -> Path:
+    """A volume of a result in the server's other format, fetched by other code than the extension's."""
+    url = f"{server.address}/semgan/jobs/{job}/result/{part}?format=nii.gz"
+    request = urllib.request.Request(url, headers={"X-API-Key": KEY})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        path.write_bytes(answer.read())
+    return path
+
+
+def test_a_wrong_key_is_refused(scene, label_server):
+    session = Session(scene)
+    session.connect(label_server.address, "wrong")
+    assert session.logic.connection.state == "failed" and "key" in session.logic.connection.text
+
+
+@pytest.mark.parametrize("kind", GRIDS)
+def test_a_preview_equals_the_servers_nifti_voxel_for_voxel(session, scene, label_server, tmp_path, kind):
+    volume = add_scan(scene, kind)
+    session.logic.preview(volume)
+    run = session.finish(volume, JOB_SECONDS)
+    assert run.phase == "done", run.text
+    outcome = session.logic.outcome(volume)
+    other = load(scene, servers_file(label_server, outcome.job, "label", tmp_path / "label.nii.gz"))
+    _equal_in_space(other, merged(session, volume), volume)
+    assert merged(session, volume).any(), "an empty label would prove nothing"
+    for part, identifier in outcome.maps.items():
+        chart = load(scene, servers_file(label_server, outcome.job, part, tmp_path / f"{part}.nii.gz"))
+        _equal_in_space(chart, VolumeExport.voxels(scene.GetNodeByID(identifier)), volume)
+
+
+def _equal_in_space(other: Any, array: np.ndarray, volume: Any) -> None:
+    """Whether a node that Slicer has read from a file has the same value at every place as an array on the volume."""
+    to_other = np.linalg.inv(Geometry.ijk_to_ras(other)) @ Geometry.ijk_to_ras(volume)
+    assert np.abs(to_other - np.round(to_other)).max() < 1e-3, "on another grid"
+    shape = array.shape[::-1]
+    index = np.stack([*np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), np.ones(shape)], axis=-1)
+    i, j, k = np.round(index @ to_other.T).astype(int)[..., :3].transpose(3, 0, 1, 2)
+    values = VolumeExport.voxels(other)[k, j, i]
+    np.testing.assert_allclose(values, array.transpose(), atol=1e-4)
+
+
+def test_a_refinement_comes_in_parts_and_can_be_cancelled(session, scene, label_server, tmp_path):
+    volume = add_scan(scene, "oblique")
+    session.logic.choices.steps = 2000
+    session.logic.refine(volume)
+    session.wait(lambda: len(session.outcomes) >= 2, JOB_SECONDS)
+    assert all(outcome.result.partial for outcome in session.outcomes)
+    assert session.outcomes[1].result.version > session.outcomes[0].result.version
+    running = session.logic.run(volume)
+    assert "of 2000" in running.text and running.job.loss and running.job.slices == 16
+    session.logic.cancel(volume)
+    run = session.finish(volume, JOB_SECONDS)
+    assert run.phase == "cancelled"
+    outcome = session.logic.outcome(volume)
+    assert segment_ids(scene.GetNodeByID(outcome.segmentation_id)) == ("liver", "right kidney", "left kidney", "spleen")
+    other = load(scene, servers_file(label_server, outcome.job, "label", tmp_path / "label.nii.gz"))
+    _equal_in_space(other, merged(session, volume), volume)
+
+
+def test_a_refinement_ends_with_maps_and_values_by_slice(session, scene):
+    volume = add_scan(scene, "flipped")
+    session.logic.choices.steps = 3
+    session.logic.refine(volume)
+    run = session.finish(volume, JOB_SECONDS)
+    assert run.phase == "done", run.text
+    outcome = session.logic.outcome(volume)
+    assert set(outcome.maps) == {"reconstruction", "residual", "uncertainty"}
+    points = session.logic.slice_values(volume)
+    assert len(points) == 16 and all(point.residual is not None for point in points)
+    low, high = session.logic.slice_bounds(volume)
+    assert points[0].position == pytest.approx(low, abs=0.1) and points[-1].position == pytest.approx(high, abs=0.1)
+    rows = session.logic.organ_volumes(volume)
+    assert all(row.measured_ml == pytest.approx(row.server_ml, abs=0.01) for row in rows)
+
+
+def test_range_labels_and_transforms_are_honoured(session, scene):
+    volume = add_scan(scene)
+    matrix = np.eye(4)
+    matrix[:3, 3] = (0.0, 0.0, 500.0)
+    volume.SetAndObserveTransformNodeID(add_transform(scene, matrix).GetID())
+    low, high = session.logic.slice_bounds(volume)
+    assert low > 400
+    middle = (low + high) / 2
+    session.logic.choices.slice_range_mm, session.logic.choices.labels = (low - 1, middle), ("liver",)
+    session.logic.preview(volume)
+    assert session.finish(volume, JOB_SECONDS).phase == "done"
+    label = merged(session, volume)
+    assert set(np.unique(label)) <= {0, 1}
+    positions = (Geometry.ijk_to_world(volume) @ np.stack([*np.zeros((2, 16)), np.arange(16), np.ones(16)]))[2]
+    assert not label[positions > middle].any()
+
+
+def test_a_label_is_submitted_and_its_image_can_be_opened_again(session, scene, label_server):
+    volume = add_scan(scene, "oblique")
+    session.logic.preview(volume)
+    session.finish(volume, JOB_SECONDS)
+    found = merged(session, volume)
+    node = scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)
+    edited = np.zeros((16, 28, 40))
+    edited[3:9, 4:20, 6:30] = 1
+    paint(node, volume, "spleen", edited)
+    session.logic.submit(volume, "Dr. Ä")
+    session.settle()
+    assert session.messages[-1].level == "info", session.messages[-1].text
+    session.logic.list_images()
+    session.settle()
+    (image,) = session.logic.images.ids
+    assert session.logic.images.labelled == {image: ("final",)}
+    (stored,) = label_server.studies.glob("labels/final/*")
+    back = load(scene, stored)
+    _equal_in_space(back, merged(session, volume), volume)
+    client = Client(label_server.address, KEY)
+    content = client._get("/datastore/?output=all")
+    info = content["objects"][image]["labels"]["final"]["info"]
+    assert info["annotator"] == "Dr. Ä" and info["edited"] is True and info["mode"] == "preview"
+    session.logic.open_image(image)
+    session.settle()
+    opened = session.opened[-1]
+    _equal_in_space(opened, VolumeExport.voxels(volume), volume)
+    session.logic.preview(opened)
+    assert session.finish(opened, JOB_SECONDS).phase == "done"
+    np.testing.assert_array_equal(merged(session, opened), found)
+    session.logic.next_sample()
+    session.settle()
+    assert "All images" in session.messages[-1].text
+
+
+def test_the_scan_leaves_no_trace_of_its_name_at_the_server(session, scene, label_server):
+    volume = add_scan(scene, name="DOE^JOHN 19500101")
+    session.logic.preview(volume)
+    session.finish(volume, JOB_SECONDS)
+    session.logic.submit(volume, "me")
+    session.settle()
+    assert "DOE" not in label_server.logged()
+    for path in label_server.studies.rglob("*"):
+        assert "DOE" not in path.name
+        if path.is_file() and path.suffix in (".json", ".log"):
+            assert "DOE" not in path.read_text(errors="replace")
+
+
+def test_the_server_loses_power_while_a_job_runs(scene, bundle, tmp_path):
+    with LabelServer(tmp_path / "home", tmp_path / "studies", ["--bundle", str(bundle)]) as server:
+        session = Session(scene)
+        session.connect(server.address, KEY)
+        volume = add_scan(scene)
+        session.logic.choices.steps = 5000
+        session.logic.refine(volume)
+        session.wait(lambda: session.outcomes, JOB_SECONDS)
+        server.kill()
+        session.wait(lambda: session.logic.run(volume).phase == "lost", 60)
+        kept = merged(session, volume)
+        server.start()
+        run = session.finish(volume, JOB_SECONDS)
+        assert run.phase == "interrupted" and session.messages[-1].text == run.text
+        assert merged(session, volume).shape == kept.shape and merged(session, volume).any()
+        session.logic.preview(volume)
+        assert session.finish(volume, JOB_SECONDS).phase == "done"
