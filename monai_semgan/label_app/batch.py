@@ -12,6 +12,7 @@ from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 
 from monai_semgan.errors import SemganError
 from monai_semgan.label_app.image_ids import is_tag
+from monai_semgan.label_app.jobs.refusals import Refusal, in_words
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,9 @@ def _segment(request: dict[str, Any], datastore: Any, infer: Callable[..., Any])
     try:
         result = dict(infer(request, datastore))
     except SemganError as error:
-        return {"error": "; ".join(filter(None, (error.problem, error.remedy)))}
+        return {"error": in_words(error)}
+    except Refusal as refusal:
+        return {"error": refusal.detail}
     file = result.pop("file", None)
     if file and os.path.exists(file):
         os.unlink(file)

@@ -6,8 +6,10 @@ beside it. Correction by strokes, training from the server and DICOMweb studies 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
@@ -22,7 +24,14 @@ from monai_semgan.label_app.activelearning.strategies import strategies
 from monai_semgan.label_app.batch import Report, SemganBatchInfer
 from monai_semgan.label_app.datastore import StudiesDatastore
 from monai_semgan.label_app.infer import LocalEngine, infer_tasks, run_infer
+from monai_semgan.label_app.job_engine import JobEngine, SharedEngine
+from monai_semgan.label_app.job_settings import make_service
 from monai_semgan.label_app.sessions import SafeSessions
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from monai_semgan.label_app.jobs.service import JobService
 
 
 class SemganApp(MONAILabelApp):
@@ -31,11 +40,14 @@ class SemganApp(MONAILabelApp):
     Args:
         app_dir: this folder.
         studies: folder with the scans.
-        conf: `--conf NAME VALUE` of the server: `bundle` (folder) and `device`.
+        conf: `--conf NAME VALUE` of the server: `bundle` (folder), `device`, `upload_limit_mb`, `disk_limit_gb` and
+            `keep_days` of the job API, `auto_scoring` (true or false).
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
-        self.engine = LocalEngine(conf.get("bundle"), conf.get("device", "auto"))
+        self._local = LocalEngine(conf.get("bundle"), conf.get("device", "auto"))
+        self._jobs = JobEngine(self._local.labels)
+        self.engine = SharedEngine(self._local)
         super().__init__(app_dir, studies, conf, name="SemGAN", description="Organs in CT and MRI. Research use only.")
 
     def init_datastore(self) -> Datastore:
@@ -65,6 +77,37 @@ class SemganApp(MONAILabelApp):
     def _load_sessions(self, load: bool = False) -> SafeSessions | None:
         return SafeSessions(settings.MONAI_LABEL_SESSION_PATH, settings.MONAI_LABEL_SESSION_EXPIRY) if load else None
 
+    def on_init_complete(self) -> None:
+        """Add the job API to MONAI Label's own server, which calls this when it starts."""
+        from monailabel.app import app
+
+        self.use_jobs(app)
+        super().on_init_complete()
+
+    def use_jobs(self, app: FastAPI) -> JobService:
+        """Add the job API to an app, and let its worker do all inference from now on.
+
+        Returns:
+            The service, which whoever serves the app closes in the end.
+
+        Raises:
+            SemganError: another server holds the studies.
+        """
+        from monai_semgan.label_app.jobs.attaching import attach_jobs
+
+        service = attach_jobs(app, make_service(self.conf, Path(self.studies), self._find_file))
+        self._jobs.service = service
+        self.engine.use(self._jobs)
+        return service
+
+    def stoppable(self, stop: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Within the block, what this thread segments is cancelled as soon as `stop` says so."""
+        return self._jobs.stoppable(stop)
+
+    def _find_file(self, image: str) -> Path | None:
+        path = self.datastore().get_image_uri(image)
+        return self._jobs.find(image) or (Path(path) if path else None)
+
     def infer(self, request: dict[str, Any], datastore: Any = None) -> dict[str, Any]:
         """Segment one image; `maps` in the request also saves the extra maps as labels with tags of their own."""
         return run_infer(self._infers, request, datastore or self.datastore())
@@ -87,10 +130,10 @@ class SemganApp(MONAILabelApp):
     def _weights_digest(self) -> str:
         from monai_semgan.bundle import weights_digest
 
-        return weights_digest(self.engine.folder)
+        return weights_digest(self._local.folder)
 
     def weights(self) -> Path:
         """The file of weights that is used."""
         from monai_semgan.bundle import WEIGHTS
 
-        return self.engine.folder / WEIGHTS
+        return self._local.folder / WEIGHTS

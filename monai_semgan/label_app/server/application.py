@@ -87,11 +87,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """What MONAI Label does at its start, without its scoring and its scheduler's threads."""
     instance = app.state.instance
     instance.server_mode(True)
+    jobs = instance.use_jobs(app)
     cleaning = asyncio.create_task(_clean_sessions(instance))
     try:
         yield
     finally:
         cleaning.cancel()
+        await asyncio.to_thread(jobs.close)
 
 
 async def _clean_sessions(instance: Any) -> None:

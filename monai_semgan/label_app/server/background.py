@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from monai_semgan.errors import SemganError
+from monai_semgan.label_app.jobs.refusals import in_words
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class Background:
                     self._work(task.request, task)
                 task.state = "STOPPED" if task.stopped else "DONE"
             except SemganError as error:
-                task.state, task.error = "ERROR", "; ".join(filter(None, (error.problem, error.remedy)))
+                task.state, task.error = "ERROR", in_words(error)
             except Exception as error:
                 task.state, task.error = "ERROR", "internal error of the server; its log tells the kind"
                 log.error("work in the background ended with %s", type(error).__name__)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from monai_semgan.atomic import DISK_FULL
 from monai_semgan.errors import SemganError
+from monai_semgan.label_app.jobs.refusals import Refusal, in_words
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -27,6 +28,8 @@ def answer_problems(app: FastAPI) -> None:
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
     from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException, MONAILabelException
+
+    from monai_semgan.label_app.jobs.problems import validation_detail
 
     def answer(status: int, detail: str) -> JSONResponse:
         return JSONResponse({"detail": detail}, status)
@@ -50,8 +53,12 @@ def answer_problems(app: FastAPI) -> None:
         return answer(500, INTERNAL)  # `RequestLog` notes the place: the exception goes on to it
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
-        return answer(422, describe_invalid(error.errors() if isinstance(error, RequestValidationError) else []))
+        return answer(422, validation_detail(error) if isinstance(error, RequestValidationError) else "not valid")
 
+    async def refused(_: Request, error: Exception) -> JSONResponse:
+        return answer(*((error.status, error.detail) if isinstance(error, Refusal) else (500, INTERNAL)))
+
+    app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(SemganError, semgan)
     app.add_exception_handler(ImageNotFoundException, missing)
     app.add_exception_handler(LabelNotFoundException, missing)
@@ -61,19 +68,13 @@ def answer_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, unexpected)
 
 
-def describe_invalid(errors: Any) -> str:
-    """Errors of pydantic in one line, without the values that were sent."""
-    parts = [f"{'.'.join(map(str, error['loc'][1:]))}: {error['msg']}" for error in errors]
-    return "; ".join(parts) or "the request is not valid"
-
-
 def _of_semgan_error(error: Exception) -> tuple[int, str]:
     """Status and words; the path in the error is of the server and stays here."""
     if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_FULL:
         return 507, FULL
     if not isinstance(error, SemganError):
         return 500, INTERNAL
-    return 422, "; ".join(filter(None, (error.problem, error.remedy)))
+    return 422, in_words(error)
 
 
 def _log_place(error: BaseException) -> None:

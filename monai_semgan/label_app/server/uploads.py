@@ -16,6 +16,7 @@ from fastapi import HTTPException
 
 from monai_semgan.errors import SemganError
 from monai_semgan.label_app.infer_request import EXTENSIONS
+from monai_semgan.label_app.jobs.refusals import in_words
 
 if TYPE_CHECKING:
     from fastapi import UploadFile
@@ -104,7 +105,7 @@ def receive_label(upload: UploadFile, image: str) -> str:
 
 def _reason(what: str, error: BaseException) -> str:
     if isinstance(error, SemganError):
-        return f"{what}: " + "; ".join(filter(None, (error.problem, error.remedy)))
+        return f"{what}: {in_words(error)}"
     return f"{what} does not fit into memory"
 
 

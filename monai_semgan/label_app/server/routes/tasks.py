@@ -19,11 +19,15 @@ router = APIRouter()
 
 
 def _batch(request: dict[str, Any], task: Task) -> Any:
-    return running_app().run_batch(request, task.report)  # type: ignore[attr-defined]
+    app: Any = running_app()
+    with app.stoppable(lambda: task.stopped):
+        return app.run_batch(request, task.report)
 
 
 def _score(request: dict[str, Any], task: Task) -> Any:
-    return running_app().run_scoring(request, task.report)  # type: ignore[attr-defined]
+    app: Any = running_app()
+    with app.stoppable(lambda: task.stopped):
+        return app.run_scoring(request, task.report)
 
 
 batches, scorings = Background(_batch), Background(_score)
@@ -54,7 +58,6 @@ def run_batch(
 @router.delete("/batch/infer", tags=["Infer"], dependencies=[ADMIN], summary="Stop Batch Inference Task")
 def stop_batch() -> Any:
     """Stop the batch; what it has saved stays."""
-    running_app().stop_batch()  # type: ignore[attr-defined]
     return _told(batches.stop())
 
 

@@ -1,0 +1,180 @@
+"""The worker of the job API as engine of the infer tasks: one model in memory, and none in the server's process."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.errors import SemganError
+from monai_semgan.label_app.infer import Engine
+from monai_semgan.label_app.infer_request import InferRequest
+from monai_semgan.label_app.jobs.contract import Job, JobRequest, Mode, Part, Result, State, VolumeFormat
+from monai_semgan.label_app.jobs.refusals import Conflict, Refusal, Unknown
+
+if TYPE_CHECKING:
+    from monai_semgan.label_app.jobs.service import JobService
+
+MAPS = (Part.reconstruction, Part.residual, Part.uncertainty)
+FORMATS = {f".{form.value}": form for form in VolumeFormat}
+FIRST_LOOK, LONGEST_LOOK = 0.02, 0.25
+"""Seconds between two looks at a job: short ones first, since a preview is."""
+
+
+class SharedEngine:
+    """What the tasks of an app use: this process, until the job API's worker takes over.
+
+    Args:
+        first: the engine to begin with.
+    """
+
+    def __init__(self, first: Engine) -> None:
+        self.labels = first.labels
+        self._engine = first
+
+    def use(self, engine: Engine) -> None:
+        """Let another one do the work from now on."""
+        self._engine = engine
+
+    def segment(self, image: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
+        """See `Engine.segment`."""
+        return self._engine.segment(image, request)
+
+
+class JobEngine:
+    """Segments by jobs that are removed when their results have been fetched.
+
+    Args:
+        labels: organ name by id.
+    """
+
+    def __init__(self, labels: dict[int, str]) -> None:
+        self.labels = labels
+        self.service: JobService | None = None
+        self._files: dict[str, Path] = {}
+        self._local = threading.local()
+
+    def find(self, image: str) -> Path | None:
+        """The file that a job of this engine works on, by the name that it has there."""
+        return self._files.get(image)
+
+    @contextlib.contextmanager
+    def stoppable(self, stop: Callable[[], bool]) -> Iterator[None]:
+        """Within the block, what this thread segments is cancelled as soon as `stop` says so."""
+        self._local.stop = stop
+        try:
+            yield
+        finally:
+            self._local.stop = None
+
+    def segment(self, image: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
+        """Segment a file by a job, and wait for it.
+
+        Raises:
+            SemganError: the image cannot be read, a value makes no sense, or the job was cancelled.
+            Refusal: the queue or the disk is full, or the server is stopping.
+        """
+        assert self.service is not None, "the service comes with `use_jobs`"
+        name = f"infer-{secrets.token_hex(8)}"
+        self._files[name] = Path(image)
+        try:
+            job = self._submit(self.service, name, request)
+            try:
+                self._wait(self.service, job)
+                return self._collect(self.service, job, request)
+            finally:
+                with contextlib.suppress(Unknown):
+                    self.service.remove(job)
+        finally:
+            del self._files[name]
+
+    def _submit(self, service: JobService, name: str, request: InferRequest) -> str:
+        labels = list(request.labels) or None
+        asked = JobRequest(image=name, mode=Mode(request.mode), steps=request.steps, labels=labels, client="infer")
+        try:
+            return service.submit(asked, report=False).id
+        except Refusal as refusal:
+            if refusal.status == Refusal.status:
+                raise SemganError(refusal.detail) from refusal
+            raise
+
+    def _wait(self, service: JobService, job: str) -> None:
+        pause, stop = FIRST_LOOK, getattr(self._local, "stop", None)
+        while (state := _looked_at(service, job)).finished is None:
+            if stop is not None and stop():
+                with contextlib.suppress(Conflict):
+                    service.cancel(job)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_LOOK)
+        if state.state is not State.done:
+            raise SemganError(state.message or "the inference did not end well")
+
+    def _collect(self, service: JobService, job: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
+        result = service.result(job)
+        folder = Path(tempfile.mkdtemp(prefix="semgan_"))
+        label = folder.with_name(f"{folder.name}{request.extension}")
+        try:
+            _fetch_label(service, result, label)
+            params = describe_result(result)
+            if request.maps:
+                for part in (part for part in MAPS if part in result.parts):
+                    _fetch(service, job, part, folder / f"{part.value}.nii.gz")
+                params["maps_folder"] = str(folder)
+            else:
+                folder.rmdir()
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            label.unlink(missing_ok=True)
+            raise
+        return str(label), params
+
+
+def describe_result(result: Result) -> dict[str, Any]:
+    """A job's result as `results.describe` tells it."""
+    facts = result.model_dump(mode="json")
+    names = ("mode", "modality", "shape", "volumes_ml", "residual_per_slice", "doubt_per_slice", "domain", "model")
+    return {
+        "label_names": {label.name: label.id for label in result.labels},
+        "label_colors": {label.name: list(label.colour) for label in result.labels},
+        **{name: facts[name] for name in (*names, "notes", "research_only", "latencies")},
+    }
+
+
+def _looked_at(service: JobService, job: str) -> Job:
+    try:
+        return service.job(job)
+    except Unknown:
+        raise SemganError("the inference was removed by somebody") from None
+
+
+def _fetch_label(service: JobService, result: Result, path: Path) -> None:
+    """The label in the format that the path's ending names."""
+    from monai_semgan.data.terminology import Segments
+    from monai_semgan.data.volume import read_label, write_label
+
+    ending = "".join(path.suffixes)
+    if ending in FORMATS:
+        _fetch(service, result.job, Part.label, path, FORMATS[ending])
+        return
+    stored = path.with_name(f"{path.name}.nii.gz")
+    try:
+        _fetch(service, result.job, Part.label, stored)
+        label = read_label(stored)
+        names = {one.id: one.name for one in result.labels}
+        write_label(label.array, label, path, Segments(names, result.model.name, ""))
+    finally:
+        stored.unlink(missing_ok=True)
+
+
+def _fetch(
+    service: JobService, job: str, part: Part, path: Path, form: VolumeFormat = VolumeFormat.nifti
+) -> None:
+    stream, _, _ = service.open_part(job, part, form)
+    with stream, path.open("wb") as copy:
+        shutil.copyfileobj(stream, copy, 1 << 20)

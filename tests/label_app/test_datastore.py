@@ -1,0 +1,174 @@
+"""The folder of studies as a datastore: what happens to its files when something goes wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("monailabel", reason="needs the environment of the extra label")
+
+from monai_semgan.errors import SemganError
+from monai_semgan.label_app.datastore import StudiesDatastore
+from tests.conftest import REPOSITORY
+
+pytestmark = pytest.mark.label
+
+FULL_DISK = """
+import resource, signal, sys
+from monai_semgan.label_app import pydicom_compat
+pydicom_compat.install()
+from monailabel.datastore.local import LocalDatastore
+from monai_semgan.label_app.datastore import StudiesDatastore
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+kind, folder, limit, ending = sys.argv[1:5]
+make = {"stock": LocalDatastore, "ours": StudiesDatastore}[kind]
+store = make(folder, **({"extensions": ["*.nii.gz", "*.nii"]} if kind == "stock" else {}), auto_reload=False)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+try:
+    store.save_label("scan", folder + "/../new" + ending, "final", {"long": "x" * 4000})
+except Exception as error:
+    print(type(error).__name__, error)
+    sys.exit(7)
+"""
+"""Files over the limit cannot be written, as on a full disk; the limit is the process's own."""
+
+SAVING = """
+import itertools, sys
+from monai_semgan.label_app import pydicom_compat
+pydicom_compat.install()
+from monai_semgan.label_app.datastore import StudiesDatastore
+store = StudiesDatastore(sys.argv[1], auto_reload=False)
+print("ready", flush=True)
+for number in itertools.count():
+    store.save_label("scan", sys.argv[2 + number % 2], "final", {"number": number})
+"""
+
+
+def _folder(tmp_path: Path) -> Path:
+    """A datastore with an image and a label, which have been saved."""
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    (folder / "scan.nii.gz").write_bytes(b"image")
+    (tmp_path / "old.nii.gz").write_bytes(b"old label" * 10)
+    (tmp_path / "new.nii.gz").write_bytes(b"new label" * 1000)
+    StudiesDatastore(str(folder), auto_reload=False).save_label("scan", str(tmp_path / "old.nii.gz"), "final", {})
+    return folder
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of the datastore."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _save_on_full_disk(kind: str, folder: Path, limit: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", FULL_DISK, kind, str(folder), str(limit), ".nii.gz"]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+
+
+def test_a_full_disk_spoils_a_label_of_the_stock_datastore(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    before = _hashes(folder)
+    assert _save_on_full_disk("stock", folder, 2000).returncode == 7
+    assert _hashes(folder) != before
+
+
+@pytest.mark.parametrize(("label", "limit"), [(100, 2000), (9000, 6000)], ids=["list", "label"])
+def test_a_disk_without_room_leaves_every_file_as_it_was(label: int, limit: int, tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    (tmp_path / "new.nii.gz").write_bytes(bytes(label))
+    before = _hashes(folder)
+    run = _save_on_full_disk("ours", folder, limit)
+    assert run.returncode == 7 and "the disk is full" in run.stdout, run.stdout + run.stderr
+    assert _hashes(folder) == before
+
+
+def test_a_killed_process_leaves_whole_files_and_the_next_start_tidies_up(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    contents = []
+    for name in ("one", "two"):
+        contents.append(name.encode() * 2_000_000)
+        (tmp_path / f"{name}.nii.gz").write_bytes(contents[-1])
+    for wait in (0.05, 0.17):
+        command = [sys.executable, "-c", SAVING, folder, tmp_path / "one.nii.gz", tmp_path / "two.nii.gz"]
+        with subprocess.Popen(
+            [str(word) for word in command], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+            time.sleep(wait)
+            process.send_signal(signal.SIGKILL)
+        assert (folder / "labels" / "final" / "scan.nii.gz").read_bytes() in contents
+        assert "scan" in json.loads((folder / "datastore_v2.json").read_text())["objects"]
+        store = StudiesDatastore(str(folder), auto_reload=False)
+        assert store.get_labels_by_image_id("scan") == {"final": "scan"}
+        assert not [path for path in folder.rglob("*.part.*")]
+        assert (folder / "scan.nii.gz").read_bytes() == b"image"
+
+
+def test_a_label_in_another_format_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    (tmp_path / "new.seg.nrrd").write_bytes(b"nrrd")
+    store = StudiesDatastore(str(folder), auto_reload=False)
+    store.save_label("scan", str(tmp_path / "new.seg.nrrd"), "final", {})
+    assert [path.name for path in (folder / "labels" / "final").iterdir()] == ["scan.seg.nrrd"]
+    again = StudiesDatastore(str(folder), auto_reload=False)
+    assert again.get_label_uri("scan", "final").endswith("scan.seg.nrrd")
+
+
+@pytest.mark.parametrize("tag", ["../../x", "/etc", ".hidden", "", "a/b", "x\n"])
+def test_tags_that_lead_elsewhere_are_refused(tag: str, tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    before = _hashes(tmp_path)
+    with pytest.raises(SemganError, match="tag"):
+        StudiesDatastore(str(folder), auto_reload=False).save_label("scan", str(tmp_path / "new.nii.gz"), tag, {})
+    assert _hashes(tmp_path) == before
+
+
+@pytest.mark.parametrize("image", ["../x", "/etc/x", ".x", "a\\b", "x\ny", "x" * 201])
+def test_ids_that_lead_elsewhere_are_refused(image: str, tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    before = _hashes(tmp_path)
+    with pytest.raises(SemganError, match="id"):
+        StudiesDatastore(str(folder), auto_reload=False).add_image(image, str(tmp_path / "new.nii.gz"), {})
+    assert _hashes(tmp_path) == before
+
+
+def test_a_folder_of_labels_that_leads_elsewhere_is_not_written(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "labels" / "linked").symlink_to(tmp_path / "elsewhere")
+    store = StudiesDatastore(str(folder), auto_reload=False)
+    with pytest.raises(SemganError, match="link"):
+        store.save_label("scan", str(tmp_path / "new.nii.gz"), "linked", {})
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert store.get_labels_by_image_id("scan") == {"final": "scan"}
+
+
+def test_a_damaged_list_is_named_in_one_line(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    (folder / "datastore_v2.json").write_text('{"objects": ')
+    with pytest.raises(SemganError, match="damaged.*move it away"):
+        StudiesDatastore(str(folder), auto_reload=False)
+
+
+def test_files_that_others_put_there_are_noticed(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    store: Any = StudiesDatastore(str(folder))
+    try:
+        (folder / "unfinished.tmp").write_bytes(b"image")
+        (folder / "unfinished.tmp").rename(folder / "renamed.nii.gz")
+        (folder / "written.nrrd").write_bytes(b"image")
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and not {"renamed", "written"} <= set(store.list_images()):
+            time.sleep(0.1)
+        assert set(store.list_images()) == {"scan", "renamed", "written"}
+    finally:
+        store._observer.stop()
