@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from monai_semgan.bundle_errors import is_monai_bundle
+from monai_semgan.bundle_command import command_options, configuration, is_monai_bundle
 from monai_semgan.errors import SemganError
 
 TRACKING = ("output_dir", "tracking_uri", "experiment_name", "run_name", "save_execute_config")
@@ -28,32 +28,17 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv if arguments is None else arguments
     if not is_monai_bundle(arguments):
         return
-    from monai.bundle import ConfigParser, run
+    from monai.bundle import run
 
-    options = dict(_options(arguments[1:]))
-    files = options.get("config_file")
-    if files is None or "args_file" in options:
+    options = command_options(arguments)
+    if "config_file" not in options or "args_file" in options:
         return
     own = {*inspect.signature(run).parameters, "workflow_type", "properties_path", *TRACKING}
-    config = ConfigParser.load_config_files(_names(files))
+    config = configuration(options)
     for name in (option.replace("::", "#") for option in options):
         if name not in own and not name.startswith("_") and not _known(name, config):
             close = ", ".join(sorted(_siblings(name, config)))
             raise SemganError(f"unknown id {name!r} on the command line", remedy=f"known are {close}")
-
-
-def _options(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    found = []
-    for index, argument in enumerate(arguments):
-        if argument.startswith("--"):
-            name, equals, value = argument[2:].partition("=")
-            following = arguments[index + 1] if index + 1 < len(arguments) else ""
-            found.append((name, value if equals else following))
-    return found
-
-
-def _names(files: str) -> list[str]:
-    return [part.strip(" '\"") for part in files.strip("[]() ").split(",") if part.strip(" '\"")]
 
 
 def _known(name: str, config: Mapping[str, Any]) -> bool:

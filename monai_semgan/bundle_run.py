@@ -88,9 +88,13 @@ def load_network(network: Any, weights: str | Path) -> None:
     """Load a bundle's weights into `network_def`, strictly, and make it ready for use.
 
     Raises:
-        SemganError: if the file is missing or holds weights of another network.
+        SemganError: if the file is missing or holds weights of another network; the message names the ids.
     """
     from monai_semgan.networks.weights import load_into, load_weights
 
-    load_into(network, load_weights(weights), weights)
+    try:
+        load_into(network, load_weights(weights), weights)
+    except SemganError as error:
+        remedy = "give --weights FILE of a network like network_def, or train the bundle"
+        raise SemganError(f"weights: {error.problem}", remedy=remedy, path=weights) from error
     network.eval()

@@ -128,15 +128,36 @@ def test_tracking_writes_metrics_that_mlflow_reads(bundle: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_two_processes_train_with_the_overlay(bundle: Path, tmp_path: Path) -> None:
-    configs = [str(bundle / "configs" / name) for name in ("train_gan.json", "multi_gpu_train_gan.json")]
-    options = {"bundle_root": str(bundle), "output_dir": str(tmp_path), **overrides("train_gan")}
-    del options["device"]
-    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launch, "-m", "monai.bundle", "run", "--config_file", str(configs), *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads((tmp_path / "gan" / "record.json").read_text())
-    assert found["machine"]["processes"] == 2 and found["images"] == 3 * 4 * 2
+def test_two_processes_train_all_stages_with_the_overlays(bundle: Path, tmp_path: Path) -> None:
+    for config, stage in STAGES.items():
+        configs = [str(bundle / "configs" / name) for name in (f"{config}.json", f"multi_gpu_{config}.json")]
+        options = {"bundle_root": str(bundle), "output_dir": str(tmp_path), **overrides(config)}
+        del options["device"]
+        arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        command = [*launch, "-m", "monai.bundle", "run", "--config_file", str(configs), *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr[-3000:]
+        found = json.loads((tmp_path / stage / "record.json").read_text())
+        assert found["machine"]["processes"] == 2 and found["images"] == 3 * 4 * 2
+    parts = {name.split(".")[0] for name in torch.load(tmp_path / "model.pt", weights_only=True)}
+    assert parts == {"generator", "encoder", "student"}
+
+
+def test_overrides_of_the_networks_are_trained(bundle: Path, tmp_path: Path) -> None:
+    changes = {"generator_def#latent_dim": 24, "generator_def#mapping_layers": 2, "output_dir": str(tmp_path)}
+    own = {"settings#latent_dim": "@generator_def#latent_dim"}
+    workflow(bundle, "train_gan", **{**changes, **own}).run()
+    weights = torch.load(tmp_path / "gan" / "weights.pt", weights_only=True)
+    assert weights["generator.mean_latent"].shape == (24,)
+    assert {name.split(".")[2] for name in weights if name.startswith("generator.mapping_net.")} == {"0", "1"}
+
+
+def test_tensorboard_files_hold_the_losses_and_the_scores(trained: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained / "runs" / "student" / "tb"))
+    events.Reload()
+    names = set(events.Tags()["scalars"])
+    assert any("loss" in name for name in names) and any("dice" in name for name in names), names

@@ -16,6 +16,7 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from monai_semgan.bundle import load_bundle, organ_labels
+from monai_semgan.bundle_errors import one_line_errors, tell
 from monai_semgan.bundle_overrides import check_overrides
 from monai_semgan.bundling.creating import measured_formats
 from monai_semgan.errors import SemganError
@@ -111,11 +112,6 @@ def test_evaluation_prints_what_the_metadata_says(data_folder: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ({"dataset_dir": "nowhere"}, "nowhere: dataset_dir: no such folder"),
-        ({"weights": "models/none.pt"}, "no such weights file"),
-        ({"displayable_configs#mode": "magic"}, "unknown mode 'magic'"),
-        ({"student_def#channels": [16, 16]}, "weights of another architecture"),
-        ({"slices#num_classes": 4}, "slices#num_classes is 4"),
         ({"slices#size": 64}, "generator_def#size is 32, slices#size says 64"),
         ({"invert#steps": -1, "displayable_configs#mode": "invert"}, "steps is -1"),
     ],
@@ -167,6 +163,54 @@ def test_known_ids_and_other_programs_are_let_through(tiny_bundle: Path) -> None
 @pytest.mark.slow
 def test_a_fault_is_told_in_one_line_on_the_terminal(tiny_bundle: Path) -> None:
     done = monai(tiny_bundle, "run", "--config_file", "configs/inference.json", "--dataset_dirr", "docs")
-    lines = [line for line in done.stderr.splitlines() if line.startswith("monai_semgan.errors.SemganError")]
-    assert done.returncode != 0
-    assert len(lines) == 1 and "unknown id 'dataset_dirr'" in lines[0] and "known are" in lines[0]
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert last.startswith("monai.bundle: error: unknown id 'dataset_dirr'") and "known are" in last
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ({"weights": "none.pt"}, "none.pt: weights: no such weights file; give --weights FILE of a network like"),
+        ({"student_def#channels": [8, 16]}, "weights: weights of another architecture: student."),
+        ({"dataset_dir": "nowhere"}, "nowhere: dataset_dir: no such folder; give --dataset_dir FOLDER"),
+        ({"dataset_dir": "EMPTY"}, "dataset_dir: no images in it; give --dataset_dir a folder of NIfTI files or DICOM"),
+        ({"slices#num_classes": 4}, "slices#num_classes is 4, labels in channel_def, with background says 5; make "),
+        ({"displayable_configs#mode": "magic"}, "unknown mode 'magic'; use one of preview, encoder, invert, refine (at"),
+        ({"slices#size": "abc"}, "; correct this value in the configuration or on the command line (at slices)"),
+        ({"device": "$torch.device('moon')"}, "; correct this value in the configuration or on the command line (at"),
+    ],
+)
+def test_the_last_line_names_the_id_and_the_remedy(
+    tiny_bundle: Path,
+    ct_scan: Path,
+    tmp_path: Path,
+    override: dict[str, Any],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "empty").mkdir()
+    override = {name: str(tmp_path / "empty") if value == "EMPTY" else value for name, value in override.items()}
+    config = str(tiny_bundle / "configs" / "inference.json")
+    typed = [part for name, value in override.items() for part in (f"--{name}", str(value))]
+    monkeypatch.setattr(sys, "argv", [PROGRAM, "run", "--config_file", config, *typed])
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    given = {"bundle_root": str(tiny_bundle), "device": "cpu", "dataset_dir": str(ct_scan)}
+    options = {**given, "output_dir": str(tmp_path / "out"), **override}
+    flow = ConfigWorkflow(config, logging_file=False, **options)
+    with pytest.raises(RuntimeError) as failure:
+        flow.initialize()
+        flow.run()
+    assert sys.excepthook is tell
+    sys.excepthook(failure.type, failure.value, failure.tb)
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[-1].startswith("monai.bundle: error: ") and expected in shown[-1], shown[-1]
+    mendable = "correct this value" not in expected
+    assert mendable == (not any("Traceback" in line for line in shown))
+
+
+def test_servers_keep_their_way_of_telling_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    one_line_errors(["uvicorn"])
+    assert sys.excepthook is sys.__excepthook__
