@@ -56,8 +56,8 @@ def long_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
-    [["-o", "o.nii.gz"], ["-o", "o.mha"]],
-    ids=["nifti", "mha"],
+    [["-o", "o.nii.gz"], ["-o", "o.mha"], ["-o", "o.nii.gz", "--maps", "maps"]],
+    ids=["nifti", "mha", "maps"],
 )
 def test_memory_stays_below_its_share(
     options: list[str], long_scan: Path, tiny_bundle: Path, tmp_path: Path, limit_gb: float
