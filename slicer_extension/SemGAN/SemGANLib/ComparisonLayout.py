@@ -88,11 +88,6 @@ class ComparisonLayout:
         self._restore_windows()
         self._before = None
 
-    def forget(self) -> None:
-        """The scene has been closed: only the layout is given back."""
-        self._windows.clear()
-        self.restore()
-
     def close(self) -> None:
         """Restore, and watch the layout no more."""
         self.restore()

@@ -60,12 +60,18 @@ class Panel:
         self.shortcuts = Shortcuts(self.widget, self._keys())
         self.ui.dismissButton.connect("clicked()", self._on_dismiss)
         logic.message.connect(self.show_message)
-        self._tag = self._scene.AddObserver(slicer.vtkMRMLScene.EndCloseEvent, self._on_scene_closed)
+        events = slicer.vtkMRMLScene
+        self._tags = [
+            # before: Slicer brings the layout back that there was when the closing began
+            self._scene.AddObserver(events.StartCloseEvent, lambda *_: self.layout.restore()),
+            self._scene.AddObserver(events.EndCloseEvent, self._on_scene_closed),
+        ]
         self.show_message(None)
 
     def close(self) -> None:
         """The module is unloaded: the layout goes back to the user's own, nothing is called any more."""
-        self._scene.RemoveObserver(self._tag)
+        for tag in self._tags:
+            self._scene.RemoveObserver(tag)
         self._logic.message.disconnect(self.show_message)
         for section in (self.server, self.input, self.run, self.results, self.maps, self.review, self.layout):
             section.close()
@@ -92,7 +98,6 @@ class Panel:
         self.show_message(None)
 
     def _on_scene_closed(self, *_arguments: Any) -> None:
-        self.layout.forget()
         self.maps.forget()
         self.input.show()
         self.run.show()

@@ -127,7 +127,10 @@ def _describe(outcome: Outcome) -> str:
     lines = [" ".join(parts) + "."]
     if result.model.sha256:
         lines.append(_("Weights: {digest}").format(digest=result.model.sha256[:12]))
-    if result.domain is not None:
+    domain = result.domain
+    if domain is not None:
         text = _("Scan: {verdict} (score {score})")
-        lines.append(text.format(verdict=result.domain.verdict, score=f"{result.domain.score:.2f}"))
-    return "\n".join([*lines, *(outcome.notes or result.notes)])
+        lines.append(text.format(verdict=domain.verdict, score=f"{domain.score:.2f}"))
+    told = domain.advice if domain is not None else ""
+    lines += [note for note in outcome.notes or result.notes if not (told and told in note)]
+    return "\n".join(lines)

@@ -72,8 +72,9 @@ class RunSection:
         else:
             ui.progressBar.setRange(0, 100)
             ui.progressBar.setValue(round(100 * (run.fraction or 0.0)) if run is not None else 0)
-        ui.progressLabel.setText(run.text if run is not None else "")
-        ui.progressLabel.setVisible(run is not None and bool(run.text))
+        text = _stands(run)
+        ui.progressLabel.setText(text)
+        ui.progressLabel.setVisible(bool(text))
         self._show_loss(run)
         self._show_others(volume)
 
@@ -102,3 +103,10 @@ class RunSection:
     def _name(self, run: Run) -> str:
         node = self._ui.inputSelector.mrmlScene().GetNodeByID(run.volume_id)
         return node.GetName() if node is not None else _("A volume that is gone")
+
+
+def _stands(run: Run | None) -> str:
+    """Where a run stands, in a sentence."""
+    if run is None:
+        return ""
+    return _("Done: the result is in the scene.") if run.phase == "done" else run.text

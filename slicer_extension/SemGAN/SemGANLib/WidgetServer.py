@@ -51,9 +51,6 @@ class ServerSection:
         buttons = {"on": _("Disconnect"), "connecting": _("Stop connecting")}
         self._ui.connectButton.setText(buttons.get(connection.state, _("Connect")))
         lines = [connection.text or _("Not connected.")]
-        if connection.state == "on":
-            models = ", ".join(f"{model.name} {model.version}" for model in connection.models)
-            lines.append(_("Models: {models}").format(models=models or _("none")))
-            if not connection.local:
-                lines.append(_("This server is another computer: you are asked before a scan is sent to it."))
+        if connection.state == "on" and not connection.local:
+            lines.append(_("This server is another computer: you are asked before a scan is sent to it."))
         self._ui.connectionLabel.setText("\n".join(lines))

@@ -97,7 +97,7 @@ def bench(scene: Any, server: FakeServer) -> Iterator[Bench]:
 
 def test_from_connect_to_a_table_of_volumes(bench: Bench) -> None:
     bench.connect()
-    assert bench.server.address in bench.ui.connectionLabel.text
+    assert bench.server.address in bench.ui.connectionLabel.text and "semgan_abdomen" in bench.ui.connectionLabel.text
     bench.preview()
     table = bench.ui.volumesTable
     assert [table.item(row, 0).text() for row in range(table.rowCount)] == ["liver", "right kidney", "spleen"]
