@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from monai_semgan.cli import main
 from monai_semgan.data.volume import read_label, read_volume
-from tests.dicom_phantoms import datasets, write_series
+from tests.dicom_phantoms import datasets, enhanced, radiograph, save, write_series
 from tests.phantoms import grid, patient
 
 
@@ -29,6 +31,80 @@ def test_dicom_in_and_any_format_out(suffix: str, series: Path, tiny_bundle: Pat
         main(["segment", str(series), "-o", str(output), "--bundle", str(tiny_bundle), "--quiet", "--no-cleanup"]) == 0
     )
     assert read_label(output, read_volume(series)).array.shape == read_volume(series).array.shape
+
+
+def by_tool(*tool: str) -> Callable[[Path], None]:
+    def compress(file: Path) -> None:
+        if not shutil.which(tool[0]):
+            pytest.skip(f"{tool[0]} of DCMTK is not installed")
+        subprocess.run([*tool, str(file), str(file)], check=True)
+
+    return compress
+
+
+COMPRESSED = {
+    "RLE": (by_tool("dcmcrle"), "1.2.840.10008.1.2.5"),
+    "JPEG-LS": (by_tool("dcmcjpls"), "1.2.840.10008.1.2.4.80"),
+    "lossless JPEG": (by_tool("dcmcjpeg", "+e1"), "1.2.840.10008.1.2.4.70"),
+    "lossless JPEG, any predictor": (by_tool("dcmcjpeg", "+el"), "1.2.840.10008.1.2.4.57"),
+    "deflated": (by_tool("dcmconv", "+td"), "1.2.840.10008.1.2.1.99"),
+    "big endian": (by_tool("dcmconv", "+tb"), "1.2.840.10008.1.2.2"),
+    "implicit": (by_tool("dcmconv", "+ti"), "1.2.840.10008.1.2"),
+}
+"""JPEG 2000, which DCMTK does not write, is in data/test_dicom.py."""
+
+
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_a_compressed_series_gives_the_same_labels(
+    kind: str, series: Path, tiny_bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    compress, syntax = COMPRESSED[kind]
+    plain = read_volume(series)
+    for file in series.iterdir():
+        compress(file)
+        assert pydicom.dcmread(file, stop_before_pixels=True).file_meta.TransferSyntaxUID == syntax
+    options = ["--bundle", str(tiny_bundle), "--quiet", "--no-cleanup"]
+    assert main(["segment", str(series), "-o", str(tmp_path / "o.nii.gz"), *options]) == 0
+    assert np.array_equal(read_volume(series).array, plain.array)
+    assert read_label(tmp_path / "o.nii.gz", plain).array.shape == plain.array.shape
+    assert "ecret" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("option", ["+eb", "+ee", "+es", "+ep"])
+def test_radiographs_in_every_kind_of_jpeg_are_read(option: str, tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:64, :72]
+    stored = (columns * 30 + rows * 10).astype(np.uint16) if option == "+ee" else (columns * 3).astype(np.uint8)
+    tags = {"BitsStored": 12, "HighBit": 11} if option == "+ee" else {}
+    path = save(radiograph(stored, **tags), tmp_path / "a.dcm")
+    by_tool("dcmcjpeg", option)(path)
+    assert np.abs(read_volume(path).array[:, :, 0].T - stored.astype(int)).max() <= 9
+
+
+def test_the_largest_of_several_series_is_taken_the_user_is_told_and_may_choose(
+    series: Path, tiny_bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    affine, shape = grid((12.0, 12.0, 30.0), codes="LPS")
+    array = np.round(patient(affine, shape, "MR", seed=0).array)
+    other = datasets(array, affine, "MR", (1, 0), SeriesInstanceUID="1.2.7", SeriesNumber=7)
+    write_series(series / "more", other)
+    options = ["--bundle", str(tiny_bundle), "--quiet", "--no-cleanup"]
+    assert main(["segment", str(series), "-o", str(tmp_path / "o.nii.gz"), *options]) == 0
+    shown = capfd.readouterr()
+    assert f"Series 4 (CT, {read_volume(series).array.shape[2]} images) is taken, the largest CT or MR" in shown.err
+    assert f"7 (MR, {shape[2]} images): --series chooses" in shown.err
+    assert main(["segment", str(series), "-o", str(tmp_path / "o.nii.gz"), *options, "--series", "7"]) == 0
+    assert f"MR, {'x'.join(map(str, shape))} voxels" in capfd.readouterr().out
+    assert main(["segment", str(series), "-o", str(tmp_path / "o.nii.gz"), *options, "--series", "8"]) == 2
+    assert "there is no series 8; there are 4 (CT" in capfd.readouterr().err
+
+
+def test_an_enhanced_multi_frame_file_is_segmented(tiny_bundle: Path, tmp_path: Path) -> None:
+    affine, shape = grid((12.0, 12.0, 14.0), codes="LPS", degrees=(3.0, 2.0, 5.0))
+    array = np.round(patient(affine, shape, seed=0).array / 2) * 2
+    path = save(enhanced(array, affine, np.random.default_rng(0).permutation(shape[2])), tmp_path / "a.dcm")
+    options = ["--bundle", str(tiny_bundle), "--quiet", "--no-cleanup"]
+    assert main(["segment", str(path), "-o", str(tmp_path / "o.nii.gz"), *options]) == 0
+    assert read_label(tmp_path / "o.nii.gz", read_volume(path)).array.shape == shape
 
 
 def test_a_zip_in_and_a_dicom_segmentation_out(

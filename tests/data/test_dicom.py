@@ -509,36 +509,6 @@ def test_labels_of_a_dicom_scan_go_into_other_formats(tmp_path: Path) -> None:
         assert b"ecret" not in (tmp_path / f"l{suffix}").read_bytes()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(place=st.floats(0, 1), bit=st.integers(0, 7), cut=st.booleans(), compress=st.booleans(), multi=st.booleans())
-def test_damaged_files_are_read_or_explained(
-    tmp_path: Path, place: float, bit: int, cut: bool, compress: bool, multi: bool
-) -> None:
-    folder = tmp_path / f"{compress}{multi}"
-    if not folder.exists():
-        if multi:
-            save(enhanced(values(), AFFINE), folder / "original")
-        else:
-            save(slices()[0], folder / "original")
-        if compress:
-            dataset = pydicom.dcmread(folder / "original")
-            dataset.compress(RLELossless)
-            dataset.save_as(folder / "original")
-    content = bytearray((folder / "original").read_bytes())
-    at = 128 + int(place * (len(content) - 129))
-    if cut:
-        del content[at:]
-    else:
-        content[at] ^= 1 << bit
-    path = written(tmp_path / "damaged.dcm", bytes(content))
-    try:
-        volume = read_volume(path)
-    except SemganError as error:
-        assert "\n" not in str(error) and "ecret" not in str(error)
-    else:
-        assert volume.array.ndim == 3 and np.isfinite(volume.affine).all()
-
-
 def test_a_folder_with_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dicom_files, "MAX_FILES", 3)
     with pytest.raises(SemganError, match="more than 3 files"):

@@ -63,6 +63,52 @@ def test_labels_survive_the_way_to_the_slices_and_back() -> None:
     assert organ_dice(back, label) >= organ_dice(nearest, label) - 0.002
 
 
+@pytest.mark.parametrize(
+    ("codes", "degrees"), [("LAS", (0, 0, 0)), ("SPL", (0, 0, 0)), ("PIR", (4, -3, 6)), ("LAS", (40, 0, 0))], ids=str
+)
+def test_a_range_of_slices_is_the_same_slices_of_the_whole(codes: str, degrees: tuple[float, float, float]) -> None:
+    volume = patient(*grid((4, 4, 8), codes=codes, degrees=degrees), seed=0)
+    whole = SMALL(volume)
+    heights = whole.geometry.slice_centres[:, 2]
+    assert (np.diff(heights) > 0).all()
+    part = whole.between(heights[5] - 0.1, heights[11] + 0.1)
+    assert torch.equal(part.image, whole.image[5:12]) and part.value_range == whole.value_range
+    np.testing.assert_allclose(part.geometry.slice_centres, whole.geometry.slice_centres[5:12], atol=1e-9)
+    cut, same = (geometry.extract(volume.array) for geometry in (part.geometry, whole.geometry))
+    np.testing.assert_allclose(cut, same[5:12], atol=0.02)  # HU; single precision of places
+    assert "Only the 7 slices" in part.notes[-1]
+
+
+@pytest.mark.parametrize("degrees", [(0, 0, 0), (4, -3, 6), (40, 0, 0)], ids=str)
+def test_outside_the_range_there_is_nothing(
+    degrees: tuple[float, float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    affine, shape = grid((4, 4, 8), codes="LAS", degrees=degrees)
+    whole = SMALL(patient(affine, shape))
+    low, high = np.quantile(whole.geometry.slice_centres[:, 2], (0.4, 0.6))
+    geometry = whole.between(low, high).geometry
+    ones = torch.ones(geometry.num_slices, 96, 96)
+    restored = geometry.restore(ones, fill=-7.0)
+    assert set(np.unique(restored.round(3))) == {-7.0, 1.0}
+    normal = np.cross(geometry.grid_affine[:3, 0], geometry.grid_affine[:3, 1])
+    normal /= np.linalg.norm(normal) * np.sign(normal[2])
+    places = (affine[:3, :3] @ np.argwhere(restored > 0).T).T + affine[:3, 3]
+    distance = float(geometry.grid_affine[:3, 2] @ normal)
+    ends = geometry.slice_centres[[0, -1]] @ normal
+    assert ends[0] - distance <= (places @ normal).min() and (places @ normal).max() <= ends[1] + distance
+    monkeypatch.setattr("monai_semgan.transforms.geometry.CHUNK_BYTES", 4 * shape[0] * shape[1] * 3)
+    np.testing.assert_allclose(np.concatenate(list(geometry.restore_slabs(ones, -7.0)), 2), restored, atol=1e-5)
+    label = geometry.restore_label(torch.stack([ones * 0.1, ones * 0.9], 1))
+    np.testing.assert_array_equal(label == 1, restored > 0)
+
+
+def test_a_range_without_slices_is_refused_and_the_whole_stays_as_it_is() -> None:
+    whole = SMALL(patient(*grid()))
+    with pytest.raises(SemganError, match="no slice lies between 5000 and 6000 mm; this scan reaches from"):
+        whole.between(5000, 6000)
+    assert whole.between(-1e6, 1e6) is whole
+
+
 def test_ids_beyond_the_classes_become_background() -> None:
     assert SMALL.classes(np.array([0, 1, 4, 5, 13, 255])).tolist() == [0, 1, 4, 0, 0, 0]
 

@@ -93,7 +93,7 @@ def decoded(file: DicomFile, indices: list[int], shape: tuple[int, int]) -> Iter
 
 
 def _iterate(dataset: Dataset, indices: list[int]) -> Iterator[np.ndarray]:
-    from pydicom.pixels import get_decoder, iter_pixels
+    from pydicom.pixels import iter_pixels
     from pydicom.uid import ImplicitVRLittleEndian, RLELossless
 
     syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
@@ -101,13 +101,26 @@ def _iterate(dataset: Dataset, indices: list[int]) -> Iterator[np.ndarray]:
         dataset.file_meta.TransferSyntaxUID = syntax = ImplicitVRLittleEndian
     if syntax.is_encapsulated:
         _check_codestreams(dataset, indices)
-    if syntax.is_encapsulated and not get_decoder(syntax).is_available:
+    if syntax.is_encapsulated and not _known_to_pydicom(syntax):
         return iter(_decoded_by_itk(dataset)[indices])
     if dataset.BitsAllocated == 1 and not syntax.is_encapsulated:
         return _bit_frames(dataset, indices)
     # pylibjpeg-rle panics on damaged data, which is no exception; pydicom's own decoder is always there
     plugin = "pydicom" if syntax == RLELossless else ""
     return iter_pixels(dataset, indices=indices, raw=True, decoding_plugin=plugin)
+
+
+def _known_to_pydicom(syntax: Any) -> bool:
+    """Whether pydicom has what decodes a transfer syntax."""
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import JPEGExtended12Bit
+
+    if syntax == JPEGExtended12Bit:  # pydicom offers Pillow, which knows 8 bits only
+        return False
+    try:
+        return bool(get_decoder(syntax).is_available)
+    except NotImplementedError:  # retired ones
+        return False
 
 
 def _bit_frames(dataset: Dataset, indices: list[int]) -> Iterator[np.ndarray]:
