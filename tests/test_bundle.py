@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from monai_semgan.bundle import bundle_folder, load_bundle, read_record, weights_digest
+from monai_semgan.bundling.contents import bundle_files
 from tests.conftest import REPOSITORY, SHIPPED_BUNDLE
 
 SCHEMA_REQUIRED = {
@@ -92,8 +93,8 @@ def test_setup_cfg_tests_the_torch_range_that_the_installer_takes() -> None:
 def test_installed_wheel_segments_with_the_bundle_inside(ct_scan: Path, tmp_path: Path) -> None:
     wheel = build_wheel(tmp_path / "wheel")
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("LICENSE", "configs/inference.json", "configs/metadata.json", "models/model.pt", "models/model.json"):
-        assert f"monai_semgan/bundles/semgan_abdomen/{name}" in names
+    for path in bundle_files(SHIPPED_BUNDLE):
+        assert f"monai_semgan/bundles/semgan_abdomen/{path.relative_to(SHIPPED_BUNDLE).as_posix()}" in names
     assert not [name for name in names if name.startswith(("tests", "bundles", "scripts", "benchmarks"))]
     python = empty_environment(tmp_path / "venv")
     run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel), cwd=tmp_path)
@@ -102,6 +103,8 @@ def test_installed_wheel_segments_with_the_bundle_inside(ct_scan: Path, tmp_path
     assert out.exists()
     facts = json.loads(run(python.with_name("semgan"), "info", "--json", cwd=tmp_path))
     assert facts["bundle"]["folder"].startswith(str(tmp_path / "venv"))
+    run(python.with_name("semgan"), "bundle", "new", "mine", "--labels", "heart", cwd=tmp_path)
+    assert (tmp_path / "mine" / "configs" / "train_gan.json").is_file()
 
 
 def build_wheel(folder: Path) -> Path:
