@@ -9,7 +9,7 @@ from typing import Any
 
 from monai_semgan.data.formats import LABEL_READERS, stem
 from monai_semgan.errors import SemganError, read_error
-from monai_semgan.transforms.intensity import canonical_modality
+from monai_semgan.transforms.intensity import PROJECTIONS, canonical_modality
 
 SECTIONS = ("training", "validation", "test")
 
@@ -25,7 +25,7 @@ class Entry:
         image: image file, or folder or zip of a DICOM series.
         label: label file, None for an unlabelled volume.
         patient: who it shows; the name of the image's file or folder when the list does not say.
-        modality: ``"CT"``, ``"MR"``, ``"DX"`` or None: to be guessed. Pictures are ``"DX"``.
+        modality: ``"CT"``, ``"MR"``, ``"DX"`` or None: to be guessed. Pictures and DICOM radiographs are ``"DX"``.
         names: label ids with their organ names, if the list tells.
     """
 
@@ -126,7 +126,7 @@ def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
     except SemganError as error:
         raise SemganError(f"{where}: {error.problem}", remedy=error.remedy, path=path) from None
     image = base / Path(item["image"]).expanduser()
-    if modality is None and image.name.lower().endswith(tuple(LABEL_READERS)):
+    if modality is None and _is_radiograph(image):
         modality = "DX"
     return Entry(
         image=image,
@@ -134,6 +134,21 @@ def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
         patient=str(item.get("patient") or stem(image)),
         modality=modality,
     )
+
+
+def _is_radiograph(image: Path) -> bool:
+    """Whether it is a picture, or a DICOM file that says so."""
+    if image.name.lower().endswith(tuple(LABEL_READERS)):
+        return True
+    if not image.name.lower().endswith((".dcm", ".ima", ".dicom")) or not image.is_file():
+        return False
+    from monai_semgan.data.dicom.files import DicomFile
+    from monai_semgan.data.dicom.headers import read_dataset
+
+    try:
+        return read_dataset(DicomFile(image), tags=["Modality"]).get("Modality") in PROJECTIONS
+    except SemganError:  # it is told when the image is read
+        return False
 
 
 def names_text(names: tuple[tuple[int, str], ...]) -> str:

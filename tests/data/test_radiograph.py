@@ -157,7 +157,7 @@ def test_a_list_of_dicom_radiographs_trains_on_whole_images(tmp_path: Path) -> N
     for number in range(3):
         path = make(tmp_path / str(number))
         write_label(chest()[1].T[:, :, None], read_volume(path), tmp_path / f"{number}.png")
-        items.append({"image": f"{number}/a.dcm", "label": f"{number}.png", "patient": str(number), "modality": "DX"})
+        items.append({"image": f"{number}/a.dcm", "label": f"{number}.png", "patient": str(number)})
     path = tmp_path / "list.json"
     path.write_text(json.dumps({"training": items[:2], "validation": items[2:]}))
     assert frame_of(path) == "image"
