@@ -181,17 +181,24 @@ class SliceGeometry:
         """
         planes = max(1, CHUNK_BYTES // (4 * self.source_shape[0] * self.source_shape[1]))
         for first in range(0, self.source_shape[2], planes):
-            geometry, mine = self._slab(first, min(first + planes, self.source_shape[2]))
-            yield geometry.restore(slices[mine], fill)
+            stop = min(first + planes, self.source_shape[2])
+            found = self._slab(first, stop)
+            if found is None:
+                yield np.full((*self.source_shape[:2], stop - first), fill, dtype=np.float32)
+            else:
+                geometry, mine = found
+                yield geometry.restore(slices[mine], fill)
 
-    def _slab(self, first: int, stop: int) -> tuple[SliceGeometry, slice]:
-        """The plan for planes first to stop of the volume's last axis alone, and the slices that it needs."""
+    def _slab(self, first: int, stop: int) -> tuple[SliceGeometry, slice] | None:
+        """The plan for planes first to stop of the volume's last axis alone, and the slices that it needs, if any."""
         shape = (*self.source_shape[:2], stop - first)
         plan = replace(self, source_shape=shape, source_affine=self.source_affine @ _along_last_axis(first))
         if self.axes is None or self.axes[2] != 2:
             return plan, slice(None)
         levels = np.rint(self.positions(2)).astype(int)
         mine = np.flatnonzero((levels >= first) & (levels < stop))
+        if not mine.size:
+            return None
         grid = self.grid_affine @ _along_last_axis(int(mine[0]))
         return replace(plan, grid_affine=grid, num_slices=len(mine)), slice(int(mine[0]), int(mine[-1]) + 1)
 
