@@ -22,7 +22,8 @@ def attach_jobs(app: FastAPI, service: JobService) -> JobService:
         service: not started yet; dropped if the app has one already, as when MONAI Label reloads itself.
 
     Returns:
-        The service that the app uses; it is closed at the end of the process, or earlier by whoever likes to.
+        The service that the app uses. It is closed when Python ends; a server that signals end closes it before, in its
+        lifespan, or leaves its jobs to the next start, which finds them interrupted.
 
     Raises:
         SemganError: if another server holds the studies.

@@ -133,7 +133,9 @@ class Job(Model):
     result_version: int = Field(
         default=0, description="counts the results so far: 0 none yet; a higher number, a better one"
     )
-    parts: list[Part] = Field(default_factory=list, description="files that can be fetched now")
+    parts: list[Part] = Field(
+        default_factory=list, description="files that can be fetched now; the report follows the end by some seconds"
+    )
 
 
 class JobList(Model):

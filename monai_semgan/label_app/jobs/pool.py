@@ -43,6 +43,8 @@ class Slot:
         state: `starting`, `warming`, `ready`, `busy` or `stopped`.
         process: None between two.
         job: that it was given.
+        reporting: ended job whose report it is writing; the next job may be given to it meanwhile.
+        warm: whether the model is loaded and has run once.
         broken: why the model cannot be used, if it cannot.
         pause: seconds before the next start.
         start_at: time of the next start; None while there is a process.
@@ -52,6 +54,7 @@ class Slot:
     state: str = STOPPED
     process: WorkerProcess | None = None
     job: str | None = None
+    reporting: str | None = None
     broken: str = ""
     warm: bool = False
     pause: float = FIRST_PAUSE
@@ -161,12 +164,14 @@ class WorkerPool:
                 slot.state = READY if slot.job is None else BUSY
             elif said == "broken":
                 slot.broken = str(message.get("message", ""))
-            if job is None or job != slot.job:
-                return
-            if said == "end":
-                slot.job = None
+            if said == "end" and job == slot.job:
+                slot.job, slot.reporting = None, job
                 slot.state = READY if slot.warm else slot.state
-            self.events.worker_says(job, message)
+            elif said == "parts":
+                slot.reporting = None
+            elif job is None or job != slot.job:
+                return
+            self.events.worker_says(str(job), message)
             if said == "end":
                 self.events.worker_free()
 
@@ -176,7 +181,9 @@ class WorkerPool:
             if slot is None or self._closed:
                 return
             job, usable, broken = slot.job, slot.warm or not slot.broken, slot.broken
-            slot.process, slot.job = None, None
+            if slot.reporting is not None:
+                self.events.worker_says(slot.reporting, {"say": "parts"})
+            slot.process, slot.job, slot.reporting = None, None, None
             self._later(slot)
             logger.warning("a worker process ended with code %d", code)
             self.events.worker_died(job, code, usable, broken)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +79,7 @@ class JobRun:
         self._next_partial = 0.0
         self._started = time.perf_counter()
         self._read = 0.0
+        self._finished: tuple[Segmentation, Volume] | None = None
 
     def run(self) -> tuple[str, str]:
         """Run to the end.
@@ -108,11 +111,9 @@ class JobRun:
                 objective=task.objective,
             )
         except KeyboardInterrupt:
-            kept = "the preview is kept" if self.version else "before there was a result"
-            return "cancelled", f"cancelled; {kept}" if self.version else f"cancelled {kept}"
+            return "cancelled", "cancelled; the preview is kept" if self.version else "cancelled before it had a result"
         self._write(found, volume, partial=False)
-        if task.report:
-            self._report(found, volume)
+        self._finished = found, volume
         if found.cancelled:
             return "cancelled", "cancelled; the best result until then is kept"
         return "done", "done"
@@ -149,10 +150,19 @@ class JobRun:
         self.version = version
         self.say("result", job=self.task.job, version=version, residual=result.residual_per_slice)
 
-    def _report(self, found: Segmentation, volume: Volume) -> None:
-        """Write the page beside the last result."""
+    def report(self) -> None:
+        """Write the page of the result if it is wanted; it takes as long as a preview, so it comes after the end.
+
+        Raises:
+            SemganError: if it cannot be written.
+            OSError: if the job was removed meanwhile.
+        """
+        from monai_semgan.label_app.jobs.result_files import REPORT
         from monai_semgan.report import write_report
 
-        self.say("progress", job=self.task.job, message="writing the report")
-        write_report(found, volume, self.bundle, self.results / str(self.version), labels=self.names)
-        self.say("parts", job=self.task.job)
+        if self._finished is None or not self.task.report:
+            return
+        found, volume = self._finished
+        with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=self.results) as aside:
+            files = write_report(found, volume, self.bundle, aside, labels=self.names)
+            os.replace(files.html, self.results / str(self.version) / REPORT)

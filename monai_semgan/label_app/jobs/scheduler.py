@@ -25,6 +25,7 @@ class Entry:
         attempts: how often it was given to a worker.
         cancel_by: when its worker is killed if it does not obey; None unless cancelled.
         removing: its files go when the worker has let go of it.
+        reporting: its report is being written, though it has ended.
         report: whether the page for people is written.
         ticks: time and number of the latest steps.
     """
@@ -33,6 +34,7 @@ class Entry:
     attempts: int = 0
     cancel_by: float | None = None
     removing: bool = False
+    reporting: bool = False
     report: bool = True
     ticks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS + 1))
 

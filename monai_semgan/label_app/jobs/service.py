@@ -42,6 +42,7 @@ from monai_semgan.label_app.jobs.uploads import Incoming, UploadStore
 logger = logging.getLogger(__name__)
 
 TEND_SECONDS = 0.5
+REPORT_SECONDS = 60.0
 RESERVE_BYTES = 32 * 2**20
 """Room on the disk that jobs never take."""
 
@@ -259,6 +260,8 @@ class JobService:
         """
         results = self.store.results(job)
         found = self._versions(job)
+        if part is Part.report:
+            self._await_report(job)
         for version in found:  # a newer one may have taken its place meanwhile
             try:
                 path = part_file(results, version, part, form)
@@ -332,10 +335,14 @@ class JobService:
     def worker_says(self, job: str, message: dict[str, Any]) -> None:
         """Take in what a worker tells of a job."""
         entry = self.scheduler.held(job)
-        if entry is None or entry.ended:
+        if entry is None:
             return
         said = message["say"]
-        if said == "started":
+        if said == "parts":
+            self._report_written(entry)
+        elif entry.ended:
+            return
+        elif said == "started":
             entry.job.state, entry.job.started = State.running, time.time()
             self._save(entry.job)
         elif said == "progress":
@@ -345,9 +352,8 @@ class JobService:
             entry.job.residual = list(message.get("residual") or [])
             self._note_parts(entry.job)
             self._save(entry.job)
-        elif said == "parts":
-            self._note_parts(entry.job)
         elif said == "end":
+            entry.reporting = entry.report
             self._end(entry, State(message["state"]), str(message["message"]))
 
     def worker_died(self, job: str | None, code: int, usable: bool, message: str) -> None:
@@ -454,6 +460,20 @@ class JobService:
             return
         self._save(entry.job)
 
+    def _await_report(self, job: str) -> None:
+        """A job has ended when its label and maps are there; who asks for the report waits a little longer."""
+        deadline = time.monotonic() + REPORT_SECONDS
+        while time.monotonic() < deadline and not self._closing.is_set():
+            with self._lock:
+                if not self._entry(job).reporting:
+                    return
+            time.sleep(0.1)
+
+    def _report_written(self, entry: Entry) -> None:
+        entry.reporting = False
+        self._note_parts(entry.job)
+        self._save(entry.job)
+
     def _fail_waiting(self, message: str) -> None:
         for entry in self.scheduler:
             if entry.job.state in (State.queued, State.warming):
@@ -477,9 +497,12 @@ class JobService:
         return Conflict(f"there is no result yet: the job is {state}")
 
     def _no_part(self, job: str, part: Part) -> Refusal:
-        entry = self.job(job)
-        if entry.finished is None:
-            return Conflict(f"there is no {part.value} yet: the job is {entry.state.value}")
+        with self._lock:
+            entry = self._entry(job)
+            if not entry.ended:
+                return Conflict(f"there is no {part.value} yet: the job is {entry.job.state.value}")
+            if entry.reporting and part is Part.report:
+                return Conflict("the report is being written; ask again later")
         return Unknown(f"the result has no {part.value}")
 
     def _save(self, job: Job) -> None:

@@ -24,6 +24,7 @@ from monai_semgan.label_app.jobs.refusals import in_words
 
 if TYPE_CHECKING:
     from monai_semgan.bundle import Bundle
+    from monai_semgan.label_app.jobs.running import JobRun
 
 logger = logging.getLogger("monai_semgan.worker")
 
@@ -68,31 +69,37 @@ class WorkerLoop:
             self._work(self._tasks.get())
 
     def _work(self, task: Task) -> None:
+        run: JobRun | None = None
         if task.job in self._cancelled:
             state, message = "cancelled", "cancelled before it began"
         else:
-            state, message = self._attempt(task)
-        self._cancelled.discard(task.job)
+            try:
+                run = self._begin(task)
+                state, message = run.run()
+            except Exception as error:
+                state, message = "failed", in_plain_words(error)
         self.say("end", job=task.job, state=state, message=message)
+        if run is not None:
+            self._report(run)
+        self.say("parts", job=task.job)
+        self._cancelled.discard(task.job)
+        del run
         release_memory()
 
-    def _attempt(self, task: Task) -> tuple[str, str]:
+    def _begin(self, task: Task) -> JobRun:
         from monai_semgan.label_app.jobs.running import JobRun
 
+        bundle = self._load(task.bundle)
+        self.say("started", job=task.job)
+        return JobRun(task, bundle, self.say, lambda: task.job in self._cancelled, self.partial_seconds)
+
+    def _report(self, run: JobRun) -> None:
         try:
-            bundle = self._load(task.bundle)
-            self.say("started", job=task.job)
-            run = JobRun(task, bundle, self.say, lambda: task.job in self._cancelled, self.partial_seconds)
-            return run.run()
-        except SemganError as error:
-            return "failed", in_words(error)
-        except MemoryError:
-            return "failed", "not enough memory for this scan"
+            run.report()
+        except (SemganError, OSError):
+            logger.warning("a report could not be written")
         except Exception as error:
-            if type(error).__name__ == "OutOfMemoryError":
-                return "failed", "not enough memory on the device for this scan"
             log_without_values(logger, error)
-            return "failed", f"an unexpected problem ({type(error).__name__}); the server's log has more"
 
     def _load(self, folder: str) -> Bundle:
         from monai_semgan.bundle import load_bundle
@@ -115,6 +122,18 @@ def warm_up(bundle: Bundle) -> None:
     array[16:24, 12:24] = 200.0
     volume = Volume(array, np.diag([-8.0, 8.0, 5.0, 1.0]))
     segment_volume(volume, bundle, "refine", modality=(bundle.modalities or ("CT",))[0], steps=1)
+
+
+def in_plain_words(error: Exception) -> str:
+    """What went wrong, for the user; what nobody foresaw is logged."""
+    if isinstance(error, SemganError):
+        return in_words(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory for this scan"
+    if type(error).__name__ == "OutOfMemoryError":
+        return "not enough memory on the device for this scan"
+    log_without_values(logger, error)
+    return f"an unexpected problem ({type(error).__name__}); the server's log has more"
 
 
 def release_memory() -> None:
@@ -150,14 +169,10 @@ def main(arguments: list[str] | None = None) -> int:
 
             torch.set_num_threads(options.threads)
         loop.run(str(options.bundle))
-    except SemganError as error:
-        say("broken", message=in_words(error))
-        return 2
     except BrokenPipeError:
         return 0
     except Exception as error:
-        log_without_values(logger, error)
-        say("broken", message=f"an unexpected problem ({type(error).__name__}); the server's log has more")
+        say("broken", message=in_plain_words(error))
         return 1
     return 0
 

@@ -78,6 +78,14 @@ class Server:
         assert found["state"] == "done", f"{found}\n{self.log.read_text()[-3000:]}"
         return found
 
+    def reported(self, job: str) -> dict[str, Any]:
+        """A job when it has ended and its report, which comes last, is there."""
+        self.wait(job)
+        deadline = time.monotonic() + START_SECONDS
+        while "report" not in (found := self.job(job))["parts"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return found
+
     def running(self, **request: Any) -> str:
         """Id of a job that has a partial result and goes on for a long time."""
         job = self.submit(**{"image": "ct", "mode": "invert", "steps": 10_000, **request})
@@ -103,18 +111,20 @@ class Server:
 
 @pytest.fixture(scope="session")
 def serve(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Starts servers: `serve(studies, limits=..., **options of JobService)`."""
+    """Starts servers: `serve(studies, **options of JobService)`; `before` runs in the process first."""
     import requests
 
     started: list[Server] = []
 
-    def start(studies: Path, before: Callable[[], None] | None = None, **options: Any) -> Server:
+    def start(
+        studies: Path, before: Callable[[], None] | None = None, bundle: Path = tiny_bundle, **options: Any
+    ) -> Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         log = tmp_path_factory.mktemp("server") / "log"
         given = json.dumps({"partial_seconds": 0.2, **options})
-        command = [sys.executable, "-m", "tests.label_app.jobs.serving", studies, tiny_bundle, str(port), given]
+        command = [sys.executable, "-m", "tests.label_app.jobs.serving", studies, bundle, str(port), given]
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 command, stdout=stream, stderr=stream, cwd=REPOSITORY, env=os.environ, preexec_fn=before

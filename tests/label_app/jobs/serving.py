@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 
@@ -20,9 +22,15 @@ def main(studies: Path, bundle: Path, port: int, options: dict[str, object]) -> 
         path = studies / f"{image}.nii.gz"
         return path if path.exists() else None
 
-    app = FastAPI()
-    problem_handlers(app)
     service = JobService(studies, find_image, [bundle], **{"devices": ["cpu"], **options})  # type: ignore[arg-type]
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.close()
+
+    app = FastAPI(lifespan=lifespan)
+    problem_handlers(app)
     attach_jobs(app, service)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 

@@ -69,7 +69,7 @@ def test_maps_are_in_the_units_of_the_scan_and_the_report_is_a_page(server: Serv
     from monai_semgan.data.volume import read_volume
 
     job = server.submit(image="ct", mode="invert")
-    ended = server.wait(job)
+    ended = server.reported(job)
     assert ended["parts"] == ["label", "reconstruction", "residual", "uncertainty", "report"]
     volume = read_volume(server.studies / "ct.nii.gz")
     limits = {"reconstruction": (-125, 275), "residual": (0, 400), "uncertainty": (0, 1)}
@@ -84,9 +84,15 @@ def test_maps_are_in_the_units_of_the_scan_and_the_report_is_a_page(server: Serv
     assert b"src=\"http" not in page.content and b"mustermann" not in page.content
 
 
+def test_a_report_that_is_being_written_is_waited_for(server: Server) -> None:
+    job = server.submit(image="ct")
+    server.done(job)
+    assert b"<html" in server.get(f"/jobs/{job}/result/report").content
+
+
 def test_a_preview_has_neither_reconstruction_nor_residual(server: Server) -> None:
     job = server.submit(image="ct")
-    assert server.wait(job)["parts"] == ["label", "uncertainty", "report"]
+    assert server.reported(job)["parts"] == ["label", "uncertainty", "report"]
     missing = server.get(f"/jobs/{job}/result/residual")
     assert missing.status_code == 404 and "no residual" in missing.json()["detail"]
 
@@ -111,7 +117,7 @@ def test_a_cancelled_inversion_keeps_its_best_result(server: Server, tmp_path: P
     job = server.running()
     asked = server.ask("POST", f"/jobs/{job}/cancel")
     assert asked.status_code == 200 and asked.json()["state"] in ("running", "cancelled")
-    ended = server.wait(job)
+    ended = server.reported(job)
     assert ended["state"] == "cancelled" and "report" in ended["parts"] and 0 < ended["step"] < 10_000
     result = server.get(f"/jobs/{job}/result").json()
     assert not result["partial"] and any("Stopped early" in note for note in result["notes"])
