@@ -101,7 +101,7 @@ def test_the_key_comes_from_the_file_or_else_the_environment(tmp_path: Path) -> 
     assert KEY not in repr(ServerOptions(tmp_path, api_key=KEY))
 
 
-@pytest.mark.parametrize("key", ["short", "", "with spaces in the middle", "schlüssel-mit-umlauten", "x" * 8 + "\x00" * 8])
+@pytest.mark.parametrize("key", ["short", "", "with spaces in the middle", "schlüssel-mit-umlauten", "x" * 20 + "\0"])
 def test_keys_that_are_no_keys_are_refused(key: str, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(key)

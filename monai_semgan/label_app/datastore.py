@@ -48,8 +48,6 @@ class StudiesDatastore(LocalDatastore):
     def __init__(self, folder: str, auto_reload: bool = True, read_only: bool = False) -> None:
         self._mutex = threading.RLock()
         root = os.path.realpath(folder)
-        if not read_only:
-            _remove_leftovers(Path(root))
         try:
             super().__init__(root, extensions=EXTENSIONS, auto_reload=auto_reload, read_only=read_only)
         except ValueError as error:
@@ -57,6 +55,14 @@ class StudiesDatastore(LocalDatastore):
             raise SemganError(problem, remedy=remedy, path=Path(root) / "datastore_v2.json") from error
         if auto_reload:
             self._handler.on_moved = self._on_any_event
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed process left half-written; for whoever knows that no other process writes here."""
+        root = Path(self._datastore_path)
+        for folder in (root, *(path for path in root.glob("labels/*") if path.is_dir() and not path.is_symlink())):
+            for path in folder.iterdir():
+                if LEFTOVER.match(path.name) and path.is_file() and not path.is_symlink():
+                    path.unlink(missing_ok=True)
 
     def links_left_out(self) -> int:
         """Number of links in the folder that lead out of it."""
@@ -254,11 +260,3 @@ for _name in (
     "_reconcile_datastore",
 ):
     setattr(StudiesDatastore, _name, _locked(getattr(LocalDatastore, _name)))
-
-
-def _remove_leftovers(root: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for folder in (root, *(path for path in root.glob("labels/*") if path.is_dir() and not path.is_symlink())):
-        for path in folder.iterdir():
-            if LEFTOVER.match(path.name) and path.is_file() and not path.is_symlink():
-                path.unlink(missing_ok=True)

@@ -96,6 +96,9 @@ class SemganApp(MONAILabelApp):
         from monai_semgan.label_app.jobs.attaching import attach_jobs
 
         service = attach_jobs(app, make_service(self.conf, Path(self.studies), self._find_file))
+        datastore = self.datastore()
+        if isinstance(datastore, StudiesDatastore):
+            datastore.remove_leftovers()
         self._jobs.service = service
         self.engine.use(self._jobs)
         return service

@@ -140,7 +140,8 @@ def realm() -> Iterator[Realm]:
 
 
 def test_the_stock_server_refuses_every_token(realm: Realm, tmp_path: Path) -> None:
-    with start_monailabel(STOCK_APP, fill(tmp_path / "studies"), tmp_path / "home", variables=realm.variables) as server:
+    studies = fill(tmp_path / "studies")
+    with start_monailabel(STOCK_APP, studies, tmp_path / "home", variables=realm.variables) as server:
         assert ask(server, "GET", "/info/", headers=realm.header("monailabel-user")).status_code == 401
 
 

