@@ -7,12 +7,11 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
+from monai_semgan.preview import AIR
 from monai_semgan.transforms.contrast import ContrastRandomisation, blur
 
 Spoiling = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
 """Slices `(D, 1, H, W)` in -1..1 and classes `(D, H, W)` to both, spoiled."""
-
-AIR = -0.97
 
 
 def _image_only(change: Callable[[torch.Tensor, torch.Generator], torch.Tensor]) -> Spoiling:

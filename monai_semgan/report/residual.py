@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from monai_semgan.preview import AIR
+
 if TYPE_CHECKING:
     from monai_semgan.bundle import Bundle
     from monai_semgan.data.preprocessing import PreparedVolume
-
-AIR = -0.97
 
 RENDERED = 24
 """Slices that are rendered at most; encoding and rendering takes about as long as the preview of a slice."""
