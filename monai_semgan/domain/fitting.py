@@ -121,14 +121,14 @@ def collect(
         affine[:3, 2] *= every
         image, label = prepared.image[::every], label[::every]
         for place, name in enumerate(spoilings):
-            progress.update(number * len(spoilings) + place, len(entries) * len(spoilings), "segmenting scan")
+            progress.update(number * len(spoilings) + place, total, "segmenting scan")
             if progress.should_stop():
                 raise KeyboardInterrupt
             generator = torch.Generator().manual_seed(seed + 1000 * number + place)
             spoiled, truth = SPOILINGS[name](image, label, generator)
             found = probabilities(bundle, spoiled, affine, prepared.modality, mode)
             yield from _samples(entry.patient, name, mode, found, truth.numpy(), affine, bundle.labels, priors)
-    progress.update(1, 1)
+    progress.update(total, total)
 
 
 def probabilities(bundle: Bundle, image: torch.Tensor, affine: np.ndarray, modality: str, mode: str) -> torch.Tensor:
