@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -40,6 +40,10 @@ class ProblemRoute(APIRoute):
                 return await handler(request)
             except (Refusal, SemganError, RequestValidationError) as error:
                 return as_answer(error)
+            except HTTPException as error:
+                if error.status_code != 400:  # FastAPI's answer to a body that is no text
+                    raise
+                return _answer(422, "the body is no JSON")
             except ClientDisconnect:
                 return _answer(400, "the connection ended before everything was sent")  # nobody reads it
 

@@ -273,7 +273,9 @@ def test_requests_that_make_no_sense_are_refused_in_words(
     assert said in response.json()["detail"] and str(server.studies) not in response.text
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b'{"image": "\\ud800"}', b"\xff\xfe", b'{"steps": NaN}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'"x"', b'{"image": "\\ud800"}', b"\xff\xfe", b"\x80{}", b'{"steps": NaN}']
+)
 def test_a_body_that_is_no_request_is_refused_in_words(body: bytes, server: Server) -> None:
     response = server.ask("POST", "/jobs", data=body, headers={"content-type": "application/json"})
     assert response.status_code == 422 and isinstance(response.json()["detail"], str)
