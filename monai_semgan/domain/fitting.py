@@ -110,7 +110,7 @@ def collect(
     from monai_semgan.data.entries import names_of_ids, read_entry_label
     from monai_semgan.data.volume import read_volume
 
-    progress = progress or NullProgress()
+    progress, total = progress or NullProgress(), len(entries) * len(spoilings)
     for number, entry in enumerate(entries):
         volume = read_volume(entry.image)
         prepared = bundle.preprocessing(volume, entry.modality)
