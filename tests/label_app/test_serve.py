@@ -87,6 +87,18 @@ def test_an_inference_of_the_stock_route_leaves_no_job_and_no_file_behind(served
     assert not list((served.studies / ".semgan" / "jobs").iterdir())
 
 
+def test_an_inference_whose_client_has_gone_is_cancelled(served: Server) -> None:
+    import requests
+
+    with pytest.raises(requests.Timeout):
+        address = f"{served.address}/infer/semgan_invert?image=ct"
+        requests.post(address, data={"params": '{"steps": 9000}'}, timeout=2)
+    deadline = time.monotonic() + 60
+    while (jobs := ask(served, "GET", "/semgan/jobs").json()["jobs"]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not jobs
+
+
 @pytest.mark.parametrize("extension", [".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha"])
 def test_every_format_holds_the_same_label_on_the_same_grid(extension: str, served: Server, tmp_path: Path) -> None:
     from monai_semgan.data.volume import read_label, read_volume

@@ -103,7 +103,10 @@ def get_image_info(image: str) -> Any:
 def put_image_info(image: str, info: str = Form("{}"), user: User = LABELLER) -> Any:
     """Note something of an image."""
     known_image(image)
-    return running_app().datastore().update_image_info(image, _with_user(json_object(info, "info"), user))
+    told = json_object(info, "info")
+    if not isinstance(told.get("strategy", {}), dict):
+        raise HTTPException(422, "strategy in info is no JSON object; the strategies keep their notes there")
+    return running_app().datastore().update_image_info(image, _with_user(told, user))
 
 
 @router.put("/label", summary="Save Finished Label")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, HTTPException, UploadFile
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
 from fastapi.background import BackgroundTasks
 from monailabel.endpoints.infer import ResultType, send_response
 
@@ -14,6 +19,10 @@ from monai_semgan.label_app.server.uploads import discard, receive_image
 
 router = APIRouter(prefix="/infer", tags=["Infer"])
 
+WAITING = 64
+"""Inferences that may wait at once; further ones wait for these."""
+
+LOOK_SECONDS = 0.5
 RESERVED = ("image", "model", "session", "label", "description")
 """Names in a request that routes set; MONAI Label lets `params` replace them."""
 
@@ -26,7 +35,8 @@ def whole_slide(model: str) -> None:
 
 
 @router.post("/{model}", dependencies=[USER], summary="Run Inference for supported model")
-def infer(
+async def infer(
+    connection: Request,
     background: BackgroundTasks,
     model: str,
     image: str = "",
@@ -36,8 +46,43 @@ def infer(
     label: Annotated[UploadFile | None, File()] = None,
     output: ResultType | None = None,
 ) -> Any:
-    """Segment an image of the datastore, of a session, or of the request, and answer with label and facts."""
-    app = running_app()
+    """Segment an image of the datastore, of a session, or of the request, and answer with label and facts.
+
+    Ends early when the client has gone.
+    """
+    gone = threading.Event()
+    watching = asyncio.create_task(_watch(connection, gone))
+    work = partial(_infer, gone.is_set, background, model, image, session_id, params, file, label, output)
+    try:
+        return await to_thread.run_sync(work, limiter=_own_threads())
+    finally:
+        watching.cancel()
+
+
+async def _watch(connection: Request, gone: threading.Event) -> None:
+    while not await connection.is_disconnected():
+        await asyncio.sleep(LOOK_SECONDS)
+    gone.set()
+
+
+@cache
+def _own_threads() -> CapacityLimiter:
+    """Inferences that wait take no threads away from the other routes."""
+    return CapacityLimiter(WAITING)
+
+
+def _infer(
+    gone: Callable[[], bool],
+    background: BackgroundTasks,
+    model: str,
+    image: str,
+    session_id: str,
+    params: str,
+    file: UploadFile | None,
+    label: UploadFile | None,
+    output: ResultType | None,
+) -> Any:
+    app: Any = running_app()
     known_name(model, app.info()["models"], "model")
     request = _checked(json_object(params), output)
     if label is not None:
@@ -53,7 +98,8 @@ def infer(
     else:
         raise HTTPException(422, "give an image id, a file or a session id")
     try:
-        result = app.infer({**request, "model": model})
+        with app.stoppable(gone):
+            result = app.infer({**request, "model": model})
     except BaseException:
         if file is not None:  # tasks in the background run after answers only
             discard(request["image"])
