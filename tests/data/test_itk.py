@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from monai_semgan.data.terminology import Segments
 from monai_semgan.data.volume import Volume, read_label, read_volume, write_label, write_map, write_volume
 from tests.phantoms import grid, patient
 
@@ -138,6 +139,13 @@ def test_geometry_survives_every_chain_of_formats(
         assert np.array_equal(volume.array, array)
         assert np.allclose(volume.affine, affine, atol=1e-3, rtol=1e-5)
         assert not volume.notes
+    label = np.random.default_rng(1).integers(0, 3, shape).astype(np.uint8)
+    label.flat[:2] = [1, 2]
+    for suffix in (".nii", *FORMATS, ".seg.nrrd"):
+        path = write_label(label, volume, tmp_path / f"l{suffix}", Segments({1: "liver", 2: "spleen"}))
+        assert np.array_equal(read_label(path, volume).array, label), suffix
+    turned = read_label(path, volume, names={1: "spleen", 2: "liver"})
+    assert np.array_equal(turned.array, np.array([0, 2, 1])[label]) and np.allclose(turned.affine, affine, atol=1e-3)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
