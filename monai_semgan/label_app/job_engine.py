@@ -16,7 +16,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.label_app.infer import Engine
 from monai_semgan.label_app.infer_request import InferRequest
 from monai_semgan.label_app.jobs.contract import Job, JobRequest, Mode, Part, Result, State, VolumeFormat
-from monai_semgan.label_app.jobs.refusals import Conflict, Refusal, Unknown
+from monai_semgan.label_app.jobs.refusals import Conflict, NotReady, Refusal, Unknown
 
 if TYPE_CHECKING:
     from monai_semgan.label_app.jobs.service import JobService
@@ -73,6 +73,15 @@ class JobEngine:
         finally:
             self._local.stop = None
 
+    @contextlib.contextmanager
+    def giving_way(self) -> Iterator[None]:
+        """Within the block, what this thread segments is put off whenever a job of somebody else waits."""
+        self._local.gives_way = True
+        try:
+            yield
+        finally:
+            self._local.gives_way = False
+
     def segment(self, image: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
         """Segment a file by a job, and wait for it.
 
@@ -81,16 +90,24 @@ class JobEngine:
             Refusal: the queue or the disk is full, or the server is stopping.
         """
         assert self.service is not None, "the service comes with `use_jobs`"
+        while True:
+            with contextlib.suppress(_GaveWay):
+                return self._attempt(self.service, image, request)
+            while self.service.scheduler.waiting:
+                self._check_stopped()
+                time.sleep(LONGEST_LOOK)
+
+    def _attempt(self, service: JobService, image: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
         name = f"infer-{secrets.token_hex(8)}"
         self._files[name] = Path(image)
         try:
-            job = self._submit(self.service, name, request)
+            job = self._submit(service, name, request)
             try:
-                self._wait(self.service, job)
-                return self._collect(self.service, job, request)
+                self._wait(service, job)
+                return self._collect(service, job, request)
             finally:
                 with contextlib.suppress(Unknown):
-                    self.service.remove(job)
+                    service.remove(job)
         finally:
             del self._files[name]
 
@@ -105,15 +122,34 @@ class JobEngine:
             raise
 
     def _wait(self, service: JobService, job: str) -> None:
-        pause, stop = FIRST_LOOK, getattr(self._local, "stop", None)
+        pause, gave_way = FIRST_LOOK, False
         while (state := _looked_at(service, job)).finished is None:
-            if stop is not None and stop():
+            gave_way = gave_way or self._must_give_way(service, state)
+            if gave_way or self._stopped():
                 with contextlib.suppress(Conflict):
                     service.cancel(job)
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_LOOK)
+        self._check_stopped()
+        if gave_way and state.state is State.cancelled:
+            raise _GaveWay
+        if state.state is State.interrupted:
+            raise NotReady("the server is stopping")
         if state.state is not State.done:
             raise SemganError(state.message or "the inference did not end well")
+
+    def _stopped(self) -> bool:
+        stop = getattr(self._local, "stop", None)
+        return stop is not None and bool(stop())
+
+    def _check_stopped(self) -> None:
+        if self._stopped():
+            raise SemganError("cancelled")
+
+    def _must_give_way(self, service: JobService, job: Job) -> bool:
+        """Whether the job holds the worker while others wait; one that is in the queue itself has nothing to give."""
+        in_queue, others = job.state is State.queued, service.scheduler.waiting > 0
+        return getattr(self._local, "gives_way", False) and others and not in_queue
 
     def _collect(self, service: JobService, job: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
         result = service.result(job)
@@ -133,6 +169,10 @@ class JobEngine:
             label.unlink(missing_ok=True)
             raise
         return str(label), params
+
+
+class _GaveWay(Exception):
+    """A job was put off."""
 
 
 def describe_result(result: Result) -> dict[str, Any]:

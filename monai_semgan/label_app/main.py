@@ -121,9 +121,10 @@ class SemganApp(MONAILabelApp):
         return dict(batch(request, self.datastore(), self.infer, report))
 
     def run_scoring(self, request: dict[str, Any], report: Report) -> dict[str, Any]:
-        """Score images here, and tell how far it is."""
+        """Score images here, and tell how far it is; the jobs of users go first."""
         method: Any = self._scoring_methods[request["method"]]
-        return dict(method(request, self.datastore(), report))
+        with self._jobs.giving_way():
+            return dict(method(request, self.datastore(), report))
 
     def async_scoring(self, method: str | None, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Nothing unless `--conf auto_scoring true`: MONAI Label would start a process at every question."""

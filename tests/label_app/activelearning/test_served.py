@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,25 @@ def ask(server: Server, method: str, path: str, **options: Any) -> Any:
     return answer.json()
 
 
+def ask_job(server: Server) -> str:
+    """Id of a preview that a user asks for."""
+    import requests
+
+    answer = requests.post(f"{server.address}/semgan/jobs", json={"image": "mr", "mode": "preview"}, timeout=60)
+    return str(answer.json()["id"])
+
+
+def wait_for(server: Server, path: str, wanted: Callable[[Any], Any]) -> Any:
+    """JSON of a path, once it is as wanted."""
+    deadline = time.monotonic() + 180
+    while not wanted(found := ask(server, "GET", path)):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+    return found
+
 def scored(server: Server) -> dict[str, Any]:
     """The task, once it has ended."""
-    deadline = time.monotonic() + 120
-    while not (task := ask(server, "GET", "/scoring/")).get("end_ts"):
-        assert time.monotonic() < deadline, task
-        time.sleep(0.5)
-    return dict(task)
+    return dict(wait_for(server, "/scoring/", lambda task: task.get("end_ts")))
 
 
 def copies(studies: Path) -> Path:
@@ -80,12 +93,24 @@ def test_scoring_can_be_stopped_and_goes_on_where_it_was(tiny_bundle: Path, tmp_
     studies = copies(tmp_path / "studies")
     with start_semgan(studies, tmp_path / "home", "--bundle", tiny_bundle) as server:
         ask(server, "POST", "/scoring/semgan_scores", json={"steps": 40})
-        deadline = time.monotonic() + 120
-        while ask(server, "GET", "/scoring/")["progress"]["done"] < 1:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        wait_for(server, "/scoring/", lambda task: task["progress"]["done"] >= 1)
         assert ask(server, "DELETE", "/scoring/")["status"] == "STOPPED"
         done = scored(server)["progress"]["done"]
         assert 1 <= done < 3
         ask(server, "POST", "/scoring/semgan_scores", json={"steps": 40})
         assert scored(server)["progress"]["total"] == 3 - done
+
+
+def test_a_users_job_does_not_wait_for_scoring(tiny_bundle: Path, tmp_path: Path) -> None:
+    studies = copies(tmp_path / "studies")
+    with start_semgan(studies, tmp_path / "home", "--bundle", tiny_bundle) as server:
+        ask(server, "POST", "/scoring/semgan_scores", json={"steps": 1000})
+        job = wait_for(server, "/semgan/jobs", lambda found: [j for j in found["jobs"] if j["step"] >= 1 and j["loss"]])
+        assert job["jobs"][0]["request"]["steps"] == 1000
+        mine = ask_job(server)
+        state = wait_for(server, f"/semgan/jobs/{mine}", lambda found: found["finished"])
+        assert state["state"] == "done"
+        assert ask(server, "GET", "/scoring/")["progress"] == {"done": 0, "failed": 0, "total": 3}
+        wait_for(server, "/semgan/jobs", lambda found: [j for j in found["jobs"] if j["request"]["steps"] == 1000])
+        ask(server, "DELETE", "/scoring/")
+        assert scored(server)["progress"]["failed"] == 0
