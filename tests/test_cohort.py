@@ -13,8 +13,9 @@ from monai_semgan.cohort.cases import Case, find_cases
 from monai_semgan.cohort.parts import Part, choose_part, parse_part
 from monai_semgan.cohort.records import Record, save_record, write_summary
 from monai_semgan.cohort.settings import CohortSettings, case_key
+from monai_semgan.data.volume import read_volume
 from monai_semgan.errors import SemganError
-from tests.dicom_phantoms import datasets, write_series
+from tests.dicom_phantoms import datasets, radiograph, save, write_series
 from tests.phantoms import save_datalist, save_nifti
 
 
@@ -34,6 +35,16 @@ def test_files_and_dicom_folders_at_any_depth_are_scans(tmp_path: Path) -> None:
     stack = datasets(np.zeros((4, 4, 3)), np.eye(4))
     write_series(tmp_path / "patient" / "series", stack)
     assert names(tmp_path) == ["a", "b", "d", "c", "series"]
+
+
+def test_where_radiographs_are_wanted_every_picture_and_dicom_file_is_one(tmp_path: Path) -> None:
+    for name in ("chest.png", "deep/other.jpg", "ct.nii.gz"):
+        touch(tmp_path / name)
+    for name in ("a.dcm", "deep/IM1"):
+        save(radiograph(np.eye(4, dtype=np.uint16)), tmp_path / name)
+    found = find_cases(tmp_path, tmp_path / "out", pictures=True).cases
+    assert [case.name for case in found] == ["a", "chest", "IM1", "other"]
+    assert all(read_volume(case.path).projection for case in found if case.name in ("a", "IM1"))
 
 
 def test_labels_outputs_and_hidden_files_are_no_scans(tmp_path: Path) -> None:

@@ -62,7 +62,8 @@ def find_cases(path: Path, output: Path, section: str | None = None, pictures: b
         path: folder, or data list (`.json`).
         output: folder of the results.
         section: of a data list; all when left out.
-        pictures: in a folder, pictures are scans (radiographs) instead of volumes.
+        pictures: in a folder, single images are scans (radiographs) instead of volumes: pictures, and DICOM files,
+            each for itself.
 
     Raises:
         SemganError: there is nothing, or names cannot be told apart.
@@ -88,12 +89,15 @@ def _walk(folder: Path, suffixes: tuple[str, ...], output: Path, ignored: list[P
     except OSError as error:
         raise read_error(error, folder) from error
     entries = [entry for entry in entries if not entry.name.startswith(".")]
-    if any(_is_dicom(entry) for entry in entries):
+    dicom = [entry for entry in entries if _is_dicom(entry)]
+    if dicom and suffixes != PICTURES:
         yield folder
         return
     for entry in entries:
         path = Path(entry.path)
-        if entry.is_dir(follow_symlinks=False):
+        if entry in dicom:
+            yield path
+        elif entry.is_dir(follow_symlinks=False):
             if path.resolve() == output or (path / BOOKKEEPING).is_dir():
                 continue
             if LABEL_FOLDERS.match(entry.name):
