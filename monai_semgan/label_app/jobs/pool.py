@@ -115,6 +115,7 @@ class WorkerPool:
         slot = self._slot_of(job)
         if slot is not None:
             slot.job = None
+            slot.state = READY if slot.warm else slot.state
 
     def kill(self, job: str) -> None:
         """End the process that has a job; another takes its place."""

@@ -99,6 +99,7 @@ class JobService:
         command = worker_command(python, next(iter(self.models.values())).folder, partial_seconds)
         self._pool = WorkerPool(command, devices, self._lock, self)
         self._closing = threading.Event()
+        self._grown = threading.Event()
         self._started: float | None = None
         self._claim: Any = None
 
@@ -265,6 +266,7 @@ class JobService:
         for version in found:  # a newer one may have taken its place meanwhile
             try:
                 path = part_file(results, version, part, form)
+                self._grown.set()
                 if path is not None:
                     stream = open(path, "rb")  # noqa: SIM115 - whoever sends it closes it
                     return stream, path.stat().st_size, version
@@ -338,6 +340,8 @@ class JobService:
         if entry is None:
             return
         said = message["say"]
+        if said in ("result", "parts"):
+            self._grown.set()
         if said == "parts":
             self._report_written(entry)
         elif entry.ended:
@@ -533,8 +537,21 @@ class JobService:
             if used + needed > self.disk_limit_bytes or free < needed + RESERVE_BYTES:
                 raise NoRoom("no room for another job; remove jobs or uploads, or let the server have more disk")
 
+    def _shrink(self) -> None:
+        """Results and maps that were made since the last look may have taken more than the limit."""
+        if not self._grown.is_set():
+            return
+        self._grown.clear()
+        if self.store.used() <= self.disk_limit_bytes:
+            return
+        with self._lock:
+            for remove in self._removable():
+                remove()
+                if self.store.used() <= self.disk_limit_bytes:
+                    return
+
     def _removable(self) -> Iterator[Callable[[], None]]:
-        """What can go, the least missed first; ends with nothing, so that the last removal is looked at."""
+        """What can go, the least missed first."""
         for entry in self.scheduler:
             if entry.ended:
                 yield lambda entry=entry: self._drop(entry)  # type: ignore[misc]
@@ -552,6 +569,7 @@ class JobService:
             try:
                 with self._lock:
                     self._tend_once()
+                self._shrink()
             except Exception as error:  # one bad moment must not end the watch
                 log_without_values(logger, error)
 
