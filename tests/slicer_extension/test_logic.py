@@ -115,8 +115,9 @@ def test_a_refinement_shows_partial_results_and_progress_as_they_come(session, s
     session.logic.refine(volume)
     run = session.finish(volume)
     versions = [outcome.result.version for outcome in session.outcomes]
-    assert versions == [1, 2, 3, 4]
-    assert [outcome.result.partial for outcome in session.outcomes] == [True, True, True, False]
+    assert versions == [1, 2, 3, 4, 4], "the last one comes again with its maps"
+    assert [outcome.result.partial for outcome in session.outcomes] == [True, True, True, False, False]
+    assert not session.outcomes[-2].maps, "nobody waits for maps to see the label"
     assert len({outcome.segmentation_id for outcome in session.outcomes}) == 1, "one node for all of them"
     texts = [entry.text for entry in session.seen]
     assert "Step 1 of 4, 1 of 16 slices converged, about 2 s left" in texts

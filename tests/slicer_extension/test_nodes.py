@@ -388,7 +388,6 @@ def test_refreshed_segments_keep_what_the_user_has_set(scene):
     node, mark = imported(volume, np.zeros((16, 28, 40), np.uint8))
     node.GetSegmentation().GetSegment("liver").SetColor(1.0, 0.0, 0.0)
     node.GetDisplayNode().SetSegmentVisibility("spleen", False)
-    mark = SegmentationImport.Mark(mark.image, mark.image.GetMTime(), mark.segments)
     SegmentationImport.refresh(node, volume, label_of(volume), mark)
     np.testing.assert_array_equal(SegmentationExport.snapshot(node, volume).merged(), label_of(volume))
     assert node.GetSegmentation().GetSegment("liver").GetColor() == (1.0, 0.0, 0.0)

@@ -101,6 +101,9 @@ def test_choices_results_and_edits_survive_save_and_load(scene, server, tmp_path
         chart = scene.GetNodeByID(outcome.maps["residual"])
         np.testing.assert_allclose(Geometry.ijk_to_ras(chart), Geometry.ijk_to_ras(volume), atol=1e-4)
     assert len(session.logic.slice_values(node_named(scene, "first"))) == 16
+    volume = node_named(scene, "first")
+    paint(scene.GetNodeByID(session.logic.outcome(volume).segmentation_id), volume, "liver", np.ones((16, 28, 40)))
+    assert session.logic.edited(volume), "edits after loading are noticed as well"
 
 
 def test_an_edited_label_of_a_loaded_scene_is_submitted_as_edited(scene, server, tmp_path):

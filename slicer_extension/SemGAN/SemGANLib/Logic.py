@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
-from . import Measures, Review, VolumeExport
+from . import Measures, VolumeExport
 from .Client import Client as HttpClient
 from .Connector import ClientFactory, Connector
+from .Consent import Consent
+from .DatastoreDesk import DatastoreDesk
+from .Edits import Edits
 from .Geometry import ijk_to_world, slice_positions
 from .Parameters import Parameters
 from .Protocols import Client, Confirm, Runner, Settings
@@ -15,16 +18,13 @@ from .Records import Record, record_of, records
 from .Results import Target
 from .Runs import Runs
 from .SceneWatch import SceneWatch
-from .SegmentationExport import fingerprint, snapshot
-from .SegmentationImport import Mark, segment_ids, show_surfaces
+from .SegmentationImport import show_surfaces
 from .Signal import Signal
-from .Texts import consent_text, domain_warning, replace_text
+from .Texts import domain_warning
 from .Translation import tr as _
 from .Types import JobRequest, Model
 from .Views import ERROR, INFO, WARNING, Connection, Images, Message, OrganVolume, Outcome, Run, SliceValue
 from .VolumeRun import Plan
-
-DEFAULT_STRATEGY = "semgan_residual"
 
 
 class Logic:
@@ -48,22 +48,20 @@ class Logic:
     ) -> None:
         self.run_changed = Signal("Run")
         self.outcome_changed = Signal("Outcome")
-        self.images_changed = Signal("Images")
-        self.image_opened = Signal("volume node")
         self.message = Signal("Message")
         self.choices = Parameters(scene)
-        self.images = Images()
         self._scene = scene
         self._runner = runner
-        self._confirm = confirm
+        self._consent = Consent(confirm)
         self._connector = Connector(runner, settings, make_client)
-        self.connection_changed = self._connector.changed
         self._runs = Runs(runner, self._on_run, self._on_result)
-        self._marks: dict[str, Mark] = {}
-        self._edited: dict[str, bool] = {}
-        self._agreed: set[tuple[str, str]] = set()
+        self._edits = Edits(runner)
+        self._desk = DatastoreDesk(scene, runner, self._runs, self._tell)
+        self.connection_changed = self._connector.changed
+        self.images_changed = self._desk.images_changed
+        self.image_opened = self._desk.image_opened
         self._watch = SceneWatch(scene, self._on_removed, self._on_closing, self._on_loaded)
-        self._check_edits()
+        self._edits.compare_loaded(scene, self._show_outcomes)
 
     # server
 
@@ -143,7 +141,7 @@ class Logic:
     def organ_volumes(self, volume: Any) -> list[OrganVolume]:
         """Table of volumes of the segments as they are now."""
         record = record_of(volume)
-        return Measures.organ_volumes(record, self._mark(record)) if record else []
+        return Measures.organ_volumes(record, self._edits.mark(record)) if record else []
 
     def volumes_csv(self, volume: Any) -> str:
         """The table as CSV with a header."""
@@ -166,61 +164,47 @@ class Logic:
         if outcome is None or client is None:
             return
         job = outcome.job
-        self._run(
+        self._runner.run(
             lambda: Path(path).write_bytes(client.report(job)),
             lambda _size: self._tell(INFO, _("The report was saved to {path}").format(path=path)),
+            lambda error: self._tell(ERROR, str(error)),
         )
 
     # datastore
 
+    @property
+    def images(self) -> Images:
+        """Images of the server's datastore, as last heard."""
+        return self._desk.images
+
     def edited(self, volume: Any) -> bool:
         """Whether the segmentation differs from the result that came."""
         record = record_of(volume)
-        if record is None or record.segmentation is None:
-            return False
-        mark = self._mark(record)
-        known = self._edited.get(record.segmentation.GetID(), False)
-        return known if mark is None else not mark.untouched(record.segmentation)
+        return record is not None and self._edits.edited(record)
 
     def submit(self, volume: Any, user: str, tag: str = "final") -> None:
         """Put the label of a volume into the server's datastore."""
-        record, client = record_of(volume), self._client()
-        result = record.result if record else None
-        if client is None:
-            return
-        if record is None or result is None or record.segmentation is None:
-            self._tell(WARNING, _("There is no result to submit. Run a preview or a refinement first."))
-            return
-        if not user.strip():
-            self._tell(WARNING, _("Enter your name first: it is kept beside the label."))
-            return
-        if not Review.image_id(volume) and not self._may_send(volume):
-            return
-        try:
-            submission = Review.Submission(record, result, user.strip(), tag)
-        except ValueError as error:
-            self._tell(ERROR, str(error))
-            return
-        volume_id = volume.GetID()
-        self._run(lambda: submission.send(client), lambda image: self._submitted(volume_id, image))
+        client = self._client()
+        if client is not None:
+            self._desk.submit(client, volume, user, tag, lambda scan: self._consent.to_send(scan, self.connection))
 
     def list_images(self) -> None:
         """Ask the server for its images."""
         client = self._client()
         if client is not None:
-            self._run(client.images, self._listed)
+            self._desk.list_images(client)
 
     def open_image(self, image: str) -> None:
         """Load an image of the datastore."""
         client = self._client()
         if client is not None:
-            self._run(lambda: Review.fetch_image(client, image), self._opened)
+            self._desk.open_image(client, image)
 
     def next_sample(self, strategy: str = "") -> None:
         """Load the image that active learning would have labelled next."""
         client = self._client()
         if client is not None:
-            self._run(lambda: client.next_sample(strategy or DEFAULT_STRATEGY), self._next)
+            self._desk.next_sample(client, strategy)
 
     # life
 
@@ -237,11 +221,11 @@ class Logic:
         client = self._client()
         if client is None or not self._ready(volume):
             return
-        target = self._target(volume)
-        if target is None:
+        chosen = self.choices.segmentation if volume is self.choices.volume else None
+        if chosen is not None and not self._consent.to_replace(chosen):
             return
         image = self._runs.stored_as(volume, client)
-        if image is None and not self._may_send(volume):
+        if image is None and not self._consent.to_send(volume, self.connection):
             return
         choices = self.choices
         request = JobRequest(
@@ -253,7 +237,7 @@ class Logic:
             labels=choices.labels,
         )
         name = f"{volume.GetName()} {word}"
-        self._runs.begin(volume, Plan(request, choices.maps, name, not self.connection.local), target, client)
+        self._runs.begin(volume, Plan(request, choices.maps, name, not self.connection.local), Target(chosen), client)
 
     def _ready(self, volume: Any) -> bool:
         problem = self.problem(volume) or self._range_problem(volume) or self._size_problem(volume)
@@ -286,26 +270,6 @@ class Logic:
             size=size / 1e6, limit=limit / 1e6
         )
 
-    def _may_send(self, volume: Any) -> bool:
-        """Whether the user agrees that a volume leaves this computer; asked once for each volume and server."""
-        connection = self.connection
-        agreed = (connection.address, volume.GetID())
-        if connection.local or agreed in self._agreed:
-            return True
-        if not self._confirm(_("Send to another computer?"), consent_text(volume.GetName(), connection.address)):
-            return False
-        self._agreed.add(agreed)
-        return True
-
-    def _target(self, volume: Any) -> Target | None:
-        """Where results go; None if the user does not want a chosen segmentation to be replaced."""
-        chosen = self.choices.segmentation if volume is self.choices.volume else None
-        if chosen is None:
-            return Target()
-        if segment_ids(chosen) and not self._confirm(_("Replace segments?"), replace_text(chosen.GetName())):
-            return None
-        return Target(chosen)
-
     # what comes back
 
     def _on_run(self, run: Run) -> None:
@@ -314,44 +278,24 @@ class Logic:
             self._tell(ERROR, run.text)
 
     def _on_result(self, record: Record, target: Target) -> None:
-        if target.mark is not None:
-            self._marks[target.node.GetID()] = target.mark
-        outcome = self.outcome(record.volume)
+        self._edits.remember(target)
+        self._show_outcome(record)
+
+    def _show_outcome(self, record: Record) -> None:
+        outcome = self.outcome(record.volume) if record.volume is not None else None
         if outcome is not None:
             self.outcome_changed.emit(outcome)
 
-    def _submitted(self, volume_id: str, image: str) -> None:
-        volume = self._scene.GetNodeByID(volume_id)
-        if volume is not None:
-            volume.SetAttribute(Review.IMAGE_ATTRIBUTE, image)
-        self._tell(INFO, _("The label was submitted for the image “{image}”.").format(image=image))
-
-    def _listed(self, images: Any) -> None:
-        self.images = Images(
-            tuple(image.id for image in images), {image.id: image.labels for image in images if image.labels}
-        )
-        self.images_changed.emit(self.images)
-
-    def _next(self, image: str | None) -> None:
-        if image is None:
-            self._tell(INFO, _("All images of the server have a label."))
-        else:
-            self.open_image(image)
-
-    def _opened(self, load: Review.Loaded) -> None:
-        volume = load(self._scene)
-        client = self._connector.client
-        if client is not None:
-            self._runs.remember_stored(volume, Review.image_id(volume), client)
-        self.image_opened.emit(volume)
+    def _show_outcomes(self) -> None:
+        for record in records(self._scene):
+            self._show_outcome(record)
 
     # the scene
 
     def _on_removed(self, node: Any) -> None:
         """A volume takes its run and the memory of its result along; what stands in other nodes stays."""
-        identifier = node.GetID()
-        self._runs.forget(identifier)
-        self._marks.pop(identifier, None)
+        self._runs.forget(node.GetID())
+        self._edits.forget(node.GetID())
         if node.IsA("vtkMRMLScalarVolumeNode"):
             for record in list(records(self._scene)):
                 if record.volume is None:
@@ -359,37 +303,15 @@ class Logic:
 
     def _on_closing(self) -> None:
         self._runs.forget_all()
-        self._marks.clear()
-        self._edited.clear()
+        self._edits.forget_all()
+        self._consent.forget()
 
     def _on_loaded(self) -> None:
         self.choices.reloaded()
-        self._check_edits()
-        for record in records(self._scene):
-            outcome = self.outcome(record.volume) if record.volume is not None else None
-            if outcome is not None:
-                self.outcome_changed.emit(outcome)
-
-    def _check_edits(self) -> None:
-        """Compare segmentations of a loaded scene with what their hash says of the result as it came."""
-        for record in records(self._scene):
-            node = record.segmentation
-            if record.volume is not None and node is not None and node.GetID() not in self._marks:
-                self._edited.update({node.GetID(): False})
-                self._check_edit(record)
-
-    def _check_edit(self, record: Record) -> None:
-        pieces, came = snapshot(record.segmentation, record.volume), record.fingerprint
-        identifier = record.segmentation.GetID()
-        self._run(
-            lambda: fingerprint(pieces.merged()) != came, lambda edited: self._edited.update({identifier: edited})
-        )
+        self._show_outcomes()
+        self._edits.compare_loaded(self._scene, self._show_outcomes)
 
     # helpers
-
-    def _mark(self, record: Record) -> Mark | None:
-        node = record.segmentation
-        return None if node is None else self._marks.get(node.GetID())
 
     def _model_of(self, outcome: Outcome) -> Model | None:
         return next((model for model in self.connection.models if model.name == outcome.result.model.name), None)
@@ -401,12 +323,3 @@ class Logic:
 
     def _tell(self, level: str, text: str) -> None:
         self.message.emit(Message(level, text))
-
-    def _run(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        def guarded(value: Any) -> None:
-            try:
-                done(value)
-            except Exception as error:
-                self._tell(ERROR, str(error))
-
-        self._runner.run(work, guarded, lambda error: self._tell(ERROR, str(error)))

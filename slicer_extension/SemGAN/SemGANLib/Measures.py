@@ -20,7 +20,7 @@ def organ_volumes(record: Record, mark: Mark | None) -> list[OrganVolume]:
     """Of every segment.
 
     Args:
-        mark: how the import left the segmentation, if it was in this session: while it is untouched nothing is counted.
+        mark: how the segmentation was when it was as it came, if known: while it is untouched nothing is counted.
     """
     node, volume, result = record.segmentation, record.volume, record.result
     if node is None or volume is None or result is None:

@@ -12,7 +12,7 @@ from .Types import MAPS, Result, Unreadable, parse
 MODULE = "SemGAN.Result"
 NODE = "vtkMRMLScriptedModuleNode"
 VOLUME, SEGMENTATION = "Volume", "Segmentation"
-RESULT, FINGERPRINT, COUNTS = "Result", "Fingerprint", "Voxels"
+RESULT, FINGERPRINT, COUNTS, MAPS_OF = "Result", "Fingerprint", "Voxels", "MapsOf"
 
 
 class Record:
@@ -37,13 +37,23 @@ class Record:
 
     @property
     def maps(self) -> dict[str, Any]:
-        """Volume nodes by part; those there are."""
+        """Volume nodes by part; those that belong to the newest result."""
+        result = self.result
+        return self.map_nodes() if result is not None and self.node.GetParameter(MAPS_OF) == result.job else {}
+
+    def map_nodes(self) -> dict[str, Any]:
+        """Volume nodes by part, of this or an earlier result."""
         found = {part: self.node.GetNodeReference(part) for part in MAPS}
         return {part: node for part, node in found.items() if node is not None}
 
     def set_map(self, part: str, node: Any) -> None:
         """Refer to the volume node of a map; None for none."""
         self.node.SetNodeReferenceID(part, None if node is None else node.GetID())
+
+    def mark_maps(self) -> None:
+        """The maps are those of the newest result from now on."""
+        result = self.result
+        self.node.SetParameter(MAPS_OF, result.job if result is not None else "")
 
     @property
     def result(self) -> Result | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import Geometry, MapImport, SegmentationImport
 from .Errors import ServerError
 from .MapImport import MapData
-from .Nrrd import Grid, NrrdError, decode
+from .Nrrd import NrrdError, decode
 from .Protocols import Client
 from .Records import Record, record_for
 from .SegmentationExport import fingerprint
@@ -37,7 +38,6 @@ class Fetched:
     label: numpy.ndarray
     fingerprint: str
     counts: dict[int, int]
-    maps: dict[str, MapData] = field(default_factory=dict)
 
 
 @dataclass
@@ -53,13 +53,12 @@ class Target:
     mark: SegmentationImport.Mark | None = None
 
 
-def fetch(client: Client, job: str, affine: numpy.ndarray, shape: tuple[int, int, int], maps: bool) -> Fetched:
-    """Get what a job has found. Takes seconds; not for the main thread.
+def fetch(client: Client, job: str, affine: numpy.ndarray, shape: tuple[int, int, int]) -> Fetched:
+    """Get the label map that a job has found, and what is said of it. Not for the main thread.
 
     Args:
         affine: (4, 4) of what was sent.
         shape: (I, J, K) of what was sent.
-        maps: reconstruction, residual and uncertainty too, those there are.
 
     Raises:
         ServerError: if it cannot be had.
@@ -68,29 +67,46 @@ def fetch(client: Client, job: str, affine: numpy.ndarray, shape: tuple[int, int
     import numpy as np
 
     result = client.result(job)
-    expected = Grid(np.empty(shape[::-1], np.bool_), affine)
-    _check_place(expected, np.asarray(result.affine, dtype=float), result.shape)
-    label = _known_labels(_volume(client, job, "label", expected).array, result)
+    _check_place(affine, shape, np.asarray(result.affine, dtype=float), result.shape)
+    label = _known_labels(_volume(client, job, "label", affine, shape), result)
     counts = np.bincount(label.reshape(-1), minlength=256)
-    wanted = [part for part in MAPS if maps and part in result.parts]
-    charts = {part: MapImport.prepare(part, _volume(client, job, part, expected).array) for part in wanted}
-    voxels = {entry.id: int(counts[entry.id]) for entry in result.labels}
-    return Fetched(result, label, fingerprint(label), voxels, charts)
+    return Fetched(result, label, fingerprint(label), {entry.id: int(counts[entry.id]) for entry in result.labels})
 
 
-def _volume(client: Client, job: str, part: str, expected: Grid) -> Grid:
+def fetch_maps(
+    client: Client, job: str, parts: Sequence[str], affine: numpy.ndarray, shape: tuple[int, int, int]
+) -> dict[str, MapData]:
+    """Get reconstruction, residual and uncertainty, those among the parts. Takes seconds; not for the main thread.
+
+    Args:
+        affine: (4, 4) of what was sent.
+        shape: (I, J, K) of what was sent.
+
+    Raises:
+        ServerError: as `fetch`.
+    """
+    return {
+        part: MapImport.prepare(part, _volume(client, job, part, affine, shape)) for part in MAPS if part in parts
+    }
+
+
+def _volume(
+    client: Client, job: str, part: str, affine: numpy.ndarray, shape: tuple[int, int, int]
+) -> numpy.ndarray:
     try:
         grid = decode(client.part(job, part))
     except NrrdError as error:
         raise UnusableResult(
             _("The {part} from the server cannot be read: {reason}. Run it again.").format(part=part, reason=error)
         ) from None
-    _check_place(expected, grid.affine, grid.array.shape[::-1])
-    return grid
+    _check_place(affine, shape, grid.affine, grid.array.shape[::-1])
+    return grid.array
 
 
-def _check_place(expected: Grid, affine: numpy.ndarray, shape: tuple[int, ...]) -> None:
-    if not Geometry.same_grid(expected.affine, expected.array.shape[::-1], affine, shape):
+def _check_place(
+    affine: numpy.ndarray, shape: tuple[int, int, int], found: numpy.ndarray, found_shape: tuple[int, ...]
+) -> None:
+    if not Geometry.same_grid(affine, shape, found, found_shape):
         raise UnusableResult(
             _(
                 "The result lies on another grid than the volume that was sent; it was not loaded. Run it again; if it"
@@ -112,7 +128,7 @@ def _known_labels(array: numpy.ndarray, result: Result) -> numpy.ndarray:
 
 
 def put(fetched: Fetched, volume: Any, target: Target, name: str) -> Record:
-    """Put a result into the scene; in the main thread.
+    """Put a label map into the scene; in the main thread.
 
     A target that the user has edited since the last import is left alone: the result goes to a new node. Earlier
     results of the volume are hidden, never changed.
@@ -132,13 +148,22 @@ def put(fetched: Fetched, volume: Any, target: Target, name: str) -> Record:
     if earlier is not None and earlier is not target.node and earlier.GetDisplayNode() is not None:
         earlier.GetDisplayNode().SetVisibility(False)
     record.segmentation = target.node
-    for part in MAPS:
-        if part in fetched.maps:
-            record.set_map(part, MapImport.put(part, fetched.maps[part], volume, record.maps.get(part)))
-        elif not fetched.result.partial:
-            record.set_map(part, None)  # an older one stays in the scene, but does not belong to this result
     record.write(fetched.result, fetched.fingerprint, fetched.counts)
     return record
+
+
+def put_maps(maps: Mapping[str, MapData], record: Record) -> None:
+    """Put the maps of a volume's newest result into the scene; in the main thread.
+
+    They take the place of those of its earlier results.
+    """
+    former = record.map_nodes()
+    for part in MAPS:
+        if part in maps:
+            record.set_map(part, MapImport.put(part, maps[part], record.volume, former.get(part)))
+        else:
+            record.set_map(part, None)
+    record.mark_maps()
 
 
 def _usable(target: Target, volume: Any) -> bool:

@@ -21,24 +21,30 @@ LABEL_TAG = "SemGAN.Label"
 
 @dataclass(frozen=True)
 class Mark:
-    """How a segmentation was left by an import, to notice edits.
+    """How a segmentation was at some moment, to notice edits later.
 
     Attributes:
-        image: the labelmap that all segments share.
-        time: when it was last modified then.
         segments: ids then.
+        images: the labelmap of each, kept alive so that their identity means something.
+        times: when each was last modified then.
     """
 
-    image: Any
-    time: int
     segments: tuple[str, ...]
+    images: tuple[Any, ...]
+    times: tuple[int, ...]
+
+    @classmethod
+    def of(cls, node: Any) -> Mark:
+        """How a segmentation is now."""
+        segments = segment_ids(node)
+        images = tuple(node.GetSegmentation().GetSegment(name).GetRepresentation(BINARY) for name in segments)
+        return cls(segments, images, tuple(image.GetMTime() if image is not None else 0 for image in images))
 
     def untouched(self, node: Any) -> bool:
         """Whether nobody has added, removed or painted segments since."""
-        if segment_ids(node) != self.segments or self.image.GetMTime() != self.time:
-            return False
-        segments = [node.GetSegmentation().GetSegment(name) for name in self.segments]
-        return all(segment.GetRepresentation(BINARY) is self.image for segment in segments)
+        now = Mark.of(node)
+        same = all(one is other for one, other in zip(self.images, now.images))
+        return same and self.segments == now.segments and self.times == now.times
 
 
 def new_segmentation(volume: Any, name: str) -> Any:
@@ -66,7 +72,7 @@ def fill(node: Any, volume: Any, array: numpy.ndarray, labels: tuple[Label, ...]
     for label in labels:
         segmentation.AddSegment(_segment(label, image), label.name)
     node.EndModify(modified)
-    return Mark(image, image.GetMTime(), segment_ids(node))
+    return Mark.of(node)
 
 
 def refresh(node: Any, volume: Any, array: numpy.ndarray, mark: Mark) -> Mark:
@@ -84,7 +90,7 @@ def refresh(node: Any, volume: Any, array: numpy.ndarray, mark: Mark) -> Mark:
         show_surfaces(node, False)
         show_surfaces(node, True)
     node.EndModify(modified)
-    return Mark(image, image.GetMTime(), mark.segments)
+    return Mark.of(node)
 
 
 def show_surfaces(node: Any, visible: bool) -> None:

@@ -170,6 +170,8 @@ class Job:
     eta_seconds: float | None = None
     result_version: int = 0
     parts: tuple[str, ...] = ()
+    created: float = 0.0
+    finished: float | None = None
 
     @property
     def ended(self) -> bool:

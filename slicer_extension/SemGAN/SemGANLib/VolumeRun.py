@@ -8,11 +8,13 @@ from typing import Any, Callable
 
 from . import Errors, Geometry, Results, VolumeExport
 from .Errors import ServerError
+from .MapImport import MapData
 from .Protocols import Client, Runner, Task
+from .Records import Record
 from .Results import Fetched, Target
 from .Texts import fraction, phase_text
 from .Translation import tr as _
-from .Types import Job, JobRequest, Upload
+from .Types import MAPS, Job, JobRequest, Upload
 from .Uploads import Uploads, Version, version_of
 from .Views import EXPORTING, IMPORTING, LOST, UPLOADING, Run
 
@@ -64,7 +66,7 @@ class VolumeRun:
         runner: Runner,
         uploads: Uploads,
         changed: Callable[[Run], None],
-        arrived: Callable[[Results.Record, Target], None],
+        arrived: Callable[[Record, Target], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.volume = volume
@@ -218,9 +220,8 @@ class VolumeRun:
     # results
 
     def _fetch(self, job: Job) -> None:
-        maps = self.plan.maps and job.ended
         self._run(
-            lambda: Results.fetch(self._client, job.id, self._affine, self._shape, maps),
+            lambda: Results.fetch(self._client, job.id, self._affine, self._shape),
             lambda fetched: self._put(fetched, job),
             lambda error: self._not_fetched(error, job),
         )
@@ -230,10 +231,26 @@ class VolumeRun:
         self._complete = job.ended
         record = Results.put(fetched, self.volume, self.target, self.plan.name)
         self._arrived(record, self.target)
-        if job.ended:
-            self._end(job.state, job.message)
-        else:
+        if not job.ended:
             self._poll_later()
+        elif self.plan.maps and set(MAPS) & set(fetched.result.parts):
+            self._fetch_maps(record, fetched.result.parts)
+        else:
+            self._end(job.state, job.message)
+
+    def _fetch_maps(self, record: Record, parts: tuple[str, ...]) -> None:
+        """After the label: they are large, and nobody should wait for them to see it."""
+        client, job = self._client, record.result.job if record.result else ""
+        self._run(
+            lambda: Results.fetch_maps(client, job, parts, self._affine, self._shape),
+            lambda maps: self._put_maps(maps, record),
+        )
+
+    def _put_maps(self, maps: dict[str, MapData], record: Record) -> None:
+        Results.put_maps(maps, record)
+        self._arrived(record, self.target)
+        if self._job is not None:
+            self._end(self._job.state, self._job.message)
 
     def _not_fetched(self, error: Exception, job: Job) -> None:
         passing = isinstance(error, ServerError) and error.passing
