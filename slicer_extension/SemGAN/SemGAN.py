@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -67,6 +69,12 @@ class SemGANWidget(ScriptedLoadableModuleWidget):
     def exit(self):
         """Called when another module is shown."""
         self.panel.leave()
+
+    def onReload(self):
+        """Called by the developer's button: the library is read anew too."""
+        for name in [name for name in sys.modules if name.split(".")[0] == "SemGANLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def cleanup(self):
         """Called when Slicer ends or the module is reloaded."""

@@ -28,14 +28,17 @@ def scene(scene: Any, application: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
     """The empty scene, in the application's usual slice views."""
     import slicer
 
-    logic = slicer.vtkSlicerSegmentationsModuleLogic()
-    logic.SetMRMLScene(scene)
-    modules = SimpleNamespace(segmentations=SimpleNamespace(logic=lambda: logic))
+    logics = {"segmentations": slicer.vtkSlicerSegmentationsModuleLogic(), "volumes": slicer.vtkSlicerVolumesLogic()}
+    for logic in logics.values():
+        logic.SetMRMLScene(scene)
+    found = {name: SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()}
+    modules = SimpleNamespace(**found)
     monkeypatch.setattr(slicer, "modules", modules, raising=False)
     application.use_scene(scene)
     yield scene
     application.use_scene(None)
-    logic.SetMRMLScene(None)
+    for logic in logics.values():
+        logic.SetMRMLScene(None)
 
 
 def add_volume(name: str, values: np.ndarray | None = None) -> Any:

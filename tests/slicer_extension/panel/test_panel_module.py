@@ -95,6 +95,20 @@ def test_the_panel_is_put_into_its_place_and_taken_away(module: Any, scene: Any)
     panel.widget.setMRMLScene(None)
 
 
+def test_reloading_reads_the_library_too(module: Any, scene: Any) -> None:
+    import qt
+
+    before = {name: one for name, one in sys.modules.items() if name.split(".")[0] == "SemGANLib"}
+    place = qt.QWidget()
+    qt.QVBoxLayout(place)
+    widget = module.SemGANWidget(place)
+    try:
+        widget.onReload()
+        assert not [name for name in sys.modules if name.startswith("SemGANLib")]
+    finally:
+        sys.modules.update(before)  # other tests have classes of it
+
+
 def test_the_self_test_passes(module: Any, scene: Any, load_volume: None) -> None:
     module.SemGANTest().runTest()
 

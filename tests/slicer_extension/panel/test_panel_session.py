@@ -163,6 +163,44 @@ def test_a_chosen_segmentation_is_replaced_only_after_asking(bench: Bench) -> No
     assert bench.logic.outcome(bench.volume).segmentation_id == segmentation.GetID()
 
 
+def test_a_volume_that_is_deleted_is_no_longer_chosen(bench: Bench) -> None:
+    bench.connect()
+    bench.preview()
+    bench.scene.RemoveNode(bench.volume)
+    settle()
+    assert bench.ui.inputSelector.currentNode() is None and bench.ui.outcomeLabel.text == "No result yet."
+    click(bench.ui.previewButton)
+    assert "No volume is chosen" in bench.says()
+    bench.add_volume("another")
+    bench.preview()
+    assert bench.ui.volumesTable.rowCount == 3
+
+
+def test_edits_are_measured_told_and_submitted(bench: Bench) -> None:
+    import json
+
+    import slicer
+
+    bench.connect()
+    bench.preview()
+    bench.ui.submitSection.collapsed = False
+    assert bench.ui.editedLabel.text.startswith("Not edited")
+    before = float(bench.ui.volumesTable.item(0, 1).text())
+    node = bench.scene.GetNodeByID(bench.logic.outcome(bench.volume).segmentation_id)
+    segment = node.GetSegmentation().GetNthSegmentID(0)
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment, bench.volume)
+    array[: array.shape[0] // 2] = 0
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, segment, bench.volume)
+    click(bench.ui.measureButton)
+    assert float(bench.ui.volumesTable.item(0, 1).text()) < before
+    type_into(bench.ui.userEdit, "A. Reader")
+    click(bench.ui.submitButton)
+    wait_until(lambda: bool(bench.server.labels))
+    assert bench.ui.editedLabel.text.startswith("Edited")
+    ((params, _label),) = bench.server.labels.values()
+    assert "A. Reader" in json.dumps(params) and params["edited"] is True
+
+
 # bad input: what makes it, what the user reads
 
 Trouble = Callable[[Bench], None]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import unittest
 from typing import Any
 
@@ -37,6 +39,10 @@ class ScriptedLoadableModuleWidget:
 
     def setup(self) -> None:
         """Nothing here: the developer's section of Slicer is left out."""
+
+    def onReload(self) -> None:
+        """Slicer reads the module's file again."""
+        importlib.reload(sys.modules[self.moduleName])
 
 
 class ScriptedLoadableModuleLogic:
