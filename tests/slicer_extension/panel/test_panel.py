@@ -11,7 +11,7 @@ from SemGANLib.Types import Domain
 from SemGANLib.Views import Connection, Images, Outcome
 
 from tests.slicer_extension.panel.conftest import add_volume, dispose
-from tests.slicer_extension.panel.fake_logic import COLOURS, FakeLogic, job, model
+from tests.slicer_extension.panel.fake_logic import COLOURS, FakeLogic, job, model, result
 from tests.slicer_extension.panel.qt_actions import click, click_at, key, shown, type_into
 from tests.slicer_extension.session import MemorySettings
 
@@ -275,6 +275,18 @@ class TestResults:
         with_result(warning, Domain(0.91, "out of domain"))
         assert shown(panel.ui.warningLabel) and warning in panel.ui.warningLabel.text
         assert "out of domain (score 0.91)" in panel.ui.outcomeLabel.text
+
+    def test_notes_are_told_once_and_only_in_the_end(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any
+    ) -> None:
+        logic.choices.volume = volume
+        domain = Domain(0.3, "unusual", "Check every slice.")
+        notes = ("Out-of-domain score 0.30: Check every slice.", "The body was wider than the field.")
+        for partial, told in ((True, 0), (False, 1)):
+            found = result(domain, partial=partial, notes=notes)
+            logic.arrives(Outcome(volume.GetID(), "", {}, "Unusual. Check every slice.", "a" * 32, found))
+            assert panel.ui.outcomeLabel.text.count("wider than the field") == told
+            assert "Check every slice" not in panel.ui.outcomeLabel.text
 
     def test_a_result_of_another_volume_is_not_shown(
         self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
