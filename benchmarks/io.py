@@ -1,4 +1,4 @@
-"""Seconds of reading a DICOM series and of writing its labels in every format, beside those of the preview.
+"""Seconds of reading a DICOM series, and of writing and reading its labels in every format, beside the preview's.
 
     python benchmarks/io.py $SEMGAN_DATA/dicom_ct/series --out io.json
 
@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.bundle import load_bundle
-from monai_semgan.data.volume import read_volume, write_label
+from monai_semgan.data.volume import read_label, read_volume, write_label
 from monai_semgan.results import segments
 from monai_semgan.segmentation import segment_volume
 
+READ_BACK = ("out.nii.gz", "out.seg.nrrd", "out.dcm")
 OUTPUTS = ("out.nii.gz", "out.nii", "out.nrrd", "out.mha", "out.seg.nrrd", "out.dcm", "rtstruct")
 
 
@@ -54,6 +55,12 @@ def main() -> None:
             path = Path(folder) / name
             seconds[f"write {name}"] = median_seconds(
                 lambda path=path: write_label(result.label, volume, path, names),  # type: ignore[misc]
+                arguments.repeats,
+            )
+        for name in READ_BACK:
+            path = Path(folder) / name
+            seconds[f"read {name}"] = median_seconds(
+                lambda path=path: read_label(path, volume, names=names.names),  # type: ignore[misc]
                 arguments.repeats,
             )
     content = {

@@ -175,6 +175,8 @@ def _check_values(array: np.ndarray, path: Path) -> None:
 
 
 def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
+    if array.dtype.kind in "iu":
+        return array
     whole = np.rint(array)
     if np.abs(array - whole).max() > 1e-3 or np.abs(whole).max() > 2**24:
         raise SemganError("label ids are not whole numbers", remedy="check that this is a label map", path=path)
