@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import qt
@@ -171,4 +172,5 @@ def _describe(model: Model) -> str:
         if mode.dice:
             dice = ", ".join(f"{modality} {value:.3f}" for modality, value in mode.dice.items())
             lines.append(_("Mean Dice of {mode}, as measured: {dice}").format(mode=mode.name, dice=dice))
-    return "\n".join(line for line in lines if line)
+    # tooltips guess whether a text is HTML, and this one is the server's
+    return "<p>" + "<br>".join(html.escape(line) for line in lines if line) + "</p>"

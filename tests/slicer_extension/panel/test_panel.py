@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,36 @@ def test_every_widget_that_can_be_used_has_a_tooltip(panel: SimpleNamespace) -> 
         if any(name.lower().endswith(kind.lower()) for kind in kinds) and not widget.toolTip
     ]
     assert not bare
+
+
+def test_what_a_server_says_is_never_read_as_html(panel: SimpleNamespace, logic: FakeLogic) -> None:
+    from PySide6.QtCore import Qt
+
+    fixed = {"researchLabel", "lossPlot", "slicesPlot"}
+    labels = {name for name, widget in vars(panel.ui).items() if widget.className() == "QLabel"}
+    shown_texts = {name for name in labels - fixed if not name.endswith("Title")}
+    assert len(shown_texts) == 8
+    assert all(getattr(panel.ui, name).textFormat == Qt.PlainText for name in shown_texts)
+    logic.connected(replace(model(), description="<img src='file:///etc/passwd'>"))
+    assert "<img" not in panel.ui.modelComboBox.toolTip and "&lt;img" in panel.ui.modelComboBox.toolTip
+
+
+def test_it_fits_into_a_narrow_dock(panel: SimpleNamespace, logic: FakeLogic) -> None:
+    logic.connected()
+    assert panel.widget.minimumSizeHint().width() <= 400
+
+
+def test_without_a_main_window_there_is_no_comparison(application: Any, scene: Any) -> None:
+    from SemGANLib.Widget import Panel
+
+    application.use_scene(None)
+    logic = FakeLogic(scene)
+    panel = Panel(logic, MemorySettings())
+    panel.maps.compare(True)
+    panel.leave()
+    assert not panel.layout.shown
+    panel.close()
+    dispose(panel.widget)
 
 
 class TestServer:
