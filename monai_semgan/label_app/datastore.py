@@ -141,10 +141,32 @@ class StudiesDatastore(LocalDatastore):
 
         Raises:
             ImageNotFoundException: there is no such image.
+            SemganError: the list cannot be written.
         """
         with self._mutex:
             self._init_from_datastore_file()
-            super().update_image_info(image_id, info)
+            known = self._datastore.objects.get(image_id)
+            if known is None:
+                raise ImageNotFoundException(f"Image {image_id} not found")
+            image = DataModel(info={**known.image.info, **info}, ext=known.image.ext)
+            with self._entry(self._datastore.objects, image_id, ImageLabelModel(image=image, labels=known.labels)):
+                pass
+
+    def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
+        """Add to what is known of a label.
+
+        Raises:
+            LabelNotFoundException: there is no such label.
+            SemganError: the list cannot be written.
+        """
+        with self._mutex:
+            self._init_from_datastore_file()
+            known = self._datastore.label(label_id, label_tag)
+            if known is None:
+                raise LabelNotFoundException(f"Label: {label_id} Tag: {label_tag} not found")
+            labels = self._datastore.objects[label_id].labels
+            with self._entry(labels, label_tag, DataModel(info={**known.info, **info}, ext=known.ext)):
+                pass
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label.
@@ -255,7 +277,6 @@ for _name in (
     "json",
     "list_images",
     "status",
-    "update_label_info",
     "_init_from_datastore_file",
     "_reconcile_datastore",
 ):

@@ -22,8 +22,8 @@ def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping
 
     Returns:
         `label_names` (id by name), `label_colors`, `volumes_ml`, `residual_per_slice` (mean absolute difference
-        between slice and rendering in units of the scan; None for a preview), `doubt_per_slice` and `domain` (None where
-        not assessed), `model`, `notes`, `research_only` and more.
+        between slice and rendering in units of the scan; None for a preview), `doubt_per_slice` and `domain` (None
+        where not assessed), `model`, `notes`, `research_only` and more.
     """
     from monai_semgan.bundle import weights_digest
     from monai_semgan.data.terminology import RESEARCH_ONLY, find_organ

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,13 +60,20 @@ class StockApp(MONAILabelApp):
 '''
 """An app as MONAI Label's own, to show what the stock server does with it."""
 
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+"""Runs Python with a limit to the size of files, which fails to write as a full disk does."""
+
 
 @dataclass(frozen=True)
 class Server:
     """A server that runs."""
 
     address: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[Any]
     studies: Path
     home: Path
     sessions: Path
@@ -108,11 +116,17 @@ def start_monailabel(
 
 @contextlib.contextmanager
 def start_semgan(
-    studies: Path, home: Path, *options: object, variables: Mapping[str, str] | None = None
+    studies: Path,
+    home: Path,
+    *options: object,
+    variables: Mapping[str, str] | None = None,
+    largest_file: int | None = None,
 ) -> Iterator[Server]:
-    """`semgan serve`, on a port that it chooses itself."""
+    """`semgan serve`, on a port that it chooses itself; with `largest_file` as if the disk were full beyond that."""
     home.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "monai_semgan", "serve", studies, "--json", *options]
+    if largest_file is not None:
+        command[1:1] = ["-c", LIMITED, largest_file]
     with _process(command, home, variables or {}) as process:
         address = _announced(process, home / "output.log")
         yield Server(address, process, studies, home, studies / ".semgan" / "sessions")

@@ -117,6 +117,22 @@ def test_an_image_is_added_under_the_name_it_is_given(client: Any, studies: Path
     assert nibabel.load(file).shape == nibabel.load(studies / "mr.nii.gz").shape
 
 
+def test_the_job_api_is_there_too(running: Server) -> None:
+    import requests
+
+    health = requests.get(f"{running.address}/semgan/health", timeout=60).json()
+    assert health["product"] == "monai_semgan" and health["workers"]
+    job = requests.post(f"{running.address}/semgan/jobs", json={"image": "ct"}, timeout=60).json()["id"]
+    for _ in range(240):
+        state = requests.get(f"{running.address}/semgan/jobs/{job}", timeout=60).json()
+        if state["finished"]:
+            break
+        time.sleep(0.5)
+    assert state["state"] == "done", state
+    assert requests.get(f"{running.address}/semgan/jobs/{job}/result/label", timeout=60).ok
+    assert requests.delete(f"{running.address}/semgan/jobs/{job}", timeout=60).status_code == 204
+
+
 def test_the_next_image_to_label_is_one_without_label(client: Any) -> None:
     assert client.next_sample("random", {})["id"] in client.datastore()["objects"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import os
 import signal
@@ -31,7 +33,9 @@ def _semgan(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, **options)
 
 
-def test_one_line_tells_the_address_and_control_c_ends_it_in_order(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_one_line_tells_the_address_and_control_c_ends_it_in_order_also_while_it_works(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
     studies = fill(tmp_path / "studies")
     command = [sys.executable, "-m", "monai_semgan", "serve", studies, "--bundle", tiny_bundle]
     with subprocess.Popen(
@@ -40,12 +44,21 @@ def test_one_line_tells_the_address_and_control_c_ends_it_in_order(tiny_bundle: 
         assert process.stdout is not None and process.stderr is not None
         line = process.stdout.readline()
         assert line.startswith("serving at http://127.0.0.1:") and "research use only" in line
+        server = Server(line.split()[2], process, studies, tmp_path, tmp_path)
+        options = {"data": {"params": '{"steps": 9000}'}}
+        waiting = threading.Thread(
+            target=_ask_until_gone, args=(server, "POST", "/infer/semgan_invert?image=ct"), kwargs=options
+        )
+        waiting.start()
+        while not ask(server, "GET", "/semgan/jobs").json()["jobs"]:
+            time.sleep(0.1)
         workers = _children(process.pid)
         assert workers
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(40) == 0
+        waiting.join(20)
+        assert not waiting.is_alive() and not [pid for pid in workers if _runs(pid)]
         assert not process.stdout.read() and not process.stderr.read()
-    assert not [pid for pid in workers if _runs(pid)]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -180,6 +193,43 @@ def test_a_server_killed_while_it_saves_labels_has_whole_files(tiny_bundle: Path
     assert not list(studies.rglob(".*.part.*"))
 
 
+def test_a_full_disk_is_told_and_nothing_is_changed(tiny_bundle: Path, tmp_path: Path) -> None:
+    studies = fill(tmp_path / "studies")
+    scan = nibabel.load(studies / "ct.nii.gz")
+    large = nibabel.Nifti1Image(np.zeros(scan.shape, np.uint8), scan.affine).to_bytes()
+    small = gzip.compress(large)
+    limit = (len(small) + len(large)) // 2
+    with start_semgan(studies, tmp_path / "home", "--bundle", tiny_bundle, largest_file=limit) as server:
+        put = ask(server, "PUT", "/datastore/label?image=ct", files={"label": ("label.nii.gz", small)})
+        assert put.ok, put.text
+        before = _contents(studies)
+        for method, path, name in (
+            ("PUT", "/datastore/label?image=ct", "label"),
+            ("PUT", "/datastore/image?image=new", "file"),
+            ("PUT", "/session/", "files"),
+            ("POST", "/infer/semgan_preview", "file"),
+        ):
+            answer = ask(server, method, path, files={name: ("large.nii", large)})
+            assert answer.status_code == 507 and "disk" in answer.json()["detail"], answer.text
+        note = {"info": json.dumps({"note": "x" * limit})}
+        assert ask(server, "PUT", "/datastore/image/info?image=ct", data=note).status_code == 507
+        assert "note" not in ask(server, "GET", "/datastore/image/info?image=ct").json()
+        assert _contents(studies) == before
+
+
+def _contents(studies: Path) -> dict[Path, bytes]:
+    """Of every file that is not the server's own."""
+    files = (path for path in studies.rglob("*") if path.is_file() and ".semgan" not in path.parts)
+    return {path: path.read_bytes() for path in files}
+
+
+def _ask_until_gone(*words: Any, **options: Any) -> None:
+    import requests
+
+    with contextlib.suppress(requests.RequestException):
+        ask(*words, **options)
+
+
 def _put(server: Server, label: bytes) -> Any:
     return ask(server, "PUT", "/datastore/label?image=ct", files={"label": ("label.nii", label)})
 
@@ -187,11 +237,9 @@ def _put(server: Server, label: bytes) -> Any:
 def _put_until_gone(server: Server, labels: list[bytes]) -> None:
     import requests
 
-    try:
+    with contextlib.suppress(requests.RequestException):
         for number in range(10_000):
             _put(server, labels[number % 2])
-    except requests.RequestException:
-        return
 
 
 def _children(pid: int) -> list[int]:

@@ -7,7 +7,8 @@ import contextlib
 import io
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,15 @@ def app_conf(options: ServerOptions) -> dict[str, str]:
     return {name: str(value) for name, value in conf.items()}
 
 
-def create_application(options: ServerOptions) -> ASGIApp:
+@dataclass(frozen=True)
+class Application:
+    """What uvicorn runs, and what ends the work behind it."""
+
+    asgi: ASGIApp
+    close: Callable[[], None]
+
+
+def create_application(options: ServerOptions) -> Application:
     """The application of a server.
 
     Raises:
@@ -65,7 +74,7 @@ def create_application(options: ServerOptions) -> ASGIApp:
     prepare_monailabel(options)
     check_access(options, tokens.enabled())
     app = _routes(options)
-    return _guarded(app, options)
+    return Application(_guarded(app, options), app.state.semgan_jobs.close)
 
 
 def _routes(options: ServerOptions) -> FastAPI:
@@ -100,7 +109,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         cleaning.cancel()
-        await asyncio.to_thread(app.state.semgan_jobs.close)
 
 
 async def _clean_sessions(instance: Any) -> None:

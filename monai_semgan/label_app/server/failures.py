@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import traceback
@@ -110,6 +111,10 @@ class RequestLog:
 
         try:
             await self.app(scope, receive, remember)
+        except asyncio.CancelledError:
+            log.warning("a request was cut off: the server is stopping")
+            if not status:
+                await JSONResponse({"detail": "the server is stopping"}, 503)(scope, receive, remember)
         except Exception as error:
             _log_place(error)
             if not status:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -14,7 +15,7 @@ from monai_semgan.label_app.server.logs import start_log
 from monai_semgan.label_app.server.options import ServerOptions
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from monai_semgan.label_app.server.application import Application
 
 FINISHING_SECONDS = 5
 """Requests that run when the server is asked to end may take so long."""
@@ -57,17 +58,21 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _serve(application: ASGIApp, listener: socket.socket, options: ServerOptions) -> None:
+def _serve(application: Application, listener: socket.socket, options: ServerOptions) -> None:
     import uvicorn
 
     class Announced(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await asyncio.to_thread(application.close)  # so that requests that wait for jobs are answered
+            await super().shutdown(sockets=sockets)
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             if self.started:
                 _announce(listener, options)
 
     config = uvicorn.Config(
-        application,
+        application.asgi,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -16,7 +16,8 @@ from fastapi import HTTPException
 
 from monai_semgan.errors import SemganError
 from monai_semgan.label_app.infer_request import EXTENSIONS
-from monai_semgan.label_app.jobs.refusals import in_words
+from monai_semgan.label_app.jobs.checking import check_scan
+from monai_semgan.label_app.jobs.refusals import Refusal, in_words
 
 if TYPE_CHECKING:
     from fastapi import UploadFile
@@ -27,7 +28,7 @@ MAX_UNPACKED = 10
 MAX_FILES = 10_000
 
 _reading = threading.Lock()
-"""One volume in memory at a time; reading with ITK, which borrows stderr, is for one thread anyway."""
+"""One label in memory at a time; reading with ITK, which borrows stderr, is for one thread anyway."""
 
 
 def receive(upload: UploadFile, endings: Iterable[str] = EXTENSIONS) -> Path:
@@ -53,31 +54,17 @@ def receive(upload: UploadFile, endings: Iterable[str] = EXTENSIONS) -> Path:
     return path
 
 
-def receive_image(upload: UploadFile) -> str:
-    """Path of an image that can be read.
-
-    Raises:
-        HTTPException: 415 for its ending; 422 with the reason if it cannot be read.
-    """
-    path = receive(upload)
-    check_image(path)
-    return str(path)
-
-
 def check_image(path: Path) -> None:
-    """Read it, to see whether that is possible.
+    """Read it, to see whether that is possible, in a process of its own.
 
     Raises:
-        HTTPException: 422 with the reason; the file is removed then.
+        Refusal: it cannot be read, with the reason; the file is removed then.
     """
-    from monai_semgan.data.volume import read_volume
-
     try:
-        with _reading:
-            read_volume(path)
-    except (SemganError, MemoryError) as error:
+        check_scan(path)
+    except Refusal:
         discard(path)
-        raise HTTPException(422, _reason("the image", error)) from error
+        raise
 
 
 def receive_label(upload: UploadFile, image: str) -> str:
@@ -99,14 +86,9 @@ def receive_label(upload: UploadFile, image: str) -> str:
             read_label(path, like=read_grid(image))
     except (SemganError, MemoryError) as error:
         discard(path)
-        raise HTTPException(422, _reason("the label", error)) from error
+        reason = in_words(error) if isinstance(error, SemganError) else "it does not fit into memory"
+        raise HTTPException(422, f"the label: {reason}") from error
     return str(path)
-
-
-def _reason(what: str, error: BaseException) -> str:
-    if isinstance(error, SemganError):
-        return f"{what}: {in_words(error)}"
-    return f"{what} does not fit into memory"
 
 
 def discard(path: str | Path) -> None:

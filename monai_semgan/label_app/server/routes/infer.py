@@ -15,7 +15,7 @@ from monailabel.endpoints.infer import ResultType, send_response
 
 from monai_semgan.label_app.image_ids import is_tag
 from monai_semgan.label_app.server.routes.common import USER, json_object, known_image, known_name, running_app
-from monai_semgan.label_app.server.uploads import discard, receive_image
+from monai_semgan.label_app.server.uploads import discard, receive
 
 router = APIRouter(prefix="/infer", tags=["Infer"])
 
@@ -88,7 +88,7 @@ def _infer(
     if label is not None:
         raise HTTPException(422, "no model of this server takes a label as input")
     if file is not None:
-        request["image"] = receive_image(file)
+        request["image"] = str(receive(file))  # the worker tells if it cannot be read
         background.add_task(discard, request["image"])
     elif session_id:
         request["image"] = _session_image(session_id)
