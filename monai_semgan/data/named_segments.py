@@ -93,7 +93,7 @@ class LabelCanvas:
         self.like = like
         self.path = path
         self.names = names
-        self.label = np.zeros(like.array.shape, dtype=np.uint8)
+        self.label = np.zeros(like.array.shape, dtype=np.uint8, order="F")  # as files are stored
 
     def add(self, mask: np.ndarray, affine: np.ndarray, index: int) -> None:
         """Puts a piece of a segment at its place.
@@ -121,7 +121,7 @@ class LabelCanvas:
             other = self.names[int(region[taken][0])]
             problem = f"{self.names[index]} and {other} share {int(np.count_nonzero(taken))} voxels"
             raise self._error(problem, "separate the segments: a voxel can be of one organ only")
-        region[inside] = index
+        np.copyto(region, index, where=inside)
 
     def volume(self) -> Volume:
         """What was put together, on the image's grid."""
