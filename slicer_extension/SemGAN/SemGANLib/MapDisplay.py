@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from .SliceViews import composites
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """What a slice view showed."""
+
+    background: str | None
+    foreground: str | None
+    opacity: float
 
 
 class MapDisplay:
@@ -16,15 +26,16 @@ class MapDisplay:
 
     def __init__(self, scene: Any) -> None:
         self._scene = scene
-        self._before: dict[str, tuple[str | None, float]] = {}
+        self._before: dict[str, _Layers] = {}
         self.map_id: str | None = None
         """Of the map that is shown."""
 
     def show(self, volume: Any, map_id: str, opacity: float) -> None:
         """Lay a map over the volume that it belongs to; `opacity` is 0 to 1."""
         for view in composites(self._scene):
-            known = (view.GetForegroundVolumeID(), view.GetForegroundOpacity())
-            self._before.setdefault(view.GetID(), known)
+            ids = view.GetBackgroundVolumeID(), view.GetForegroundVolumeID()
+            before = _Layers(*ids, view.GetForegroundOpacity())
+            self._before.setdefault(view.GetID(), before)
             view.SetBackgroundVolumeID(volume.GetID())
             view.SetForegroundVolumeID(map_id)
             view.SetForegroundOpacity(opacity)
@@ -37,18 +48,23 @@ class MapDisplay:
                 view.SetForegroundOpacity(opacity)
 
     def hide(self) -> None:
-        """Take the map away; what the user had in the foreground before comes back."""
+        """Take the map away; views that still show it get back what the user had in them before."""
         for view in composites(self._scene):
-            if view.GetID() in self._before and view.GetForegroundVolumeID() == self.map_id:
-                before, opacity = self._before[view.GetID()]
-                view.SetForegroundVolumeID(before if before and self._scene.GetNodeByID(before) else None)
-                view.SetForegroundOpacity(opacity)
+            before = self._before.get(view.GetID())
+            if before is not None and view.GetForegroundVolumeID() == self.map_id:
+                view.SetBackgroundVolumeID(self._there(before.background) or view.GetBackgroundVolumeID())
+                view.SetForegroundVolumeID(self._there(before.foreground))
+                view.SetForegroundOpacity(before.opacity)
         self.forget()
 
     def forget(self) -> None:
         """The scene has been closed: there is nothing to give back."""
         self._before.clear()
         self.map_id = None
+
+    def _there(self, node_id: str | None) -> str | None:
+        """The id of a node, if the scene still has it."""
+        return node_id if node_id and self._scene.GetNodeByID(node_id) is not None else None
 
 
 def colour_of(scene: Any, map_id: str) -> str | None:

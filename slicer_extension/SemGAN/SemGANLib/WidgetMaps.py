@@ -140,6 +140,8 @@ class MapsSection:
         volume = self._logic.choices.volume
         if volume is not None and outcome.volume_id == volume.GetID():
             self.show()
+            if self._layout.shown and self._maps():
+                self.compare(True)
 
     def _on_layout(self, shown: bool) -> None:
         self._ui.compareButton.setChecked(shown)

@@ -71,6 +71,14 @@ def test_what_the_user_had_over_the_scan_comes_back(panel: SimpleNamespace, scen
     assert composite(scene, "Red").GetForegroundOpacity() == pytest.approx(0.2)
 
 
+def test_another_scan_in_a_view_comes_back_too(panel: SimpleNamespace, scene: Any, outcome: Outcome) -> None:
+    composite(scene, "Green").SetBackgroundVolumeID(add_volume("MR").GetID())
+    choose(panel, 3)
+    assert names_in(scene, "Green") == ("CT abdomen", "CT abdomen uncertainty")
+    choose(panel, 0)
+    assert names_in(scene, "Green") == ("MR", "atlas") and names_in(scene, "Red") == ("CT abdomen", "atlas")
+
+
 def test_what_the_user_changed_meanwhile_stays(panel: SimpleNamespace, scene: Any, outcome: Outcome) -> None:
     choose(panel, 2)
     composite(scene, "Green").SetForegroundVolumeID(None)
@@ -122,6 +130,15 @@ class TestComparison:
         assert manager.layout == manager.node.SlicerLayoutOneUpRedSliceView
         assert (volume.GetDisplayNode().GetWindow(), volume.GetDisplayNode().GetLevel()) == (1500, -600)
         assert names_in(scene, "Red") == ("CT abdomen", "atlas")
+
+    def test_a_new_result_is_compared_as_it_comes(
+        self, panel: SimpleNamespace, scene: Any, outcome: Outcome, with_result: Callable[..., Outcome]
+    ) -> None:
+        click(panel.ui.compareButton)
+        maps = with_result().maps
+        assert composite(scene, "SemGANReconstruction").GetBackgroundVolumeID() == maps["reconstruction"]
+        assert composite(scene, "SemGANUncertainty").GetForegroundVolumeID() == maps["uncertainty"]
+        assert maps["uncertainty"] != outcome.maps["uncertainty"]
 
     def test_a_layout_that_the_user_chooses_ends_it(
         self, panel: SimpleNamespace, application: Any, volume: Any, outcome: Outcome
