@@ -4,8 +4,11 @@
 
 A CT of 512 x 512 x 90 voxels on loopback: from the click to the segmentation in the scene, less what the server took
 (from the job's begin to its end); then a refinement of a few slices, whose maps are as large as the scan. The main
-thread's longest stretch is told apart: with the import of a result, and without. Run by the environment of the
-extension's tests; `semgan serve` runs in that of the label server ($SEMGAN_LABEL_PYTHON, or .venv-label).
+thread's longest stretch is told apart: with the import of a result, and without. Where other programs keep the machine
+busy, the processor times mean more than those of the clock.
+
+Run by the environment of the extension's tests; `semgan serve` runs in that of the label server
+($SEMGAN_LABEL_PYTHON, or .venv-label).
 """
 
 from __future__ import annotations
@@ -83,17 +86,28 @@ def main_thread() -> tuple[Any, Any]:
     return Timed(scene), scene
 
 
-def click(session: Any, volume: Any, mode: str) -> dict[str, float]:
+def cpu_seconds(process: int) -> float:
+    """Processor time that a process has taken, its children not counted; 0 where /proc does not tell."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def click(session: Any, volume: Any, mode: str, server_process: int) -> dict[str, float]:
     """One run, timed."""
     for former in (session.imports, session.others, session.outcomes):
         former.clear()
+    phases: list[tuple[str, float]] = []
+    session.logic.run_changed.connect(lambda view: phases.append((view.phase, time.perf_counter())))
+    own, theirs = time.process_time(), cpu_seconds(server_process)
     started = time.perf_counter()
     getattr(session.logic, mode)(volume)
     clicked = time.perf_counter() - started
-    phases = [("click", started)]
-    session.logic.run_changed.connect(lambda view: phases.append((view.phase, time.perf_counter())))
     session.wait(lambda: any(not outcome.result.partial for outcome in session.outcomes), SECONDS)
     shown = time.perf_counter() - started
+    own, theirs = time.process_time() - own, cpu_seconds(server_process) - theirs
     run = session.finish(volume, SECONDS)
     if run.phase != "done":
         raise SystemExit(run.text)
@@ -105,6 +119,8 @@ def click(session: Any, volume: Any, mode: str) -> dict[str, float]:
         "added_seconds": shown - server,
         "of_this_upload": begun["queued"] - started,
         "of_this_fetching": started + shown - begun["importing"],
+        "client_cpu_seconds": own,
+        "server_cpu_seconds_beside_the_workers": theirs,
         "maps_after_label": time.perf_counter() - started - shown,
         "main_thread_click": clicked,
         "main_thread_import": max(session.imports),
@@ -127,11 +143,11 @@ def measure(bundle: list[str], repeats: int) -> dict[str, Any]:
         previews = []
         for _ in range(repeats + 1):
             volume = add_volume(scene, array, affine)
-            previews.append(click(session, volume, "preview"))
+            previews.append(click(session, volume, "preview", server.process.pid))
         low, high = session.logic.slice_bounds(volume)
         middle = (low + high) / 2
         session.logic.choices.steps, session.logic.choices.slice_range_mm = 2, (middle - 4, middle + 4)
-        refined = click(session, volume, "refine")
+        refined = click(session, volume, "refine", server.process.pid)
         session.close()
     return {
         "preview, first": previews[0],
