@@ -325,6 +325,20 @@ def test_a_segmentation_that_left_the_transform_is_resampled_onto_the_scan(scene
     np.testing.assert_array_equal(merged[:, :, 3:], label_of(volume)[:, :, :-3])
 
 
+def test_voxels_outlive_the_arrays_they_came_from(scene):
+    import gc
+
+    volume = add_scan(scene)
+    expected = label_of(volume)
+    node, _ = imported(volume)
+    chart = MapImport.put("residual", MapImport.prepare("residual", expected.astype(np.float32)), volume)
+    gc.collect()
+    filler = [np.full(expected.shape, 77, np.uint8) for _ in range(200)]
+    np.testing.assert_array_equal(SegmentationExport.snapshot(node, volume).merged(), expected)
+    np.testing.assert_array_equal(VolumeExport.voxels(chart), expected)
+    assert len(filler) == 200
+
+
 # edits
 
 

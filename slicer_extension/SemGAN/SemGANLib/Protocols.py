@@ -176,9 +176,17 @@ class Logic(Protocol):
     message: Signal
     """Emits a `Message` to show."""
 
-    choices: Choices
-    connection: Connection
-    images: Images
+    @property
+    def choices(self) -> Choices:
+        """What the user has chosen."""
+
+    @property
+    def connection(self) -> Connection:
+        """Which server the module speaks to."""
+
+    @property
+    def images(self) -> Images:
+        """Images of the server's datastore, as last heard."""
 
     # server
 
@@ -189,7 +197,7 @@ class Logic(Protocol):
         """Speak to another server. The address is remembered, and the key if wished; never in the scene."""
 
     def disconnect(self) -> None:
-        """Speak to none. Jobs go on at the server and are found again after connecting."""
+        """Speak to none; runs under way go on."""
 
     def chosen_model(self) -> Model | None:
         """The model of the choices, or the first; None while not connected."""
