@@ -73,6 +73,7 @@ class FakeServer:
         health: answered by `/semgan/health`, over what is usual.
         versions: results that a refinement gives one after the other before it is done.
         hold: a refinement does not end by itself.
+        stubborn: jobs go on when they are cancelled.
         deaf: seconds until an answer.
         drop: how many of the next requests are broken off without an answer.
         status: answered to everything instead of what was asked, if set.
@@ -85,6 +86,7 @@ class FakeServer:
     versions: int = 2
     hold: bool = False
     fail: str = ""
+    stubborn: bool = False
     deaf: float = 0.0
     drop: int = 0
     status: int = 0
@@ -198,7 +200,8 @@ class FakeServer:
         if words[2] == "cancel":
             if job["state"] in ("done", "failed"):
                 return 409, {"detail": "the job has ended"}
-            job.update(state="cancelled", message="cancelled")
+            if not self.stubborn:
+                job.update(state="cancelled", message="cancelled")
             return 200, _shown(job)
         if job["result_version"] == 0:
             return 409, {"detail": "no result yet"}

@@ -139,6 +139,19 @@ def test_cancel_keeps_what_is_there(session, scene, server):
     assert [job["state"] for job in server.jobs.values()] == ["cancelled"]
 
 
+def test_a_second_cancel_does_not_wait_for_the_server(session, scene, server):
+    volume = add_scan(scene)
+    server.hold = server.stubborn = True
+    session.logic.refine(volume)
+    session.wait(lambda: session.outcomes)
+    session.logic.cancel(volume)
+    session.settle()
+    assert session.logic.run(volume).active
+    session.logic.cancel(volume)
+    assert not session.logic.run(volume).active and "may go on there" in session.logic.run(volume).text
+    np.testing.assert_array_equal(merged(session, volume), expected(volume))
+
+
 def test_cancel_before_the_server_knows_of_it(session, scene, server):
     volume = add_scan(scene)
     server.deaf = 0.3

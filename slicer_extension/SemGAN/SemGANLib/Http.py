@@ -65,10 +65,11 @@ class Http:
         """
         import http.client
 
-        patience = seconds or self.seconds
+        patience = CONNECT_SECONDS
         connection = self._connection()
         try:
             connection.connect()
+            patience = seconds or self.seconds
             connection.sock.settimeout(patience)
             connection.request(method, self.address.path + path, body, self._headers(body, kind))
             answer = connection.getresponse()

@@ -109,14 +109,17 @@ class VolumeRun:
         self._run(lambda: VolumeExport.file_of(grid, compressed), lambda data: self._send(data, version))
 
     def cancel(self) -> None:
-        """End, and keep what is there."""
-        if not self.view.active or self._cancelling:
+        """End, and keep what is there. Asked a second time it does not wait for the server to obey."""
+        if not self.view.active:
             return
-        self._cancelling = True
         if self._job is None:
             self._drop()
             self._end("cancelled", _("Cancelled before the server began."))
+        elif self._cancelling:
+            self._drop()
+            self._end("cancelled", _unheard())
         else:
+            self._cancelling = True
             self._ask_to_cancel(self._job)
 
     def abandon(self) -> None:
@@ -209,7 +212,7 @@ class VolumeRun:
         if isinstance(error, Errors.Refused):  # it has ended by itself
             self._poll()
         elif isinstance(error, ServerError) and error.passing:
-            self._end("cancelled", _("The server did not hear it: the job may go on there, and is removed in time."))
+            self._end("cancelled", _unheard())
         else:
             self._fail(error)
 
@@ -304,6 +307,10 @@ def _unexpected(error: Exception) -> str:
     return _("Something unexpected happened ({kind}: {error}). The scene is as it was; try again.").format(
         kind=type(error).__name__, error=error
     )
+
+
+def _unheard() -> str:
+    return _("Ended here. The server has not confirmed it: the job may go on there, and is removed in time.")
 
 
 def _ignore(_: Any) -> None:
