@@ -63,9 +63,14 @@ def new_bundle(
         raise SemganError(f"unknown modality {modality!r}", remedy=f"use {', '.join(MODALITIES)}")
     settings = _preprocessing(names, modality, size, pixel_mm, window)
     writers = authors or f"The makers of {folder.name}"
-    changes = {
-        "slices": {"size": size, "pixel_mm": pixel_mm, "window": list(settings.window), "frame": settings.frame}
-        | {"num_classes": settings.num_classes},
+    changes: dict[str, dict[str, Any]] = {
+        "slices": {
+            "size": size,
+            "pixel_mm": pixel_mm,
+            "window": list(settings.window),
+            "num_classes": settings.num_classes,
+            "frame": settings.frame,
+        },
         "generator_def": {"channels": _channels(size), "resample_filter": [1, 3, 3, 1]},
         "inferer": {"modality": modality},
     }

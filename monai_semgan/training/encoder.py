@@ -49,6 +49,7 @@ class EncoderSettings:
         render_size: size at which reconstructions are compared; 0 for the full size. Half of it is three times faster.
         refinement_passes: passes of the encoder, each trained; those after the first see the rendering before them.
         channels: channels of the encoder by level.
+        grid: edge length to which the encoder's coarsest map is pooled.
         feature_weight: weight of the features beside the grey values.
         label_weight: weight of cross-entropy + Dice of the labels that the code renders.
         latent_weight: weight of the squared distance to the known code, in standard deviations.
@@ -72,6 +73,7 @@ class EncoderSettings:
     render_size: int = 0
     refinement_passes: int = 1
     channels: Sequence[int] = (16, 48, 96, 160, 192)
+    grid: int = 8
     feature_weight: float = 0.2
     label_weight: float = 0.5
     latent_weight: float = 0.2
@@ -134,6 +136,7 @@ class EncoderStage(Stage):
             generator.num_latents,
             generator.latent_dim,
             tuple(settings.channels),
+            settings.grid,
             refinement_passes=settings.refinement_passes,
         ).to(around.device)
         self.networks["encoder"] = encoder

@@ -20,7 +20,8 @@ from tests.training.phantoms import write_patients
 STAGES = {"train_gan": "gan", "train": "encoder", "train_student": "student"}
 POOL = {"pool_chunk": 4, "pool_chunks": 2}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "train_gan": {"channels": {"4": 8, "8": 8, "16": 8, "32": 8}, "latent_dim": 16, "joint_channels": 8},
+    "train_gan": {"channels": {"4": 8, "8": 8, "16": 8, "32": 8}, "latent_dim": 16, "joint_channels": 8}
+    | {"quality_images": 16},
     "train": {"channels": [8, 8, 8, 8, 8], **POOL},
     "train_student": {"channels": [8, 16], **POOL},
 }
@@ -39,7 +40,8 @@ def overrides(config: str) -> dict[str, Any]:
     """Values that make a stage take seconds."""
     chosen = {f"settings#{name}": value for name, value in {"batch_size": 4, **SETTINGS[config]}.items()}
     slices = {"slices#size": 32, "slices#pixel_mm": 10.0, "slices#num_classes": 3}
-    return {"epoch_length": 3, "max_epochs": 1, "device": "$torch.device('cpu')", **slices, **chosen}
+    short = {"epoch_length": 3, "max_epochs": 1, "loop#validations": 1}
+    return {**short, "device": "$torch.device('cpu')", **slices, **chosen}
 
 
 def workflow(bundle: Path, config: str, tracking: str | None = None, **changes: Any) -> ConfigWorkflow:

@@ -176,7 +176,7 @@ def test_a_fault_is_told_in_one_line_on_the_terminal(tiny_bundle: Path) -> None:
         ({"dataset_dir": "nowhere"}, "nowhere: dataset_dir: no such folder; give --dataset_dir FOLDER"),
         ({"dataset_dir": "EMPTY"}, "dataset_dir: no images in it; give --dataset_dir a folder of NIfTI files or DICOM"),
         ({"slices#num_classes": 4}, "slices#num_classes is 4, labels in channel_def, with background says 5; make "),
-        ({"displayable_configs#mode": "magic"}, "unknown mode 'magic'; use one of preview, encoder, invert, refine (at"),
+        ({"displayable_configs#mode": "magic"}, "unknown mode 'magic'; use one of preview, encoder, invert, refine (a"),
         ({"slices#size": "abc"}, "; correct this value in the configuration or on the command line (at slices)"),
         ({"device": "$torch.device('moon')"}, "; correct this value in the configuration or on the command line (at"),
     ],
