@@ -373,6 +373,17 @@ def test_ct_and_mr_come_before_larger_series_of_other_kinds(tmp_path: Path) -> N
     assert "the largest volume, since there is no CT or MR" in read_volume(tmp_path).notes[0]
 
 
+def test_a_large_result_beside_the_scan_does_no_harm(tmp_path: Path) -> None:
+    """Segmentations of a hundred organs have more frames and voxels than any scan."""
+    result = base("SEG", SOPInstanceUID=generate_uid(), SeriesInstanceUID="1.2.4", SeriesNumber=5)
+    pixels(result, np.zeros((4, 4), np.uint8))
+    result.Rows, result.Columns, result.NumberOfFrames = 65535, 65535, 2_000_000
+    result.PerFrameFunctionalGroupsSequence = []
+    save(result, tmp_path / "s" / "result.dcm")
+    volume = read_volume(write_series(tmp_path / "s", slices()))
+    assert np.array_equal(volume.array, values()) and "5 (SEG, 1 image)" in volume.notes[0]
+
+
 def test_a_huge_matrix_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     """Compressed data may be small; the header alone says how much memory they would need."""
     dataset = pydicom.dcmread(save(slices()[0], tmp_path / "a.dcm"))

@@ -249,5 +249,5 @@ def test_a_dicom_segmentation_needs_names_and_its_image_and_is_no_scan(tmp_path:
         read_label(path, volume)
     with pytest.raises(SemganError, match="needs its image"):
         read_label(path, names=NAMES)
-    with pytest.raises(SemganError, match="no scan and no radiograph; there are 401 .SEG"):
+    with pytest.raises(SemganError, match="no scan and no radiograph; there are 401 .SEG, 1 image"):
         read_volume(path)

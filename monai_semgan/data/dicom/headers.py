@@ -13,7 +13,7 @@ import numpy as np
 
 from monai_semgan.data.dicom.deflated import check_deflated
 from monai_semgan.data.dicom.files import DicomFile
-from monai_semgan.data.limits import check_voxels, memory_error
+from monai_semgan.data.limits import memory_error
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ TAGS = [
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
+
+NO_IMAGES = ("SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "REG", "RWV", "PR", "KO", "SR", "DOC", "AU", "ECG")
+"""Modalities of what has pixels, or may have, but is no scan: results, doses, documents."""
 
 MAX_FRAMES = 100_000
 
@@ -137,8 +140,13 @@ def read_dataset(file: DicomFile, *, pixels: bool = False, tags: list[str] | Non
         raise SemganError("not a readable DICOM file", remedy="copy or export it again", path=file.path) from error
 
 
-def read_header(file: DicomFile) -> Header | None:
+def read_header(file: DicomFile, results: bool = False) -> Header | None:
     """The header of an image; None for DICOM files of other kinds, such as reports.
+
+    Args:
+        file: the file.
+        results: also look into the frames of what is no scan, such as segmentations, which may be very many; without,
+            it has one frame that tells nothing.
 
     Raises:
         SemganError: the file is damaged.
@@ -146,37 +154,36 @@ def read_header(file: DicomFile) -> Header | None:
     dataset = read_dataset(file, tags=TAGS)
     try:
         with quiet():
-            return _header(dataset, file)
+            return _header(dataset, file, results)
     except SemganError:
         raise
     except Exception as error:
         raise SemganError("not a readable DICOM file", remedy="copy or export it again", path=file.path) from error
 
 
-def _header(dataset: Dataset, file: DicomFile) -> Header | None:
+def _header(dataset: Dataset, file: DicomFile, results: bool) -> Header | None:
     if "SOPClassUID" not in dataset:
         if file.path.suffix.lower() in (".dcm", ".dicom"):
             raise SemganError("not a readable DICOM file", remedy="copy or export it again", path=file.path)
         return None
     if "Rows" not in dataset or "Columns" not in dataset:
         return None
-    count = int(dataset.get("NumberOfFrames") or 1)
+    modality = str(dataset.get("Modality") or "").strip().upper()
+    look = results or modality not in NO_IMAGES
+    count = int(dataset.get("NumberOfFrames") or 1) if look else 1
     if not 0 < count <= MAX_FRAMES:
         raise SemganError(f"{count} frames are not possible", remedy="export it again", path=file.path)
-    size = (int(dataset.Columns), int(dataset.Rows))
-    check_voxels(size, file.path, picture=True)
-    check_voxels((*size, count), file.path)
     kind = [str(word).upper() for word in several(dataset.get("ImageType"))]
     grey = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2")
     return Header(
         file,
         str(dataset.get("SeriesInstanceUID") or ""),
         str(dataset.get("SeriesNumber") or "").strip() if dataset.get("SeriesNumber") is not None else "",
-        str(dataset.get("Modality") or "").strip().upper(),
+        modality,
         "LOCALIZER" in kind,
         int(dataset.get("SamplesPerPixel") or 1) != 1 or not grey.startswith("MONOCHROME"),
         grey == "MONOCHROME1",
-        _frames(dataset, file, count, kind),
+        _frames(dataset, file, count, kind) if look else (_frame(file, 0, [], dataset),),
     )
 
 

@@ -47,7 +47,6 @@ def read_pixels(frames: Sequence[Frame]) -> np.ndarray:
     Raises:
         SemganError: pixel data are missing, damaged or cannot be decoded.
     """
-    check_voxels((*frames[0].shape, len(frames)), frames[0].file.path.parent)
     try:
         array = np.empty((len(frames), *frames[0].shape), dtype=np.int16)
         for file, places in _by_file(frames).items():
@@ -73,6 +72,7 @@ def _by_file(frames: Sequence[Frame]) -> dict[DicomFile, list[int]]:
 
 def decoded(file: DicomFile, indices: list[int], shape: tuple[int, int]) -> Iterator[np.ndarray]:
     """Stored values (rows, columns) of frames of a file."""
+    check_voxels(shape, file.path, picture=True)
     dataset = read_dataset(file, pixels=True)
     if "PixelData" not in dataset:
         raise SemganError("the file holds no pixel data", remedy="copy or export it again", path=file.path)

@@ -30,6 +30,7 @@ def read_dicom(path: Path, series: str | None = None) -> Volume:
         SemganError: there is no usable series.
     """
     taken, notes = choose_series(find_series(path), path, series)
+    taken.check_size()
     if taken.projection:
         return read_radiograph(taken, path, notes)
     notes += _check_kind(taken, path)

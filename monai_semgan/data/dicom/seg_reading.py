@@ -47,7 +47,7 @@ def read_dicom_seg(path: Path, like: Volume | None, names: Mapping[int, str]) ->
     if like is None:
         raise SemganError("a DICOM segmentation needs its image to be read", remedy="list both", path=path)
     file = DicomFile(path)
-    header, dataset = read_header(file), read_dataset(file, tags=TAGS)
+    header, dataset = read_header(file, results=True), read_dataset(file, tags=TAGS)
     if header is None or header.modality != "SEG":
         remedy = "give a DICOM segmentation, or the label in another format"
         raise SemganError("is DICOM, but no segmentation", remedy=remedy, path=path)

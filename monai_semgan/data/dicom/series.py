@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_semgan.data.dicom.files import find_files
-from monai_semgan.data.dicom.headers import Frame, Header, read_header
+from monai_semgan.data.dicom.headers import NO_IMAGES, Frame, Header, read_header
+from monai_semgan.data.limits import check_voxels
 from monai_semgan.errors import SemganError
 from monai_semgan.transforms.intensity import PROJECTIONS
 
 SCANS = ("CT", "MR")
-
-NO_IMAGES = ("SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "REG", "RWV", "PR", "KO", "SR", "DOC", "AU", "ECG")
-"""Modalities of what has pixels, or may have, but is no scan: results, doses, documents."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +56,21 @@ class Series:
     def projection(self) -> bool:
         """Whether it holds radiographs."""
         return self.modality in PROJECTIONS
+
+    def check_size(self) -> None:
+        """Makes sure, before pixels are read, that their number is one of an image, and that they fit into memory.
+
+        Raises:
+            SemganError: they are too many.
+        """
+        frames = self.frames
+        for header in self.headers:
+            for rows, columns in {frame.shape for frame in header.frames}:
+                check_voxels((columns, rows), header.file.path, picture=True)
+        if frames:
+            path = self.headers[0].file.path
+            rows, columns = max(frame.shape for frame in frames)
+            check_voxels((columns, rows, len(frames)), path if len(self.headers) == 1 else path.parent)
 
     def described(self) -> str:
         """Without what the scanner or a person wrote about the patient."""
