@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from SemGANLib.Types import Domain
 from SemGANLib.Views import Outcome
 
+from tests.slicer_extension.fake_server import FakeServer
 from tests.slicer_extension.panel import fake_logic
 from tests.slicer_extension.panel.fake_logic import FakeLogic
 from tests.slicer_extension.session import MemorySettings
 from tests.slicer_extension.standin.application import install
+
+if TYPE_CHECKING:
+    from tests.slicer_extension.panel.bench import Bench
+
+collect_ignore_glob = [] if importlib.util.find_spec("PySide6") else ["test_*.py"]
+"""Nothing of this folder can be read without Qt."""
 
 
 @pytest.fixture
@@ -95,3 +103,13 @@ def with_result(logic: FakeLogic, volume: Any) -> Callable[..., Outcome]:
         return outcome
 
     return arrive
+
+
+@pytest.fixture
+def bench(scene: Any, server: FakeServer) -> Iterator[Bench]:
+    """Not connected yet; one volume."""
+    from tests.slicer_extension.panel.bench import Bench
+
+    bench = Bench(scene, server)
+    yield bench
+    bench.close()

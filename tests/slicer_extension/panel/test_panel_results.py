@@ -1,0 +1,167 @@
+"""Results and review in the panel, driven by clicks under Qt off-screen, on a logic that answers as the test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from SemGANLib.Types import Domain
+from SemGANLib.Views import Images, Outcome
+
+from tests.slicer_extension.panel.conftest import add_volume
+from tests.slicer_extension.panel.fake_logic import FakeLogic, result
+from tests.slicer_extension.panel.qt_actions import click, click_at, shown, type_into
+
+
+class TestResults:
+    def test_table_of_volumes_and_where_they_come_from(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
+    ) -> None:
+        logic.choices.volume = volume
+        assert panel.ui.outcomeLabel.text == "No result yet." and not shown(panel.ui.volumesTable)
+        with_result()
+        table = panel.ui.volumesTable
+        rows = [[table.item(row, column).text() for column in range(3)] for row in range(table.rowCount)]
+        assert rows[0] == ["liver", "1500.0", "1490.0"] and len(rows) == 4
+        assert "semgan_abdomen 0.1.0" in panel.ui.outcomeLabel.text and "abababababab" in panel.ui.outcomeLabel.text
+
+    def test_the_table_can_be_copied(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
+    ) -> None:
+        import qt
+
+        logic.choices.volume = volume
+        with_result()
+        click(panel.ui.copyButton)
+        assert qt.QApplication.clipboard().text() == "structure,ml\nliver,1500.0\n"
+
+    def test_a_scan_unlike_the_models_is_pointed_out(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
+    ) -> None:
+        logic.choices.volume = volume
+        with_result()
+        assert not shown(panel.ui.warningLabel)
+        warning = "This scan is unlike what the model knows: check every slice."
+        with_result(warning, Domain(0.91, "out of domain"))
+        assert shown(panel.ui.warningLabel) and warning in panel.ui.warningLabel.text
+        assert "out of domain (score 0.91)" in panel.ui.outcomeLabel.text
+
+    def test_notes_are_told_once_and_only_in_the_end(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any
+    ) -> None:
+        logic.choices.volume = volume
+        domain = Domain(0.3, "unusual", "Check every slice.")
+        notes = ("Out-of-domain score 0.30: Check every slice.", "The body was wider than the field.")
+        for partial, told in ((True, 0), (False, 1)):
+            found = result(domain, partial=partial, notes=notes)
+            logic.arrives(Outcome(volume.GetID(), "", {}, "Unusual. Check every slice.", "a" * 32, found))
+            assert panel.ui.outcomeLabel.text.count("wider than the field") == told
+            assert "Check every slice" not in panel.ui.outcomeLabel.text
+
+    def test_a_result_of_another_volume_is_not_shown(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
+    ) -> None:
+        logic.choices.volume = add_volume("MR")
+        with_result("warning")
+        assert panel.ui.outcomeLabel.text == "No result yet." and not shown(panel.ui.warningLabel)
+        logic.choices.volume = volume
+        assert shown(panel.ui.warningLabel)
+
+    def test_a_click_on_the_plot_goes_to_that_slice(
+        self, panel: SimpleNamespace, logic: FakeLogic, scene: Any, volume: Any, with_result: Callable[..., Outcome]
+    ) -> None:
+        from SemGANLib.Plot import LEFT, RIGHT
+
+        logic.choices.volume = volume
+        with_result()
+        plot = panel.ui.slicesPlot
+        assert shown(plot)
+        red = scene.GetNodeByID("vtkMRMLSliceNodeRed")
+        for share, expected in ((0.0, -100.0), (0.25, -55.0), (1.0, 80.0)):
+            click_at(plot, round(LEFT + share * (plot.width - LEFT - RIGHT)), 40)
+            assert red.GetSliceOffset() == pytest.approx(expected, abs=2.5)
+
+    def test_surfaces_are_made_only_on_request(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
+    ) -> None:
+        logic.choices.volume = volume
+        with_result()
+        assert not logic.asked and not panel.ui.surfacesCheckBox.checked
+        panel.ui.surfacesCheckBox.click()
+        panel.ui.surfacesCheckBox.click()
+        assert logic.asked == [("show_surfaces", "CT abdomen", True), ("show_surfaces", "CT abdomen", False)]
+
+    def test_the_report_is_saved_where_the_user_says(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
+    ) -> None:
+        logic.choices.volume = volume
+        with_result()
+        click(panel.ui.reportButton)
+        assert logic.asked == [("fetch_report", "CT abdomen", "/somewhere/report.html")]
+
+
+class TestReview:
+    @pytest.fixture(autouse=True)
+    def _open(self, panel: SimpleNamespace) -> None:
+        panel.ui.submitSection.collapsed = False
+
+    def test_submits_with_the_users_name_and_remembers_it(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
+    ) -> None:
+        logic.connected()
+        logic.choices.volume = volume
+        with_result()
+        type_into(panel.ui.userEdit, "A. Reader")
+        click(panel.ui.submitButton)
+        assert ("submit", "CT abdomen", "A. Reader", "final") in logic.asked
+        assert panel.settings.stored == {"SemGAN/user": "A. Reader"}
+
+    @pytest.mark.parametrize(("result", "name", "words"), [(False, "A", "no result"), (True, "", "name or initials")])
+    def test_says_what_is_missing_for_a_submission(
+        self,
+        panel: SimpleNamespace,
+        logic: FakeLogic,
+        volume: Any,
+        with_result: Callable[..., Outcome],
+        result: bool,
+        name: str,
+        words: str,
+    ) -> None:
+        logic.connected()
+        logic.choices.volume = volume
+        if result:
+            with_result()
+        type_into(panel.ui.userEdit, name)
+        click(panel.ui.submitButton)
+        assert words in panel.ui.messageLabel.text
+        assert not [asked for asked in logic.asked if asked[0] == "submit"]
+
+    def test_says_whether_the_segmentation_was_edited(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
+    ) -> None:
+        logic.choices.volume = volume
+        with_result()
+        assert panel.ui.editedLabel.text.startswith("Not edited")
+        logic.is_edited = True
+        panel.ui.submitSection.collapsed = True
+        panel.ui.submitSection.collapsed = False
+        assert panel.ui.editedLabel.text.startswith("Edited")
+
+    def test_lists_and_opens_the_images_of_the_server(self, panel: SimpleNamespace, logic: FakeLogic) -> None:
+        logic.connected()
+        click(panel.ui.listImagesButton)
+        logic.images_changed.emit(Images(("case_1", "case_2"), {"case_2": ("final",)}))
+        box = panel.ui.imagesComboBox
+        assert [box.itemText(index) for index in range(box.count)] == ["case_1", "case_2 (label: final)"]
+        box.setCurrentIndex(1)
+        click(panel.ui.openImageButton)
+        assert ("open_image", "case_2") in logic.asked
+
+    def test_the_next_sample_becomes_the_volume(self, panel: SimpleNamespace, logic: FakeLogic, volume: Any) -> None:
+        logic.connected()
+        click(panel.ui.nextSampleButton)
+        assert logic.asked[-1] == ("next_sample", "")
+        logic.image_opened.emit(volume)
+        assert panel.ui.inputSelector.currentNode() is volume
