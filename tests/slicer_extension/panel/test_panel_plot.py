@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.slicer_extension.panel.qt_actions import click_at, settle, shown
@@ -55,6 +55,7 @@ def columns_with(label: Any, red: int, green: int, blue: int) -> list[int]:
     return found
 
 
+@settings(deadline=None)  # the first example starts Qt
 @given(st.floats(-1e4, 1e4), st.floats(1e-3, 1e4), st.floats(0, 1))
 def test_a_place_and_its_value_belong_together(low: float, width: float, share: float) -> None:
     from tests.slicer_extension.standin.application import install
