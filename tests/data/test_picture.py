@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,21 +32,6 @@ def chest(rows: int = 40, columns: int = 30) -> tuple[np.ndarray, np.ndarray]:
 def save(folder: Path, name: str, array: np.ndarray) -> Path:
     Image.fromarray(array).save(folder / name)
     return folder / name
-
-
-@pytest.fixture
-def radiograph_bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    shutil.copytree(tiny_bundle, folder)
-    for name, section in (("inference", "slices"), ("metadata", "network_data_format")):
-        path = folder / "configs" / f"{name}.json"
-        content = json.loads(path.read_text())
-        if section == "slices":
-            content["slices"]["frame"] = "image"
-        else:
-            content["network_data_format"]["inputs"]["image"]["modality"] = "DX"
-        path.write_text(json.dumps(content))
-    return folder
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])

@@ -16,7 +16,7 @@ from monai_semgan.cli import main
 from monai_semgan.data.volume import read_label, read_volume, write_label
 from monai_semgan.data.writing import check_label_output
 from monai_semgan.errors import SemganError
-from tests.data.test_picture import WHOLE, chest, radiograph_bundle, save  # noqa: F401
+from tests.data.test_picture import WHOLE, chest, save
 from tests.dicom_phantoms import datasets, radiograph, write_series
 from tests.dicom_phantoms import save as save_dicom
 from tests.phantoms import grid, patient
@@ -120,10 +120,7 @@ def test_a_ct_beside_a_radiograph_is_taken_unless_the_user_chooses(tmp_path: Pat
 
 @pytest.mark.parametrize("name", ["o.png", "o.nii.gz", "o.seg.nrrd"])
 def test_a_dicom_radiograph_is_segmented_pixel_by_pixel(
-    name: str,
-    tmp_path: Path,
-    radiograph_bundle: Path,  # noqa: F811
-    capfd: pytest.CaptureFixture[str],
+    name: str, tmp_path: Path, radiograph_bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = make(tmp_path, PixelSpacing=["0.3", "0.25"])
     command = ["segment", str(path), "-o", str(tmp_path / name), "--bundle", str(radiograph_bundle), "--quiet"]

@@ -11,7 +11,8 @@ import numpy as np
 
 from monai_semgan.data.dicom.codestream import declared_size
 from monai_semgan.data.dicom.files import DicomFile
-from monai_semgan.data.dicom.headers import Frame, quiet, read_dataset
+from monai_semgan.data.dicom.frames import Frame
+from monai_semgan.data.dicom.headers import quiet, read_dataset
 from monai_semgan.data.itk import quiet_itk
 from monai_semgan.data.limits import check_voxels, memory_error
 from monai_semgan.errors import SemganError

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_semgan.data.dicom.headers import Frame, Header, quiet, read_dataset, several
+from monai_semgan.data.dicom.frames import Frame, several
+from monai_semgan.data.dicom.headers import Header, quiet, read_dataset
 from monai_semgan.data.dicom.pixels import decoded, fits_int16
 from monai_semgan.data.dicom.series import Series
 from monai_semgan.data.dicom.source import DicomSource

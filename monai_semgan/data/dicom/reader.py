@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_semgan.data.dicom.headers import Frame
+from monai_semgan.data.dicom.frames import Frame
 from monai_semgan.data.dicom.pixels import read_pixels
 from monai_semgan.data.dicom.radiograph import read_radiograph
 from monai_semgan.data.dicom.series import Series, choose_series, find_series

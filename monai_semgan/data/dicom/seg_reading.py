@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_semgan.data.dicom.files import DicomFile
-from monai_semgan.data.dicom.headers import Frame, Header, quiet, read_dataset, read_header
+from monai_semgan.data.dicom.frames import Frame
+from monai_semgan.data.dicom.headers import Header, quiet, read_dataset, read_header
 from monai_semgan.data.dicom.pixels import decoded
 from monai_semgan.data.dicom.stack import frame_affine
 from monai_semgan.data.named_segments import LabelCanvas, StoredSegment, match_segments

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_semgan.data.dicom.files import find_files
-from monai_semgan.data.dicom.headers import NO_IMAGES, Frame, Header, read_header
+from monai_semgan.data.dicom.frames import Frame
+from monai_semgan.data.dicom.headers import NO_IMAGES, Header, read_header
 from monai_semgan.data.limits import check_voxels
 from monai_semgan.errors import SemganError
 from monai_semgan.transforms.intensity import PROJECTIONS

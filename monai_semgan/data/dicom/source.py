@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monai_semgan.data.dicom.files import DicomFile
-from monai_semgan.data.dicom.headers import Frame
+from monai_semgan.data.dicom.frames import Frame
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_semgan.data.dicom.headers import Frame
+from monai_semgan.data.dicom.frames import Frame
 from monai_semgan.errors import SemganError
 
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
