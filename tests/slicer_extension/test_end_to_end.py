@@ -180,6 +180,35 @@ def test_a_label_is_submitted_and_its_image_can_be_opened_again(session, scene, 
     assert "All images" in session.messages[-1].text
 
 
+@pytest.mark.parametrize("kind", ["oblique", "flipped"])
+def test_a_nifti_of_the_servers_is_segmented_by_its_id(session, scene, label_server, tmp_path, kind):
+    import slicer
+
+    source = add_scan(scene, kind)
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetFileName(str(tmp_path / f"case_{kind}.nii.gz"))
+    assert storage.WriteData(source)
+    (tmp_path / f"case_{kind}.nii.gz").replace(label_server.studies / f"case_{kind}.nii.gz")
+
+    def listed() -> bool:
+        session.logic.list_images()
+        session.settle()
+        return f"case_{kind}" in session.logic.images.ids
+
+    session.wait(listed, 60)
+    session.logic.open_image(f"case_{kind}")
+    session.settle()
+    volume = session.opened[-1]
+    session.logic.preview(volume)
+    run = session.finish(volume, JOB_SECONDS)
+    assert run.phase == "done", run.text
+    assert not any(view.phase in ("exporting", "uploading") for view in session.seen)
+    outcome = session.logic.outcome(volume)
+    other = load(scene, servers_file(label_server, outcome.job, "label", tmp_path / "label.nii.gz"))
+    _equal_in_space(other, merged(session, volume), volume)
+    (label_server.studies / f"case_{kind}.nii.gz").unlink()
+
+
 def test_the_scan_leaves_no_trace_of_its_name_at_the_server(session, scene, label_server):
     volume = add_scan(scene, name="DOE^JOHN 19500101")
     session.logic.preview(volume)
