@@ -9,7 +9,7 @@ from tests.slicer_extension.panel.qt_actions import click, settle, shown, type_i
 from tests.slicer_extension.scans import add_scan
 from tests.slicer_extension.session import MemorySettings
 
-SECONDS = 1.0
+SECONDS = 2.0
 """Until a request is given up in these tests."""
 
 
