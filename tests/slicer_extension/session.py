@@ -84,6 +84,16 @@ class Session:
         self.logic.connect(address, key)
         self.wait(lambda: self.logic.connection.state != "connecting")
 
+    def preview(self, volume: Any) -> Run:
+        """Click on Preview and wait for the end."""
+        self.logic.preview(volume)
+        return self.finish(volume)
+
+    def refine(self, volume: Any) -> Run:
+        """Click on Refine and wait for the end."""
+        self.logic.refine(volume)
+        return self.finish(volume)
+
     def finish(self, volume: Any, seconds: float = 20.0) -> Run:
         """Wait for the end of a volume's run."""
         self.wait(lambda: not self.logic.run(volume).active, seconds)  # type: ignore[union-attr]

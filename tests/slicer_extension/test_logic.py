@@ -98,8 +98,7 @@ def test_after_disconnecting_no_model_is_left(session):
 @pytest.mark.parametrize("kind", GRIDS)
 def test_a_preview_is_the_servers_label_voxel_for_voxel(session, scene, kind):
     volume = add_scan(scene, kind)
-    session.logic.preview(volume)
-    run = session.finish(volume)
+    run = session.preview(volume)
     assert run.phase == "done" and run.fraction == 1.0
     np.testing.assert_array_equal(merged(session, volume), expected(volume))
     outcome = session.logic.outcome(volume)
@@ -112,8 +111,7 @@ def test_a_preview_is_the_servers_label_voxel_for_voxel(session, scene, kind):
 def test_a_refinement_shows_partial_results_and_progress_as_they_come(session, scene, server):
     volume = add_scan(scene)
     server.versions = 3
-    session.logic.refine(volume)
-    run = session.finish(volume)
+    run = session.refine(volume)
     versions = [outcome.result.version for outcome in session.outcomes]
     assert versions == [1, 2, 3, 4, 4], "the last one comes again with its maps"
     assert [outcome.result.partial for outcome in session.outcomes] == [True, True, True, False, False]
@@ -159,8 +157,7 @@ def test_cancel_before_the_server_knows_of_it(session, scene, server):
     session.logic.cancel(volume)
     assert session.logic.run(volume).phase == "cancelled"
     server.deaf = 0.0
-    session.logic.preview(volume)
-    assert session.finish(volume).phase == "done"
+    assert session.preview(volume).phase == "done"
 
 
 def test_a_job_that_begins_while_it_is_cancelled_is_cancelled_too(session, scene, server):
@@ -176,15 +173,12 @@ def test_a_job_that_begins_while_it_is_cancelled_is_cancelled_too(session, scene
 
 def test_a_volume_is_sent_once_for_preview_and_refinement(session, scene, server):
     volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
-    session.logic.refine(volume)
-    session.finish(volume)
+    session.preview(volume)
+    session.refine(volume)
     assert len(server.asked("POST", "/semgan/uploads")) == 1
     VolumeExport.voxels(volume)[:] += 1
     volume.GetImageData().GetPointData().GetScalars().Modified()
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     assert len(server.asked("POST", "/semgan/uploads")) == 2, "it has changed"
     session.settle()
     assert len(server.uploads) == 1, "the former one is removed"
@@ -192,11 +186,9 @@ def test_a_volume_is_sent_once_for_preview_and_refinement(session, scene, server
 
 def test_an_upload_that_the_server_has_lost_is_sent_again(session, scene, server):
     volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     server.uploads.clear()
-    session.logic.preview(volume)
-    assert session.finish(volume).phase == "done"
+    assert session.preview(volume).phase == "done"
 
 
 def test_what_is_asked_for_is_what_was_chosen(session, scene, server):
@@ -205,8 +197,7 @@ def test_what_is_asked_for_is_what_was_chosen(session, scene, server):
     choices.volume, choices.labels, choices.steps, choices.model = volume, ("liver",), 3, "semgan_abdomen"
     choices.slice_range_mm = (0.0, 60.0)
     choices.maps = False
-    session.logic.refine(volume)
-    session.finish(volume)
+    session.refine(volume)
     request = next(iter(server.jobs.values()))["request"]
     assert request.pop("upload") in server.uploads
     assert request == {
@@ -262,8 +253,7 @@ def test_a_volume_under_transforms_is_sent_hardened_and_left_alone(session, scen
     transform = add_transform(scene, matrix)
     volume.SetAndObserveTransformNodeID(transform.GetID())
     before = Geometry.ijk_to_ras(volume)
-    session.logic.preview(volume)
-    assert session.finish(volume).phase == "done"
+    assert session.preview(volume).phase == "done"
     sent = next(iter(server.uploads.values()))
     np.testing.assert_allclose(sent.affine, matrix @ before)
     np.testing.assert_array_equal(Geometry.ijk_to_ras(volume), before)
@@ -277,12 +267,10 @@ def test_a_volume_under_transforms_is_sent_hardened_and_left_alone(session, scen
 
 def test_every_run_gets_a_new_node_and_hides_the_former(session, scene):
     volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     first = scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)
     before = merged(session, volume)
-    session.logic.refine(volume)
-    session.finish(volume)
+    session.refine(volume)
     second = scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)
     assert first is not second and second.GetName() == "CT refined"
     np.testing.assert_array_equal(merged(session, volume, first), before)
@@ -300,8 +288,7 @@ def test_a_chosen_segmentation_is_replaced_only_after_asking(session, scene, ser
     assert "“mine” will be replaced" in session.asked[-1]
     assert segment_ids(node) == ("tumour",) and not server.requests[2:]
     session.answer = True
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     assert segment_ids(node) == ("liver", "right kidney", "spleen")
     assert session.logic.outcome(volume).segmentation_id == node.GetID()
 
@@ -370,8 +357,7 @@ def test_what_leaves_this_computer_carries_no_name(far, scene, server):
 
 def test_a_local_server_needs_no_consent(session, scene):
     volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     assert not session.asked
 
 
@@ -444,8 +430,7 @@ def test_a_job_that_fails_says_why(session, scene, server):
     session.logic.preview(volume)
     assert "do not look like CT" in refused(session, volume)
     server.fail = ""
-    session.logic.preview(volume)
-    assert session.finish(volume).phase == "done"
+    assert session.preview(volume).phase == "done"
 
 
 @pytest.mark.parametrize("status", [401, 422, 500])
@@ -455,8 +440,7 @@ def test_a_refused_upload_says_why(session, scene, server, status):
     session.logic.preview(volume)
     assert refused(session, volume)
     server.status = 0
-    session.logic.preview(volume)
-    assert session.finish(volume).phase == "done"
+    assert session.preview(volume).phase == "done"
 
 
 SHIFT, FLIP = np.eye(4), np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -491,8 +475,7 @@ def test_a_damaged_result_is_not_loaded(session, scene, server, monkeypatch):
 def test_numbers_that_no_label_has_become_background(session, scene, server):
     volume = add_scan(scene)
     server.label_of = lambda array: np.where(segment(array) == 4, 9, segment(array)).astype(np.uint8)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     assert set(np.unique(merged(session, volume))) == {0, 1, 2}
 
 
@@ -529,8 +512,7 @@ def test_the_scene_is_closed_while_a_job_runs(session, scene, server):
     assert len(session.outcomes) == count and scene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
     again = add_scan(scene)
     session.logic.choices.volume = again
-    session.logic.preview(again)
-    assert session.finish(again).phase == "done"
+    assert session.preview(again).phase == "done"
 
 
 def test_the_scene_is_closed_while_the_volume_is_sent(session, scene, server):
@@ -554,8 +536,7 @@ def test_the_volume_is_deleted_while_a_job_runs(session, scene, server):
     assert kept.GetScene() is scene and segment_ids(kept)
     assert session.logic.outcome(other) is None
     server.hold = False
-    session.logic.preview(other)
-    assert session.finish(other).phase == "done"
+    assert session.preview(other).phase == "done"
 
 
 def test_closing_the_module_ends_jobs_and_removes_uploads(scene, server):
@@ -575,25 +556,21 @@ def test_closing_the_module_ends_jobs_and_removes_uploads(scene, server):
 def test_a_scan_unlike_the_models_gets_a_plain_warning(session, scene, server):
     volume = add_scan(scene)
     server.domain = {"score": 0.9, "verdict": "out of domain", "advice": "Check the upper pole.", "expected_dice": {}}
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     assert session.logic.outcome(volume).warning == (
         "This scan is unlike those the model has learnt from: do not rely on the result. Check the upper pole."
     )
     server.domain = {**server.domain, "verdict": "unusual"}
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     assert "unusual" in session.logic.outcome(volume).warning
     server.domain = {**server.domain, "verdict": "in domain"}
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     assert session.logic.outcome(volume).warning == ""
 
 
 def test_the_table_shows_volumes_as_they_are_now_beside_the_models(session, scene):
     volume = add_scan(scene, "oblique")
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     rows = {row.name: row for row in session.logic.organ_volumes(volume)}
     assert rows["liver"].measured_ml == pytest.approx(rows["liver"].server_ml)
     assert rows["liver"].measured_ml == pytest.approx((expected(volume) == 1).sum() * 8 * 8 * 12 / 1000)
@@ -608,8 +585,7 @@ def test_the_table_shows_volumes_as_they_are_now_beside_the_models(session, scen
 
 def test_the_plot_knows_where_every_slice_is(session, scene):
     volume = add_scan(scene, "flipped")
-    session.logic.refine(volume)
-    session.finish(volume)
+    session.refine(volume)
     points = session.logic.slice_values(volume)
     assert len(points) == 16
     assert [point.position for point in points] == sorted(point.position for point in points)
@@ -620,8 +596,7 @@ def test_the_plot_knows_where_every_slice_is(session, scene):
 
 def test_surfaces_only_on_request(session, scene):
     volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     node = scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)
     assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
     session.logic.show_surfaces(volume, True)
@@ -632,8 +607,7 @@ def test_surfaces_only_on_request(session, scene):
 
 def test_the_report_is_saved(session, scene, tmp_path):
     volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     session.logic.fetch_report(volume, str(tmp_path / "report.html"))
     session.settle()
     assert "Research use only" in (tmp_path / "report.html").read_text()
@@ -642,8 +616,7 @@ def test_the_report_is_saved(session, scene, tmp_path):
 
 def test_a_report_that_cannot_be_saved_says_so(session, scene, tmp_path):
     volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     session.logic.fetch_report(volume, str(tmp_path / "missing" / "report.html"))
     session.settle()
     assert session.messages[-1].level == "error"
@@ -654,8 +627,7 @@ def test_a_report_that_cannot_be_saved_says_so(session, scene, tmp_path):
 
 def test_a_label_is_submitted_with_who_made_it_and_how(session, scene, server):
     volume = add_scan(scene, "oblique")
-    session.logic.refine(volume)
-    session.finish(volume)
+    session.refine(volume)
     assert not session.logic.edited(volume)
     session.logic.submit(volume, "Dr. Ä")
     session.settle()
@@ -676,8 +648,7 @@ def test_a_label_is_submitted_with_who_made_it_and_how(session, scene, server):
 
 def test_an_edited_label_is_submitted_as_edited(session, scene, server):
     volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     node = scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)
     paint(node, volume, "spleen", np.zeros((16, 28, 40)))
     assert session.logic.edited(volume)
@@ -692,8 +663,7 @@ def test_submitting_needs_a_result_and_a_name(session, scene, server):
     volume = add_scan(scene)
     session.logic.submit(volume, "me")
     assert "no result" in session.messages[-1].text
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     session.logic.submit(volume, "  ")
     assert "name" in session.messages[-1].text
     assert not server.labels
@@ -762,8 +732,7 @@ def test_a_label_of_a_stored_image_goes_to_that_image(session, scene, server):
     volume = session.opened[0]
     VolumeExport.voxels(volume)[0, 0, 0] += 1  # edited here: must be sent to be segmented
     volume.GetImageData().GetPointData().GetScalars().Modified()
-    session.logic.preview(volume)
-    session.finish(volume)
+    session.preview(volume)
     session.logic.submit(volume, "me")
     session.settle()
     assert list(server.labels) == [("case", "final")] and len(server.images) == 1

@@ -12,6 +12,7 @@ from SemGANLib.Parameters import Parameters
 from SemGANLib.Records import MODULE, records
 from SemGANLib.SegmentationImport import segment_ids
 
+from tests.slicer_extension.fake_server import FakeServer
 from tests.slicer_extension.scans import add_scan
 from tests.slicer_extension.session import Session
 from tests.slicer_extension.test_nodes import paint
@@ -59,14 +60,22 @@ def node_named(scene: Any, name: str) -> Any:
     return node
 
 
+def previewed(scene: Any, server: FakeServer) -> tuple[Session, Any]:
+    """A session with a volume that has a result."""
+    session = Session(scene)
+    session.connect(server.address)
+    volume = add_scan(scene)
+    session.preview(volume)
+    return session, volume
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_choices_results_and_edits_survive_save_and_load(scene, server, tmp_path, kind):
     session = Session(scene)
     session.connect(server.address)
     first, second = add_scan(scene, "oblique", "first"), add_scan(scene, "axial", "second")
     for volume in (first, second):
-        session.logic.refine(volume)
-        session.finish(volume)
+        session.refine(volume)
     node = scene.GetNodeByID(session.logic.outcome(second).segmentation_id)
     paint(node, second, "spleen", np.zeros((16, 28, 40)))
     before = {volume.GetName(): session.logic.outcome(volume) for volume in (first, second)}
@@ -107,11 +116,7 @@ def test_choices_results_and_edits_survive_save_and_load(scene, server, tmp_path
 
 
 def test_an_edited_label_of_a_loaded_scene_is_submitted_as_edited(scene, server, tmp_path):
-    session = Session(scene)
-    session.connect(server.address)
-    volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session, volume = previewed(scene, server)
     path = save(scene, tmp_path, "folder")
     session.close()
     session = Session(scene)
@@ -129,27 +134,18 @@ def test_an_edited_label_of_a_loaded_scene_is_submitted_as_edited(scene, server,
 
 
 def test_a_loaded_scene_can_be_worked_on(scene, server, tmp_path):
-    session = Session(scene)
-    session.connect(server.address)
-    volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session, volume = previewed(scene, server)
     path = save(scene, tmp_path, "folder")
     load(scene, path)
     volume = node_named(scene, "CT")
     kept = session.logic.outcome(volume).segmentation_id
-    session.logic.refine(volume)
-    assert session.finish(volume).phase == "done"
+    assert session.refine(volume).phase == "done"
     assert session.logic.outcome(volume).segmentation_id != kept
     assert segment_ids(scene.GetNodeByID(kept)), "what was loaded is not touched"
 
 
 def test_the_panel_hears_of_loaded_choices_and_results(scene, server, tmp_path):
-    session = Session(scene)
-    session.connect(server.address)
-    volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session, volume = previewed(scene, server)
     path = save(scene, tmp_path, "folder")
     heard: list[str] = []
     session.logic.choices.changed.connect(lambda: heard.append("choices"))
@@ -212,25 +208,16 @@ def test_choices_after_the_scene_was_closed_are_fresh(scene):
 
 
 def test_a_record_that_somebody_has_broken_is_no_result(scene, server):
-    session = Session(scene)
-    session.connect(server.address)
-    volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session, volume = previewed(scene, server)
     for record in records(scene):
         record.node.SetParameter("Result", "{broken")
     assert session.logic.outcome(volume) is None and session.logic.organ_volumes(volume) == []
-    session.logic.preview(volume)
-    assert session.finish(volume).phase == "done"
+    assert session.preview(volume).phase == "done"
     assert session.logic.outcome(volume) is not None
 
 
 def test_records_are_hidden_and_go_with_their_volume(scene, server):
-    session = Session(scene)
-    session.connect(server.address)
-    volume = add_scan(scene)
-    session.logic.preview(volume)
-    session.finish(volume)
+    session, volume = previewed(scene, server)
     (record,) = records(scene)
     assert record.node.GetHideFromEditors() and record.node.GetModuleName() == MODULE
     scene.RemoveNode(volume)
