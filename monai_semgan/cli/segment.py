@@ -53,7 +53,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "input", type=Path, metavar="INPUT", help="scan: NIfTI, NRRD, MHA, DICOM folder or zip; PNG; or many"
+        "input", type=Path, metavar="INPUT", help="NIfTI, NRRD, MHA, DICOM file, folder or zip; PNG; or many scans"
     )
     parser.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="labels, see below")
     parser.add_argument("--series", metavar="ID", help="UID or number of a DICOM series (default: the largest)")
