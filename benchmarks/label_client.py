@@ -93,11 +93,11 @@ class Client:
         """Queue a job; returns its id."""
         return str(self.ask("POST", "/semgan/jobs", json={**request, "client": "benchmark"}).json()["id"])
 
-    def wait(self, job: str, every: float = 0.2) -> dict[str, Any]:
-        """Poll a job until it has ended."""
+    def wait(self, job: str, every: float = 0.2, version: int | None = None) -> dict[str, Any]:
+        """Poll a job until it has ended, or until it has a result of at least a version."""
         while True:
             state: dict[str, Any] = self.get(f"/semgan/jobs/{job}")
-            if state["state"] in ENDED:
+            if state["state"] in ENDED or (version is not None and state["result_version"] >= version):
                 return state
             time.sleep(every)
 
