@@ -283,13 +283,13 @@ def test_the_segmentation_belongs_to_its_volume(scene):
 
 def test_no_surface_is_made_unless_asked(scene):
     node, _ = imported(add_scan(scene))
-    assert not SegmentationImport.has_surfaces(node)
+    assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
     SegmentationImport.show_surfaces(node, True)
-    assert SegmentationImport.has_surfaces(node)
+    assert node.GetSegmentation().ContainsRepresentation("Closed surface")
     surface = node.GetClosedSurfaceInternalRepresentation("liver")
     assert surface.GetNumberOfPoints() > 100
     SegmentationImport.show_surfaces(node, False)
-    assert not SegmentationImport.has_surfaces(node)
+    assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
 
 
 def test_the_surface_of_the_liver_lies_on_the_patients_right(scene):

@@ -104,11 +104,6 @@ def show_surfaces(node: Any, visible: bool) -> None:
         display.SetVisibility3D(visible)
 
 
-def has_surfaces(node: Any) -> bool:
-    """Whether surfaces have been made."""
-    return bool(node.GetSegmentation().ContainsRepresentation(SURFACE))
-
-
 def segment_ids(node: Any) -> tuple[str, ...]:
     """Ids of the segments in order."""
     segmentation = node.GetSegmentation()

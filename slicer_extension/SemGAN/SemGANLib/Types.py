@@ -305,11 +305,6 @@ def _value(name: str, content: Any) -> Any:
     return content
 
 
-def labels_by_id(labels: tuple[Label, ...]) -> dict[int, Label]:
-    """The labels by the number that stands for them in a label map."""
-    return {label.id: label for label in labels}
-
-
 def names(labels: tuple[Label, ...]) -> list[str]:
     """Names in order."""
     return [label.name for label in labels]

@@ -90,11 +90,6 @@ class VolumeRun:
         self._affine: Any = None
         self.view = Run(volume.GetID(), plan.request.mode, EXPORTING, phase_text(EXPORTING, None))
 
-    @property
-    def job(self) -> str | None:
-        """Id of the job, once there is one."""
-        return self._job.id if self._job else None
-
     def start(self) -> None:
         """Begin."""
         self._begun = self._answered = self._clock()
