@@ -5,24 +5,19 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import warnings
 from pathlib import Path
 
-from monai_semgan.bundling.checks import CHECKS
+from monai_semgan.bundling.checks import CHECKS, finding
 
 
 def main(bundle: Path) -> int:
     """Print one line per check; the number of failures."""
     warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
     failures = 0
     for name, check in CHECKS.items():
-        try:
-            problem = check(bundle)
-        except Exception as error:  # every fault of a bundle is a finding, and the list goes on
-            problem = f"{type(error).__name__}: {error}"
+        problem = finding(check, bundle)
         failures += bool(problem)
         print(f"{'FAILED' if problem else 'ok':7}{name}{': ' + problem if problem else ''}", flush=True)
     return failures

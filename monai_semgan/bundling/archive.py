@@ -7,7 +7,7 @@ from pathlib import Path
 
 from monai_semgan.atomic import written_aside
 from monai_semgan.bundle import bundle_folder, read_metadata
-from monai_semgan.bundling.checks import CHECKS, files_are_small
+from monai_semgan.bundling.checks import CHECKS, files_are_small, finding
 from monai_semgan.bundling.contents import bundle_files
 from monai_semgan.data.output import check_output
 from monai_semgan.errors import SemganError
@@ -32,7 +32,7 @@ def pack_bundle(folder: str | Path, out: str | Path | None = None) -> Path:
     """
     folder = bundle_folder(folder).resolve()
     for name, check in CHECKS.items():
-        problem = check(folder) if check is not files_are_small else ""  # a limit of git, not of zips
+        problem = finding(check, folder) if check is not files_are_small else ""  # a limit of git, not of zips
         if problem:
             raise SemganError(f"{name}: {problem}", remedy="complete the bundle first", path=folder)
     target = Path(out) if out is not None else Path(f"{folder.name}_v{read_metadata(folder)['version']}.zip")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,17 +61,30 @@ def properties_are_there(bundle: Path) -> str:
     """Required properties of an inference bundle and of its metadata."""
     from monai.bundle import ConfigWorkflow
 
-    flow = ConfigWorkflow(
-        str(bundle / "configs/inference.json"),
-        workflow_type="infer",
-        logging_file=False,
-        init_id="none",
-        bundle_root=str(bundle),
-        dataset={"_target_": "Dataset", "data": [], "transform": "@preprocessing"},
-        dataloader=[],
-    )
-    flow.initialize()
-    return ", ".join(flow.check_properties() or [])
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # MONAI warns that there is no logging file
+    try:
+        flow = ConfigWorkflow(
+            str(bundle / "configs/inference.json"),
+            workflow_type="infer",
+            logging_file=False,
+            init_id="none",
+            bundle_root=str(bundle),
+            dataset={"_target_": "Dataset", "data": [], "transform": "@preprocessing"},
+            dataloader=[],
+        )
+        flow.initialize()
+        return ", ".join(flow.check_properties() or [])
+    finally:
+        logging.disable(before)
+
+
+def finding(check: Callable[[Path], str], bundle: Path) -> str:
+    """What a check finds; whatever goes wrong in a broken bundle is a finding too."""
+    try:
+        return check(bundle)
+    except Exception as error:  # configurations are programs: anything can go wrong in them
+        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 CHECKS: dict[str, Callable[[Path], str]] = {

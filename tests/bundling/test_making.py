@@ -144,6 +144,19 @@ def test_trouble_is_said_in_one_line_and_changes_nothing(
     assert {path: path.read_bytes() for path in four.rglob("*") if path.is_file()} == before
 
 
+def test_a_broken_configuration_is_not_packed(run_folder: Path, tmp_path: Path) -> None:
+    folder = fill_bundle(new_bundle(tmp_path / "mine", ORGANS), [run_folder])
+    config = read(folder / "configs" / "inference.json") | {"inferer": "$1 / 0"}
+    (folder / "configs" / "inference.json").write_text(json.dumps(config))
+    (folder / "docs" / "README.md").write_text("# Mine")
+    with pytest.raises(SemganError, match="readme sections: Model Description"):
+        pack_bundle(folder, tmp_path / "mine.zip")
+    (folder / "configs" / "metadata.json").write_text("{}")
+    with pytest.raises(SemganError, match="metadata keys: monai_version"):
+        pack_bundle(folder, tmp_path / "mine.zip")
+    assert not (tmp_path / "mine.zip").exists()
+
+
 def test_the_zip_holds_the_bundle_and_nothing_else(
     run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
