@@ -15,7 +15,8 @@ from SemGANLib import Errors, Types
 from SemGANLib.Address import read_address
 from SemGANLib.Client import Client, ending
 from SemGANLib.Nrrd import Grid, decode, encode
-from SemGANLib.Types import JobRequest, parse
+from SemGANLib.Parsing import parse
+from SemGANLib.Types import JobRequest
 
 from tests.slicer_extension.contract import document, sample, schema_problems
 from tests.slicer_extension.fake_server import FakeServer

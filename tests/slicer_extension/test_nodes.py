@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from SemGANLib import Geometry, MapImport, SegmentationExport, SegmentationImport, VolumeExport
 from SemGANLib.Nrrd import Grid, decode
+from SemGANLib.Parsing import parse
 from SemGANLib.Terminology import terminology_entry
-from SemGANLib.Types import Code, Label, parse
+from SemGANLib.Types import Code, Label
 
 from tests.phantoms import labels_at, points_of, rotation
 from tests.slicer_extension.fake_server import LABELS

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from . import Errors
 from .Address import Address, read_address
 from .Http import Answer, Http, as_json, form
+from .Parsing import Unreadable, parse
 from .Types import (
     API_MAJOR,
     PRODUCT,
@@ -20,9 +21,7 @@ from .Types import (
     Model,
     Result,
     StoredImage,
-    Unreadable,
     Upload,
-    parse,
 )
 
 T = TypeVar("T")

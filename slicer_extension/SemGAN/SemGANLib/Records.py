@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .Types import MAPS, Result, Unreadable, parse
+from .Parsing import Unreadable, parse
+from .Types import MAPS, Result
 
 MODULE = "SemGAN.Result"
 NODE = "vtkMRMLScriptedModuleNode"

@@ -12,11 +12,12 @@ from .MapImport import MapData
 from .Protocols import Client, Runner, Task
 from .Records import Record
 from .Results import Fetched, Target
+from .Sending import Sending
 from .Texts import fraction, phase_text
 from .Translation import tr as _
-from .Types import MAPS, Job, JobRequest, Upload
-from .Uploads import Uploads, Version, version_of
-from .Views import EXPORTING, IMPORTING, LOST, UPLOADING, Run
+from .Types import MAPS, Job, JobRequest
+from .Uploads import Uploads
+from .Views import EXPORTING, IMPORTING, LOST, Run
 
 QUICK_SECONDS = 0.25
 SLOW_SECONDS = 1.0
@@ -74,7 +75,9 @@ class VolumeRun:
         self.target = target
         self._client = client
         self._runner = runner
-        self._uploads = uploads
+        self._sending = Sending(
+            volume, plan.compressed, client, runner, uploads, self._run, self._show, self._submit
+        )
         self._changed = changed
         self._arrived = arrived
         self._clock = clock
@@ -94,14 +97,10 @@ class VolumeRun:
         """Begin."""
         self._begun = self._answered = self._clock()
         self._affine = Geometry.ijk_to_world(self.volume)
-        upload = self._uploads.find(self.volume)
-        if self.plan.request.image is not None or upload is not None:
-            self._submit(upload)
-            return
-        self._show(EXPORTING)
-        grid, version = VolumeExport.snapshot(self.volume), version_of(self.volume)
-        compressed = self.plan.compressed
-        self._run(lambda: VolumeExport.file_of(grid, compressed), lambda data: self._send(data, version))
+        if self.plan.request.image is not None:
+            self._submit(None)
+        else:
+            self._sending.begin()
 
     def cancel(self) -> None:
         """End, and keep what is there. Asked a second time it does not wait for the server to obey."""
@@ -126,17 +125,7 @@ class VolumeRun:
         if self._job is not None:
             self._tell_to_cancel(self._job)
 
-    # from the volume to the job
-
-    def _send(self, data: bytes, version: Version) -> None:
-        self._show(UPLOADING)
-        self._run(lambda: self._client.upload(data), lambda upload: self._sent(upload, version))
-
-    def _sent(self, upload: Upload, version: Version) -> None:
-        earlier = self._uploads.add(self.view.volume_id, version, upload)
-        if earlier is not None:
-            self._runner.run(lambda: self._client.delete_upload(earlier), _ignore, _ignore)
-        self._submit(upload.id)
+    # the request
 
     def _submit(self, upload: str | None) -> None:
         """Not dropped when the run ends meanwhile: the server would go on with a job that nobody knows of."""
@@ -156,8 +145,7 @@ class VolumeRun:
             return
         if isinstance(error, Errors.Gone) and not self._resent and self.plan.request.image is None:
             self._resent = True
-            self._uploads.forget(self.view.volume_id)
-            self.start()
+            self._sending.again()
         else:
             self._fail(error)
 
