@@ -286,6 +286,7 @@ class JobService:
         stored = self.uploads.accept(incoming)
         with self._lock:
             self.uploads.add(stored)
+        self.room.note_growth()  # its length may not have been told
         return stored.info
 
     def remove_upload(self, upload: str) -> None:
