@@ -1,7 +1,7 @@
 """Do the scores of active learning tell which scans are segmented badly (docs/active_learning.md)?
 
     python benchmarks/protocol.py --out lists
-    python benchmarks/active_learning.py --data lists/ct.json lists/mr_tune.json lists/mr_report.json --out scores.json
+    python benchmarks/active_learning.py --data lists/mr_tune.json lists/ct.json --out scores.json
 
 Scores the labelled volumes under `validation` as `semgan_scores` would, and the preview against their labels; prints
 rank correlations, for CT and MR on their own too, since between the modalities everything differs. Volumes that are in
