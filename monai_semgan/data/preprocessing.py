@@ -81,8 +81,8 @@ class PreparedVolume(SlicePlan):
         if count == len(heights):
             return self
         note = (
-            f"Only the {count} slices from {heights[chosen].min():.1f} to {heights[chosen].max():.1f} mm were computed: "
-            "volumes and the out-of-domain score are those of this part."
+            f"Only the {count} slices from {heights[chosen].min():.1f} to {heights[chosen].max():.1f} mm were "
+            "computed: volumes and the out-of-domain score are those of this part."
         )
         geometry, image = self.geometry.part(first, count), self.image[first : first + count]
         return replace(self, image=image, geometry=geometry, notes=(*self.notes, note))

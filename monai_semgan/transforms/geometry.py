@@ -83,7 +83,7 @@ class SliceGeometry:
         return index @ self.grid_affine[:3].T
 
     def part(self, first: int, count: int) -> SliceGeometry:
-        """The same for ``count`` neighbouring slices from number ``first`` on; elsewhere there is nothing to restore."""
+        """The same for ``count`` neighbouring slices from number ``first`` on; nothing is restored elsewhere."""
         affine = self.grid_affine.copy()
         affine[:3, 3] += first * affine[:3, 2]
         return replace(self, grid_affine=affine, num_slices=count)
