@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from monai.bundle import ConfigWorkflow
 from monai_semgan.bundle import load_bundle, organ_labels
 from monai_semgan.bundle_errors import one_line_errors, tell
 from monai_semgan.bundle_overrides import check_overrides
-from monai_semgan.bundling.creating import measured_formats
+from monai_semgan.bundling.archive import pack_bundle
+from monai_semgan.bundling.creating import measured_formats, new_bundle
+from monai_semgan.bundling.filling import fill_bundle
 from monai_semgan.errors import SemganError
 from tests.conftest import REPOSITORY, SHIPPED_BUNDLE
 
@@ -34,13 +37,23 @@ def monai(bundle: Path, command: str, *options: str) -> subprocess.CompletedProc
 
 
 @pytest.mark.slow
-def test_every_step_of_the_zoos_verification_passes() -> None:
+@pytest.mark.parametrize("which", ["shipped", "packed"])
+def test_every_step_of_the_zoos_verification_passes(which: str, tiny_bundle: Path, tmp_path: Path) -> None:
+    bundle = SHIPPED_BUNDLE if which == "shipped" else unpacked(tiny_bundle, tmp_path)
     environment = {**os.environ, "PYTHON": sys.executable}
     script = str(REPOSITORY / "bundles" / "verify.sh")
-    done = subprocess.run(["sh", script], env=environment, capture_output=True, text=True)
+    done = subprocess.run(["sh", script, str(bundle)], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 12 and all(line.startswith("ok ") for line in lines)
+
+
+def unpacked(tiny_bundle: Path, folder: Path) -> Path:
+    """A new bundle of four labels with the tiny networks, as others unpack it."""
+    made = new_bundle(folder / "mine", ["a", "b", "c", "d"])
+    archive = pack_bundle(fill_bundle(made, [tiny_bundle / "models" / "model.pt"]), folder / "mine.zip")
+    zipfile.ZipFile(archive).extractall(folder / "hub")
+    return folder / "hub" / "mine"
 
 
 def test_verification_finds_faults(tmp_path: Path) -> None:

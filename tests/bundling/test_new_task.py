@@ -27,6 +27,8 @@ from tests.conftest import tiny_config
 from tests.phantoms import grid, patient, save_nifti
 from tests.training.phantoms import write_patients
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
