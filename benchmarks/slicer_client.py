@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -167,13 +168,11 @@ def main() -> None:
     bundle = ["--bundle", str(arguments.bundle)] if arguments.bundle else []
     for name, run in measure(bundle, arguments.repeats).items():
         figures[name] = {key: round(value, 3) for key, value in run.items()}
-    import slicer
-
     figures["machine"] = {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "slicer": getattr(slicer, "__version__", ""),
+        "slicer-core": metadata.version("slicer-core"),
     }
     print(json.dumps(figures, indent=1))
     if arguments.out:
