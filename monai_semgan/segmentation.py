@@ -251,7 +251,7 @@ def _invert(
 
 
 def _on_cpu(result: InversionResult) -> tuple[torch.Tensor, InversionResult]:
-    result = result.to("cpu")
+    result = replace(result.to("cpu"), cancelled=False)  # the search goes on: nobody has stopped it
     return result.probabilities, result
 
 

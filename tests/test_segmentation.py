@@ -170,5 +170,6 @@ def test_partial_results_are_whole_segmentations_of_what_was_found_until_then(mo
         assert seen[0].inversion is None
     for part in seen:
         assert part.label.shape == shape and set(part.volumes_ml) == set(final.volumes_ml)
+        assert not part.cancelled and not any("Stopped" in note for note in part.notes)
     reached = seen[-1].inversion.curve.nan_to_num(posinf=1e9, nan=1e9).amin(0)
     assert (final.inversion.curve.nan_to_num(nan=1e9).amin(0) <= reached).all()

@@ -156,7 +156,8 @@ class _Search:
         if self.settings.start == "mean":
             return mean
         encoded = encoder_start(self.network, self.target, self.batch_size, self.settings.mixed_precision)
-        if self.settings.start == "encoder":
+        stopped = self.should_stop is not None and self.should_stop()
+        if self.settings.start == "encoder" or stopped:  # who wants to stop does not wait for the comparison
             return encoded
         settings = replace(self.settings, steps=0, neighbour_weight=0.0, start_weight=0.0)
         optimiser = LatentOptimiser(settings, self.batch_size)

@@ -74,7 +74,10 @@ def validation_detail(error: RequestValidationError) -> str:
 
 def _one(problem: Any) -> str:
     where = ".".join(str(part) for part in problem.get("loc", ()) if part not in ("body", "query", "path"))
-    what = str(problem.get("msg", "is not valid")).removeprefix("Value error, ")
+    if problem.get("type") == "string_pattern_mismatch":  # the pattern means nothing to people
+        what = "is not valid; take it from the server's lists"
+    else:
+        what = str(problem.get("msg", "is not valid")).removeprefix("Value error, ")
     return f"{where}: {what}" if where else what
 
 
