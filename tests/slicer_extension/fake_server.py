@@ -18,7 +18,7 @@ from SemGANLib.Nrrd import Grid, decode, encode
 
 from tests.slicer_extension.contract import request_problems, response_problems
 
-CATEGORY = {"scheme": "SCT", "value": "123037004", "meaning": "Anatomical Structure"}
+CATEGORY = {"scheme": "SCT", "value": "91723000", "meaning": "Anatomical Structure"}
 LABELS = [
     {
         "id": 1,

@@ -251,7 +251,7 @@ def test_segments_have_names_colours_and_codes_that_slicer_understands(scene):
     assert (kind.GetCodingSchemeDesignator(), kind.GetCodeValue()) == ("SCT", "64033007")
     assert kind.GetCodeMeaning() == "Kidney"
     assert entry.GetTypeModifierObject().GetCodeValue() == "24028007"
-    assert entry.GetCategoryObject().GetCodeMeaning() == "Anatomical Structure"
+    assert entry.GetCategoryObject().GetCodeValue() == "123037004"  # as in the list of 3D Slicer
 
 
 def test_separators_in_a_meaning_do_not_break_the_codes():

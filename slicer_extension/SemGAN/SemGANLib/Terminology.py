@@ -8,10 +8,15 @@ CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 ANATOMIC_CONTEXT = "Anatomic codes - DICOM master list"
 NONE = "^^"
 
+STANDARD_CATEGORY = "91723000"
+SLICER_CATEGORY = Code("SCT", "123037004", "Anatomical Structure")
+"""The category in Slicer's list; DICOM, and so the server, has another code for it."""
+
 
 def terminology_entry(label: Label) -> str:
     """Category, type and side of a structure, to be stored as the segment's terminology tag."""
-    parts = [CONTEXT, _code(label.category), _code(label.kind), _code(label.side), ANATOMIC_CONTEXT, NONE, NONE]
+    category = SLICER_CATEGORY if label.category.value == STANDARD_CATEGORY else label.category
+    parts = [CONTEXT, _code(category), _code(label.kind), _code(label.side), ANATOMIC_CONTEXT, NONE, NONE]
     return "~".join(parts)
 
 
