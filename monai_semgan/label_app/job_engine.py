@@ -152,7 +152,7 @@ class JobEngine:
         return getattr(self._local, "gives_way", False) and others and not in_queue
 
     def _collect(self, service: JobService, job: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
-        result = service.result(job)
+        result = service.results.newest(job)
         folder = Path(tempfile.mkdtemp(prefix="semgan_"))
         label = folder.with_name(f"{folder.name}{request.extension}")
         try:
@@ -215,6 +215,6 @@ def _fetch_label(service: JobService, result: Result, path: Path) -> None:
 def _fetch(
     service: JobService, job: str, part: Part, path: Path, form: VolumeFormat = VolumeFormat.nifti
 ) -> None:
-    stream, _, _ = service.open_part(job, part, form)
+    stream, _, _ = service.results.open_part(job, part, form)
     with stream, path.open("wb") as copy:
         shutil.copyfileobj(stream, copy, 1 << 20)

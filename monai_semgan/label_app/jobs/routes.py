@@ -207,7 +207,7 @@ def _add_result_routes(router: APIRouter, service: JobService) -> None:
         responses=problems(404, 409, 422),
     )
     def result(job: JobPath, response: Response) -> Result:
-        found = service.result(job)
+        found = service.results.newest(job)
         response.headers[VERSION_HEADER] = str(found.version)
         return found
 
@@ -229,7 +229,7 @@ def _add_result_routes(router: APIRouter, service: JobService) -> None:
         part: Part,
         form: Annotated[VolumeFormat, Query(alias="format", description="of volumes")] = VolumeFormat.nrrd,
     ) -> StreamingResponse:
-        stream, size, version = service.open_part(job, part, form)
+        stream, size, version = service.results.open_part(job, part, form)
         kind = "text/html; charset=utf-8" if part is Part.report else BYTES
         headers = {VERSION_HEADER: str(version), "Content-Length": str(size)}
         return StreamingResponse(_blocks(stream), media_type=kind, headers=headers)

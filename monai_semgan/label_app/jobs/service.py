@@ -23,19 +23,16 @@ from monai_semgan.label_app.jobs.contract import (
     JobList,
     JobRequest,
     ModelList,
-    Part,
-    Result,
     State,
     Upload,
-    VolumeFormat,
 )
 from monai_semgan.label_app.jobs.dispatching import Dispatcher
 from monai_semgan.label_app.jobs.logs import log_without_values
 from monai_semgan.label_app.jobs.models import served_models
 from monai_semgan.label_app.jobs.planning import FindImage, TaskPlanner
 from monai_semgan.label_app.jobs.pool import worker_command
-from monai_semgan.label_app.jobs.refusals import Conflict, NoRoom, NotReady, QueueFull, Refusal, Unknown, in_words
-from monai_semgan.label_app.jobs.result_files import part_file, read_result, versions
+from monai_semgan.label_app.jobs.refusals import Conflict, NotReady, QueueFull, Unknown
+from monai_semgan.label_app.jobs.result_desk import ResultDesk
 from monai_semgan.label_app.jobs.room import DiskRoom
 from monai_semgan.label_app.jobs.scheduler import Entry
 from monai_semgan.label_app.jobs.store import JobStore
@@ -44,7 +41,6 @@ from monai_semgan.label_app.jobs.uploads import Incoming, UploadStore
 logger = logging.getLogger(__name__)
 
 TEND_SECONDS = 0.5
-REPORT_SECONDS = 60.0
 
 
 class JobService:
@@ -105,6 +101,7 @@ class JobService:
         )
         self.scheduler = self._dispatcher.scheduler
         self._closing = threading.Event()
+        self.results = ResultDesk(self.store, self.room, self._entry, self._lock, self._closing)
         self._started: float | None = None
         self._claim: Any = None
 
@@ -220,50 +217,6 @@ class JobService:
         with self._lock:
             self._dispatcher.remove(self._entry(job))
 
-    def result(self, job: str) -> Result:
-        """What a job has found so far.
-
-        Raises:
-            Unknown: if there is no such job.
-            Conflict: if there is no result yet.
-        """
-        results = self.store.results(job)
-        for version in self._versions(job):
-            with contextlib.suppress(OSError):
-                return read_result(results / str(version))
-        raise self._no_result(job)
-
-    def open_part(self, job: str, part: Part, form: VolumeFormat) -> tuple[Any, int, int]:
-        """A file of a result.
-
-        Returns:
-            Open file, its size in bytes, version of the result.
-
-        Raises:
-            Unknown: if there is no such job, or its results have no such part.
-            Conflict: if there is no result yet.
-            NoRoom: if the disk is too full to make it.
-        """
-        results = self.store.results(job)
-        found = self._versions(job)
-        if part is Part.report:
-            self._await_report(job)
-        for version in found:  # a newer one may have taken its place meanwhile
-            try:
-                path = part_file(results, version, part, form)
-                self.room.note_growth()
-                if path is not None:
-                    stream = open(path, "rb")  # noqa: SIM115 - whoever sends it closes it
-                    return stream, path.stat().st_size, version
-            except SemganError as error:
-                raise NoRoom(in_words(error)) from error
-            except OSError:
-                continue
-            break
-        if not found:
-            raise self._no_result(job)
-        raise self._no_part(job, part)
-
     @contextlib.contextmanager
     def receiving(self, suffix: str, expected_bytes: int | None = None) -> Iterator[Incoming]:
         """An upload that is being sent; see `UploadStore.receiving`.
@@ -315,34 +268,6 @@ class JobService:
     def _upload_file(self, upload: str) -> Path:
         with self._lock:
             return self.uploads.get(upload).path
-
-    def _await_report(self, job: str) -> None:
-        """A job has ended when its label and maps are there; who asks for the report waits a little longer."""
-        deadline = time.monotonic() + REPORT_SECONDS
-        while time.monotonic() < deadline and not self._closing.is_set():
-            with self._lock:
-                if not self._entry(job).reporting:
-                    return
-            time.sleep(0.1)
-
-    def _versions(self, job: str) -> list[int]:
-        """Versions of a job's results that are there, the newest first."""
-        with self._lock:
-            self._entry(job)
-        return versions(self.store.results(job))[::-1]
-
-    def _no_result(self, job: str) -> Refusal:
-        state = self.job(job).state.value
-        return Conflict(f"there is no result yet: the job is {state}")
-
-    def _no_part(self, job: str, part: Part) -> Refusal:
-        with self._lock:
-            entry = self._entry(job)
-            if not entry.ended:
-                return Conflict(f"there is no {part.value} yet: the job is {entry.job.state.value}")
-            if entry.reporting and part is Part.report:
-                return Conflict("the report is being written; ask again later")
-        return Unknown(f"the result has no {part.value}")
 
     def _uploads_in_use(self) -> set[str]:
         return {e.job.request.upload for e in self.scheduler if not e.ended and e.job.request.upload is not None}
