@@ -163,6 +163,7 @@ class JobRun:
         if self._finished is None or not self.task.report:
             return
         found, volume = self._finished
-        with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=self.results) as aside:
+        jobs = self.results.parents[1]  # beside the job's folder, which a removal must not find made anew
+        with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=jobs) as aside:
             files = write_report(found, volume, self.bundle, aside, labels=self.names)
             os.replace(files.html, self.results / str(self.version) / REPORT)
