@@ -64,7 +64,7 @@ def start(server: Server) -> dict[str, float]:
 def preview_job(client: Client, scan: Path) -> dict[str, float]:
     """Seconds of a preview from the file to the label, through the job API with an upload.
 
-    The first result of a preview is its last; the page for people comes a little later.
+    The job has ended then; the page for people comes a little later, and a job that follows waits for it.
     """
     marks = [time.perf_counter()]
     upload = client.upload(scan)
@@ -76,6 +76,7 @@ def preview_job(client: Client, scan: Path) -> dict[str, float]:
     marks.append(time.perf_counter())
     state = client.wait(job)
     assert state["state"] == "done", state
+    client.ask("GET", f"/semgan/jobs/{job}/result/report")
     page = time.perf_counter()
     told = client.get(f"/semgan/jobs/{job}/result")["latencies"]
     client.ask("DELETE", f"/semgan/jobs/{job}")
