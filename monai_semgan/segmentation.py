@@ -232,6 +232,7 @@ def _invert(
         if peek is not None:
             peek(lambda: (first, None))
     inputs = prepared.image.permute(1, 2, 3, 0)[None].to(bundle.device)
+    progress.update(0, settings.steps * settings.starts, "finding codes to start from, step")  # as long as some steps
 
     def told(step: int, steps: int, converged: int, losses: torch.Tensor) -> bool:
         loss = float(losses.nanmean())

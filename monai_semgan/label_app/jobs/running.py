@@ -42,10 +42,11 @@ class JobProgress:
 
     def update(self, done: int, total: int, message: str = "", **values: float) -> None:
         """Tell the server; steps of an inversion always, slices of a preview a few times a second."""
+        news = bool(message) and message != self._message
         self._message = message or self._message
         inverting = "loss" in values
         now = time.monotonic()
-        if not inverting and done < total and now - self._told < TELL_SECONDS:
+        if not (inverting or news) and done < total and now - self._told < TELL_SECONDS:
             return
         self._told = now
         facts: dict[str, Any] = {"message": f"{self._message} {done} of {total}"}
