@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,11 @@ class Bundle:
     def device(self) -> torch.device:
         """Where the network lies."""
         return next(self.network.parameters()).device
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights file; read once, since every result tells it."""
+        return weights_digest(self.folder)
 
 
 def bundle_folder(folder: str | Path | None = None) -> Path:

@@ -216,11 +216,9 @@ def evaluate_bundle(
     Raises:
         SemganError: if no entry has a label.
     """
-    from monai_semgan.bundle import weights_digest
-
     progress = progress or NullProgress()
     entries = labelled_entries(entries)
-    settings = {"mode": mode, "weights": weights_digest(bundle.folder)[:12]} | options
+    settings = {"mode": mode, "weights": bundle.weights_sha256[:12]} | options
     patients: list[PatientScore] = []
     study = Study((), dict(bundle.labels), settings)
     for number, entry in enumerate(entries):

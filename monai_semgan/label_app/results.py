@@ -25,7 +25,6 @@ def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping
         between slice and rendering in units of the scan; None for a preview), `doubt_per_slice` and `domain` (None
         where not assessed), `model`, `notes`, `research_only` and more.
     """
-    from monai_semgan.bundle import weights_digest
     from monai_semgan.data.terminology import RESEARCH_ONLY, find_organ
 
     return {
@@ -41,7 +40,7 @@ def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping
         "model": {
             "name": str(bundle.metadata.get("name", bundle.folder.name)),
             "version": str(bundle.metadata.get("version", "")),
-            "sha256": weights_digest(bundle.folder),
+            "sha256": bundle.weights_sha256,
         },
         "notes": list(found.notes),
         "research_only": RESEARCH_ONLY,

@@ -228,10 +228,8 @@ def _settings(segmentation: Segmentation) -> dict[str, Any]:
 
 
 def _model(bundle: Bundle) -> dict[str, str]:
-    from monai_semgan.bundle import weights_digest
-
     name, version = (str(bundle.metadata.get(key, "")) for key in ("name", "version"))
-    return {"name": name or bundle.folder.name, "version": version, "weights_sha256": weights_digest(bundle.folder)}
+    return {"name": name or bundle.folder.name, "version": version, "weights_sha256": bundle.weights_sha256}
 
 
 def _identifiers(volume: Volume) -> dict[str, str]:
