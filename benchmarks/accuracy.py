@@ -18,14 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from monai_semgan.bundle import Bundle, load_bundle
+from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.device import select_device
 from monai_semgan.evaluation.study import Study, evaluate_bundle
 from monai_semgan.evaluation.tables import from_json, to_json
+from monai_semgan.inference.segmentation import MODES
 from monai_semgan.networks.weights import load_into, load_weights, part
-from monai_semgan.segmentation import MODES
-from monai_semgan.training.record import machine, versions
+from monai_semgan.utils.device import select_device
+from monai_semgan.utils.versions import machine, versions
 
 
 def methods(arguments: argparse.Namespace) -> Iterator[tuple[str, Bundle, str, dict[str, Any]]]:

@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from monai_semgan.bundle import Bundle, load_bundle
+from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.data.datalist import Entry, load_datalist
-from monai_semgan.data.volume import read_label, read_volume
-from monai_semgan.device import select_device
 from monai_semgan.evaluation.metrics import score_volume
+from monai_semgan.inference.segmentation import Segmentation, segment_volume
+from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.label_app.activelearning.measures import disagreement
-from monai_semgan.segmentation import Segmentation, segment_volume
-from monai_semgan.training.record import machine, versions
+from monai_semgan.utils.device import select_device
+from monai_semgan.utils.versions import machine, versions
 
 SCORES = {
     "domain": "out-of-domain score of the preview",

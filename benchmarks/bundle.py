@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_semgan.bundle import bundle_folder
-from monai_semgan.data.volume import read_label
+from monai_semgan.bundle.labels import bundle_folder
+from monai_semgan.io.reading import read_label
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_semgan.bundle import load_bundle
+from monai_semgan.bundle.load import load_bundle
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.data.volume import read_label, read_volume
-from monai_semgan.segmentation import preview, preview_settings
+from monai_semgan.inference.segmentation import preview, preview_settings
+from monai_semgan.io.reading import read_label, read_volume
 
 BINS = 10
 LEAST, MOST = 0.01, 0.99

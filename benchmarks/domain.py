@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from monai_semgan.bundle import Bundle, load_bundle
+from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.domain.assessment import LIMITS, DomainModel, kind_of
-from monai_semgan.domain.features import OrganPrior
-from monai_semgan.domain.fitting import Sample, collect, fit_weights, label_shapes, organ_priors, priors_to_dict
-from monai_semgan.domain.spoiling import SPOILINGS
-from monai_semgan.segmentation import domain_model
+from monai_semgan.evaluation.calibration import Sample, collect, fit_weights, label_shapes, organ_priors, priors_to_dict
+from monai_semgan.evaluation.corruptions import SPOILINGS
+from monai_semgan.inference.segmentation import domain_model
+from monai_semgan.quality.assessment import LIMITS, DomainModel, kind_of
+from monai_semgan.quality.features import OrganPrior
 
 
 def priors_of(bundle: Bundle, path: Path, data: Path) -> dict[str, OrganPrior]:

@@ -21,11 +21,11 @@ from typing import Any
 
 import torch
 
-from monai_semgan.device import fast_bfloat16, select_device
-from monai_semgan.inversion.inverter import VolumeInverter
-from monai_semgan.inversion.settings import InversionSettings
+from monai_semgan.inversion.inversion_settings import InversionSettings
+from monai_semgan.inversion.search import VolumeInverter
 from monai_semgan.networks import InversionSegmenter, JointGenerator, LatentEncoder, build_student
-from monai_semgan.training.record import machine, versions
+from monai_semgan.utils.device import fast_bfloat16, select_device
+from monai_semgan.utils.versions import machine, versions
 
 BASELINE = "one slice at a time"
 

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from monai_semgan.bundle import load_bundle
-from monai_semgan.data.volume import read_label, read_volume, write_label
-from monai_semgan.results import segments
-from monai_semgan.segmentation import segment_volume
+from monai_semgan.bundle.load import load_bundle
+from monai_semgan.inference.segmentation import segment_volume
+from monai_semgan.io.reading import read_label, read_volume
+from monai_semgan.io.writing import write_label
+from monai_semgan.outputs.write import segments
 
 READ_BACK = ("out.nii.gz", "out.seg.nrrd", "out.dcm")
 OUTPUTS = ("out.nii.gz", "out.nii", "out.nrrd", "out.mha", "out.seg.nrrd", "out.dcm", "rtstruct")

@@ -24,8 +24,8 @@ import nibabel
 from label_client import MEGABYTE, Client, Latencies, MemoryWatch, Server, resident, serving
 from monailabel.client import MONAILabelClient
 
-from monai_semgan.device import select_device
-from monai_semgan.training.record import machine, versions
+from monai_semgan.utils.device import select_device
+from monai_semgan.utils.versions import machine, versions
 
 SLICES = 90
 PART = "label"

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 
-from monai_semgan.bundle import load_bundle, weights_digest
+from monai_semgan.bundle.digest import weights_digest
+from monai_semgan.bundle.load import load_bundle
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.data.slices import SliceSet, build_slice_set
+from monai_semgan.data.slice_set import SliceSet, build_slice_set
 from monai_semgan.evaluation.memorisation import check_memorisation
 
 

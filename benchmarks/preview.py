@@ -17,11 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from monai_semgan.bundle import load_bundle
-from monai_semgan.data.volume import read_volume
-from monai_semgan.device import select_device
-from monai_semgan.segmentation import preview
-from monai_semgan.training.record import machine, versions
+from monai_semgan.bundle.load import load_bundle
+from monai_semgan.inference.segmentation import preview
+from monai_semgan.io.reading import read_volume
+from monai_semgan.utils.device import select_device
+from monai_semgan.utils.versions import machine, versions
 
 
 def end_to_end(scan: Path, mode: str, folder: Path) -> float:

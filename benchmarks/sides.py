@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from monai_semgan.bundle import load_bundle
+from monai_semgan.bundle.load import load_bundle
 from monai_semgan.data.datalist import SECTIONS, load_datalist
-from monai_semgan.data.volume import read_volume
-from monai_semgan.domain.mirror import CLEARLY, mirror_scores
+from monai_semgan.inference.mirror import CLEARLY, mirror_scores
+from monai_semgan.io.reading import read_volume
 
 
 def main() -> None:

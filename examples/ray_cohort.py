@@ -16,10 +16,10 @@ from pathlib import Path
 import ray
 from ray.util import ActorPool
 
+from monai_semgan.cohort.case_runner import CaseRunner
 from monai_semgan.cohort.cases import Case, find_cases
+from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
 from monai_semgan.cohort.records import DONE, load_record, write_summary
-from monai_semgan.cohort.running import CaseRunner
-from monai_semgan.cohort.settings import CohortSettings, case_key
 
 
 def main() -> int:

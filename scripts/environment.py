@@ -1,6 +1,6 @@
 """Makes the virtual environments at the top of the repository.
 
-Needs nothing but Python 3.10 or later; used by quickstart.py, run_tests.py and label_environment.py.
+Needs nothing but Python 3.10 or later; used by the other scripts of this folder.
 """
 
 from __future__ import annotations
@@ -70,6 +70,15 @@ SLICER = Environment(
     files=("slicer_extension/requirements-test.txt", "scripts/environment.py"),
 )
 """The core of 3D Slicer without its window, Qt, and a browser's driver: for tests of the extension."""
+
+
+DOCS = Environment(
+    ".venv-docs",
+    package=False,
+    requirements="docs/requirements.txt",
+    files=("docs/requirements.txt", "scripts/environment.py"),
+)
+"""Makes pages of text and docstrings, without importing the package; the gallery runs in CORE."""
 
 
 def prepare(extra: str = "", environment: Environment = CORE) -> Path:

@@ -31,9 +31,9 @@ WHEELS = ("monai>=1.6,<1.7", "nibabel>=5.2", "pytorch-ignite>=0.5", "tqdm>=4.60"
 
 def pack(data: Path, carry: Path) -> None:
     """Preprocessed slices and wheels in one folder."""
-    from monai_semgan.data.preprocessing import Preprocessing
-    from monai_semgan.progress import BarProgress
+    from monai_semgan.slicing.preprocessing import Preprocessing
     from monai_semgan.training.datasets import pack as pack_slices
+    from monai_semgan.utils.progress import BarProgress
 
     pack_slices(data, carry / "slices", Preprocessing(), BarProgress("packing"))
     shutil.rmtree(carry / "slices" / "cache", ignore_errors=True)

@@ -30,7 +30,7 @@ class Suite:
         name: for people.
         environment: where they run.
         extra: optional part of the package that they need.
-        folder: where they lie; others of the list lie below it.
+        folders: where they lie; those of other suites may lie below them.
         options: for pytest.
         parallel: how many processes, at most.
     """
@@ -38,19 +38,20 @@ class Suite:
     name: str
     environment: Environment
     extra: str
-    folder: str
+    folders: tuple[str, ...]
     options: tuple[str, ...] = ()
     parallel: int = 1
 
 
-SLICER_SUITE = Suite("extension of 3D Slicer", SLICER, "", "tests/slicer_extension")
-LABEL_SUITE = Suite("label server", LABEL, "labeltest", "tests/label_app")
+SLICER_SUITE = Suite("extension of 3D Slicer", SLICER, "", ("tests/slicer_extension",))
+LABEL_SUITE = Suite("label server", LABEL, "labeltest", ("tests/label_app", "tests/jobs"))
+OTHERS = (*SLICER_SUITE.folders, *LABEL_SUITE.folders)
 CORE_SUITE = Suite(
     "package",
     CORE,
     "test",
-    "tests",
-    ("--dist", "loadfile", *(f"--ignore={suite.folder}" for suite in (SLICER_SUITE, LABEL_SUITE))),
+    ("tests",),
+    ("--dist", "loadfile", *(f"--ignore={folder}" for folder in OTHERS)),
     parallel=4,
 )
 SUITES = (SLICER_SUITE, LABEL_SUITE, CORE_SUITE)
@@ -82,7 +83,7 @@ def main(arguments: list[str]) -> int:
 def chosen(arguments: list[str]) -> tuple[Suite, ...]:
     """The suites of the paths among the arguments; all without a path."""
     paths = [argument for argument in arguments if argument.startswith("tests")]
-    found = tuple(next(suite for suite in SUITES if path.startswith(suite.folder)) for path in paths)
+    found = tuple(next(suite for suite in SUITES if path.startswith(suite.folders)) for path in paths)
     return tuple(suite for suite in SUITES if suite in found) if found else SUITES
 
 
@@ -91,10 +92,10 @@ def _pytest(suite: Suite, python: str, arguments: list[str]) -> int:
     workers = min(suite.parallel, os.cpu_count() or 1)
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     options = [*suite.options, "-n", str(workers)] if suite.parallel > 1 else list(suite.options)
-    paths = [argument for argument in arguments if argument.startswith(suite.folder)]
+    paths = [argument for argument in arguments if argument.startswith(suite.folders)]
     paths = [path for path in paths if suite is not CORE_SUITE or chosen([path]) == (CORE_SUITE,)]
     others = [argument for argument in arguments if not argument.startswith("tests")]
-    command = [python, "-m", "pytest", "-q", *options, *(paths or [suite.folder]), *others]
+    command = [python, "-m", "pytest", "-q", *options, *(paths or suite.folders), *others]
     return subprocess.run(command, cwd=REPOSITORY, env=environment).returncode
 
 

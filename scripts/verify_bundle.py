@@ -9,7 +9,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from monai_semgan.bundling.checks import CHECKS, finding
+from monai_semgan.authoring.checks import CHECKS, finding
 
 
 def main(bundle: Path) -> int:

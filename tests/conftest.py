@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,3 +98,19 @@ def mr_scan(tmp_path: Path) -> Path:
     """The same patient as MR."""
     affine, shape = grid((8.0, 8.0, 12.0), codes="LPI")
     return save_nifti(tmp_path / "scan_mr.nii.gz", patient(affine, shape, "MR", seed=0).array, affine)
+
+
+@pytest.fixture
+def radiograph_bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """The tiny bundle as one for radiographs."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, folder)
+    for name, section in (("inference", "slices"), ("metadata", "network_data_format")):
+        path = folder / "configs" / f"{name}.json"
+        content = json.loads(path.read_text())
+        if section == "slices":
+            content["slices"]["frame"] = "image"
+        else:
+            content["network_data_format"]["inputs"]["image"]["modality"] = "DX"
+        path.write_text(json.dumps(content))
+    return folder

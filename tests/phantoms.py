@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:  # the environment of the extension's tests has no package but numpy of those we need
-    from monai_semgan.data.volume import Volume
+    from monai_semgan.io.volume import Volume
 
 CENTRE = np.array([12.0, -25.0, 40.0])
 """Of the body, in RAS mm."""
@@ -100,7 +100,7 @@ def grid(
 
 def patient(affine: np.ndarray, shape: tuple[int, ...], modality: str = "CT", seed: int | None = None) -> Volume:
     """The patient's image on a grid; with noise when a seed is given."""
-    from monai_semgan.data.volume import Volume
+    from monai_semgan.io.volume import Volume
 
     image = values_at(points_of(affine, shape), modality)
     if seed is not None:

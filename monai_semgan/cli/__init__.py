@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from monai_semgan.cli.main import main
+from monai_semgan.cli.program import main
 
 __all__ = ["main"]

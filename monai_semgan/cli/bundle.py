@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from monai_semgan.cli.common import name_list, note, positive_int, say
+from monai_semgan.cli.arguments import name_list, note, positive_int, say
 
 DESCRIPTION = """\
 Make and hand on model bundles, the folders that --bundle of the other commands, MONAI and MONAI Label take.
@@ -69,7 +69,7 @@ def _add_pack(actions: Any, common: argparse.ArgumentParser) -> None:
 
 def new(arguments: argparse.Namespace) -> int:
     """Run `semgan bundle new`."""
-    from monai_semgan.bundling.creating import new_bundle
+    from monai_semgan.authoring.create import new_bundle
 
     folder = new_bundle(
         arguments.folder,
@@ -87,8 +87,8 @@ def new(arguments: argparse.Namespace) -> int:
 
 def fill(arguments: argparse.Namespace) -> int:
     """Run `semgan bundle fill`."""
-    from monai_semgan.bundle import WEIGHTS
-    from monai_semgan.bundling.filling import fill_bundle
+    from monai_semgan.authoring.fill import fill_bundle
+    from monai_semgan.bundle.labels import WEIGHTS
 
     folder = fill_bundle(arguments.folder, arguments.runs)
     say(f"wrote {folder / WEIGHTS}")
@@ -98,8 +98,8 @@ def fill(arguments: argparse.Namespace) -> int:
 
 def pack(arguments: argparse.Namespace) -> int:
     """Run `semgan bundle pack`."""
-    from monai_semgan.bundling.archive import pack_bundle
-    from monai_semgan.bundling.checks import files_are_small
+    from monai_semgan.authoring.checks import files_are_small
+    from monai_semgan.authoring.pack import pack_bundle
 
     target = pack_bundle(arguments.folder, arguments.out)
     if large := files_are_small(arguments.folder):

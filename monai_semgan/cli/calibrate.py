@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.common import bar, positive_int, say
+from monai_semgan.cli.arguments import bar, positive_int, say
 
 if TYPE_CHECKING:
-    from monai_semgan.bundle import Bundle
+    from monai_semgan.bundle.load import Bundle
     from monai_semgan.data.datalist import Entry
 
 DESCRIPTION = """\
@@ -45,10 +45,11 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from monai_semgan.atomic import written_aside
-    from monai_semgan.bundle import CONFIG, load_bundle
+    from monai_semgan.bundle.labels import CONFIG
+    from monai_semgan.bundle.load import load_bundle
     from monai_semgan.data.datalist import load_datalist
     from monai_semgan.evaluation.study import labelled_entries
+    from monai_semgan.utils.files import written_aside
 
     entries = labelled_entries(getattr(load_datalist(arguments.data), arguments.section), arguments.data)
     bundle = load_bundle(arguments.bundle, arguments.device)
@@ -65,8 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def fit(bundle: Bundle, entries: list[Entry], arguments: argparse.Namespace) -> dict[str, Any]:
     """The section `domain` of a bundle."""
-    from monai_semgan.domain.assessment import kind_of
-    from monai_semgan.domain.fitting import collect, fit_weights, label_shapes, organ_priors, priors_to_dict
+    from monai_semgan.evaluation.calibration import collect, fit_weights, label_shapes, organ_priors, priors_to_dict
+    from monai_semgan.quality.assessment import kind_of
 
     weights = {}
     with bar(arguments, "stopping; nothing is written") as progress:

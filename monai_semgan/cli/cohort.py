@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.common import EXIT_INTERRUPTED, EXIT_SOME_FAILED, note, positive_int, say
+from monai_semgan.cli.arguments import EXIT_INTERRUPTED, EXIT_SOME_FAILED, note, positive_int, say
 
 if TYPE_CHECKING:
     from monai_semgan.cohort.cases import Case
+    from monai_semgan.cohort.cohort_settings import CohortSettings
     from monai_semgan.cohort.records import Record
-    from monai_semgan.cohort.settings import CohortSettings
 
 
 def cohort_options(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def cohort_options(parser: argparse.ArgumentParser) -> None:
 
 def is_cohort(arguments: argparse.Namespace) -> bool:
     """Whether many scans are meant: for a data list, and for a folder when OUT does not name a file."""
-    from monai_semgan.data.output import LABEL_SUFFIXES
+    from monai_semgan.io.formats import LABEL_SUFFIXES
 
     source, output = arguments.input, arguments.output
     if arguments.cohort or source.suffix.lower() == ".json":
@@ -60,7 +60,8 @@ def run_cohort(arguments: argparse.Namespace) -> int:
     from monai_semgan.cohort.cases import find_cases
     from monai_semgan.cohort.parts import choose_part
     from monai_semgan.cohort.records import write_summary
-    from monai_semgan.cohort.workers import run_cases, threads_each
+    from monai_semgan.cohort.workers import run_cases
+    from monai_semgan.utils.device import threads_each
 
     settings = settings_of(arguments)
     output = prepared_folder(arguments.output)
@@ -101,7 +102,7 @@ def settings_of(arguments: argparse.Namespace) -> CohortSettings:
     Raises:
         SemganError: one makes no sense.
     """
-    from monai_semgan.cohort.settings import CohortSettings
+    from monai_semgan.cohort.cohort_settings import CohortSettings
     from monai_semgan.errors import SemganError
 
     if arguments.series is not None:
@@ -131,7 +132,7 @@ def prepared_folder(output: Path) -> Path:
         SemganError: it cannot be written, or is a file.
     """
     from monai_semgan.cohort.cases import BOOKKEEPING
-    from monai_semgan.data.output import check_output, check_output_folder
+    from monai_semgan.utils.files import check_output, check_output_folder
 
     check_output_folder(output, "--output", "cohort.csv")
     check_output(output / BOOKKEEPING / "case.json", (".json",))
@@ -140,8 +141,8 @@ def prepared_folder(output: Path) -> Path:
 
 def unfinished(cases: Sequence[Case], settings: CohortSettings, output: Path, overwrite: bool) -> list[Case]:
     """Scans without results of the same model, settings and input."""
+    from monai_semgan.cohort.cohort_settings import case_key
     from monai_semgan.cohort.records import load_record
-    from monai_semgan.cohort.settings import case_key
 
     if overwrite:
         return list(cases)
@@ -152,7 +153,7 @@ def unfinished(cases: Sequence[Case], settings: CohortSettings, output: Path, ov
 
 def organs_of(settings: CohortSettings) -> list[str]:
     """Names of the model's organs."""
-    from monai_semgan.bundle import bundle_folder, organ_labels, read_metadata
+    from monai_semgan.bundle.labels import bundle_folder, organ_labels, read_metadata
 
     return list(organ_labels(read_metadata(bundle_folder(settings.bundle))).values())
 

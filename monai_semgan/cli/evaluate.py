@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.common import bar, model_options, non_negative_int, note, say
+from monai_semgan.cli.arguments import bar, model_options, non_negative_int, note, say
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from monai_semgan.data.output import check_output
     from monai_semgan.evaluation.comparison import compare, comparison_table
     from monai_semgan.evaluation.tables import read_study, write_study, write_text
+    from monai_semgan.utils.files import check_output
 
     name, entries = _entries(arguments)
     other = read_study(arguments.compare) if arguments.compare else None
@@ -91,7 +91,7 @@ def _entries(arguments: argparse.Namespace) -> tuple[str, list[Entry]]:
 
 
 def _of_files(arguments: argparse.Namespace, entries: list[Entry]) -> Study:
-    from monai_semgan.bundle import bundle_folder, organ_labels, read_metadata
+    from monai_semgan.bundle.labels import bundle_folder, organ_labels, read_metadata
     from monai_semgan.evaluation.study import evaluate_predictions
 
     labels = organ_labels(read_metadata(bundle_folder(arguments.bundle)))
@@ -102,7 +102,7 @@ def _of_files(arguments: argparse.Namespace, entries: list[Entry]) -> Study:
 
 
 def _of_model(arguments: argparse.Namespace, entries: list[Entry], out: Path) -> Study:
-    from monai_semgan.bundle import load_bundle
+    from monai_semgan.bundle.load import load_bundle
     from monai_semgan.evaluation.study import evaluate_bundle
     from monai_semgan.evaluation.tables import write_study
 
@@ -125,7 +125,7 @@ def _of_model(arguments: argparse.Namespace, entries: list[Entry], out: Path) ->
 
 def _known(path: Path, mode: str, folder: Path, options: dict[str, Any]) -> dict[str, PatientScore]:
     """Scores of an earlier run with the same settings and weights."""
-    from monai_semgan.bundle import weights_digest
+    from monai_semgan.bundle.digest import weights_digest
     from monai_semgan.evaluation.tables import read_study
 
     if not path.exists():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan import __version__
-from monai_semgan.cli.common import model_options, say
+from monai_semgan.cli.arguments import model_options, say
 
 LIBRARIES = ("torch", "monai", "numpy", "nibabel", "scipy", "pytorch-ignite")
 
@@ -38,16 +38,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
     """Everything that `info` tells, in JSON's types."""
-    from monai_semgan.bundle import (
+    from monai_semgan.bundle.digest import weights_digest
+    from monai_semgan.bundle.labels import (
         METADATA,
         bundle_folder,
         learnt_modalities,
         organ_labels,
         read_metadata,
         read_record,
-        weights_digest,
     )
-    from monai_semgan.device import fast_bfloat16, select_device
+    from monai_semgan.utils.device import fast_bfloat16, select_device
 
     path = bundle_folder(folder)
     metadata, record = read_metadata(path), read_record(path)

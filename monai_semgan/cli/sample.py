@@ -7,12 +7,12 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.common import bar, model_options, non_negative_int, say
+from monai_semgan.cli.arguments import bar, model_options, non_negative_int, say
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
-    from monai_semgan.bundle import Bundle
-    from monai_semgan.progress import Progress
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.utils.progress import Progress
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -38,14 +38,14 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from monai_semgan.data.volume import check_output
+    from monai_semgan.utils.files import check_output
 
     if not 0 < arguments.truncation <= 1:
         raise SemganError(f"truncation of {arguments.truncation}", remedy="give a number above 0, up to 1")
     if arguments.count + arguments.patients == 0:
         raise SemganError("nothing to generate", remedy="raise --count or --patients")
     folder = check_output(arguments.out / "sheet.png", (".png",)).parent
-    from monai_semgan.bundle import load_bundle
+    from monai_semgan.bundle.load import load_bundle
 
     bundle = load_bundle(arguments.bundle, arguments.device)
     with bar(arguments, "stopping") as progress:
@@ -57,8 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write_slices(bundle: Bundle, arguments: argparse.Namespace, folder: Path, progress: Progress) -> None:
-    from monai_semgan.overlay import as_radiologists_see, blend, grid, save_picture, with_legend
-    from monai_semgan.sampling import sample_slices
+    from monai_semgan.inference.synthesis import sample_slices
+    from monai_semgan.outputs.overlay import as_radiologists_see, blend, grid, save_picture, with_legend
 
     slices = sample_slices(bundle, arguments.count, arguments.seed, arguments.truncation, progress)
     panels = [as_radiologists_see(blend(i, label)) for i, label in zip(slices.image, slices.label, strict=True)]
@@ -75,7 +75,7 @@ def _write_png(bundle: Bundle, stem: Path, image: Any, label: Any) -> None:
     """Grey image; label as a palette picture whose pixel values are the ids."""
     from PIL import Image
 
-    from monai_semgan.overlay import COLOURS, as_radiologists_see, save_picture
+    from monai_semgan.outputs.overlay import COLOURS, as_radiologists_see, save_picture
 
     grey = ((as_radiologists_see(image) + 1) * 127.5).round().astype("uint8")
     save_picture(Image.fromarray(grey), stem.with_name(f"{stem.name}_image.png"))
@@ -86,8 +86,8 @@ def _write_png(bundle: Bundle, stem: Path, image: Any, label: Any) -> None:
 
 def _write_nifti(bundle: Bundle, stem: Path, image: Any, label: Any) -> None:
     """A volume of one slice each."""
-    from monai_semgan.data.volume import write_volume
-    from monai_semgan.sampling import SyntheticSlices, as_volumes
+    from monai_semgan.inference.synthesis import SyntheticSlices, as_volumes
+    from monai_semgan.io.writing import write_volume
 
     volumes = as_volumes(SyntheticSlices(image[None], label[None]), bundle, 5.0)
     for volume, kind, dtype in zip(volumes, ("image", "label"), ("int16", "uint8"), strict=True):
@@ -97,8 +97,8 @@ def _write_nifti(bundle: Bundle, stem: Path, image: Any, label: Any) -> None:
 def _write_patient(
     bundle: Bundle, arguments: argparse.Namespace, folder: Path, number: int, progress: Progress
 ) -> None:
-    from monai_semgan.data.volume import write_volume
-    from monai_semgan.sampling import sample_patient
+    from monai_semgan.inference.synthesis import sample_patient
+    from monai_semgan.io.writing import write_volume
 
     volumes = sample_patient(bundle, arguments.seed + number, arguments.truncation, progress)
     paths = [

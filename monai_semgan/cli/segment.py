@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.cohort import cohort_options, is_cohort, refuse_cohort_options, run_cohort
-from monai_semgan.cli.common import (
+from monai_semgan.cli.arguments import (
     EXIT_INTERRUPTED,
     bar,
     describe,
@@ -18,12 +17,13 @@ from monai_semgan.cli.common import (
     positive_int,
     say,
 )
+from monai_semgan.cli.cohort import cohort_options, is_cohort, refuse_cohort_options, run_cohort
 
 if TYPE_CHECKING:
-    from monai_semgan.anatomy import AnatomyReport
-    from monai_semgan.bundle import Bundle
-    from monai_semgan.data.volume import Volume
-    from monai_semgan.segmentation import Segmentation
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.inference.segmentation import Segmentation
+    from monai_semgan.io.volume import Volume
+    from monai_semgan.quality.anatomy import AnatomyReport
 
 EPILOG = """\
 many scans: INPUT is a folder with scans and DICOM series at any depth, or a MONAI data list (.json), and OUT a folder;
@@ -88,16 +88,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_single(arguments: argparse.Namespace) -> int:
     """Segment one scan."""
-    from monai_semgan.anatomy import examine
-    from monai_semgan.data.volume import read_volume
-    from monai_semgan.data.writing import check_label_output
-    from monai_semgan.results import check_side_outputs, chosen_labels, write_results
+    from monai_semgan.inference.examination import examine
+    from monai_semgan.io.reading import read_volume
+    from monai_semgan.io.writing import check_label_output
+    from monai_semgan.outputs.write import check_side_outputs, chosen_labels, write_results
 
     refuse_cohort_options(arguments)
     volume = read_volume(arguments.input, series=arguments.series)
     output = check_label_output(arguments.output, volume, inputs=(arguments.input,))
     check_side_outputs(arguments.maps, arguments.overlay, arguments.report)
-    from monai_semgan.bundle import load_bundle  # costs seconds: only after what can go wrong at once
+    from monai_semgan.bundle.load import load_bundle  # costs seconds: only after what can go wrong at once
 
     bundle = load_bundle(arguments.bundle, arguments.device)
     segmentation = segment(volume, bundle, arguments)
@@ -126,8 +126,8 @@ def run_single(arguments: argparse.Namespace) -> int:
 
 def segment(volume: Volume, bundle: Bundle, arguments: argparse.Namespace) -> Segmentation:
     """Segment with the options of the command line and a bar."""
-    from monai_semgan.results import chosen_labels
-    from monai_semgan.segmentation import segment_volume
+    from monai_semgan.inference.segmentation import segment_volume
+    from monai_semgan.outputs.write import chosen_labels
 
     remark = "stopping"
     if arguments.mode in ("invert", "refine"):

@@ -7,12 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.common import bar, model_options, non_negative_int, note, say
+from monai_semgan.cli.arguments import bar, model_options, non_negative_int, note, say
 from monai_semgan.cli.segment import report, segment
 
 if TYPE_CHECKING:
-    from monai_semgan.bundle import Bundle
-    from monai_semgan.data.volume import Volume
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.io.volume import Volume
 
 DESCRIPTION = """\
 Generate a synthetic patient, write it, segment it in preview mode, and compare with the label that was generated
@@ -43,13 +43,14 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from monai_semgan.data.volume import check_output, read_volume
+    from monai_semgan.io.reading import read_volume
+    from monai_semgan.utils.files import check_output
 
     volume = read_volume(arguments.scan) if arguments.scan else None
     name = arguments.scan.resolve().name.split(".")[0] if arguments.scan else f"patient_{arguments.seed:03d}"
     inputs = (arguments.scan,) if arguments.scan else ()
-    label_path = check_output(arguments.out / f"{name}_label.nii.gz", inputs=inputs)
-    from monai_semgan.bundle import load_bundle
+    label_path = check_output(arguments.out / f"{name}_label.nii.gz", (".nii.gz",), inputs)
+    from monai_semgan.bundle.load import load_bundle
 
     bundle = load_bundle(arguments.bundle, arguments.device)
     reference = None
@@ -61,8 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _synthetic_patient(bundle: Bundle, arguments: argparse.Namespace) -> tuple[Volume, Volume]:
     """A patient that went through a file, as a scan does."""
-    from monai_semgan.data.volume import read_volume, write_volume
-    from monai_semgan.sampling import sample_patient
+    from monai_semgan.inference.synthesis import sample_patient
+    from monai_semgan.io.reading import read_volume
+    from monai_semgan.io.writing import write_volume
 
     with bar(arguments, "stopping") as progress:
         image, label = sample_patient(bundle, arguments.seed, progress=progress)
@@ -74,9 +76,9 @@ def _synthetic_patient(bundle: Bundle, arguments: argparse.Namespace) -> tuple[V
 def _segment_and_save(
     volume: Volume, reference: Volume | None, bundle: Bundle, arguments: argparse.Namespace, label_path: Path
 ) -> None:
-    from monai_semgan.data.volume import write_label, write_volume
     from monai_semgan.evaluation.metrics import dice
-    from monai_semgan.overlay import save_overlay
+    from monai_semgan.io.writing import write_label, write_volume
+    from monai_semgan.outputs.overlay import save_overlay
 
     segmentation = segment(volume, bundle, arguments)
     stem = label_path.name.removesuffix("_label.nii.gz")

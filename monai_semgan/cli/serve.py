@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from monai_semgan.cli.common import model_options, note, positive_int
+from monai_semgan.cli.arguments import model_options, note, positive_int
 from monai_semgan.errors import SemganError
 from monai_semgan.label_app.server.options import OPEN_SENTENCE, ServerOptions, read_key
 
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     if importlib.util.find_spec("monailabel") is None:
         return _run_elsewhere(_find_python())
-    from monai_semgan.label_app.server.run import run as serve
+    from monai_semgan.label_app.server.start import run as serve
 
     serve(options)
     return 0

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.common import EXIT_INTERRUPTED, BarProgress, non_negative_int, positive_int, say
+from monai_semgan.cli.arguments import EXIT_INTERRUPTED, non_negative_int, positive_int, say
 from monai_semgan.errors import SemganError
+from monai_semgan.utils.progress import BarProgress
 
 if TYPE_CHECKING:
-    from monai_semgan.progress import Progress
+    from monai_semgan.utils.progress import Progress
 
 DESCRIPTION = """\
 Train the joint generator (gan), the encoder, the student, or all of them one after the other.
@@ -92,8 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise SemganError(
             "no such data list", remedy="give a JSON file, or a folder of packed slices", path=arguments.data
         )
-    from monai_semgan.progress import NullProgress
     from monai_semgan.training.run import train
+    from monai_semgan.utils.progress import NullProgress
 
     with BarProgress("training") as shown:
         progress: Progress = shown if is_main_process() and not arguments.quiet else NullProgress()

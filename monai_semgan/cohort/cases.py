@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monai_semgan.data.formats import LABEL_READERS, READERS, marked_as_dicom, stem
 from monai_semgan.errors import SemganError, read_error
+from monai_semgan.io.formats import LABEL_READERS, READERS, marked_as_dicom, stem
 
 PICTURES = tuple(LABEL_READERS)
 VOLUMES = tuple(suffix for suffix in READERS if suffix not in (".dcm", ".ima", *PICTURES))

@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai_semgan.atomic import written_aside
 from monai_semgan.cohort.cases import BOOKKEEPING, Case
-from monai_semgan.data.output import check_output
+from monai_semgan.utils.files import check_output, written_aside
 
 SUMMARY = "cohort.csv"
 DONE, FAILED, OPEN = "done", "failed", "open"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.cohort.cases import Case
+from monai_semgan.cohort.cohort_settings import CohortSettings
 from monai_semgan.cohort.records import FAILED, Record, save_record
-from monai_semgan.cohort.settings import CohortSettings
 from monai_semgan.errors import SemganError
 
 STOP_SECONDS = 10.0
@@ -51,7 +51,7 @@ def run_cases(
     if jobs > 1:
         yield from _run_processes(list(cases), settings, output, jobs, threads)
         return
-    from monai_semgan.cohort.running import CaseRunner
+    from monai_semgan.cohort.case_runner import CaseRunner
 
     if not cases:
         return
@@ -132,7 +132,7 @@ def _work(pipe: Connection, settings: CohortSettings, output: Path, number: int,
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    from monai_semgan.cohort.running import CaseRunner
+    from monai_semgan.cohort.case_runner import CaseRunner
 
     _limit(threads)
     try:
@@ -174,11 +174,3 @@ def device_of(name: str, number: int) -> str:
     if name in ("auto", "cuda") and torch.cuda.is_available():
         return f"cuda:{number % torch.cuda.device_count()}"
     return name
-
-
-def threads_each(processes: int) -> int | None:
-    """Threads that each of several processes on this machine gets; None, as torch likes, for one alone."""
-    if processes < 2:
-        return None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // processes)

@@ -13,11 +13,12 @@ from monai.data import PersistentDataset
 from monai.data.utils import json_hashing
 from monai.transforms import Compose
 
-from monai_semgan.data.datalist import NAMES, Entry, names_text
-from monai_semgan.data.preprocessing import VERSION, Preprocessing
-from monai_semgan.data.state import file_state
+from monai_semgan.data.datalist import Entry
 from monai_semgan.errors import SemganError
+from monai_semgan.io.label_names import NAMES, names_text
+from monai_semgan.slicing.preprocessing import VERSION, Preprocessing
 from monai_semgan.transforms.dictionary import training_transforms
+from monai_semgan.utils.file_state import file_state
 
 
 class VolumeCache(PersistentDataset):

@@ -7,14 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from monai_semgan.data.formats import LABEL_READERS, stem
 from monai_semgan.errors import SemganError, read_error
-from monai_semgan.transforms.intensity import PROJECTIONS, canonical_modality
+from monai_semgan.io.formats import LABEL_READERS, stem
+from monai_semgan.modalities import PROJECTIONS, canonical_modality
 
 SECTIONS = ("training", "validation", "test")
-
-NAMES = "label_names"
-"""Key under which an entry carries the list's organ names through MONAI's transforms, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +102,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _section(
-    items: Any, name: str, base: Path, path: Path, names: tuple[tuple[int, str], ...]
-) -> tuple[Entry, ...]:
+def _section(items: Any, name: str, base: Path, path: Path, names: tuple[tuple[int, str], ...]) -> tuple[Entry, ...]:
     if not isinstance(items, list):
         raise SemganError(f'"{name}" is not a list', remedy="correct the file", path=path)
     entries = (_entry(item, f'"{name}" entry {number}', base, path) for number, item in enumerate(items, start=1))
@@ -142,23 +137,13 @@ def _is_radiograph(image: Path) -> bool:
         return True
     if not image.name.lower().endswith((".dcm", ".ima", ".dicom")) or not image.is_file():
         return False
-    from monai_semgan.data.dicom.files import DicomFile
-    from monai_semgan.data.dicom.headers import read_dataset
+    from monai_semgan.io.dicom.dicom_files import DicomFile
+    from monai_semgan.io.dicom.headers import read_dataset
 
     try:
         return read_dataset(DicomFile(image), tags=["Modality"]).get("Modality") in PROJECTIONS
     except SemganError:  # it is told when the image is read
         return False
-
-
-def names_text(names: tuple[tuple[int, str], ...]) -> str:
-    """Organ names by label id as JSON; empty without names."""
-    return json.dumps(names) if names else ""
-
-
-def names_from(text: str | None) -> dict[int, str] | None:
-    """What :func:`names_text` wrote; None without names."""
-    return dict(json.loads(text)) if text else None
 
 
 def _names(content: dict[str, Any], path: Path) -> tuple[tuple[int, str], ...]:

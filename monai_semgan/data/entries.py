@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_semgan.data.datalist import NAMES, Entry, names_from
-from monai_semgan.data.formats import find_segment_reader
-from monai_semgan.data.terminology import organ_key
-from monai_semgan.data.volume import Volume, read_label, read_volume
+from monai_semgan.data.datalist import Entry
 from monai_semgan.errors import SemganError
+from monai_semgan.io.formats import find_segment_reader
+from monai_semgan.io.label_names import NAMES, names_from
+from monai_semgan.io.reading import read_label, read_volume
+from monai_semgan.io.volume import Volume
+from monai_semgan.organs import organ_key
 
 if TYPE_CHECKING:
-    from monai_semgan.data.preprocessing import Preprocessing
+    from monai_semgan.slicing.preprocessing import Preprocessing
 
 
 def read_entry_label(entry: Entry, like: Volume | None = None, names: Mapping[int, str] | None = None) -> Volume:
@@ -29,7 +31,7 @@ def read_entry_label(entry: Entry, like: Volume | None = None, names: Mapping[in
             names, plain label maps are renumbered by them.
 
     Raises:
-        SemganError: as :func:`monai_semgan.data.volume.read_label`; or list and caller have no organ in common.
+        SemganError: as :func:`monai_semgan.io.reading.read_label`; or list and caller have no organ in common.
     """
     assert entry.label is not None
     own = dict(entry.names) or None

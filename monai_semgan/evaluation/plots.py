@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from monai_semgan.atomic import written_aside
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.study import Study
 from monai_semgan.evaluation.tables import values
+from monai_semgan.utils.files import written_aside
 
 SHOWN = {"dice": "Dice", "hd95": "HD95 (mm)", "assd": "surface distance (mm)", "error_percent": "volume error (%)"}
 

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.metrics import OrganScore, mean_dice, score_volume
-from monai_semgan.progress import NullProgress, Progress
+from monai_semgan.utils.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from monai_semgan.bundle import Bundle
+    from monai_semgan.bundle.load import Bundle
     from monai_semgan.data.datalist import Entry
-    from monai_semgan.data.preprocessing import Preprocessing
-    from monai_semgan.data.volume import Volume
+    from monai_semgan.io.volume import Volume
+    from monai_semgan.slicing.preprocessing import Preprocessing
+
 
 @dataclass(frozen=True)
 class PatientScore:
@@ -99,8 +100,8 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
         options: of `segment_volume`; `with_distance=False` leaves out the surface distances.
     """
     from monai_semgan.data.entries import names_of_ids, read_entry_label
-    from monai_semgan.data.volume import read_volume
-    from monai_semgan.segmentation import segment_volume
+    from monai_semgan.inference.segmentation import segment_volume
+    from monai_semgan.io.reading import read_volume
 
     with_distance = options.pop("with_distance", True)
     try:
@@ -118,7 +119,7 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
 def score_file(prediction: Path, entry: Entry, labels: Mapping[int, str], with_distance: bool = True) -> PatientScore:
     """Compare a label file with the label of a patient. Grids that differ are a problem, not resampled."""
     from monai_semgan.data.entries import read_entry_label
-    from monai_semgan.data.volume import read_label
+    from monai_semgan.io.reading import read_label
 
     try:
         reference = read_entry_label(entry, names=labels)
@@ -139,8 +140,7 @@ def find_predictions(folder: Path, entries: Sequence[Entry]) -> dict[str, Path]:
     Raises:
         SemganError: if the folder is missing, holds no label file, or two files for a patient.
     """
-    from monai_semgan.data.formats import stem
-    from monai_semgan.data.output import LABEL_SUFFIXES
+    from monai_semgan.io.formats import LABEL_SUFFIXES, stem
 
     if not folder.is_dir():
         raise SemganError("no such folder of predictions", remedy="check --predictions", path=folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from monai_semgan.losses.segmentation import PixelConstraints
+from monai_semgan.losses.label_losses import PixelConstraints
 
 __all__ = ["PixelConstraints", "constrained_slices", "impose"]
 

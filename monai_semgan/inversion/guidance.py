@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from monai_semgan.losses.segmentation import soft_label_loss
+from monai_semgan.losses.label_losses import soft_label_loss
 
 
 class LabelGuidance:

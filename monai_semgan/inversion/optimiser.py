@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
-from monai_semgan.device import autocast, halving_batches
 from monai_semgan.inversion.adam import SliceAdam, learning_rate_factor
-from monai_semgan.inversion.objective import SliceObjective
-from monai_semgan.inversion.settings import InversionSettings
+from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.stopping import SliceTracker
+from monai_semgan.inversion.total import SliceObjective
 from monai_semgan.networks import JointSample
+from monai_semgan.utils.device import autocast, halving_batches
 
 Callback = Callable[[int, int, int, torch.Tensor], bool]
 """Called as `callback(step, steps, converged, losses)`: updates made, updates planned, slices that have converged,

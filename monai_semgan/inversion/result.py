@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from monai_semgan.losses.reconstruction import IntensityMapObjective, L1FeatureObjective
+from monai_semgan.inversion.objectives.intensity_map import IntensityMapObjective
+from monai_semgan.inversion.objectives.l1_features import L1FeatureObjective
 
 ENTROPY_SLICES = 32
 """Slices taken together, since a long scan's probabilities several times over would fill the memory."""

@@ -11,8 +11,8 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 
 from monai_semgan.errors import SemganError
+from monai_semgan.jobs.job_errors import Refusal, in_words
 from monai_semgan.label_app.image_ids import is_tag
-from monai_semgan.label_app.jobs.refusals import Refusal, in_words
 
 log = logging.getLogger(__name__)
 

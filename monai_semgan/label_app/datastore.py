@@ -18,9 +18,9 @@ from filelock import FileLock
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
-from monai_semgan.atomic import written_aside
 from monai_semgan.errors import SemganError
 from monai_semgan.label_app.image_ids import is_image_id, is_tag
+from monai_semgan.utils.files import written_aside
 
 EXTENSIONS = ("*.nii.gz", "*.nii", "*.nrrd", "*.seg.nrrd", "*.mha")
 """Files that are images or labels; where two fit a name, the later one counts."""

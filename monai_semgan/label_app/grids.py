@@ -10,7 +10,7 @@ import numpy as np
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
-    from monai_semgan.data.volume import Volume
+    from monai_semgan.io.volume import Volume
 
 
 def read_grid(path: str | Path) -> Volume:
@@ -19,7 +19,7 @@ def read_grid(path: str | Path) -> Volume:
     Raises:
         SemganError: the file cannot be read.
     """
-    from monai_semgan.data.volume import Volume
+    from monai_semgan.io.volume import Volume
 
     path = Path(path)
     try:
@@ -34,7 +34,7 @@ def read_grid(path: str | Path) -> Volume:
 def _nifti(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
     import nibabel
 
-    from monai_semgan.data.nifti import UNIT_MM
+    from monai_semgan.io.nifti import UNIT_MM
 
     image: Any = nibabel.load(path)
     affine = np.array(image.affine, dtype=np.float64)
@@ -45,8 +45,8 @@ def _nifti(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
 def _itk(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
     import SimpleITK
 
-    from monai_semgan.data.itk import affine_of
-    from monai_semgan.data.itk_header import check_header
+    from monai_semgan.io.itk import affine_of
+    from monai_semgan.io.itk_header import check_header
 
     check_header(path)
     reader = SimpleITK.ImageFileReader()

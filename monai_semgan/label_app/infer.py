@@ -18,7 +18,7 @@ from monai_semgan.label_app.infer_request import InferRequest
 from monai_semgan.label_app.kept_maps import keep_maps
 
 if TYPE_CHECKING:
-    from monai_semgan.bundle import Bundle
+    from monai_semgan.bundle.load import Bundle
 
 MODES = {
     "preview": "feed-forward, seconds",
@@ -45,7 +45,7 @@ class LocalEngine:
     """
 
     def __init__(self, folder: str | None = None, device: str = "auto") -> None:
-        from monai_semgan.bundle import METADATA, bundle_folder, organ_labels, read_metadata
+        from monai_semgan.bundle.labels import METADATA, bundle_folder, organ_labels, read_metadata
 
         self.folder = bundle_folder(folder)
         self.labels = organ_labels(read_metadata(self.folder), self.folder / METADATA)
@@ -55,7 +55,7 @@ class LocalEngine:
 
     def load(self) -> Bundle:
         """The bundle."""
-        from monai_semgan.bundle import load_bundle
+        from monai_semgan.bundle.load import load_bundle
 
         if self._bundle is None:
             self._bundle = load_bundle(self.folder, self.device)
@@ -67,11 +67,12 @@ class LocalEngine:
         Raises:
             SemganError: the image cannot be read, or a value makes no sense.
         """
-        from monai_semgan.data.terminology import Segments
-        from monai_semgan.data.volume import read_volume, write_label
-        from monai_semgan.label_app.results import describe
-        from monai_semgan.maps import write_maps
-        from monai_semgan.segmentation import parse_labels, segment_volume
+        from monai_semgan.inference.segmentation import parse_labels, segment_volume
+        from monai_semgan.io.reading import read_volume
+        from monai_semgan.io.writing import write_label
+        from monai_semgan.organs import Segments
+        from monai_semgan.outputs.description import describe
+        from monai_semgan.outputs.maps import write_maps
 
         started = time.perf_counter()
         volume = read_volume(image)

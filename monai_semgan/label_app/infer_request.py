@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monai_semgan.errors import SemganError
-from monai_semgan.label_app.jobs.contract import MAX_STEPS
+from monai_semgan.jobs.contract import MAX_STEPS
 
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha")
 

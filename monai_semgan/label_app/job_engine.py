@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.errors import SemganError
+from monai_semgan.jobs.contract import Job, JobRequest, Mode, Part, Result, State, VolumeFormat
+from monai_semgan.jobs.job_errors import Conflict, NotReady, Refusal, Unknown
 from monai_semgan.label_app.infer import Engine
 from monai_semgan.label_app.infer_request import InferRequest
-from monai_semgan.label_app.jobs.contract import Job, JobRequest, Mode, Part, Result, State, VolumeFormat
-from monai_semgan.label_app.jobs.refusals import Conflict, NotReady, Refusal, Unknown
 
 if TYPE_CHECKING:
-    from monai_semgan.label_app.jobs.service import JobService
+    from monai_semgan.jobs.service import JobService
 
 MAPS = (Part.reconstruction, Part.residual, Part.uncertainty)
 FORMATS = {f".{form.value}": form for form in VolumeFormat}
@@ -195,8 +195,9 @@ def _looked_at(service: JobService, job: str) -> Job:
 
 def _fetch_label(service: JobService, result: Result, path: Path) -> None:
     """The label in the format that the path's ending names."""
-    from monai_semgan.data.terminology import Segments
-    from monai_semgan.data.volume import read_label, write_label
+    from monai_semgan.io.reading import read_label
+    from monai_semgan.io.writing import write_label
+    from monai_semgan.organs import Segments
 
     ending = "".join(path.suffixes)
     if ending in FORMATS:
@@ -212,9 +213,7 @@ def _fetch_label(service: JobService, result: Result, path: Path) -> None:
         stored.unlink(missing_ok=True)
 
 
-def _fetch(
-    service: JobService, job: str, part: Part, path: Path, form: VolumeFormat = VolumeFormat.nifti
-) -> None:
+def _fetch(service: JobService, job: str, part: Part, path: Path, form: VolumeFormat = VolumeFormat.nifti) -> None:
     stream, _, _ = service.results.open_part(job, part, form)
     with stream, path.open("wb") as copy:
         shutil.copyfileobj(stream, copy, 1 << 20)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
-    from monai_semgan.label_app.jobs.service import FindImage, JobService
+    from monai_semgan.jobs.planner import FindImage
+    from monai_semgan.jobs.service import JobService
 
 DAY = 24 * 3600.0
 DEFAULTS = {"upload_limit_mb": 2048.0, "disk_limit_gb": 20.0, "keep_days": 7.0}
@@ -26,7 +27,7 @@ def make_service(conf: Mapping[str, str], studies: Path, find_image: FindImage) 
     Raises:
         SemganError: a value is no positive number; the bundle or the studies cannot be used.
     """
-    from monai_semgan.label_app.jobs.service import JobService
+    from monai_semgan.jobs.service import JobService
 
     values = {name: _number(conf, name) for name in DEFAULTS}
     return JobService(

@@ -31,7 +31,7 @@ from monai_semgan.label_app.sessions import SafeSessions
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from monai_semgan.label_app.jobs.service import JobService
+    from monai_semgan.jobs.service import JobService
 
 
 class SemganApp(MONAILabelApp):
@@ -93,7 +93,7 @@ class SemganApp(MONAILabelApp):
         Raises:
             SemganError: another server holds the studies.
         """
-        from monai_semgan.label_app.jobs.attaching import attach_jobs
+        from monai_semgan.jobs.api.attaching import attach_jobs
 
         service = attach_jobs(app, make_service(self.conf, Path(self.studies), self._find_file))
         datastore = self.datastore()
@@ -132,12 +132,12 @@ class SemganApp(MONAILabelApp):
         return dict(super().async_scoring(method, params) or {}) if wanted else {}
 
     def _weights_digest(self) -> str:
-        from monai_semgan.bundle import weights_digest
+        from monai_semgan.bundle.digest import weights_digest
 
         return weights_digest(self._local.folder)
 
     def weights(self) -> Path:
         """The file of weights that is used."""
-        from monai_semgan.bundle import WEIGHTS
+        from monai_semgan.bundle.labels import WEIGHTS
 
         return self._local.folder / WEIGHTS

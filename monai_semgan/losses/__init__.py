@@ -1,1 +1,1 @@
-"""Losses: adversarial, regularisers, reconstruction objectives, labels."""
+"""Losses of training: adversarial, regularisers, labels."""

@@ -6,7 +6,7 @@ from monai_semgan.networks.discriminators import ImageDiscriminator, JointDiscri
 from monai_semgan.networks.encoder import LatentEncoder
 from monai_semgan.networks.generator import JointGenerator, JointSample
 from monai_semgan.networks.segmenter import InversionSegmenter
-from monai_semgan.networks.student import build_student
+from monai_semgan.networks.unet import build_student
 
 __all__ = [
     "ImageDiscriminator",

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from monai_semgan.atomic import write_error, written_aside
 from monai_semgan.errors import SemganError
+from monai_semgan.utils.files import write_error, written_aside
 
 StateDict = dict[str, torch.Tensor]
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.data.preprocessing import Preprocessing
-from monai_semgan.data.slices import UNLABELLED, SliceSet, build_slice_set
+from monai_semgan.data.slice_set import SliceSet, build_slice_set
 from monai_semgan.errors import SemganError
-from monai_semgan.training.record import DataRecord
-from monai_semgan.training.workers import Workers
+from monai_semgan.slicing.encoding import UNLABELLED
+from monai_semgan.slicing.preprocessing import Preprocessing
+from monai_semgan.training.engine.distributed import Workers
+from monai_semgan.training.engine.record import DataRecord
 
 if TYPE_CHECKING:
-    from monai_semgan.progress import Progress
+    from monai_semgan.utils.progress import Progress
 
 TRAINING, VALIDATION = "training", "validation"
 

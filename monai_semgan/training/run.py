@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from monai_semgan.data.preprocessing import Preprocessing
-from monai_semgan.device import select_device
 from monai_semgan.errors import SemganError
-from monai_semgan.training.budget import Schedule, parse_duration
+from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.datasets import RunData, frame_of, load_run_data
-from monai_semgan.training.files import STAGES, gather_weights
-from monai_semgan.training.generators import build_generator, trained_filter
-from monai_semgan.training.loop import LoopSettings, StageLoop, StageResult, write_combined
-from monai_semgan.training.seeds import step_seed
-from monai_semgan.training.stage import Stage, Surroundings
-from monai_semgan.training.workers import Workers
+from monai_semgan.training.engine.distributed import Workers
+from monai_semgan.training.engine.loop import LoopSettings, StageLoop, StageResult, write_combined
+from monai_semgan.training.engine.run_files import STAGES, gather_weights
+from monai_semgan.training.engine.schedule import Schedule, parse_duration
+from monai_semgan.training.engine.seeds import step_seed
+from monai_semgan.training.pretrained import build_generator, trained_filter
+from monai_semgan.training.stages.stage import Stage, Surroundings
+from monai_semgan.utils.device import select_device
 
 if TYPE_CHECKING:
-    from monai_semgan.progress import Progress
+    from monai_semgan.utils.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ def train(
         options,
     )
     if progress is None:
-        from monai_semgan.progress import NullProgress
+        from monai_semgan.utils.progress import NullProgress
 
         progress = NullProgress()
     chosen = Workers.local_device(select_device(device))
@@ -186,14 +186,14 @@ def _check_type(name: str, value: Any, default: Any) -> None:
 def settings_class(name: str) -> type:
     """The settings dataclass of a stage."""
     if name == "gan":
-        from monai_semgan.training.gan import GanSettings
+        from monai_semgan.training.stages.gan_settings import GanSettings
 
         return GanSettings
     if name == "encoder":
-        from monai_semgan.training.encoder import EncoderSettings
+        from monai_semgan.training.stages.encoder_stage import EncoderSettings
 
         return EncoderSettings
-    from monai_semgan.training.student import StudentSettings
+    from monai_semgan.training.stages.student_stage import StudentSettings
 
     return StudentSettings
 
@@ -308,7 +308,7 @@ def initial_weights(request: TrainRequest, name: str) -> dict[str, torch.Tensor]
 def build_stage(name: str, settings: Any, around: Surroundings, request: TrainRequest) -> tuple[Stage, dict[str, Any]]:
     """A stage and the description of its networks for the record."""
     if name == "gan":
-        from monai_semgan.training.gan import GanStage
+        from monai_semgan.training.stages.gan_stage import GanStage
 
         return GanStage(around, settings), {"resample_filter": list(settings.resample_filter)}
     own = request.out / "gan"
@@ -316,12 +316,12 @@ def build_stage(name: str, settings: Any, around: Surroundings, request: TrainRe
     network: dict[str, Any] = {"resample_filter": list(resample_filter)}
     generator = build_generator(around.initial, request.size, request.num_classes, resample_filter)
     if name == "encoder":
-        from monai_semgan.training.encoder import EncoderStage
+        from monai_semgan.training.stages.encoder_stage import EncoderStage
 
         if generator is None:
             raise SemganError("the encoder needs a generator", remedy="run `semgan train gan` first or give --init")
         return EncoderStage(around, settings, generator), network
-    from monai_semgan.training.student import StudentStage
+    from monai_semgan.training.stages.student_stage import StudentStage
 
     if generator is None and settings.generated_fraction > 0:
         logger.warning("no generator in --init or in the run: the student learns from labelled scans alone")

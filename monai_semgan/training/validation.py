@@ -12,7 +12,7 @@ from monai.metrics import DiceMetric
 from monai.networks.utils import one_hot
 
 if TYPE_CHECKING:
-    from monai_semgan.data.slices import SliceSet
+    from monai_semgan.data.slice_set import SliceSet
 
 
 @torch.no_grad()

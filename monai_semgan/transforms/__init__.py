@@ -1,1 +1,1 @@
-"""Intensity, geometry and augmentation; import from the modules, so that only what is used is loaded."""
+"""MONAI dictionary transforms that the configurations of bundles name."""

@@ -16,15 +16,16 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, InvertibleTransform, MapTransform
 
-from monai_semgan.data.datalist import NAMES, names_from
-from monai_semgan.data.preprocessing import OUTSIDE
-from monai_semgan.data.slices import UNLABELLED, encode
-from monai_semgan.data.volume import Volume, read_label, read_volume
-from monai_semgan.transforms.geometry import SliceGeometry
-from monai_semgan.transforms.intensity import rescale
+from monai_semgan.io.label_names import NAMES, names_from
+from monai_semgan.io.reading import read_label, read_volume
+from monai_semgan.io.volume import Volume
+from monai_semgan.slicing.encoding import UNLABELLED, encode
+from monai_semgan.slicing.geometry import SliceGeometry
+from monai_semgan.slicing.intensity import rescale
+from monai_semgan.slicing.preprocessing import OUTSIDE
 
 if TYPE_CHECKING:
-    from monai_semgan.data.preprocessing import Preprocessing
+    from monai_semgan.slicing.preprocessing import Preprocessing
 
 PLAN = "slice_plan"
 """Key of the meta data under which `PlanSlicesd` notes the geometry, as JSON: text survives a data loader."""

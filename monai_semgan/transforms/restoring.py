@@ -11,8 +11,8 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from monai_semgan.maps import scan_maps
-from monai_semgan.postprocessing import label_on_grid
+from monai_semgan.slicing.postprocessing import label_on_grid
+from monai_semgan.slicing.scan_maps import scan_maps
 from monai_semgan.transforms.dictionary import RANGE, geometry_of
 
 

@@ -14,11 +14,12 @@ from monai_semgan.cli import main
 from monai_semgan.data.cache import VolumeCache
 from monai_semgan.data.datalist import Entry, load_datalist
 from monai_semgan.data.entries import read_entry_label
-from monai_semgan.data.preprocessing import Preprocessing
-from monai_semgan.data.slices import build_slice_set
-from monai_semgan.data.terminology import Segments
-from monai_semgan.data.volume import read_volume, write_label
+from monai_semgan.data.slice_set import build_slice_set
 from monai_semgan.errors import SemganError
+from monai_semgan.io.reading import read_volume
+from monai_semgan.io.writing import write_label
+from monai_semgan.organs import Segments
+from monai_semgan.slicing.preprocessing import Preprocessing
 from tests.dicom_phantoms import datasets, write_series
 from tests.phantoms import grid, labels_at, patient, points_of, save_nifti
 

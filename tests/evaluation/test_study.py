@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from monai_semgan.data.preprocessing import Preprocessing
-from monai_semgan.data.volume import Volume
 from monai_semgan.evaluation.study import score_labels
+from monai_semgan.io.volume import Volume
+from monai_semgan.slicing.preprocessing import Preprocessing
 
 
 def test_ids_of_label_files_that_differ_from_the_classes_are_understood() -> None:

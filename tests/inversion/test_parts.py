@@ -9,13 +9,14 @@ import torch
 
 from monai_semgan.errors import SemganError
 from monai_semgan.inversion.adam import SliceAdam, learning_rate_factor
-from monai_semgan.inversion.constraints import PixelConstraints, constrained_slices, impose
+from monai_semgan.inversion.constraints import constrained_slices, impose
 from monai_semgan.inversion.guidance import LabelGuidance
+from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.prior import LatentPrior
+from monai_semgan.inversion.restarts import varied_start
 from monai_semgan.inversion.result import predictive_entropy, residual_map
-from monai_semgan.inversion.settings import InversionSettings
-from monai_semgan.inversion.starts import varied_start
 from monai_semgan.inversion.stopping import SliceTracker
+from monai_semgan.losses.label_losses import PixelConstraints
 
 
 def test_adam_moves_rows_as_torch_does():

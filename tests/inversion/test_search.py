@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from monai_semgan.errors import SemganError
-from monai_semgan.inversion.constraints import PixelConstraints
-from monai_semgan.inversion.inverter import VolumeInverter
+from monai_semgan.inversion.inversion_settings import InversionSettings
+from monai_semgan.inversion.search import VolumeInverter
 from monai_semgan.inversion.selection import near_organs
-from monai_semgan.inversion.settings import InversionSettings
+from monai_semgan.losses.label_losses import PixelConstraints
 
 BASE = InversionSettings(
     steps=15, learning_rate=0.05, objective="l1", prior_weight=0.0, patience=0, batch_size=2, mixed_precision=False

@@ -114,7 +114,7 @@ def test_an_inference_whose_client_has_gone_is_cancelled(served: Server) -> None
 
 @pytest.mark.parametrize("extension", [".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha"])
 def test_every_format_holds_the_same_label_on_the_same_grid(extension: str, served: Server, tmp_path: Path) -> None:
-    from monai_semgan.data.volume import read_label, read_volume
+    from monai_semgan.io.reading import read_label, read_volume
 
     answer = infer(served, "image=ct&output=image", {"result_extension": extension})
     (tmp_path / f"label{extension}").write_bytes(answer.content)

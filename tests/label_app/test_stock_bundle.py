@@ -19,9 +19,9 @@ pytestmark = pytest.mark.label
 def test_stock_task_gives_the_labels_of_the_command_line(
     tiny_bundle: Path, studies: Path, image: str, mode: str
 ) -> None:
-    from monai_semgan.bundle import load_bundle
-    from monai_semgan.data.volume import read_volume
-    from monai_semgan.segmentation import segment_volume
+    from monai_semgan.bundle.load import load_bundle
+    from monai_semgan.inference.segmentation import segment_volume
+    from monai_semgan.io.reading import read_volume
 
     task = bundle_task.BundleInferTask(str(tiny_bundle), {"preload": "false"})
     assert task.is_valid() and task.info()["config"]["mode"] == "preview"

@@ -46,8 +46,8 @@ class Studies:
 @pytest.fixture(scope="module")
 def bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with tiny networks whose epochs have two steps."""
-    from monai_semgan.bundling.creating import new_bundle
-    from monai_semgan.bundling.filling import fill_bundle
+    from monai_semgan.authoring.create import new_bundle
+    from monai_semgan.authoring.fill import fill_bundle
 
     folder = new_bundle(tmp_path_factory.mktemp("zoo") / "tiny", LABELS, pixel_mm=10.0)
     fill_bundle(folder, [tiny_bundle / "models" / "model.pt"])

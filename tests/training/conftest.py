@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .phantoms import write_patients
+from tests.training.phantoms import write_patients
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from monai_semgan.networks import JointGenerator
-from monai_semgan.training.pool import PairPool, plausible
-from monai_semgan.training.seeds import STREAMS, step_seed
+from monai_semgan.training.engine.seeds import STREAMS, step_seed
+from monai_semgan.training.pair_pool import PairPool, plausible
 
 
 def pool(seed: int = 0, rank: int = 0) -> PairPool:

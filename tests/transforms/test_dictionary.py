@@ -13,9 +13,9 @@ from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset, MetaTensor, decollate_batch
 from monai.transforms import Compose, Invertd
 
-from monai_semgan.data.preprocessing import Preprocessing
-from monai_semgan.data.slices import UNLABELLED, encode
-from monai_semgan.data.volume import read_label, read_volume
+from monai_semgan.io.reading import read_label, read_volume
+from monai_semgan.slicing.encoding import UNLABELLED, encode
+from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.transforms.dictionary import (
     ExtractSlicesd,
     LoadVolumed,

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.label_app import pydicom_compat
-from monai_semgan.label_app.server import failures, logs, tokens
+from monai_semgan.label_app.server import failures, tokens
+from monai_semgan.label_app.server import server_log as logs
+from monai_semgan.label_app.server.body_limit import BodyLimit
 from monai_semgan.label_app.server.guard import Guard
-from monai_semgan.label_app.server.limits import BodyLimit
 from monai_semgan.label_app.server.options import MEGABYTE, ServerOptions, check_access
 
 if TYPE_CHECKING:

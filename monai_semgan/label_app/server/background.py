@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from monai_semgan.errors import SemganError
-from monai_semgan.label_app.jobs.refusals import in_words
+from monai_semgan.jobs.job_errors import in_words
 
 log = logging.getLogger(__name__)
 

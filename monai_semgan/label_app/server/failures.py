@@ -8,9 +8,9 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from monai_semgan.atomic import DISK_FULL
 from monai_semgan.errors import SemganError
-from monai_semgan.label_app.jobs.refusals import Refusal, in_words
+from monai_semgan.jobs.job_errors import Refusal, in_words
+from monai_semgan.utils.files import DISK_FULL
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -30,7 +30,7 @@ def answer_problems(app: FastAPI) -> None:
     from fastapi.responses import JSONResponse
     from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException, MONAILabelException
 
-    from monai_semgan.label_app.jobs.problems import validation_detail
+    from monai_semgan.jobs.api.error_answers import validation_detail
 
     def answer(status: int, detail: str) -> JSONResponse:
         return JSONResponse({"detail": detail}, status)

@@ -12,13 +12,13 @@ def add_routes(app: FastAPI) -> None:
     """Add all of them. MONAI Label's settings have to be made before: its roles are read when it is imported."""
     from monailabel.endpoints import info
 
-    from monai_semgan.label_app.server.routes.datastore import router as datastore
-    from monai_semgan.label_app.server.routes.infer import router as infer
-    from monai_semgan.label_app.server.routes.learning import router as learning
-    from monai_semgan.label_app.server.routes.login import add_login
-    from monai_semgan.label_app.server.routes.others import router as others
-    from monai_semgan.label_app.server.routes.sessions import router as sessions
-    from monai_semgan.label_app.server.routes.tasks import router as tasks
+    from monai_semgan.label_app.server.routes.datastore_routes import router as datastore
+    from monai_semgan.label_app.server.routes.infer_routes import router as infer
+    from monai_semgan.label_app.server.routes.learning_routes import router as learning
+    from monai_semgan.label_app.server.routes.login_routes import add_login
+    from monai_semgan.label_app.server.routes.others_routes import router as others
+    from monai_semgan.label_app.server.routes.sessions_routes import router as sessions
+    from monai_semgan.label_app.server.routes.tasks_routes import router as tasks
 
     for router in (info.router, infer, tasks, learning, datastore, sessions, others):
         app.include_router(router)

@@ -1,0 +1,203 @@
+"""A new bundle for a task, from the configurations of another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.authoring.metadata import data_formats
+from monai_semgan.authoring.readme import data_licence, new_readme
+from monai_semgan.bundle.labels import CONFIG, METADATA, bundle_folder, organ_labels, read_json, read_metadata
+from monai_semgan.errors import SemganError
+from monai_semgan.utils.files import write_error
+
+if TYPE_CHECKING:
+    from monai_semgan.slicing.preprocessing import Preprocessing
+
+TASK_SETTINGS = ("domain",)
+"""Sections of inference.json that were measured on the template's own scans."""
+
+MODALITIES = ("CT", "MR", "DX")
+
+
+def new_bundle(
+    folder: str | Path,
+    labels: Sequence[str],
+    modality: str = "CT",
+    *,
+    size: int = 128,
+    pixel_mm: float = 2.75,
+    window: tuple[float, float] | None = None,
+    authors: str | None = None,
+    template: str | Path | None = None,
+) -> Path:
+    """Write a bundle that is ready to be trained.
+
+    All configurations are those of the template; what is about its task is replaced: labels, modality, sizes, texts.
+
+    Args:
+        folder: of the bundle, must not exist yet; its name is the bundle's.
+        labels: organ names of the ids 1, 2, ...
+        modality: of the scans to learn from, `CT`, `MR` or `DX` (radiographs).
+        size: side of a slice in pixels, a power of two from 8 to 512.
+        pixel_mm: pixel spacing of the slices in mm.
+        window: HU that become -1 and 1 in CT; that of soft tissue when left out.
+        authors: for the metadata.
+        template: bundle whose configurations are taken over; the one that comes with the package when left out.
+
+    Returns:
+        The folder.
+
+    Raises:
+        SemganError: if it exists, the labels or sizes make no sense, or it cannot be written.
+    """
+    folder, origin = Path(folder), bundle_folder(template)
+    if folder.exists():
+        raise SemganError("exists already", remedy="choose another folder or delete it", path=folder)
+    names = check_labels(labels)
+    if modality not in MODALITIES:
+        raise SemganError(f"unknown modality {modality!r}", remedy=f"use {', '.join(MODALITIES)}")
+    settings = _preprocessing(names, modality, size, pixel_mm, window)
+    writers = authors or f"The makers of {folder.name}"
+    changes: dict[str, dict[str, Any]] = {
+        "slices": {
+            "size": size,
+            "pixel_mm": pixel_mm,
+            "window": list(settings.window),
+            "num_classes": settings.num_classes,
+            "frame": settings.frame,
+        },
+        "generator_def": {"channels": _channels(size), "resample_filter": [1, 3, 3, 1]},
+        "inferer": {"modality": modality},
+    }
+    draft = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        _copy_configurations(origin, draft, changes, names)
+        _write_texts(origin, draft, folder.name, names, modality, settings, writers)
+        draft.rename(folder)
+    except OSError as error:
+        raise write_error(error, folder) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def check_labels(labels: Sequence[str]) -> list[str]:
+    """Names of organs without blanks around them.
+
+    Raises:
+        SemganError: if there is none, or one stands there twice or is called background.
+    """
+    names = [label.strip() for label in labels if label.strip()]
+    if not names:
+        raise SemganError("there are no labels", remedy="give names separated by commas with --labels")
+    seen = {name.lower() for name in names}
+    if len(seen) < len(names) or "background" in seen:
+        problem = f"labels {', '.join(names)}: each may stand there once, and the background is not counted"
+        raise SemganError(problem, remedy="correct --labels")
+    return names
+
+
+def _preprocessing(
+    names: Sequence[str], modality: str, size: int, pixel_mm: float, window: tuple[float, float] | None
+) -> Preprocessing:
+    from monai_semgan.networks.generator import SLIM_CHANNELS
+    from monai_semgan.slicing.preprocessing import Preprocessing
+
+    if size not in SLIM_CHANNELS or size < 8:
+        raise SemganError(f"slices of {size} pixels are not possible", remedy="use a power of two from 8 to 512")
+    frame = "image" if modality == "DX" else "body"
+    settings = Preprocessing(size=size, pixel_mm=pixel_mm, num_classes=len(names) + 1, frame=frame)
+    return replace(settings, window=window) if window is not None else settings
+
+
+def _channels(size: int) -> dict[str, int]:
+    from monai_semgan.networks.generator import SLIM_CHANNELS
+
+    return {str(resolution): width for resolution, width in SLIM_CHANNELS.items() if resolution <= size}
+
+
+def _copy_configurations(
+    origin: Path, draft: Path, changes: Mapping[str, Mapping[str, Any]], names: Sequence[str]
+) -> None:
+    """All configurations of the template, overlays too, with what is about the task replaced."""
+    other_organs = list(organ_labels(read_metadata(origin)).values()) != list(names)
+    (draft / "configs").mkdir(parents=True)
+    for path in sorted((origin / "configs").iterdir()):
+        target = draft / "configs" / path.name
+        if path.suffix != ".json" or path.name == METADATA.name:
+            target.write_bytes(path.read_bytes())
+            continue
+        config = with_changes(read_json(path), changes)
+        config = {name: section for name, section in config.items() if name not in TASK_SETTINGS}
+        if other_organs and "patient" in config:  # other organs have other sizes
+            config["patient"] = {k: v for k, v in config["patient"].items() if k != "organ_cm2"}
+        write_json(target, config)
+
+
+def with_changes(config: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The configuration with some values of the sections that it has replaced."""
+    return {name: value | changes[name] if name in changes else value for name, value in config.items()}
+
+
+def _write_texts(
+    origin: Path,
+    draft: Path,
+    name: str,
+    labels: Sequence[str],
+    modality: str,
+    settings: Preprocessing,
+    authors: str,
+) -> None:
+    metadata = _metadata(read_metadata(origin), name, labels, modality, authors)
+    write_json(draft / METADATA, metadata | measured_formats(draft, labels, modality))
+    (draft / "docs").mkdir()
+    text = (origin / "docs" / "README.md").read_text(encoding="utf-8")
+    readme = new_readme(text, name, labels, modality, settings, authors)
+    (draft / "docs" / "README.md").write_text(readme, encoding="utf-8")
+    (draft / "docs" / "data_license.txt").write_text(data_licence(authors), encoding="utf-8")
+    shutil.copyfile(origin / "LICENSE", draft / "LICENSE")
+    (draft / "models").mkdir()
+
+
+def measured_formats(folder: Path, labels: Sequence[str], modality: str) -> dict[str, Any]:
+    """Formats of the networks that a bundle's inference.json describes."""
+    from monai.bundle import ConfigParser
+
+    generator = ConfigParser(read_json(folder / CONFIG)).get_parsed_content("generator_def")
+    shape = (generator.size, generator.image_channels, generator.num_latents, generator.latent_dim)
+    return data_formats(labels, modality, *shape)
+
+
+def _metadata(
+    template: Mapping[str, Any], name: str, labels: Sequence[str], modality: str, authors: str
+) -> dict[str, Any]:
+    """The template's metadata with what is about the task replaced."""
+    channels, organs = ["background", *labels], ", ".join(labels)
+    return dict(template) | {
+        "name": name,
+        "version": "0.1.0",
+        "changelog": {"0.1.0": "made, not trained yet"},
+        "task": f"Segmentation of {organs} with a joint generative model of images and labels",
+        "description": f"Segments {organs} with a joint generative model of images and labels (semanticGAN)",
+        "authors": authors,
+        "copyright": f"Copyright (c) {authors}",
+        "data_source": "own data",
+        "image_classes": {"CT": "one channel, CT in HU", "MR": "one channel, MR in arbitrary units"}.get(
+            modality, "one channel, radiographs in arbitrary units"
+        ),
+        "label_classes": "one channel of ids: " + ", ".join(f"{i} {label}" for i, label in enumerate(channels)),
+        "pred_classes": f"{len(channels)} channels: {', '.join(channels)}",
+        "eval_metrics": {},
+        "references": list(template.get("references", []))[:1],
+    }
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a configuration as the shipped ones are written."""
+    path.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")

@@ -1,0 +1,186 @@
+"""Trained weights into a bundle; the architecture is read off weights and records."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.authoring.create import TASK_SETTINGS, measured_formats, with_changes, write_json
+from monai_semgan.bundle.labels import (
+    METADATA,
+    RECORD,
+    WEIGHTS,
+    bundle_folder,
+    learnt_modalities,
+    organ_labels,
+    read_json,
+    read_metadata,
+)
+from monai_semgan.bundle.load import load_bundle
+from monai_semgan.errors import SemganError
+from monai_semgan.utils.files import write_error
+
+if TYPE_CHECKING:
+    import torch
+
+PARTS = {"generator": "gan", "encoder": "encoder", "student": "student"}
+"""Part of the network, and the stage that trains it."""
+
+RUNS = "runs"
+"""Where the training configurations of a bundle leave their weights."""
+
+
+def fill_bundle(folder: str | Path, sources: Sequence[str | Path] = ()) -> Path:
+    """Take trained weights into a bundle as `models/model.pt`, and make its configurations describe them.
+
+    Measured values of older weights are dropped: `eval_metrics`, and the section `domain` of `semgan calibrate`.
+
+    Args:
+        folder: of the bundle.
+        sources: weight files or folders of runs, later ones win where both hold a part; `runs` in the bundle, where its
+            own training configurations write, when left out.
+
+    Returns:
+        The folder.
+
+    Raises:
+        SemganError: if a part is missing, the labels do not fit, or the bundle cannot be written.
+    """
+    from monai_semgan.training.engine.run_files import gather_weights
+
+    folder = bundle_folder(folder)
+    labels = list(organ_labels(read_metadata(folder), folder / METADATA).values())
+    paths = [Path(source) for source in sources] or [folder / RUNS]
+    weights: dict[str, torch.Tensor] = {}
+    for path in paths:
+        if not path.exists():
+            raise SemganError("no such run", remedy="train the bundle first, or name a run or weights file", path=path)
+        weights.update(gather_weights(path))
+    weights = {k: v for k, v in weights.items() if k.split(".")[0] in PARTS}
+    records = _records(paths)
+    changes = _architecture(weights, records, paths)
+    classes = changes["slices"]["num_classes"]
+    if classes != len(labels) + 1:
+        problem = f"weights for {classes - 1} labels, the bundle names {len(labels)}: {', '.join(labels)}"
+        raise SemganError(problem, remedy="make a bundle with the labels of the run", path=folder)
+    _write(folder, changes, labels, weights, _summary(records))
+    return folder
+
+
+def _records(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Record of every stage that the sources hold."""
+    from monai_semgan.training.engine.run_files import read_json as read_record
+
+    found = {}
+    for path in paths:
+        place = path if path.is_dir() else path.parent
+        for candidate in (place, *(place / stage for stage in PARTS.values())):
+            record = read_record(candidate / "record.json")
+            if record.get("stage") in PARTS.values():
+                found[record["stage"]] = record
+    return found
+
+
+def _architecture(
+    weights: Mapping[str, torch.Tensor], records: Mapping[str, Mapping[str, Any]], paths: Sequence[Path]
+) -> dict[str, dict[str, Any]]:
+    """Values of the configurations' sections that describe the networks of the weights."""
+    from monai_semgan.networks.weights import part
+    from monai_semgan.training.pretrained import generator_arguments, trained_filter
+
+    for name, stage in PARTS.items():
+        if not part(weights, name):
+            problem = f"no weights of the {name}"
+            raise SemganError(problem, remedy=f"train the stage {stage} first or name its run", path=paths[0])
+    generator: dict[str, Any] = generator_arguments(part(weights, "generator"))
+    slices = {"size": generator.pop("size"), "num_classes": generator.pop("num_classes")}
+    for record in records.values():
+        if "pixel_mm" in record.get("settings", {}):
+            slices["pixel_mm"] = record["settings"]["pixel_mm"]
+    generator["channels"] = {str(size): width for size, width in generator["channels"].items()}
+    student = {"image_channels": generator["image_channels"], "channels": _student_channels(part(weights, "student"))}
+    return {
+        "slices": slices,
+        "generator_def": generator | {"resample_filter": list(trained_filter(paths))},
+        "encoder_def": _encoder_arguments(part(weights, "encoder"), records.get("encoder", {})),
+        "student_def": student,
+    }
+
+
+def _encoder_arguments(state: Mapping[str, torch.Tensor], record: Mapping[str, Any]) -> dict[str, Any]:
+    widths = [state["stem.weight"].shape[0]]
+    while (name := f"stages.{len(widths) - 1}.0.conv0.weight") in state:
+        widths.append(state[name].shape[0])
+    return {
+        "image_channels": state["stem.weight"].shape[1] // 2,
+        "channels": widths,
+        "grid": state["templates"].shape[2],
+        "refinement_passes": record.get("settings", {}).get("refinement_passes", 1),
+    }
+
+
+def _student_channels(state: Mapping[str, torch.Tensor]) -> list[int]:
+    """Channels by level of MONAI's U-Net, whose levels lie inside one another."""
+    prefix, widths = "model.", []
+    while (name := f"{prefix}0.conv.unit0.conv.weight") in state:
+        widths.append(state[name].shape[0])
+        prefix += "1.submodule."
+    return [*widths, state[f"{prefix}conv.unit0.conv.weight"].shape[0]]
+
+
+def _summary(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What is worth knowing about the training; numbers of patients, not their names."""
+    kept = ("step", "images", "seconds", "finished", "seed", "metrics", "settings", "versions", "machine")
+    training = {}
+    for stage, record in records.items():
+        data = {k: len(v) if isinstance(v, list) else v for k, v in record.get("data", {}).items()}
+        training[stage] = {key: record[key] for key in kept if key in record} | {"data": data}
+    return {"training": training}
+
+
+def _write(
+    folder: Path,
+    changes: Mapping[str, Mapping[str, Any]],
+    labels: Sequence[str],
+    weights: Mapping[str, torch.Tensor],
+    record: Mapping[str, Any],
+) -> None:
+    """Write what changes beside its place, see whether it loads as a bundle, and move it there file by file."""
+    from monai_semgan.networks.weights import save_weights
+
+    draft = folder / ".filling.part"
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        (draft / "configs").mkdir(parents=True)
+        for path in (folder / "configs").glob("*.json"):
+            config = {k: v for k, v in read_json(path).items() if k not in TASK_SETTINGS}
+            write_json(draft / "configs" / path.name, with_changes(config, changes))
+        write_json(draft / METADATA, _metadata(folder, draft, labels))
+        save_weights(draft / WEIGHTS, weights)
+        write_json(draft / RECORD, record)
+        load_bundle(draft, "cpu")
+        for path in sorted(path for path in draft.rglob("*") if path.is_file()):
+            (folder / path.relative_to(draft).parent).mkdir(exist_ok=True)
+            path.replace(folder / path.relative_to(draft))
+    except OSError as error:
+        raise write_error(error, folder) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _metadata(folder: Path, draft: Path, labels: Sequence[str]) -> dict[str, Any]:
+    """The bundle's metadata with the formats of the networks in the draft, and a new version where there was one."""
+    metadata = read_metadata(folder)
+    modality = (*learnt_modalities(metadata), "CT")[0]
+    version = next_version(metadata["version"]) if (folder / WEIGHTS).exists() else metadata["version"]
+    history = {**metadata.get("changelog", {}), version: "weights of a training run"}
+    news = {"version": version, "changelog": history, "eval_metrics": {}}
+    return metadata | news | measured_formats(draft, labels, modality)
+
+
+def next_version(version: str) -> str:
+    """The version with its last number raised."""
+    start, dot, last = version.rpartition(".")
+    return f"{start}{dot}{int(last) + 1}" if last.isdigit() else f"{version}.1"

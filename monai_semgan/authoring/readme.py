@@ -1,0 +1,88 @@
+"""The readme of a new bundle: that of the template, with the sections that are about a task written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monai_semgan.slicing.preprocessing import Preprocessing
+
+SCANS = {"CT": "CT", "MR": "MRI", "DX": "radiographs"}
+"""What users call the scans of a modality."""
+
+
+def new_readme(
+    template: str, name: str, labels: Sequence[str], modality: str, preprocessing: Preprocessing, authors: str
+) -> str:
+    """Text of `docs/README.md`.
+
+    Args:
+        template: readme of another bundle; its sections on networks, system and commands are taken over.
+        name: of the bundle.
+        labels: organ names of the ids 1, 2, ...
+        modality: `CT`, `MR` or `DX`.
+        preprocessing: how scans become slices.
+        authors: who makes the bundle.
+    """
+    sections = _sections(template)
+    organs, scans = ", ".join(labels), SCANS[modality]
+    start = (
+        f"# {name}\n\n{organs[:1].upper()}{organs[1:]} in {scans}.\n\n### **Authors**\n\n{authors}\n\n"
+        f"### **Tags**\n\nSegmentation, generative model, GAN inversion, {organs}, {scans}\n"
+    )
+    steps = _preprocessing(preprocessing)
+    written = {
+        "Data": f"Own data. Terms: `docs/data_license.txt`.\n\n#### **Preprocessing**\n\n{steps}",
+        "Performance": "Not measured yet: `configs/evaluate.json` prints Dice against the labels of a data list.",
+        "Limitations": (
+            "Research only. Not a medical device; not for diagnosis or treatment. Scans unlike those that it was\n"
+            "trained on are outside of what the model knows. A generator trained on few patients can memorise."
+        ),
+        "Citation": "Please cite Li et al. [1].",
+        "References": _first_reference(sections["References"]),
+    }
+    bodies = {title: written.get(title, body) for title, body in sections.items()}
+    return start + "".join(f"\n## **{title}**\n\n{body.strip()}\n" for title, body in bodies.items())
+
+
+def _sections(text: str) -> dict[str, str]:
+    """Text below the headings of the second level, by title."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("## "):
+            lines = found.setdefault(line.strip("#* "), [])
+        elif found:
+            lines.append(line)
+    return {title: "\n".join(lines) for title, lines in found.items()}
+
+
+def _preprocessing(settings: Preprocessing) -> str:
+    low, high = settings.percentiles
+    if settings.frame == "image":
+        return (
+            f"The whole image is fitted into {settings.size} x {settings.size} pixels.\n"
+            f"Percentiles {low:g} and {high:g} become -1 and 1. Labels come back on exactly the image's grid."
+        )
+    window = " to ".join(f"{value:g}" for value in settings.window)
+    return (
+        f"Axial slices of {settings.size} x {settings.size} pixels of {settings.pixel_mm:g} mm, centred on the body;\n"
+        "the pixels grow where the body is wider.\n"
+        f"CT: {window} HU to -1 to 1. MR: percentiles {low:g} and {high:g} of the body to -1 to 1.\n"
+        "Labels come back on exactly the scan's grid."
+    )
+
+
+def _first_reference(text: str) -> str:
+    """That of the method; the others are those of the template's data."""
+    return text.strip().split("\n\n")[0]
+
+
+def data_licence(authors: str) -> str:
+    """Text of `docs/data_license.txt` of a bundle whose data nobody has told of yet."""
+    return (
+        "The code and the configuration files of this bundle are under the Apache License 2.0 (see LICENSE).\n\n"
+        "The weights in models/model.pt were trained on data of their makers. Write here, before you hand\n"
+        "the bundle on, which data these are, under which terms they may be used, and how they are to be cited.\n\n"
+        f"Makers: {authors}\n"
+    )

@@ -1,0 +1,1 @@
+"""A model bundle on disk: load it, and what its files tell without its network."""

@@ -1,0 +1,109 @@
+"""What the files of a bundle tell without its network: labels, modalities, records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.errors import SemganError
+
+if TYPE_CHECKING:
+    pass
+
+
+DEFAULT_NAME = "semgan_abdomen"
+
+
+METADATA = Path("configs/metadata.json")
+
+
+CONFIG = Path("configs/inference.json")
+
+
+WEIGHTS = Path("models/model.pt")
+
+
+RECORD = Path("models/model.json")
+
+
+def bundle_folder(folder: str | Path | None = None) -> Path:
+    """The given bundle, or the one that comes with the package.
+
+    Raises:
+        SemganError: if there is none.
+    """
+    if folder is not None:
+        path = Path(folder)
+        if not path.is_dir():
+            raise SemganError(
+                "no such bundle folder", remedy="give the folder that holds configs/ and models/", path=path
+            )
+        return path
+    package = Path(__file__).resolve().parent
+    candidates = [root / "bundles" / DEFAULT_NAME for root in (package, package.parent)]
+    for path in candidates:
+        if path.is_dir():
+            return path
+    raise SemganError("the package comes without a model bundle", remedy="give one with --bundle", path=candidates[0])
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """Content of a bundle's `metadata.json`.
+
+    Raises:
+        SemganError: if it is missing or broken.
+    """
+    return read_json(folder / METADATA)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What is known about the weights (training, measured Dice); empty without `models/model.json`.
+
+    Raises:
+        SemganError: if the file is broken.
+    """
+    return read_json(folder / RECORD) if (folder / RECORD).exists() else {}
+
+
+def organ_labels(metadata: Mapping[str, Any], path: Path | None = None) -> dict[int, str]:
+    """Organ name by label id, without the background.
+
+    Raises:
+        SemganError: if the metadata does not tell.
+    """
+    try:
+        channels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
+        names = {int(index): str(name) for index, name in channels.items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SemganError(
+            "the labels are not told", remedy="fill network_data_format.outputs.pred.channel_def", path=path
+        ) from error
+    return {index: names[index] for index in sorted(names) if index > 0}
+
+
+def learnt_modalities(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Modalities of the input in the metadata: `CT`, `MR`, `DX` (radiographs); empty if it does not tell."""
+    image = metadata.get("network_data_format", {}).get("inputs", {}).get("image", {})
+    names = str(image.get("modality", "")).upper().replace("MRI", "MR").replace("/", ",").split(",")
+    return tuple(name.strip() for name in names if name.strip() in ("CT", "MR", "DX"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Content of a JSON file of a bundle.
+
+    Raises:
+        SemganError: if it is missing or broken.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SemganError("missing in the bundle", remedy="is this a bundle folder?", path=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SemganError(f"cannot be read ({error})", remedy="check the permissions", path=path) from error
+    except ValueError as error:
+        raise SemganError(f"is no JSON ({error})", remedy="correct it or copy the bundle again", path=path) from error
+    if not isinstance(content, dict):
+        raise SemganError("is no JSON object", remedy="copy the bundle again", path=path)
+    return content

@@ -1,0 +1,134 @@
+"""Load a model bundle: a folder in the format of MONAI bundles.
+
+The `configs/inference.json` of a bundle is a program in the configuration language of MONAI: open only bundles that
+you trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.bundle.digest import weights_digest
+from monai_semgan.bundle.labels import (
+    CONFIG,
+    METADATA,
+    WEIGHTS,
+    bundle_folder,
+    learnt_modalities,
+    organ_labels,
+    read_json,
+    read_metadata,
+)
+from monai_semgan.errors import SemganError
+
+if TYPE_CHECKING:
+    import torch
+
+    from monai_semgan.networks import InversionSegmenter
+    from monai_semgan.slicing.preprocessing import Preprocessing
+
+
+SECTIONS = ("preview", "invert", "refine", "patient", "domain")
+"""Plain settings in inference.json that the package looks up by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A loaded model.
+
+    Attributes:
+        folder: where it came from.
+        network: in evaluation mode, on its device.
+        preprocessing: how volumes become slices.
+        metadata: content of `metadata.json`.
+        labels: organ name by label id, without the background.
+        modalities: what the generator has learnt from, `CT`, `MR` or `DX`; empty if the metadata does not tell.
+        settings: plain settings by section: `preview`, `invert`, `refine` (how each mode is run), `patient` (what
+            synthetic patients look like).
+    """
+
+    folder: Path
+    network: InversionSegmenter
+    preprocessing: Preprocessing
+    metadata: Mapping[str, Any]
+    labels: Mapping[int, str]
+    modalities: tuple[str, ...] = ()
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return next(self.network.parameters()).device
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights file; read once, since every result tells it."""
+        return weights_digest(self.folder)
+
+
+def load_bundle(folder: str | Path | None = None, device: str | torch.device = "auto") -> Bundle:
+    """Load a bundle for use.
+
+    Args:
+        folder: the bundle; the one that comes with the package when left out.
+        device: where the network shall lie: `auto`, `cpu`, `cuda`, `cuda:N` or a device.
+
+    Raises:
+        SemganError: if a file is missing or broken, or the weights are of another network.
+    """
+    from monai_semgan.utils.device import select_device
+
+    path = bundle_folder(folder)
+    metadata = read_metadata(path)
+    labels = organ_labels(metadata, path / METADATA)
+    config = read_json(path / CONFIG)
+    if not (path / WEIGHTS).is_file():
+        raise SemganError("the bundle has no weights", remedy="train it or copy them there", path=path / WEIGHTS)
+    chosen = select_device(device) if isinstance(device, str) else device
+    network, preprocessing, settings = _build(config, path)
+    _load(network, path / WEIGHTS)
+    if preprocessing.num_classes != len(labels) + 1:
+        problem = f"{len(labels)} labels in the metadata, {preprocessing.num_classes - 1} in the configuration"
+        raise SemganError(problem, remedy="make channel_def and num_classes agree", path=path / METADATA)
+    network.to(chosen).eval().requires_grad_(False)
+    return Bundle(path, network, preprocessing, metadata, labels, learnt_modalities(metadata), settings)
+
+
+def _build(config: dict[str, Any], folder: Path) -> tuple[Any, Any, dict[str, Any]]:
+    """Network, preprocessing and plain settings from the configuration."""
+    from monai.bundle import ConfigParser
+
+    from monai_semgan.networks import InversionSegmenter
+    from monai_semgan.slicing.preprocessing import Preprocessing
+
+    path = folder / CONFIG
+    for key in ("network_def", "slices"):
+        if key not in config:
+            raise SemganError(
+                f"the configuration lacks {key!r}", remedy="compare with the bundle of the package", path=path
+            )
+    parser = ConfigParser(config)
+    parser["bundle_root"] = str(folder)
+    try:
+        network = parser.get_parsed_content("network_def")
+        preprocessing = parser.get_parsed_content("slices")
+        settings = {name: parser.get_parsed_content(name) for name in SECTIONS if name in config}
+    except Exception as error:  # configurations are programs: anything can go wrong in them
+        cause = error.__cause__ or error
+        reason = f"{type(cause).__name__}: {cause}"[:200]
+        raise SemganError(f"the configuration cannot be used ({reason})", remedy="correct it", path=path) from error
+    for found, wanted in ((network, InversionSegmenter), (preprocessing, Preprocessing)):
+        if not isinstance(found, wanted):
+            problem = f"the configuration gives a {type(found).__name__} where a {wanted.__name__} is needed"
+            raise SemganError(problem, remedy="correct it", path=path)
+    return network, preprocessing, settings
+
+
+def _load(network: InversionSegmenter, path: Path) -> None:
+    from monai_semgan.networks.weights import load_into, load_weights
+
+    load_into(network, load_weights(path), path)

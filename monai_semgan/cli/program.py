@@ -1,0 +1,108 @@
+"""Entry point of `semgan`: parses, runs a subcommand and turns every trouble into one line and an exit code.
+
+Exit codes: 0 done; 1 internal error; 2 wrong usage or input; 3 some scans of many failed; 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from monai_semgan import __version__
+from monai_semgan.cli import bundle, calibrate, evaluate, info, sample, segment, selfcheck, serve, train
+from monai_semgan.cli.arguments import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
+from monai_semgan.errors import SemganError
+
+COMMANDS = (segment, evaluate, selfcheck, sample, info, train, bundle, calibrate, serve)
+
+DESCRIPTION = """\
+Segment CT and MRI volumes with a joint generative model of images and labels.
+
+  semgan segment scan.nii.gz --output organs.nii.gz     segment a scan
+  semgan selfcheck                                      does it work here? needs no data
+  semgan sample --out generated                         labelled synthetic images and a volume
+  semgan evaluate --data list.json --out scores         Dice, distances, volumes against labels
+  semgan info                                           versions, device, model, measured quality
+  semgan train all --data datalist.json --out run       train on your own data
+  semgan bundle new mine --labels "liver,spleen"        a model bundle for a task; fill it, pack it
+  semgan serve studies                                  serve MONAI Label clients and 3D Slicer
+"""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Reports wrong usage like every other error: in one line."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Leave with one line that names the problem and where to find help."""
+        self.exit(EXIT_USAGE, f"semgan: error: {message}; see {self.prog} --help\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all subcommands."""
+    parser = OneLineParser(
+        prog="semgan", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"semgan {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    for command in COMMANDS:
+        command.add_parser(commands, common_options())
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `semgan` with the arguments of the process or of `argv`.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        arguments = build_parser().parse_args(argv)
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else EXIT_USAGE
+    _quieten(arguments.debug)
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was written", EXIT_INTERRUPTED, prefix="semgan")
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_INTERNAL
+    except Exception as error:
+        if arguments.debug:
+            raise
+        return _fail(*_explained(error))
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """One line and the exit code for an exception."""
+    if isinstance(error, SemganError):
+        return str(error), EXIT_USAGE
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "out of memory; use a smaller --batch-size, or --device cpu if it was the GPU's", EXIT_INTERNAL
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}; check the path, the permissions and the free space", EXIT_USAGE
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"internal error: {what[:300]}; run again with --debug for the traceback and report it", EXIT_INTERNAL
+
+
+def _fail(line: str, code: int, prefix: str = "semgan: error") -> int:
+    sys.stderr.write(f"{prefix}: {line}\n")
+    return code
+
+
+def _quieten(debug: bool) -> None:
+    """Libraries' warnings are for developers: they show with --debug only."""
+    logging.basicConfig(
+        level=logging.INFO if debug else logging.WARNING, format="semgan: %(message)s", stream=sys.stderr
+    )
+    if not debug:
+        warnings.simplefilter("ignore")
+        logging.getLogger("monai").setLevel(logging.ERROR)
+        logging.getLogger("nibabel").setLevel(logging.CRITICAL)

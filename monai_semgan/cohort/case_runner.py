@@ -1,0 +1,146 @@
+"""One scan of a cohort, from reading to its record."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monai_semgan.cohort.cases import Case
+from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
+from monai_semgan.cohort.records import DONE, FAILED, Record, save_record
+from monai_semgan.errors import SemganError
+from monai_semgan.utils.files import DISK_FULL
+
+if TYPE_CHECKING:
+    from monai_semgan.inference.segmentation import Segmentation
+    from monai_semgan.io.volume import Volume
+
+
+class CaseRunner:
+    """Segments scans with one model, which is loaded once.
+
+    Args:
+        settings: what to do.
+        output: folder of the results.
+
+    Raises:
+        SemganError: the model cannot be used.
+    """
+
+    def __init__(self, settings: CohortSettings, output: Path) -> None:
+        from monai_semgan.bundle.load import load_bundle
+        from monai_semgan.outputs.write import chosen_labels
+
+        self.settings, self.output = settings, output
+        self.bundle = load_bundle(settings.bundle, settings.device)
+        self.labels = sorted(chosen_labels(self.bundle, list(settings.labels)))
+        self.model, self.key = settings.model_hash(), settings.key()
+
+    def run(self, case: Case) -> Record:
+        """Segment a scan and write its results and record. A failure is a record too.
+
+        Raises:
+            SemganError: the disk is full, or not even the record can be written: going on makes no sense.
+        """
+        started = time.perf_counter()
+        key = case_key(self.key, case)
+        try:
+            record = self._done(case, key)
+        except Exception as error:
+            if disk_full(error):
+                raise
+            record = Record(case.name, str(case.path), FAILED, key, message=reason(error), model=self.model)
+        seconds = round(time.perf_counter() - started, 3)
+        record = Record(**{**vars(record), "seconds": seconds})
+        save_record(self.output, record)
+        return record
+
+    def _done(self, case: Case, key: str) -> Record:
+        from monai_semgan.io.reading import read_volume
+        from monai_semgan.io.writing import check_label_output
+        from monai_semgan.outputs.write import check_side_outputs, write_results
+
+        if case.problem:
+            raise SemganError(case.problem)
+        settings, output = self.settings, self.output
+        volume = read_volume(case.path)
+        label = check_label_output(settings.label_path(output, case), volume, inputs=(case.path,))
+        remove_leftovers(label)
+        beside = (settings.maps, settings.overlay, settings.report)
+        maps, overlay, report = (settings.side_path(output, case, name) for name in beside)
+        check_side_outputs(maps, overlay, report)
+        segmentation = self._segment(volume, case)
+        names = list(settings.labels)
+        files = write_results(
+            segmentation,
+            volume,
+            self.bundle,
+            label,
+            names=names,
+            maps=maps,
+            overlay=overlay,
+            report=report,
+            identifiers=settings.identifiers,
+        )
+        sizes = {
+            file.relative_to(output.resolve()).as_posix(): file.stat().st_size for file in map(Path.resolve, files)
+        }
+        domain = segmentation.domain
+        return Record(
+            case.name,
+            str(case.path),
+            DONE,
+            key,
+            sizes,
+            {name: round(value, 3) for name, value in segmentation.volumes_ml.items()},
+            segmentation.prepared.modality,
+            None if domain is None else round(float(domain.score), 4),
+            "" if domain is None else str(domain.verdict),
+            0.0,
+            " ".join(segmentation.notes),
+            self.model,
+        )
+
+    def _segment(self, volume: Volume, case: Case) -> Segmentation:
+        from monai_semgan.inference.segmentation import segment_volume
+
+        settings = self.settings
+        return segment_volume(
+            volume,
+            self.bundle,
+            settings.mode,
+            modality=settings.modality or case.modality,
+            labels=self.labels,
+            cleanup=settings.cleanup,
+            batch_size=settings.batch_size,
+            steps=settings.steps,
+            objective=settings.objective,
+        )
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove half-written files of a process that was killed while it wrote `path`."""
+    for leftover in path.parent.glob(f".*.part.{glob.escape(path.name)}"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+
+
+def disk_full(error: BaseException | None) -> bool:
+    """Whether want of space is behind an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            return True
+        error = error.__cause__
+    return False
+
+
+def reason(error: Exception) -> str:
+    """One line."""
+    if isinstance(error, SemganError):
+        return str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "out of memory; use fewer --jobs or a smaller --batch-size"
+    return " ".join(f"internal error: {type(error).__name__}: {error}".split())[:300]

@@ -1,0 +1,103 @@
+"""How a cohort is segmented, and when a result is still valid."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from monai_semgan import __version__
+from monai_semgan.cohort.cases import Case
+from monai_semgan.errors import SemganError
+from monai_semgan.io.formats import LABEL_SUFFIXES
+from monai_semgan.utils.file_state import file_state
+
+RTSTRUCT = "rtstruct"
+WITHOUT_EFFECT = ("bundle", "device", "batch_size")
+"""Settings that do not change a result; the model itself goes in by its hash."""
+
+
+@dataclass(frozen=True)
+class CohortSettings:
+    """What is done with every scan; fields as in `segment_volume` and `write_results`.
+
+    Args:
+        bundle: folder of the model; the one that comes along when left out.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        mode: see `monai_semgan.inference.segmentation.MODES`.
+        modality: of all scans; told by list, file or values when left out.
+        labels: names of organs; all when left out.
+        cleanup: keep the largest piece of every organ.
+        batch_size: slices computed together.
+        steps: of the inversion.
+        objective: of the inversion.
+        format: ending of the label files, or `rtstruct`.
+        maps: name of a folder inside the folder of each scan.
+        overlay: name of a PNG there.
+        report: name of a folder there.
+        identifiers: reports name file, patient and study.
+    """
+
+    bundle: Path | None = None
+    device: str = "auto"
+    mode: str = "preview"
+    modality: str | None = None
+    labels: tuple[str, ...] = ()
+    cleanup: bool = True
+    batch_size: int | None = None
+    steps: int | None = None
+    objective: str | None = None
+    format: str = ".nii.gz"
+    maps: str | None = None
+    overlay: str | None = None
+    report: str | None = None
+    identifiers: bool = False
+
+    def __post_init__(self) -> None:
+        known = (*LABEL_SUFFIXES, RTSTRUCT)
+        ending = self.format.lower().strip()
+        ending = ending if ending.startswith(".") or ending == RTSTRUCT else f".{ending}"
+        if ending not in known:
+            remedy = f"use {', '.join(name.lstrip('.') for name in known)}"
+            raise SemganError(f"unknown format {self.format!r}", remedy=remedy)
+        object.__setattr__(self, "format", ending)
+        for name in (self.maps, self.overlay, self.report):
+            if name is not None and (Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).parts):
+                raise SemganError(
+                    f"{name} leaves the folder of the scan", remedy="give a plain name: it goes into OUT/SCAN/"
+                )
+
+    def label_path(self, output: Path, case: Case) -> Path:
+        """File or folder of a scan's label."""
+        return output / (f"{case.name}_{RTSTRUCT}" if self.format == RTSTRUCT else f"{case.name}{self.format}")
+
+    def side_path(self, output: Path, case: Case, name: str | None) -> Path | None:
+        """Where something beside the label goes."""
+        return None if name is None else output / case.name / name
+
+    def model_hash(self) -> str:
+        """SHA-256 of the weights."""
+        from monai_semgan.bundle.digest import weights_digest
+        from monai_semgan.bundle.labels import bundle_folder
+
+        return weights_digest(bundle_folder(self.bundle))
+
+    def key(self) -> str:
+        """Hash of the model with its configuration, and of the settings."""
+        from monai_semgan.bundle.labels import CONFIG, bundle_folder
+
+        values = {name: value for name, value in asdict(self).items() if name not in WITHOUT_EFFECT}
+        config = bundle_folder(self.bundle) / CONFIG
+        content = hashlib.sha256(config.read_bytes()).hexdigest() if config.is_file() else ""
+        return digest([__version__, self.model_hash(), content, values])
+
+
+def case_key(settings_key: str, case: Case) -> str:
+    """Hash of settings, model and the state of the input (names, sizes and times of its files)."""
+    return digest([settings_key, case.modality, file_state(case.path)])
+
+
+def digest(content: object) -> str:
+    """SHA-256 of what JSON can hold."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

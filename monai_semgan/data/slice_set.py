@@ -1,0 +1,237 @@
+"""All slices of a set of volumes in memory, built once and cached on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from monai_semgan.data.datalist import Entry
+from monai_semgan.errors import SemganError
+from monai_semgan.slicing.encoding import UNLABELLED, decode
+from monai_semgan.slicing.geometry import SliceGeometry
+from monai_semgan.slicing.preprocessing import Preprocessing
+from monai_semgan.utils.files import written_aside
+
+if TYPE_CHECKING:
+    from monai.transforms import Compose
+
+    from monai_semgan.utils.progress import Progress
+
+
+FOLDER_FILES = ("slices.npz", "volumes.json")
+
+
+@dataclass(frozen=True, eq=False)
+class SliceSet:
+    """Slices of several volumes, 8 bits per pixel.
+
+    Args:
+        images: (N, 1, H, W) uint8; 0 .. 255 stands for -1 .. 1.
+        labels: (N, H, W) uint8 class indices, ``UNLABELLED`` in volumes without label.
+        volume_index: (N,) int64, which volume a slice belongs to; ascending.
+        patients: per volume.
+        entries: per volume; file names where the set was built.
+        geometries: per volume.
+        modalities: per volume, ``"CT"`` or ``"MR"``.
+        preprocessing: settings that the slices were made with.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    volume_index: torch.Tensor
+    patients: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    geometries: tuple[SliceGeometry, ...]
+    modalities: tuple[str, ...]
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    @property
+    def num_volumes(self) -> int:
+        """Number of volumes."""
+        return len(self.patients)
+
+    @cached_property
+    def labelled_indices(self) -> torch.Tensor:
+        """(n,) int64: slices of labelled volumes, with organs or without."""
+        return torch.nonzero(self.labels[:, 0, 0] != UNLABELLED)[:, 0]
+
+    @cached_property
+    def unlabelled_indices(self) -> torch.Tensor:
+        """(N,) int64: all slices, since those of labelled volumes serve as unlabelled images as well."""
+        return torch.arange(len(self))
+
+    @cached_property
+    def organ_indices(self) -> torch.Tensor:
+        """(n,) int64: slices of labelled volumes on which a class besides background is seen."""
+        flat = self.labels.flatten(1)
+        return torch.nonzero(((flat > 0) & (flat != UNLABELLED)).any(1))[:, 0]
+
+    def batch(
+        self, indices: torch.Tensor | Sequence[int], device: torch.device | str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Slices as the networks want them.
+
+        Args:
+            indices: (n,) slice numbers.
+            device: where the batch shall be.
+
+        Returns:
+            images (n, 1, H, W) float32 in [-1, 1] and labels (n, H, W) int64 (``UNLABELLED`` where unknown).
+        """
+        index = torch.as_tensor(indices, dtype=torch.long, device=self.images.device)
+        images, labels = self.images[index], self.labels[index]
+        return decode(images.to(device, non_blocking=True)), labels.to(device, non_blocking=True).long()
+
+    def volume_slices(self, volume: int) -> torch.Tensor:
+        """(D,) int64: numbers of the slices of one volume, from feet to head."""
+        return torch.nonzero(self.volume_index == volume)[:, 0]
+
+    def to(self, device: torch.device | str) -> SliceSet:
+        """The same set with the pixels on ``device``, for GPUs with room for all of it."""
+        from dataclasses import replace
+
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+    def select(self, volumes: Sequence[int]) -> SliceSet:
+        """The volumes with these numbers, as a set of their own."""
+        index = torch.cat([self.volume_slices(v) for v in volumes])
+        order = torch.cat([torch.full_like(self.volume_slices(v), new) for new, v in enumerate(volumes)])
+        pick = {
+            name: tuple(getattr(self, name)[v] for v in volumes)
+            for name in ("patients", "entries", "geometries", "modalities")
+        }
+        return SliceSet(self.images[index], self.labels[index], order, preprocessing=self.preprocessing, **pick)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the set as two small files, to carry it to another machine.
+
+        Raises:
+            SemganError: the folder cannot be written.
+        """
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SemganError(f"cannot be made: {(error.strerror or str(error)).lower()}", path=folder) from error
+        with written_aside(folder / FOLDER_FILES[0]) as temporary, open(temporary, "wb") as stream:
+            np.savez_compressed(stream, images=self.images.cpu().numpy(), labels=self.labels.cpu().numpy())
+        volumes = [self._describe(index) for index in range(self.num_volumes)]
+        text = json.dumps({"preprocessing": self.preprocessing.to_dict(), "volumes": volumes}, indent=1)
+        with written_aside(folder / FOLDER_FILES[1]) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return folder
+
+    @staticmethod
+    def load(folder: str | Path) -> SliceSet:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            SemganError: files are missing or broken.
+        """
+        folder = Path(folder)
+        try:
+            with np.load(folder / FOLDER_FILES[0], allow_pickle=False) as arrays:
+                images, labels = (torch.from_numpy(arrays[name]) for name in ("images", "labels"))
+            described = json.loads((folder / FOLDER_FILES[1]).read_text(encoding="utf-8"))
+            preprocessing = Preprocessing(**described["preprocessing"])
+            volumes = [_volume(item) for item in described["volumes"]]
+            if not len(images) == len(labels) == sum(geometry.num_slices for _, _, geometry in volumes):
+                raise ValueError("pixels and volumes do not belong together")
+        except FileNotFoundError as error:
+            raise SemganError("no slice set here", remedy="build it first", path=folder) from error
+        except Exception as error:
+            raise SemganError("the slice set is broken", remedy="build it again", path=folder) from error
+        return _join(preprocessing, images, labels, volumes)
+
+    def _describe(self, index: int) -> dict[str, Any]:
+        entry, geometry = self.entries[index], self.geometries[index]
+        return {
+            "image": str(entry.image),
+            "label": str(entry.label) if entry.label else None,
+            "patient": entry.patient,
+            "modality": self.modalities[index],
+            "geometry": geometry.to_dict(),
+        }
+
+
+def build_slice_set(
+    entries: Sequence[Entry],
+    preprocessing: Preprocessing,
+    cache_dir: str | Path | None = None,
+    progress: Progress | None = None,
+    transform: Compose | None = None,
+) -> SliceSet:
+    """Reads and preprocesses volumes, or takes them from the cache.
+
+    Args:
+        entries: volumes, labelled or not.
+        preprocessing: how slices are cut and scaled.
+        cache_dir: folder that keeps the slices; a volume is rebuilt when its files or the settings changed.
+        progress: told after every volume.
+        transform: from files to 8-bit slices, in place of the usual chain for these settings.
+
+    Raises:
+        SemganError: a file cannot be used, or no labelled volume holds any of the classes.
+    """
+    from monai_semgan.data.cache import VolumeCache
+
+    if not entries:
+        raise SemganError("there are no volumes", remedy="fill the data list")
+    cache = VolumeCache(entries, preprocessing, cache_dir, transform)
+    items = []
+    for number, entry in enumerate(entries):
+        items.append(cache[number])
+        if progress is not None:
+            progress.update(number + 1, len(entries), f"Preparing {entry.patient}")
+            if progress.should_stop() and number + 1 < len(entries):
+                raise SemganError("stopped before all volumes were prepared", remedy="run again, it goes on from here")
+    images = torch.cat([item["image"] for item in items])
+    labels = torch.cat([item["label"] for item in items])
+    volumes = [
+        (entry, item["modality"], SliceGeometry.from_dict(json.loads(item["geometry"])))
+        for entry, item in zip(entries, items, strict=True)
+    ]
+    result = _join(preprocessing, images, labels, volumes)
+    if len(result.labelled_indices) and not len(result.organ_indices):
+        raise SemganError(
+            "the labels hold none of the classes",
+            remedy="check the label ids in the preprocessing settings",
+            path=next(entry.label for entry in entries if entry.label),
+        )
+    return result
+
+
+def _volume(item: dict[str, Any]) -> tuple[Entry, str, SliceGeometry]:
+    label = Path(item["label"]) if item["label"] else None
+    entry = Entry(Path(item["image"]), label, item["patient"], item["modality"])
+    return entry, item["modality"], SliceGeometry.from_dict(item["geometry"])
+
+
+def _join(
+    preprocessing: Preprocessing,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    volumes: list[tuple[Entry, str, SliceGeometry]],
+) -> SliceSet:
+    entries, modalities, geometries = zip(*volumes, strict=True)
+    counts = torch.tensor([geometry.num_slices for geometry in geometries])
+    return SliceSet(
+        images,
+        labels,
+        torch.repeat_interleave(torch.arange(len(volumes)), counts),
+        tuple(entry.patient for entry in entries),
+        entries,
+        geometries,
+        modalities,
+        preprocessing,
+    )

@@ -1,0 +1,204 @@
+"""Fit the domain model of a bundle: which signs come with which Dice, on scans as they are and made unlike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from monai_semgan.errors import SemganError
+from monai_semgan.evaluation.corruptions import SILENT, SPOILINGS
+from monai_semgan.evaluation.metrics import dice
+from monai_semgan.quality.features import SIGNS, OrganPrior, OrganShape, organ_shapes, organ_signs
+from monai_semgan.utils.progress import NullProgress, Progress
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.data.datalist import Entry
+
+RIDGE = 1e-3
+SMALLEST_SPREAD = {"log_ml": 0.1, "mm": 5.0}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One organ of one scan.
+
+    Attributes:
+        patient: as in the data list.
+        spoiling: what was done to the scan.
+        mode: of the segmentation.
+        organ: name.
+        signs: see `SIGNS`.
+        dice: against the label, on the grid of the slices.
+    """
+
+    patient: str
+    spoiling: str
+    mode: str
+    organ: str
+    signs: Mapping[str, float]
+    dice: float
+
+
+def organ_priors(shapes: Sequence[Mapping[str, OrganShape]]) -> dict[str, OrganPrior]:
+    """Size and place of the organs over volumes; organs seen in fewer than three are left out."""
+    offsets: dict[str, list[np.ndarray]] = {}
+    volumes: dict[str, list[float]] = {}
+    for volume in shapes:
+        middle = np.mean([shape.centre_mm for shape in volume.values()], axis=0) if volume else np.zeros(3)
+        for name, shape in volume.items():
+            offsets.setdefault(name, []).append(shape.centre_mm - middle)
+            volumes.setdefault(name, []).append(math.log(shape.ml))
+    priors = {}
+    for name, logs in volumes.items():
+        if len(logs) < 3:
+            continue
+        place, spread = np.mean(offsets[name], axis=0), np.std(offsets[name], axis=0, ddof=1)
+        spread = np.maximum(spread, SMALLEST_SPREAD["mm"])
+        log_ml = float(np.mean(logs)), max(float(np.std(logs, ddof=1)), SMALLEST_SPREAD["log_ml"])
+        priors[name] = OrganPrior(log_ml, tuple(map(float, place)), tuple(map(float, spread)))
+    return priors
+
+
+def label_shapes(bundle: Bundle, entries: Sequence[Entry], progress: Progress | None = None) -> list[Any]:
+    """Sizes and places in the labels of the entries."""
+    from monai_semgan.data.entries import names_of_ids, read_entry_label
+    from monai_semgan.io.reading import read_volume
+
+    progress = progress or NullProgress()
+    shapes = []
+    for number, entry in enumerate(entries):
+        progress.update(number, len(entries), "measuring labels")
+        volume = read_volume(entry.image)
+        prepared = bundle.preprocessing(volume, entry.modality)
+        names = names_of_ids(bundle.preprocessing, bundle.labels)
+        true = read_entry_label(entry, volume, names).array
+        label = bundle.preprocessing.label_slices(true, prepared.geometry)
+        shapes.append(organ_shapes(label.numpy(), prepared.geometry.grid_affine, bundle.labels))
+    progress.update(len(entries), len(entries))
+    return shapes
+
+
+def collect(
+    bundle: Bundle,
+    entries: Sequence[Entry],
+    priors: Mapping[str, OrganPrior],
+    spoilings: Sequence[str] = tuple(SPOILINGS),
+    mode: str = "preview",
+    *,
+    every: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[Sample]:
+    """Segment scans, as they are and made unlike, and compare with their labels on the grid of the slices.
+
+    Args:
+        bundle: the model.
+        entries: with labels.
+        priors: of the organs.
+        spoilings: names in `SPOILINGS`.
+        mode: `preview`, or another mode of segmentation.
+        every: take every n-th slice only, to save time.
+        seed: of what is random in spoiling.
+        progress: told about every scan.
+    """
+    from monai_semgan.data.entries import names_of_ids, read_entry_label
+    from monai_semgan.io.reading import read_volume
+
+    progress, total = progress or NullProgress(), len(entries) * len(spoilings)
+    for number, entry in enumerate(entries):
+        volume = read_volume(entry.image)
+        prepared = bundle.preprocessing(volume, entry.modality)
+        names = names_of_ids(bundle.preprocessing, bundle.labels)
+        true = read_entry_label(entry, volume, names).array
+        label = bundle.preprocessing.label_slices(true, prepared.geometry)
+        affine = prepared.geometry.grid_affine.copy()
+        affine[:3, 2] *= every
+        image, label = prepared.image[::every], label[::every]
+        for place, name in enumerate(spoilings):
+            progress.update(number * len(spoilings) + place, total, "segmenting scan")
+            if progress.should_stop():
+                raise KeyboardInterrupt
+            generator = torch.Generator().manual_seed(seed + 1000 * number + place)
+            spoiled, truth = SPOILINGS[name](image, label, generator)
+            found = probabilities(bundle, spoiled, affine, prepared.modality, mode)
+            yield from _samples(entry.patient, name, mode, found, truth.numpy(), affine, bundle.labels, priors)
+    progress.update(total, total)
+
+
+def probabilities(bundle: Bundle, image: torch.Tensor, affine: np.ndarray, modality: str, mode: str) -> torch.Tensor:
+    """Probabilities `(D, K, H, W)` of slices `(D, 1, H, W)`, as `segment_volume` makes them."""
+    from monai_semgan.inference.inferer import SliceInversionInferer
+    from monai_semgan.inference.preview import preview_slices
+    from monai_semgan.inference.segmentation import inversion_settings, preview_settings
+
+    foreign = bool(bundle.modalities) and modality not in bundle.modalities
+    distance = float(np.linalg.norm(affine[:3, 2]))
+    if mode in ("preview", "refine"):
+        student = preview_slices(bundle.network, image, preview_settings(bundle), foreign, distance, bundle.device)
+        if mode == "preview":
+            return student
+    learnt = bundle.modalities[0] if foreign or not bundle.modalities else modality
+    inferer = SliceInversionInferer(inversion_settings(bundle, mode), mode, learnt)
+    inputs = image.permute(1, 2, 3, 0)[None].to(bundle.device)
+    guide = student.to(bundle.device) if mode == "refine" else None
+    return inferer.invert(inputs, bundle.network, modality=modality, student=guide).to("cpu").probabilities
+
+
+def fit_weights(samples: Sequence[Sample]) -> dict[str, float]:
+    """Logistic regression of Dice on the signs; no sign may raise the expected Dice, and `SILENT` ones are left out.
+
+    Raises:
+        SemganError: if there is nothing to learn from.
+    """
+    from scipy.optimize import minimize
+
+    samples = [sample for sample in samples if sample.spoiling not in SILENT]
+    if not samples:
+        raise SemganError("no organ to learn from", remedy="give a data list with labels")
+    signs = np.array([[s.signs[name] for name in SIGNS] for s in samples])
+    target = np.array([s.dice for s in samples])
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        logit = weights[0] - signs @ weights[1:]
+        expected = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
+        value = np.mean(np.logaddexp(0, logit) - target * logit) + RIDGE * np.sum(weights[1:] ** 2)
+        slope = (expected - target) / len(target)
+        return float(value), np.concatenate([[slope.sum()], -(slope @ signs) + 2 * RIDGE * weights[1:]])
+
+    start = np.concatenate([[1.0], np.ones(len(SIGNS))])
+    bounds = [(None, None), *[(0.0, None)] * len(SIGNS)]
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    return {"intercept": round(float(found[0]), 4)} | {
+        name: round(float(value), 4) for name, value in zip(SIGNS, found[1:], strict=True)
+    }
+
+
+def priors_to_dict(priors: Mapping[str, OrganPrior]) -> dict[str, Any]:
+    """For a bundle's configuration."""
+    plain = {name: asdict(prior) for name, prior in priors.items()}
+    return {name: {k: [round(float(x), 3) for x in v] for k, v in prior.items()} for name, prior in plain.items()}
+
+
+def _samples(
+    patient: str,
+    spoiling: str,
+    mode: str,
+    found: torch.Tensor,
+    truth: np.ndarray,
+    affine: np.ndarray,
+    organs: Mapping[int, str],
+    priors: Mapping[str, OrganPrior],
+) -> Iterator[Sample]:
+    from monai_semgan.slicing.postprocessing import largest_piece
+
+    label = found.argmax(1).numpy()
+    for (index, name), signs in zip(organs.items(), organ_signs(found, affine, organs, priors).values(), strict=True):
+        value = dice(largest_piece(label == index), truth == index)
+        if not math.isnan(value):
+            yield Sample(patient, spoiling, mode, name, signs, value)

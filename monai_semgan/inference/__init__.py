@@ -1,0 +1,1 @@
+"""Segment a volume: preview, inversion and both together; synthetic patients."""

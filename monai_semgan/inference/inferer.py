@@ -1,0 +1,168 @@
+"""Inference slice by slice: feed-forward, by inversion, or by both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from monai.inferers import SliceInferer
+from monai.utils import convert_to_dst_type
+
+from monai_semgan.errors import SemganError
+from monai_semgan.inference.preview import PreviewSettings, preview_slices
+from monai_semgan.inversion.inversion_settings import InversionSettings
+from monai_semgan.inversion.optimiser import Callback
+from monai_semgan.inversion.result import InversionResult, predictive_entropy
+from monai_semgan.inversion.search import CPU_BATCH, Peek, VolumeInverter
+from monai_semgan.losses.label_losses import PixelConstraints
+from monai_semgan.networks import InversionSegmenter
+
+MODES = ("preview", "encoder", "invert", "refine")
+
+
+class SliceInversionInferer(SliceInferer):
+    """Segment a stack of slices along the last axis of a volume.
+
+    `preview` runs the student, as MONAI's `SliceInferer` does. `encoder` renders the encoder's codes. `invert`
+    optimises them until they render the slice (Li et al., CVPR 2021). `refine` lets student and inversion
+    work together: the student's labels guide the search and are averaged with the rendered ones.
+
+    Works under `torch.no_grad()` and `torch.inference_mode()`; leaves the network as it was.
+
+    Args:
+        settings: of the inversion: an object, a mapping of its fields, or None for the defaults.
+        mode: one of `MODES`.
+        modality: what the generator has learnt; slices of another modality are out of domain.
+        preview: settings of the student's probabilities, in the same forms.
+        steps: of the inversion, in place of those of `settings`.
+        objective: of the inversion, in place of that of `settings`.
+    """
+
+    def __init__(
+        self,
+        settings: InversionSettings | Mapping[str, Any] | None = None,
+        mode: str = "invert",
+        modality: str = "CT",
+        preview: PreviewSettings | Mapping[str, Any] | None = None,
+        steps: int | None = None,
+        objective: str | None = None,
+    ) -> None:
+        if mode not in MODES:
+            raise SemganError(f"unknown mode {mode!r}", remedy=f"use one of {', '.join(MODES)}")
+        self.run_mode = mode
+        self.settings = settings if isinstance(settings, InversionSettings) else InversionSettings(**(settings or {}))
+        changes = {name: value for name, value in (("steps", steps), ("objective", objective)) if value is not None}
+        self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+        self.preview_settings = preview if isinstance(preview, PreviewSettings) else PreviewSettings(**(preview or {}))
+        self.modality = modality
+        super().__init__(spatial_dim=2, roi_size=(1, 1), sw_batch_size=self.settings.batch_size or CPU_BATCH)
+
+    def __call__(  # type: ignore[override]
+        self, inputs: torch.Tensor, network: InversionSegmenter, *args: Any, **kwargs: Any
+    ) -> dict[str, torch.Tensor]:
+        """Segment volumes.
+
+        Args:
+            inputs: `(N, C, H, W, D)` in -1..1.
+            network: of a bundle.
+            args: not used, as in MONAI's inferers.
+            kwargs: passed to `invert`.
+
+        Returns:
+            `seg` probabilities `(N, K, H, W, D)` and `uncertainty` `(N, 1, H, W, D)`; in all modes but `preview` also
+            `recon` `(N, C, H, W, D)` and `residual` `(N, 1, H, W, D)`. Meta data of `inputs` is passed on.
+        """
+        modality, distance = slice_facts(inputs)
+        if self.run_mode == "preview":
+            probabilities = self.preview(inputs, network, modality, distance)
+            uncertainty = predictive_entropy([probabilities])[:, None]
+            outputs = {"seg": probabilities, "uncertainty": uncertainty}
+        else:
+            kwargs.setdefault("modality", modality)
+            results = [self.invert(volume[None], network, **kwargs) for volume in inputs]
+            outputs = {
+                "seg": torch.stack([_volume(r.probabilities) for r in results]),
+                "recon": torch.stack([_volume(r.reconstruction) for r in results]),
+                "residual": torch.stack([_volume(r.residual[:, None]) for r in results]),
+                "uncertainty": torch.stack([_volume(r.uncertainty[:, None]) for r in results]),
+            }
+        return {name: convert_to_dst_type(value, inputs)[0] for name, value in outputs.items()}
+
+    def preview(
+        self, inputs: torch.Tensor, network: InversionSegmenter, modality: str | None = None, distance_mm: float = 0.0
+    ) -> torch.Tensor:
+        """Probabilities `(N, K, H, W, D)` of the student for volumes `(N, C, H, W, D)`; see `preview_slices`."""
+        foreign = modality is not None and modality.upper() != self.modality.upper()
+        plain = getattr(inputs, "as_tensor", lambda: inputs)()
+        parts = [
+            preview_slices(network, volume.permute(3, 0, 1, 2), self.preview_settings, foreign, distance_mm)
+            for volume in plain
+        ]
+        return torch.stack([_volume(part) for part in parts]).to(inputs.device)
+
+    def invert(
+        self,
+        inputs: torch.Tensor,
+        network: InversionSegmenter,
+        start: torch.Tensor | None = None,
+        *,
+        modality: str | None = None,
+        student: torch.Tensor | None = None,
+        constraints: PixelConstraints | None = None,
+        active: torch.Tensor | None = None,
+        callback: Callback | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        peek: Peek | None = None,
+    ) -> InversionResult:
+        """Invert one volume; in mode `refine` with the student's help, in mode `encoder` without any step.
+
+        Args:
+            inputs: `(1, C, H, W, D)` in -1..1.
+            network: of a bundle.
+            start: W+ `(D, L, C)` to start from, such as the `latent` of an earlier result.
+            modality: of the volume; decides what objective `auto` is. That of the generator when left out.
+            student: probabilities `(D, K, H, W)` for mode `refine` in place of the plain student's.
+            constraints: pixels whose label is known.
+            active: `(D,)` bool, slices to optimise; all by default.
+            callback: `callback(step, steps, converged, losses)` after every step; True ends the search.
+            should_stop: asked between batches; True ends the search.
+            peek: given, after every step, a function that makes a result of what was found until then.
+
+        Returns:
+            Everything about the volume, on the grid of the slices.
+
+        Raises:
+            SemganError: if the volume does not have the size of the generator.
+        """
+        if inputs.ndim != 5 or inputs.shape[0] != 1:
+            raise SemganError(f"input of shape {tuple(inputs.shape)}", remedy="give one volume as (1, C, H, W, D)")
+        slices = getattr(inputs, "as_tensor", lambda: inputs)()[0].permute(3, 0, 1, 2)
+        settings = self.settings.rendering_only() if self.run_mode == "encoder" else self.settings
+        in_domain = modality is None or modality.upper() == self.modality.upper()
+        if self.run_mode == "refine" and student is None:
+            student = self.preview(inputs, network, modality, slice_facts(inputs)[1])[0].permute(3, 0, 1, 2)
+        inverter = VolumeInverter(network, settings, in_domain)
+        student = student if self.run_mode == "refine" else None
+        return inverter.run(slices, start, student, constraints, active, callback, should_stop, peek)
+
+
+def slice_facts(inputs: torch.Tensor) -> tuple[str | None, float]:
+    """Modality and distance of the slices in mm, as the meta data of volumes `(N, C, H, W, D)` tells; None and 0 else.
+
+    Modality is what `PlanSlicesd` notes; all volumes of a batch are taken to be alike.
+    """
+    meta = getattr(inputs, "meta", None) or {}
+    modality = meta.get("modality")
+    if isinstance(modality, (list, tuple)):  # collated by a data loader
+        modality = modality[0]
+    if modality is None or meta.get("affine") is None:
+        return modality, 0.0
+    affine = torch.as_tensor(meta["affine"], dtype=torch.float64).reshape(-1, 4, 4)[0]
+    return str(modality), float(affine[:3, 2].norm())
+
+
+def _volume(slices: torch.Tensor) -> torch.Tensor:
+    """`(D, C, H, W)` to `(C, H, W, D)`."""
+    return slices.permute(1, 2, 3, 0)

@@ -1,0 +1,88 @@
+"""Does a scan look more like a body when it is mirrored? Then the sides in its header are wrong.
+
+The labels of a mirrored body do not show it: the model puts the liver where a liver should be. But it is less sure of
+it there than in the mirror image, in which the organs are where they look like themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from monai_semgan.quality.anatomy import AnatomyCheck
+from monai_semgan.quality.assessment import DomainModel, assess_domain
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.slicing.preprocessing import PreparedVolume
+
+ONE_SIDED = ("liver", "spleen")
+"""Organs that tell right from left: without them a body may well be its own mirror image."""
+
+SLICE_MM = 10.0
+"""Distance of the slices that are looked at."""
+
+CLEARLY = 0.02
+"""Difference of the scores below which nothing is said."""
+
+
+@dataclass(frozen=True)
+class MirrorScores:
+    """Out-of-domain scores of the preview.
+
+    Attributes:
+        stored: of the scan as its header says.
+        mirrored: of its mirror image.
+    """
+
+    stored: float
+    mirrored: float
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether the mirror image looks more like a body that the model knows."""
+        return self.stored - self.mirrored > CLEARLY
+
+
+def mirror_scores(bundle: Bundle, prepared: PreparedVolume) -> MirrorScores | None:
+    """Segment a few slices and their mirror images by the plain student.
+
+    Returns:
+        None where that tells nothing: bundles without an out-of-domain score or without one-sided organs, radiographs.
+    """
+    from monai_semgan.inference.preview import preview_slices
+    from monai_semgan.inference.segmentation import domain_model, is_foreign, preview_settings
+
+    model = domain_model(bundle)
+    sided = set(ONE_SIDED) <= set(bundle.labels.values())
+    if model is None or not sided or "preview" not in model.weights or bundle.preprocessing.frame == "image":
+        return None
+    affine = prepared.geometry.grid_affine.copy()
+    step = max(1, int(SLICE_MM / float(np.linalg.norm(affine[:3, 2]))))
+    affine[:3, 2] *= step
+    image = prepared.image[::step]
+    settings = replace(preview_settings(bundle), shift_pixels=0, smoothing_mm=0.0)
+
+    def score(slices: torch.Tensor) -> float:
+        found = preview_slices(bundle.network, slices, settings, is_foreign(bundle, prepared), device=bundle.device)
+        return _score(model, found, affine, bundle)
+
+    return MirrorScores(score(image), score(image.flip(-2)))  # rows run along the patient's left-right axis
+
+
+def mirror_check(scores: MirrorScores) -> AnatomyCheck:
+    """The scores as a check of the anatomy."""
+    values = f"out-of-domain score {scores.stored:.2f}, mirrored {scores.mirrored:.2f}"
+    finding = f"The body is not mirrored ({values})."
+    if scores.suspicious:
+        finding = f"The body looks mirrored ({values}): right and left in the file's header are probably wrong."
+    return AnatomyCheck("sides of the body", not scores.suspicious, finding)
+
+
+def _score(model: DomainModel, probabilities: torch.Tensor, affine: np.ndarray, bundle: Bundle) -> float:
+    found = assess_domain(model, probabilities, affine, bundle.labels, "preview")
+    assert found is not None
+    return found.score

@@ -1,0 +1,233 @@
+"""Generated slices with labels, and synthetic patients: a smooth walk through latent space as a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from monai_semgan.errors import SemganError
+from monai_semgan.utils.device import autocast
+from monai_semgan.utils.progress import NullProgress, Progress
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.io.volume import Volume
+    from monai_semgan.networks import JointGenerator
+
+BATCH = 4
+CANDIDATES = 160
+CANDIDATE_SIZE = 64
+LIKENESS_WEIGHT = 60.0
+TEXTURE_LAYER = 6
+
+
+@dataclass(frozen=True)
+class PatientShape:
+    """What the synthetic patients of a model look like; the section `patient` of a bundle's configuration.
+
+    Args:
+        height_mm: extent of the walk from feet to head.
+        slice_mm: distance of slices.
+        organ_cm2: typical cross-section of every organ, at levels evenly spaced from feet to head; empty if unknown.
+    """
+
+    height_mm: float = 210.0
+    slice_mm: float = 5.0
+    organ_cm2: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticSlices:
+    """Generated slices.
+
+    Attributes:
+        image: `(N, H, W)` in [-1, 1].
+        label: ids `(N, H, W)` uint8, rendered by the same latents.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+
+
+def sample_slices(
+    bundle: Bundle, count: int, seed: int = 0, truncation: float = 0.7, progress: Progress | None = None
+) -> SyntheticSlices:
+    """Generate independent slices.
+
+    Args:
+        bundle: the model.
+        count: how many.
+        seed: the same seed gives the same slices.
+        truncation: 1 for the full variety, less for more typical slices.
+        progress: told after every batch.
+
+    Raises:
+        KeyboardInterrupt: if the user wants to stop.
+    """
+    generator = bundle.network.generator
+    latents = generator.broadcast(_random_latents(generator, count, seed, truncation))
+    return _render(generator, latents, progress or NullProgress(), "generating slice")
+
+
+def sample_patient(
+    bundle: Bundle, seed: int = 0, truncation: float = 0.7, progress: Progress | None = None
+) -> tuple[Volume, Volume]:
+    """Generate a synthetic patient: image in the units of the scans that were learnt, and label, on one grid.
+
+    From many random slices, those are chosen which have organs of typical size at their level and resemble their
+    neighbours; between them the latents are interpolated. The later layers, which decide the texture, get the
+    same latent everywhere.
+
+    Args:
+        bundle: the model.
+        seed: the same seed gives the same patient.
+        truncation: 1 for the full variety, less for more typical patients.
+        progress: told after every batch.
+
+    Raises:
+        KeyboardInterrupt: if the user wants to stop.
+        SemganError: if the bundle's description of patients does not fit its labels.
+    """
+    progress = progress or NullProgress()
+    generator = bundle.network.generator
+    shape = patient_shape(bundle)
+    candidates = _random_latents(generator, CANDIDATES, seed, truncation)
+    size = min(CANDIDATE_SIZE, generator.size)
+    seen = _render(generator, generator.broadcast(candidates), progress, "choosing slice", size)
+    pixel_mm = bundle.preprocessing.pixel_mm * generator.size / size
+    path = choose_path(seen, pixel_mm, np.asarray(shape.organ_cm2))
+    keys = candidates[torch.as_tensor(path, device=candidates.device)].cpu().numpy()
+    latents = smooth_walk(keys, max(2, round(shape.height_mm / shape.slice_mm)))
+    codes = generator.broadcast(latents.to(candidates)).clone()
+    codes[:, TEXTURE_LAYER:] = latents.mean(0).to(candidates)
+    slices = _render(generator, codes, progress, "rendering slice")
+    return as_volumes(slices, bundle, shape.slice_mm)
+
+
+def patient_shape(bundle: Bundle) -> PatientShape:
+    """The bundle's description of patients.
+
+    Raises:
+        SemganError: if it does not fit the labels.
+    """
+    values: Mapping[str, Any] = bundle.settings.get("patient", {})
+    try:
+        shape = PatientShape(**values)
+        rows = np.asarray(shape.organ_cm2, dtype=np.float64)
+        fits = rows.size == 0 or (rows.ndim == 2 and len(rows) > 1 and rows.shape[1] == len(bundle.labels))
+        fits = fits and shape.height_mm > 0 and shape.slice_mm > 0
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        from monai_semgan.bundle.labels import CONFIG
+
+        remedy = "give height_mm, slice_mm and organ_cm2 with one column per organ"
+        raise SemganError("the section 'patient' cannot be used", remedy=remedy, path=bundle.folder / CONFIG)
+    return shape
+
+
+def choose_path(seen: SyntheticSlices, pixel_mm: float, organ_cm2: np.ndarray) -> list[int]:
+    """Which slices to pass, from feet to head.
+
+    Args:
+        seen: candidates.
+        pixel_mm: edge of their pixels.
+        organ_cm2: `(levels, organs)` typical cross-sections; without any, the walk goes from one slice to the one
+            that differs most, by small steps.
+
+    Returns:
+        Numbers of candidates.
+    """
+    distance = likeness_distance(seen.image)
+    if organ_cm2.size == 0:
+        return _geodesic(distance)
+    organs = organ_cm2.shape[1]
+    area = np.stack([(seen.label == k).sum((1, 2)) for k in range(1, organs + 1)], 1) * (pixel_mm / 10) ** 2
+    # square roots: differences of diameters, so that the liver does not outweigh the kidneys
+    misfit = np.abs(np.sqrt(area)[None] - np.sqrt(organ_cm2)[:, None]).sum(2)
+    return viterbi(misfit, LIKENESS_WEIGHT * distance)
+
+
+def likeness_distance(image: np.ndarray) -> np.ndarray:
+    """Root mean square differences `(N, N)` of slices `(N, H, W)`, blurred to 16 x 16."""
+    small = F.adaptive_avg_pool2d(torch.from_numpy(image)[:, None], min(16, image.shape[1])).flatten(1)
+    return (torch.cdist(small, small) / small.shape[1] ** 0.5).double().numpy()
+
+
+def viterbi(level_cost: np.ndarray, step_cost: np.ndarray) -> list[int]:
+    """Cheapest sequence of states, no state twice in a row.
+
+    Args:
+        level_cost: `(levels, N)`.
+        step_cost: `(N, N)`.
+    """
+    step_cost = step_cost + np.diag(np.full(len(step_cost), np.inf))
+    total, backwards = level_cost[0], []
+    for cost in level_cost[1:]:
+        arriving = total[:, None] + step_cost
+        backwards.append(arriving.argmin(0))
+        total = arriving.min(0) + cost
+    path = [int(total.argmin())]
+    for best in reversed(backwards):
+        path.append(int(best[path[-1]]))
+    return path[::-1]
+
+
+def smooth_walk(keys: np.ndarray, count: int) -> torch.Tensor:
+    """Latents `(count, D)` on a smooth curve without overshoot through `keys` `(levels, D)`."""
+    from scipy.interpolate import PchipInterpolator
+
+    places = np.linspace(0, len(keys) - 1, count)
+    return torch.from_numpy(PchipInterpolator(np.arange(len(keys)), keys)(places)).float()
+
+
+def _geodesic(distance: np.ndarray) -> list[int]:
+    from scipy.sparse.csgraph import dijkstra
+
+    end = int(distance[0].argmax())
+    _, before = dijkstra(distance**2, indices=0, return_predecessors=True)
+    path = [end]
+    while path[-1] != 0 and before[path[-1]] >= 0:
+        path.append(int(before[path[-1]]))
+    return path[::-1] if len(path) > 1 else [0, end]
+
+
+def _random_latents(generator: JointGenerator, count: int, seed: int, truncation: float) -> torch.Tensor:
+    noise = torch.randn(count, generator.latent_dim, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        return generator.truncate(generator.mapping(noise.to(generator.mean_latent.device)), truncation)
+
+
+@torch.no_grad()
+def _render(
+    generator: JointGenerator, latents: torch.Tensor, progress: Progress, message: str, size: int = 0
+) -> SyntheticSlices:
+    images, labels = [], []
+    progress.update(0, len(latents), message)
+    draft = 0 < size < generator.size
+    for start in range(0, len(latents), BATCH):
+        with autocast(latents.device, enabled=draft):  # drafts need no precision
+            sample = generator.synthesis(latents[start : start + BATCH], size=size)
+        images.append(sample.image.mean(1).clamp(-1, 1).cpu().numpy())
+        labels.append(sample.logits.argmax(1).to(torch.uint8).cpu().numpy())
+        progress.update(min(start + BATCH, len(latents)), len(latents))
+        if progress.should_stop():
+            raise KeyboardInterrupt
+    return SyntheticSlices(np.concatenate(images), np.concatenate(labels))
+
+
+def as_volumes(slices: SyntheticSlices, bundle: Bundle, slice_mm: float) -> tuple[Volume, Volume]:
+    """Slices as volumes in the bundle's orientation, centred on the origin."""
+    from monai_semgan.io.volume import Volume
+
+    pixel, (low, high) = bundle.preprocessing.pixel_mm, bundle.preprocessing.window
+    affine = np.diag([-pixel, pixel, slice_mm, 1.0])
+    shape = np.array([*slices.image.shape[1:], slices.image.shape[0]])
+    affine[:3, 3] = -(affine[:3, :3] @ (shape - 1)) / 2
+    image = np.round((slices.image.transpose(1, 2, 0) + 1) / 2 * (high - low) + low).astype(np.float32)
+    return Volume(image, affine), Volume(slices.label.transpose(1, 2, 0).copy(), affine)

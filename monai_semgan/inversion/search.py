@@ -1,0 +1,273 @@
+"""Inversion of all slices of a volume, from their intensities to an `InversionResult`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from monai_semgan.errors import SemganError
+from monai_semgan.inversion.constraints import constrained_slices, impose
+from monai_semgan.inversion.guidance import LabelGuidance
+from monai_semgan.inversion.inversion_settings import InversionSettings
+from monai_semgan.inversion.objectives.base import ReconstructionObjective
+from monai_semgan.inversion.objectives.registry import build_objective
+from monai_semgan.inversion.optimiser import Callback, LatentOptimiser, SearchOutcome, ready_for_search
+from monai_semgan.inversion.prior import LatentPrior
+from monai_semgan.inversion.restarts import encoder_start, mean_start, varied_start
+from monai_semgan.inversion.result import InversionResult, predictive_entropy, residual_map
+from monai_semgan.inversion.selection import near_organs
+from monai_semgan.inversion.total import SliceObjective
+from monai_semgan.losses.label_losses import PixelConstraints
+from monai_semgan.networks import InversionSegmenter
+from monai_semgan.utils.device import autocast, halving_batches
+
+IN_DOMAIN_OBJECTIVE = "features"
+OUT_OF_DOMAIN_OBJECTIVE = "map-features"
+CPU_BATCH, GPU_BATCH = 4, 128
+
+Peek = Callable[[Callable[[], InversionResult]], None]
+"""Given, after every step, a function that makes a result of the best codes so far; calling it costs a rendering of
+all slices."""
+
+
+class VolumeInverter:
+    """Find codes for the slices of a volume and read their labels.
+
+    Args:
+        network: generator, encoder and student.
+        settings: how to search.
+        in_domain: the slices are of the modality that the generator has learnt.
+        reconstruction: objective to use in place of the one that the settings name.
+    """
+
+    def __init__(
+        self,
+        network: InversionSegmenter,
+        settings: InversionSettings | None = None,
+        in_domain: bool = True,
+        reconstruction: ReconstructionObjective | None = None,
+    ) -> None:
+        self.network = network
+        self.settings = settings or InversionSettings()
+        self.in_domain = in_domain
+        self.objective_name = self.settings.objective
+        if self.objective_name == "auto":
+            self.objective_name = IN_DOMAIN_OBJECTIVE if in_domain else OUT_OF_DOMAIN_OBJECTIVE
+        self.reconstruction = reconstruction or build_objective(self.objective_name, network.encoder.features)
+
+    def run(
+        self,
+        slices: torch.Tensor,
+        start: torch.Tensor | None = None,
+        student: torch.Tensor | None = None,
+        constraints: PixelConstraints | None = None,
+        active: torch.Tensor | None = None,
+        callback: Callback | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        peek: Peek | None = None,
+    ) -> InversionResult:
+        """Invert slices.
+
+        Args:
+            slices: `(D, C, H, W)` in -1..1, neighbours in the patient being neighbours here.
+            start: `(D, L, C)` codes to start from in place of the settings' choice, such as an earlier result.
+            student: `(D, K, H, W)` probabilities that guide the search and are mixed into the result.
+            constraints: pixels whose label is known.
+            active: `(D,)` bool, slices to search for; the others only take their start. All by default.
+            callback: see `optimiser.Callback`; steps of all starts count.
+            should_stop: asked between batches.
+            peek: see `Peek`.
+
+        Returns:
+            The result, valid also when it was cancelled.
+
+        Raises:
+            SemganError: if the slices do not have the generator's size or channels.
+        """
+        self._check(slices)
+        with ready_for_search(self.network):
+            target = slices.detach().clone().float()
+            student = None if student is None else student.detach().to(target.device).float().clone()
+            search = _Search(self, target, student, constraints, callback, should_stop, peek)
+            return search.run(start, None if active is None else active.to(target.device).clone())
+
+    def _check(self, slices: torch.Tensor) -> None:
+        generator = self.network.generator
+        expected = (generator.image_channels, generator.size, generator.size)
+        if slices.ndim != 4 or tuple(slices.shape[1:]) != expected or slices.shape[0] == 0:
+            found, wanted = ("x".join(map(str, shape)) for shape in (slices.shape, ("D", *expected)))
+            raise SemganError(f"slices of shape {found}, the model needs {wanted}", remedy="resample the volume")
+
+
+class _Search:
+    """One call of `VolumeInverter.run`."""
+
+    def __init__(
+        self,
+        inverter: VolumeInverter,
+        target: torch.Tensor,
+        student: torch.Tensor | None,
+        constraints: PixelConstraints | None,
+        callback: Callback | None,
+        should_stop: Callable[[], bool] | None,
+        peek: Peek | None = None,
+    ) -> None:
+        self.inverter, self.network, self.settings = inverter, inverter.network, inverter.settings
+        self.target, self.student, self.constraints = target, student, constraints
+        self.callback, self.should_stop, self.peek = callback, should_stop, peek
+        self.batch_size = self.settings.batch_size or (GPU_BATCH if target.device.type == "cuda" else CPU_BATCH)
+        self.prior = LatentPrior.from_generator(self.network.generator, seed=self.settings.seed)
+        self.state = inverter.reconstruction.prepare(target)
+        self.guidance = LabelGuidance(student) if student is not None else None
+
+    def run(self, given: torch.Tensor | None, active: torch.Tensor | None) -> InversionResult:
+        """Search from every start, keep the best code of each slice and render it."""
+        start = self._first_start() if given is None else given.detach().to(self.target.device, torch.float32).clone()
+        mean = mean_start(self.network, start.shape[0])
+        if active is None and self.settings.organ_margin is not None:
+            active = self._near_organs(start, self.settings.organ_margin)
+        outcome: SearchOutcome | None = None
+        renderings: list[torch.Tensor] = []
+        for number in range(self.settings.starts):
+            first = start if number == 0 else varied_start(start, mean, self.prior, number, self.settings.seed)
+            optimiser = LatentOptimiser(self.settings, self.batch_size)
+            peek = self._peek(start, outcome, renderings)
+            found = optimiser.run(self._objective(first), first, active, *self._observers(number), peek)
+            self.batch_size = found.batch_size
+            renderings.append(found.latent)
+            outcome = found if outcome is None else _better(outcome, found)
+            if found.cancelled:
+                break
+        assert outcome is not None
+        return self._finish(start, outcome, renderings)
+
+    def _near_organs(self, start: torch.Tensor, margin: int) -> torch.Tensor:
+        labels = self._in_batches(lambda window: (self.network.render(start[window]).logits.argmax(1),))
+        if self.student is not None:
+            labels.append(self.student.argmax(1))
+        chosen = near_organs(labels, margin)
+        if self.constraints is not None:
+            chosen |= constrained_slices(self.constraints).to(chosen.device)
+        return chosen
+
+    def _first_start(self) -> torch.Tensor:
+        mean = mean_start(self.network, self.target.shape[0])
+        if self.settings.start == "mean":
+            return mean
+        encoded = encoder_start(self.network, self.target, self.batch_size, self.settings.mixed_precision)
+        stopped = self.should_stop is not None and self.should_stop()
+        if self.settings.start == "encoder" or stopped:  # who wants to stop does not wait for the comparison
+            return encoded
+        settings = replace(self.settings, steps=0, neighbour_weight=0.0, start_weight=0.0)
+        optimiser = LatentOptimiser(settings, self.batch_size)
+        losses = [optimiser.run(self._objective(codes, settings), codes).loss for codes in (encoded, mean)]
+        return torch.where((losses[0] <= losses[1])[:, None, None], encoded, mean)
+
+    def _objective(self, start: torch.Tensor, settings: InversionSettings | None = None) -> SliceObjective:
+        reconstruction, settings = self.inverter.reconstruction, settings or self.settings
+        return SliceObjective(
+            self.network.render,
+            reconstruction,
+            self.state,
+            self.prior,
+            start,
+            settings,
+            self.guidance,
+            self.constraints,
+        )
+
+    def _observers(self, number: int) -> tuple[Callback | None, Callable[[], bool] | None]:
+        """The caller's callback, counting the steps of all starts through."""
+        callback, each, starts = self.callback, self.settings.steps, self.settings.starts
+        if callback is None:
+            return None, self.should_stop
+        told: Callback = callback
+        return lambda step, _, *rest: told(number * each + step, starts * each, *rest), self.should_stop
+
+    def _peek(
+        self, start: torch.Tensor, former: SearchOutcome | None, renderings: list[torch.Tensor]
+    ) -> Callable[[Callable[[], SearchOutcome]], None] | None:
+        """What passes the best codes so far on to the caller, as a result."""
+        if self.peek is None:
+            return None
+        pass_on = self.peek
+
+        def peek(best: Callable[[], SearchOutcome]) -> None:
+            def make() -> InversionResult:
+                found = best()
+                return self._finish(start, found if former is None else _better(former, found), renderings)
+
+            pass_on(make)
+
+        return peek
+
+    def _finish(self, start: torch.Tensor, outcome: SearchOutcome, renderings: list[torch.Tensor]) -> InversionResult:
+        codes = [outcome.latent]
+        if not outcome.cancelled:
+            others = [start, *renderings] if len(renderings) > 1 else [start]
+            codes += [other for other in others if other is not outcome.latent]
+        found = self._in_batches(lambda window: self._opinions([c[window] for c in codes], window))
+        image, probabilities, uncertainty = found
+        if self.constraints is not None:
+            probabilities = impose(self.constraints, probabilities)
+        return InversionResult(
+            label=probabilities.argmax(1).to(torch.uint8),
+            probabilities=probabilities,
+            reconstruction=image,
+            residual=residual_map(self.target, image, self.inverter.in_domain),
+            uncertainty=uncertainty,
+            latent=outcome.latent,
+            curve=outcome.curve,
+            steps_done=outcome.steps_done,
+            converged=outcome.converged,
+            cancelled=outcome.cancelled,
+            objective=self.inverter.objective_name,
+            batch_size=self.batch_size,
+        )
+
+    def _opinions(self, codes: list[torch.Tensor], window: slice) -> tuple[torch.Tensor, ...]:
+        """Of some slices: image of the first codes, probabilities, and uncertainty from all codes and the student."""
+        first = self.network.render(codes[0])  # codes that were not searched for are the same in all
+        renderings = [first, *(first if torch.equal(o, codes[0]) else self.network.render(o) for o in codes[1:])]
+        members = [rendering.logits.float().softmax(1) for rendering in renderings]
+        probabilities = members[0]
+        if self.student is not None:
+            student, share = self.student[window], self.settings.student_weight
+            members.append(student)
+            probabilities = share * student + (1 - share) * probabilities
+        return renderings[0].image, probabilities, predictive_entropy(members)
+
+    def _in_batches(self, function: Callable[[slice], tuple[torch.Tensor, ...]]) -> list[torch.Tensor]:
+        """What a function gives for all slices; batch by batch, since all at once several times over takes GB."""
+
+        def run(window: slice) -> tuple[torch.Tensor, ...]:
+            with torch.no_grad(), autocast(self.target.device, self.settings.mixed_precision):
+                return tuple(part.float() for part in function(window))
+
+        total, done = self.target.shape[0], 0
+        whole: list[torch.Tensor] = []
+        for parts in halving_batches(run, total, self.batch_size):
+            whole = whole or [part.new_empty(total, *part.shape[1:]) for part in parts]
+            for kept, part in zip(whole, parts, strict=True):
+                kept[done : done + part.shape[0]] = part
+            done += parts[0].shape[0]
+        return whole
+
+
+def _better(first: SearchOutcome, second: SearchOutcome) -> SearchOutcome:
+    """Slice by slice the outcome with the lower loss."""
+    wins = second.loss < first.loss
+    chosen: dict[str, Any] = {
+        name: torch.where(wins.view(shape), getattr(second, name), getattr(first, name))
+        for name, shape in (
+            ("latent", (-1, 1, 1)),
+            ("loss", -1),
+            ("curve", (1, -1)),
+            ("steps_done", -1),
+            ("converged", -1),
+        )
+    }
+    return SearchOutcome(**chosen, cancelled=second.cancelled, batch_size=min(first.batch_size, second.batch_size))

@@ -1,0 +1,104 @@
+"""What an inversion minimises: one number per slice, in which no slice of the batch meets another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from monai_semgan.inversion.guidance import LabelGuidance
+from monai_semgan.inversion.inversion_settings import InversionSettings
+from monai_semgan.inversion.objectives.base import ReconstructionObjective, WeightedSum
+from monai_semgan.inversion.prior import LatentPrior
+from monai_semgan.losses.label_losses import PixelConstraints
+from monai_semgan.networks import JointSample
+from monai_semgan.utils.device import autocast
+
+
+class SliceObjective:
+    """Reconstruction, prior, pull to the start and to the neighbours, guidance and constraints.
+
+    Args:
+        render: W+ `(n, L, C)` to image and logits.
+        reconstruction: distance of renderings from the slices.
+        state: what `reconstruction.prepare` made of the slices.
+        prior: statistics of the latent space.
+        start: `(D, L, C)` codes at the start.
+        settings: weights of the parts.
+        guidance: soft labels, or None.
+        constraints: pixels whose label is known, or None.
+    """
+
+    def __init__(
+        self,
+        render: Callable[[torch.Tensor], JointSample],
+        reconstruction: ReconstructionObjective,
+        state: Any,
+        prior: LatentPrior,
+        start: torch.Tensor,
+        settings: InversionSettings,
+        guidance: LabelGuidance | None = None,
+        constraints: PixelConstraints | None = None,
+    ) -> None:
+        self.render = render
+        self.reconstruction, self.state = reconstruction, state
+        self.prior = prior
+        self.start = prior.whiten(start) if settings.start_weight > 0 else None
+        self.settings = settings
+        self.guidance = guidance if settings.label_weight > 0 else None
+        self.constraints = constraints
+
+    def __call__(
+        self, latents: torch.Tensor, index: torch.Tensor, below: torch.Tensor, above: torch.Tensor
+    ) -> torch.Tensor:
+        """Evaluate codes.
+
+        Args:
+            latents: `(n, L, C)`.
+            index: `(n,)` which slices of the volume they are.
+            below: `(n, L, C)` codes of the slices below, from the step before; not differentiated.
+            above: the same of the slices above.
+
+        Returns:
+            `(n,)`, differentiable in `latents`.
+        """
+        settings = self.settings
+        with autocast(latents.device, settings.mixed_precision):
+            sample = self.render(latents)
+            loss = self.reconstruction(sample.image, self.state, index, sample.logits.softmax(1)).float()
+        if self.guidance is not None:
+            loss = loss + settings.label_weight * self.guidance(sample.logits, index)
+        if self.constraints is not None:
+            loss = loss + self.constraints.loss(sample.logits, index)
+        return loss + self._regularise(latents, index, below, above)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the slices share something that is fitted to their renderings."""
+        return _adapts(self.reconstruction)
+
+    def refit(self, sample: JointSample) -> None:
+        """Fit what the slices share to the renderings of all of them."""
+        self.reconstruction.refit(sample.image, self.state, sample.logits.softmax(1))
+
+    def _regularise(
+        self, latents: torch.Tensor, index: torch.Tensor, below: torch.Tensor, above: torch.Tensor
+    ) -> torch.Tensor:
+        settings = self.settings
+        whitened = self.prior.whiten(latents)
+        loss = settings.prior_weight * self.prior.length(whitened)
+        if settings.spread_weight > 0:
+            loss = loss + settings.spread_weight * self.prior.spread(whitened)
+        if self.start is not None:
+            loss = loss + settings.start_weight * self.prior.length(whitened - self.start[index])
+        if settings.neighbour_weight > 0:
+            distance = sum(self.prior.length(whitened - self.prior.whiten(other)) for other in (below, above))
+            loss = loss + settings.neighbour_weight * 0.5 * distance
+        return loss
+
+
+def _adapts(objective: ReconstructionObjective) -> bool:
+    if isinstance(objective, WeightedSum):
+        return any(_adapts(part) for part, _ in objective.parts)
+    return type(objective).refit is not ReconstructionObjective.refit

@@ -1,0 +1,146 @@
+"""The files of a folder or zip, found without leaving it, and opened one at a time."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
+
+from monai_semgan.errors import SemganError, read_error
+from monai_semgan.io.limits import FREE_BYTES, USUAL_INFLATION
+
+MAX_FILES = 100_000
+MAX_ZIP_BYTES = 64 << 30
+MAX_ENTRY_BYTES = 8 << 30
+MAGIC = slice(128, 132)
+UNMARKED = (".dcm", ".ima", ".dicom")
+"""Files with these endings are tried as DICOM even without its mark ``DICM``."""
+
+
+@dataclass(frozen=True, eq=False)
+class DicomFile:
+    """A file in a folder, or in a zip that stays open.
+
+    Args:
+        path: what messages name; inside a zip the path of the zip and that of the entry.
+        archive: the zip, if it is in one.
+        entry: its name there.
+    """
+
+    path: Path
+    archive: zipfile.ZipFile | None = None
+    entry: str = ""
+
+    def open(self) -> BinaryIO:
+        """The content, seekable.
+
+        Raises:
+            SemganError: it cannot be read.
+        """
+        try:
+            return open(self.path, "rb") if self.archive is None else io.BytesIO(self.archive.read(self.entry))
+        except OSError as error:
+            raise read_error(error, self.path) from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise SemganError("this entry of the zip is damaged", remedy="copy it again", path=self.path) from error
+
+    def looks_like_dicom(self) -> bool:
+        """Whether it carries DICOM's mark, or its name says that it is DICOM."""
+        if self.path.suffix.lower() in UNMARKED:
+            return True
+        try:
+            with open(self.path, "rb") if self.archive is None else self.archive.open(self.entry) as stream:
+                return stream.read(MAGIC.stop)[MAGIC] == b"DICM"
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+            return False
+
+
+def find_files(path: Path) -> list[DicomFile]:
+    """All files that may be DICOM in a folder with its subfolders, or in a zip, or the file itself; in order of name.
+
+    Raises:
+        SemganError: it cannot be read, leads out of the folder, or is a zip bomb.
+    """
+    if path.is_dir():
+        files = [DicomFile(file) for file in _walk(path, path.resolve())]
+    elif zipfile.is_zipfile(path):
+        files = _entries(path)
+    elif path.suffix.lower() == ".zip":
+        raise SemganError("not a readable zip file, or it is cut off", remedy="copy it again", path=path)
+    else:
+        return [DicomFile(path)]
+    return [file for file in files if file.looks_like_dicom()]
+
+
+def _walk(folder: Path, root: Path) -> Iterator[Path]:
+    """Regular files; links inside are skipped, since what they point to is found anyway."""
+    found = 0
+    pending = [folder]
+    while pending:
+        current = pending.pop()
+        try:
+            entries = sorted(os.scandir(current), key=lambda entry: entry.name)
+        except OSError as error:
+            raise read_error(error, current) from error
+        for entry in entries:
+            if entry.is_symlink():
+                if not Path(os.path.realpath(entry.path)).is_relative_to(root):
+                    raise SemganError(
+                        "is a link that leaves the folder", remedy="copy what it points to", path=entry.path
+                    )
+            elif entry.is_dir():
+                pending.append(Path(entry.path))
+            elif entry.is_file():
+                found += 1
+                if found > MAX_FILES:
+                    raise SemganError(
+                        f"holds more than {MAX_FILES} files", remedy="give the folder of one examination", path=folder
+                    )
+                yield Path(entry.path)
+
+
+def _entries(path: Path) -> list[DicomFile]:
+    try:
+        archive = zipfile.ZipFile(path)
+        infos = [info for info in archive.infolist() if not info.is_dir()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise SemganError("not a readable zip file, or it is cut off", remedy="copy it again", path=path) from error
+    _check_bomb(path, infos)
+    files = []
+    for info in sorted(infos, key=lambda info: info.filename):
+        _check_entry(path, info)
+        files.append(DicomFile(path / info.filename, archive, info.filename))
+    return files
+
+
+def _check_bomb(path: Path, infos: list[zipfile.ZipInfo]) -> None:
+    """zipfile gives out no more than the sizes that the entries declare, so these can be relied upon."""
+    total = sum(info.file_size for info in infos)
+    inflation = total / max(1, path.stat().st_size)
+    if (
+        len(infos) > MAX_FILES
+        or total > MAX_ZIP_BYTES
+        or any(info.file_size > MAX_ENTRY_BYTES for info in infos)
+        or (total > FREE_BYTES and inflation > USUAL_INFLATION)
+    ):
+        raise SemganError(
+            f"the zip would unpack to {total / 2**30:.1f} GB in {len(infos)} files: it may be a zip bomb",
+            remedy="unpack it yourself if you trust it, and give the folder",
+            path=path,
+        )
+
+
+def _check_entry(path: Path, info: zipfile.ZipInfo) -> None:
+    name = PurePosixPath(info.filename)
+    if name.is_absolute() or ".." in name.parts or PureWindowsPath(info.filename).drive or "\\" in info.filename:
+        raise SemganError(f"the zip entry {info.filename!r} leaves the folder", remedy="make the zip anew", path=path)
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise SemganError(f"the zip entry {info.filename!r} is a link", remedy="make the zip anew", path=path)
+    if info.flag_bits & 1:
+        raise SemganError("the zip is protected by a password", remedy="unpack it, and give the folder", path=path)

@@ -1,0 +1,157 @@
+"""Label files that hold named segments: which segment is which organ, and where its voxels lie in the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from monai_semgan.errors import SemganError
+from monai_semgan.io.volume import Volume
+from monai_semgan.organs import TISSUE, Code, find_organ, organ_key
+
+OFF_GRID = 0.25
+"""Part of a voxel by which the centres of a segment's voxels may miss those of the image."""
+
+LISTED = 12
+
+
+@dataclass(frozen=True)
+class StoredSegment:
+    """A segment as its file describes it.
+
+    Args:
+        number: in its file.
+        name: given by a person or a program.
+        kind: what it is, as a code; None where the file does not tell.
+        side: right or left, as a code.
+    """
+
+    number: int
+    name: str
+    kind: Code | None = None
+    side: Code | None = None
+
+
+def match_segments(stored: Sequence[StoredSegment], wanted: Mapping[int, str], path: Path) -> dict[int, int]:
+    """Which segments hold which organs: by name in its usual spellings, else by SNOMED CT code; never by position.
+
+    Args:
+        stored: the segments of a file.
+        wanted: organ name by label id.
+        path: what messages name.
+
+    Returns:
+        Label id by number of the segment. Several segments may be one organ; organs may be missing.
+
+    Raises:
+        SemganError: there is none of the organs.
+    """
+    found: dict[int, int] = {}
+    for index, name in wanted.items():
+        found |= {s.number: index for s in stored if organ_key(s.name) == organ_key(name)}
+    for index, name in wanted.items():
+        if index not in found.values():
+            found |= {s.number: index for s in stored if s.number not in found and _has_code_of(s, name)}
+    if not found:
+        names = ", ".join(s.name for s in stored[:LISTED]) or "none"
+        raise SemganError(
+            f"holds none of the organs {', '.join(wanted.values())}; its segments are named {names}",
+            remedy="rename the segments, or the labels of the data list",
+            path=path,
+        )
+    return found
+
+
+def _has_code_of(segment: StoredSegment, name: str) -> bool:
+    from pydicom.sr.coding import Code as Coded  # takes SNOMED's older codes for the same
+
+    def same(one: Code | None, other: Code) -> bool:
+        return one is not None and Coded(one.value, one.scheme, one.meaning) == Coded(
+            other.value, other.scheme, other.meaning
+        )
+
+    organ = find_organ(name)
+    if organ.kind == TISSUE or not same(segment.kind, organ.kind):
+        return False
+    return organ.side is None or same(segment.side, organ.side)
+
+
+class LabelCanvas:
+    """A label map on an image's grid, filled segment by segment.
+
+    Args:
+        like: the image.
+        path: the label file, which messages name.
+        names: organ name by label id, for messages.
+    """
+
+    def __init__(self, like: Volume, path: Path, names: Mapping[int, str]) -> None:
+        self.like = like
+        self.path = path
+        self.names = names
+        self.label = np.zeros(like.array.shape, dtype=np.uint8, order="F")  # as files are stored
+
+    def add(self, mask: np.ndarray, affine: np.ndarray, index: int) -> None:
+        """Puts a piece of a segment at its place.
+
+        Args:
+            mask: (i, j, k) bool, on a grid of its own; an axis of one voxel counts as a plane of the image.
+            affine: (4, 4) voxel index of that grid to RAS mm.
+            index: label id.
+
+        Raises:
+            SemganError: its voxels are not voxels of the image, or two organs share some.
+        """
+        if not mask.any():
+            return
+        axes, signs, start = self._placement(mask.shape, affine)
+        turned = mask.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)]
+        low = np.maximum(0, -start)
+        high = np.maximum(low, np.minimum(turned.shape, np.asarray(self.label.shape) - start))
+        inside = turned[tuple(map(slice, low, high))]
+        if np.count_nonzero(inside) != np.count_nonzero(mask):
+            raise self._error("a segment reaches beyond its image", "check that label and image belong together")
+        region = self.label[tuple(map(slice, start + low, start + high))]
+        taken = inside & (region != 0) & (region != index)
+        if taken.any():
+            other = self.names[int(region[taken][0])]
+            problem = f"{self.names[index]} and {other} share {int(np.count_nonzero(taken))} voxels"
+            raise self._error(problem, "separate the segments: a voxel can be of one organ only")
+        np.copyto(region, index, where=inside)
+
+    def volume(self) -> Volume:
+        """What was put together, on the image's grid."""
+        return Volume(self.label, self.like.affine, self.path, spacing_known=self.like.spacing_known)
+
+    def _placement(self, shape: tuple[int, ...], affine: np.ndarray) -> tuple[list[int], list[int], np.ndarray]:
+        """Axes of the mask in the order of the image's, their directions, and where the first voxel lies."""
+        there = np.linalg.solve(self.like.affine, affine)
+        turn = np.rint(there[:3, :3])
+        for axis, size in enumerate(shape):
+            if size == 1:  # its spacing means nothing
+                turn[:, axis] = 0
+        free = [axis for axis in range(3) if not turn[axis].any()]
+        for axis, size in enumerate(shape):
+            if size == 1 and free:
+                turn[free.pop(0), axis] = 1
+        if not np.array_equal(np.abs(turn).sum(0), [1, 1, 1]) or not np.array_equal(np.abs(turn).sum(1), [1, 1, 1]):
+            raise self._other_grid()
+        for corner in product(*((0, size - 1) for size in shape)):
+            place = there[:3, :3] @ corner + there[:3, 3]
+            if np.abs(place - np.rint(there[:3, 3]) - turn @ corner).max() > OFF_GRID:
+                raise self._other_grid()
+        axes = [int(np.flatnonzero(row)[0]) for row in turn]
+        signs = [int(row[axis]) for row, axis in zip(turn, axes, strict=True)]
+        first = np.rint(there[:3, 3]).astype(int)
+        back = [(shape[axis] - 1) * (sign < 0) for axis, sign in zip(axes, signs, strict=True)]
+        return axes, signs, first - np.asarray(back)
+
+    def _other_grid(self) -> SemganError:
+        return self._error("the segments lie on another grid than the image", "resample them onto the image's grid")
+
+    def _error(self, problem: str, remedy: str) -> SemganError:
+        return SemganError(problem, remedy=remedy, path=self.path)

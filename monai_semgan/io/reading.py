@@ -1,0 +1,144 @@
+"""Read volumes and labels with checks that a user can act upon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monai_semgan.errors import SemganError
+from monai_semgan.io.formats import find_reader, find_segment_reader
+from monai_semgan.io.volume import Volume
+
+if TYPE_CHECKING:
+    pass
+
+
+GUESSED = "The file does not say how the patient lies: axes right to left, back to front, feet to head are assumed."
+
+
+def read_volume(path: str | Path, *, integer: bool = False, series: str | None = None) -> Volume:
+    """Reads an image.
+
+    Args:
+        path: a file of one of the formats in :data:`monai_semgan.io.formats.READERS`, or a folder of DICOM files.
+        integer: for labels: keep whole numbers as int32 and allow a constant array.
+        series: UID or number of a DICOM series; the largest CT or MR when left out.
+
+    Raises:
+        SemganError: the file is missing, unreadable, not 3D, or holds values or a geometry that cannot be used.
+    """
+    path = Path(path)
+    volume = find_reader(path, series, integer)(path)
+    array = volume.array
+    _check_geometry(volume.affine, path)
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    if array.ndim != 3:
+        found = f"{array.ndim}-dimensional image of shape {'x'.join(map(str, array.shape))}"
+        raise SemganError(f"{found}, but a volume has 3 dimensions", remedy="give one 3D volume", path=path)
+    if 0 in array.shape:
+        raise SemganError("the image holds no voxels", remedy="export it again", path=path)
+    _check_values(array, path)
+    if integer:
+        array = _whole_numbers(array, path)
+    elif array.size > 1 and array.min() == array.max():
+        raise SemganError(
+            f"all voxels have the same value {array.flat[0]:g}",
+            remedy="check that the right file was exported",
+            path=path,
+        )
+    return replace(volume, array=array)
+
+
+def read_label(
+    path: str | Path, like: Volume | None = None, max_label: int = 255, names: Mapping[int, str] | None = None
+) -> Volume:
+    """Reads a label map.
+
+    Args:
+        path: file of whole numbers, 0 is background; or of named segments: DICOM SEG, ``.seg.nrrd``.
+        like: the image it belongs to; the grids have to agree. DICOM SEG cannot be read without it.
+        max_label: the largest id that is accepted.
+        names: organ name by label id: named segments are read by these, or by their codes. Without names the values
+            in ``.seg.nrrd`` are the ids, and DICOM SEG is refused.
+
+    Raises:
+        SemganError: as :func:`read_volume`; ids are out of range; the grid differs from that of ``like``; there are
+            segments, but none of the names.
+    """
+    path = Path(path)
+    volume = _read_segments(path, like, names)
+    if volume is None:
+        volume = read_volume(path, integer=True)
+    low, high = int(volume.array.min()), int(volume.array.max())
+    if low < 0 or high > max_label:
+        wrong = low if low < 0 else high
+        raise SemganError(
+            f"label id {wrong} is out of range 0 to {max_label}",
+            remedy="check that this is a label map",
+            path=volume.path,
+        )
+    if like is not None:
+        _check_same_grid(volume, like)
+    return replace(volume, array=volume.array.astype(np.uint8 if max_label < 256 else np.int32))
+
+
+def _read_segments(path: Path, like: Volume | None, names: Mapping[int, str] | None) -> Volume | None:
+    """Labels by name; None for files whose values are ids."""
+    find_reader(path, label=True)  # tells what is wrong with the file as such
+    reader = find_segment_reader(path)
+    if reader is None or (names is None and path.name.lower().endswith(".nrrd")):
+        return None
+    if names is None:
+        raise SemganError(
+            "holds named segments, and nothing tells which organs are meant",
+            remedy='add "labels": {"1": "liver", ...} to the data list',
+            path=path,
+        )
+    volume: Volume = reader(path, like, names)
+    return volume
+
+
+def _check_geometry(affine: np.ndarray, path: Path) -> None:
+    if not np.isfinite(affine).all():
+        raise SemganError("position and spacing in the header are not numbers", remedy="export it again", path=path)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    if spacing.min() < 1e-4:
+        given = " x ".join(f"{s:g}" for s in spacing)
+        raise SemganError(f"voxel spacing {given} mm is not possible", remedy="correct the header", path=path)
+    if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
+        raise SemganError("the axes in the header do not span a volume", remedy="correct the header", path=path)
+
+
+def _check_values(array: np.ndarray, path: Path) -> None:
+    if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):
+        bad = int(np.count_nonzero(~np.isfinite(array)))
+        if bad:
+            raise SemganError(
+                f"{bad} voxels are NaN or infinite", remedy="replace them, for example by the value of air", path=path
+            )
+
+
+def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
+    if array.dtype.kind in "iu":
+        return array
+    whole = np.rint(array)
+    if np.abs(array - whole).max() > 1e-3 or np.abs(whole).max() > 2**24:
+        raise SemganError("label ids are not whole numbers", remedy="check that this is a label map", path=path)
+    return whole.astype(np.int32)
+
+
+def _check_same_grid(label: Volume, image: Volume) -> None:
+    remedy = "resample the label onto the image's grid"
+    if label.array.shape != image.array.shape:
+        shapes = " and ".join("x".join(map(str, v.array.shape)) for v in (label, image))
+        raise SemganError(f"label and image differ in shape: {shapes}", remedy=remedy, path=label.path)
+    if not (label.spacing_known and image.spacing_known):
+        return
+    corners = np.array([[0, 0, 0, 1], [*np.asarray(image.array.shape) - 1, 1]], dtype=np.float64).T
+    if np.abs((label.affine - image.affine) @ corners).max() > max(0.5, 0.5 * float(image.spacing.min())):
+        raise SemganError("label and image lie at different places", remedy=remedy, path=label.path)

@@ -1,0 +1,64 @@
+"""A volume: voxels and where they lie in the patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_semgan.modalities import PROJECTIONS
+
+if TYPE_CHECKING:
+    from monai_semgan.io.dicom.source import DicomSource
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Voxels and where they lie in the patient.
+
+    Args:
+        array: (I, J, K), float32 for images, integer for labels.
+        affine: (4, 4) float64, voxel index to RAS mm.
+        path: file it came from.
+        header: nibabel header of that file, if it is NIfTI.
+        notes: what a user should know about it, one sentence each.
+        modality: as the file tells, such as ``"CT"``; None if it does not.
+        source: where in DICOM it came from, if it did.
+        spacing_known: False for pictures: their spacing of 1 mm is a stand-in.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    path: Path | None = None
+    header: Any = None
+    notes: tuple[str, ...] = ()
+    modality: str | None = None
+    source: DicomSource | None = None
+    spacing_known: bool = True
+
+    @property
+    def projection(self) -> bool:
+        """Whether it is a single image by projection, such as a radiograph, and no stack of slices."""
+        return self.modality in PROJECTIONS
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """(3,) mm between neighbouring voxels."""
+        return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in millilitres."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+
+def keep_labels(label: np.ndarray, chosen: Iterable[int]) -> None:
+    """Sets all other ids of a uint8 array (I, J, K) to 0, in place."""
+    table = np.zeros(256, dtype=np.uint8)
+    kept = list(chosen)
+    table[kept] = kept
+    for plane in label:
+        plane[...] = table[plane]

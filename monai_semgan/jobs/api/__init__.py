@@ -1,0 +1,1 @@
+"""Routes of the job API, and what they answer."""

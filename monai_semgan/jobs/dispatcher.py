@@ -1,0 +1,208 @@
+"""Lets workers run the jobs of the queue, and notes what becomes of them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from monai_semgan.errors import SemganError
+from monai_semgan.jobs.contract import Job, State
+from monai_semgan.jobs.job_errors import NoRoom, Refusal, in_words
+from monai_semgan.jobs.planner import TaskPlanner
+from monai_semgan.jobs.scheduler import Entry, Scheduler
+from monai_semgan.jobs.storage.result_files import parts_of, versions
+from monai_semgan.jobs.storage.store import JobStore
+from monai_semgan.jobs.workers.pool import WorkerPool
+
+logger = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Joins queue, workers and records. The owner holds `lock` while it calls.
+
+    Args:
+        store: where jobs lie.
+        planner: makes tasks of jobs.
+        command: of the workers.
+        devices: one worker for each.
+        lock: of the owner.
+        keep_seconds: how long ended jobs stay.
+        cancel_seconds: a worker that has not obeyed by then is killed.
+        on_growth: told when results were written.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        planner: TaskPlanner,
+        command: Sequence[str],
+        devices: Sequence[str],
+        lock: threading.RLock,  # type: ignore[valid-type]
+        keep_seconds: float,
+        cancel_seconds: float,
+        on_growth: Callable[[], None],
+    ) -> None:
+        self.store, self.planner = store, planner
+        self.keep_seconds, self.cancel_seconds, self.on_growth = keep_seconds, cancel_seconds, on_growth
+        self.scheduler = Scheduler(len(devices))
+        self.pool = WorkerPool(command, devices, lock, self)
+        self._closed = False
+
+    def take_over(self) -> None:
+        """Remember the jobs of an earlier server; those that had not ended are interrupted."""
+        for job in self.store.load():
+            entry = self.scheduler.remember(job)
+            self._note_parts(job)
+            if not entry.ended:
+                self._end(entry, State.interrupted, "the server ended while the job was waiting or running")
+
+    def add(self, job: Job, report: bool) -> Entry:
+        """Put a new job into the queue.
+
+        Raises:
+            NoRoom: if its record cannot be written.
+        """
+        try:
+            self.store.save(job)
+        except SemganError as error:
+            raise NoRoom(in_words(error)) from error
+        entry = self.scheduler.enqueue(job, report)
+        self.worker_free()
+        return entry
+
+    def cancel(self, entry: Entry) -> None:
+        """End a job that has not ended: at once if it has not begun, else as soon as its worker obeys."""
+        if entry.job.state is State.running:
+            if entry.cancel_by is None:
+                entry.cancel_by = time.monotonic() + self.cancel_seconds
+                entry.job.message = "is being cancelled"
+                self.pool.cancel(entry.job.id)
+            return
+        self.pool.drop(entry.job.id)
+        self._end(entry, State.cancelled, "cancelled before it began")
+        self.worker_free()
+
+    def remove(self, entry: Entry) -> None:
+        """Forget a job and remove its files, now or when its worker has let go of it."""
+        if not entry.ended:
+            self.cancel(entry)
+        if not entry.ended:
+            entry.removing = True
+        else:
+            self.drop(entry)
+
+    def drop(self, entry: Entry) -> None:
+        """Forget a job that has ended and remove its files."""
+        self.scheduler.forget(entry.job.id)
+        self.store.remove(entry.job.id)
+
+    def tend(self) -> None:
+        """Start workers that are due, give out jobs, kill workers that do not obey."""
+        self.pool.tend()
+        self.worker_free()
+        now = time.monotonic()
+        for entry in self.scheduler:
+            if entry.cancel_by is not None and now > entry.cancel_by:
+                entry.cancel_by = now + self.cancel_seconds
+                self.pool.kill(entry.job.id)
+
+    def interrupt(self) -> None:
+        """Note that the server stops; the workers have left."""
+        self._closed = True
+        for entry in self.scheduler:
+            if not entry.ended:
+                self._end(entry, State.interrupted, "the server was stopped")
+
+    def worker_free(self) -> None:
+        """Give waiting jobs to free workers."""
+        while not self._closed and (slot := self.pool.free_slot()) is not None:
+            entry = self.scheduler.next()
+            if entry is None:
+                return
+            try:
+                task = self.planner.task(entry.job, entry.report)
+            except Refusal as refusal:
+                self._end(entry, State.failed, refusal.detail)
+                continue
+            entry.attempts += 1
+            entry.job.state = State.warming
+            entry.job.message = "is being started" if slot.warm else "the model is being loaded"
+            self.pool.give(slot, task)
+
+    def worker_says(self, job: str, message: dict[str, Any]) -> None:
+        """Take in what a worker tells of a job."""
+        entry, said = self.scheduler.held(job), message["say"]
+        if entry is None:
+            return
+        if said == "parts":
+            self._report_written(entry)
+        elif entry.ended:
+            return
+        elif said == "started":
+            entry.job.state, entry.job.started = State.running, time.time()
+            self._save(entry.job)
+        elif said == "progress":
+            self.scheduler.progress(entry, message)
+        elif said == "result":
+            self._take_result(entry, message)
+        elif said == "end":
+            entry.reporting = entry.report
+            self._end(entry, State(message["state"]), str(message["message"]))
+
+    def worker_died(self, job: str | None, code: int, usable: bool, message: str) -> None:
+        """Say why its job ended, or let another worker try it if it had not begun."""
+        entry = self.scheduler.held(job) if job is not None else None
+        if not usable:
+            self._fail_waiting(f"the model cannot be used: {message}")
+        if entry is None or entry.ended:
+            return
+        if entry.cancel_by is not None or entry.removing:
+            self._end(entry, State.cancelled, "cancelled; the worker was stopped")
+        elif entry.job.state is State.warming and entry.attempts < 2:
+            self.scheduler.requeue(entry)
+        else:
+            how = f"was killed (signal {-code})" if code < 0 else f"ended (code {code})"
+            self._end(entry, State.failed, f"the worker process {how}; it may have run out of memory")
+
+    def _take_result(self, entry: Entry, message: dict[str, Any]) -> None:
+        entry.job.residual = list(message.get("residual") or [])
+        self._note_parts(entry.job)
+        self._save(entry.job)
+        self.on_growth()
+
+    def _report_written(self, entry: Entry) -> None:
+        entry.reporting = False
+        self._note_parts(entry.job)
+        self._save(entry.job)
+        self.on_growth()
+
+    def _fail_waiting(self, message: str) -> None:
+        for entry in self.scheduler:
+            if entry.job.state in (State.queued, State.warming):
+                self._end(entry, State.failed, message)
+
+    def _end(self, entry: Entry, state: State, message: str) -> None:
+        self.scheduler.end(entry, state, message, self.keep_seconds)
+        self._note_parts(entry.job)
+        if entry.removing:
+            self.drop(entry)
+        else:
+            self._save(entry.job)
+
+    def _note_parts(self, job: Job) -> None:
+        results = self.store.results(job.id)
+        found = versions(results)
+        job.result_version = found[-1] if found else 0
+        with contextlib.suppress(OSError):
+            job.parts = parts_of(results / str(found[-1])) if found else []
+
+    def _save(self, job: Job) -> None:
+        """Write the record; on a full disk the job goes on, and its record tells of an earlier state."""
+        try:
+            self.store.save(job)
+        except SemganError as error:
+            logger.error("the record of a job could not be written: %s", error.problem)

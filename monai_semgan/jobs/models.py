@@ -1,0 +1,140 @@
+"""The models that a server runs, as `GET /semgan/models` tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai_semgan.errors import SemganError
+from monai_semgan.jobs.contract import Code, Label, Mode, ModeInfo, ModelInfo
+from monai_semgan.organs import RESEARCH_ONLY, find_organ
+from monai_semgan.organs import Code as OrganCode
+
+SLICE_AXIS = (0.0, 0.0, 1.0)
+"""Models see axial slices, counted from the feet to the head."""
+
+DESCRIPTIONS = {
+    Mode.preview: "feed-forward, seconds",
+    Mode.invert: "latent codes optimised until they render the slices, minutes on a CPU",
+    Mode.refine: "preview and inversion together, minutes on a CPU",
+}
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that the server runs.
+
+    Attributes:
+        folder: bundle.
+        info: what clients are told.
+        labels: organ name by id.
+    """
+
+    folder: Path
+    info: ModelInfo
+    labels: Mapping[int, str]
+
+
+def served_models(bundles: Sequence[Path | str | None]) -> dict[str, ServedModel]:
+    """Models by name, the first one first; nothing is loaded.
+
+    Args:
+        bundles: folders; None is the bundle that comes with the package.
+
+    Raises:
+        SemganError: if a bundle is missing or broken, or has no weights.
+    """
+    found: dict[str, ServedModel] = {}
+    for folder in bundles:
+        model = _served_model(folder)
+        if model.info.name in found:
+            model = _renamed(model, f"{model.info.name} ({model.folder.name})")
+        if model.info.name in found:
+            raise SemganError("another bundle has this name", remedy="give it once", path=model.folder)
+        found[model.info.name] = model
+    return found
+
+
+def contract_labels(names: Mapping[int, str]) -> list[Label]:
+    """Name, colour and codes of organs by id."""
+    return [_label(index, name) for index, name in names.items()]
+
+
+def _served_model(folder: Path | str | None) -> ServedModel:
+    from monai_semgan.bundle.digest import weights_digest
+    from monai_semgan.bundle.labels import (
+        METADATA,
+        WEIGHTS,
+        bundle_folder,
+        learnt_modalities,
+        organ_labels,
+        read_metadata,
+        read_record,
+    )
+
+    path = bundle_folder(folder)
+    metadata, record = read_metadata(path), read_record(path)
+    labels = organ_labels(metadata, path / METADATA)
+    weights = path / WEIGHTS
+    if not weights.is_file():
+        raise SemganError("the bundle has no weights", remedy="train it or copy them there", path=weights)
+    info = ModelInfo(
+        name=str(metadata.get("name") or path.name),
+        version=str(metadata.get("version", "")),
+        description=str(metadata.get("description", "")),
+        sha256=weights_digest(path),
+        bytes=weights.stat().st_size,
+        modalities=list(learnt_modalities(metadata)),
+        slice_axis=SLICE_AXIS,
+        labels=contract_labels(labels),
+        modes=[_mode(mode, path, record) for mode in Mode],
+        research_only=RESEARCH_ONLY,
+    )
+    return ServedModel(path, info, labels)
+
+
+def _renamed(model: ServedModel, name: str) -> ServedModel:
+    return ServedModel(model.folder, model.info.model_copy(update={"name": name}), model.labels)
+
+
+def _mode(mode: Mode, folder: Path, record: Mapping[str, Any]) -> ModeInfo:
+    steps = None if mode is Mode.preview else _steps(mode, folder)
+    return ModeInfo(name=mode, description=DESCRIPTIONS[mode], steps=steps, dice=_dice(mode, record))
+
+
+def _steps(mode: Mode, folder: Path) -> int:
+    """Of the bundle's configuration; that of the package's settings where it says nothing that is a number."""
+    import json
+    from dataclasses import fields
+
+    from monai_semgan.bundle.labels import CONFIG
+    from monai_semgan.inversion.inversion_settings import InversionSettings
+
+    steps = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get(mode.value, {}).get("steps")
+    default = next(field.default for field in fields(InversionSettings) if field.name == "steps")
+    return steps if isinstance(steps, int) else int(default)  # type: ignore[arg-type]
+
+
+def _dice(mode: Mode, record: Mapping[str, Any]) -> dict[str, float]:
+    """Mean Dice by modality of the scans it was measured on."""
+    found: dict[str, float] = {}
+    for where, methods in (record.get("dice") or {}).items():
+        mean = methods.get(mode.value, {}).get("mean") if isinstance(methods, Mapping) else None
+        modality = "MR" if str(where).upper().startswith("MR") else str(where).split(" ")[0]
+        if isinstance(mean, (int, float)):
+            found.setdefault(modality, float(mean))
+    return found
+
+
+def _label(index: int, name: str) -> Label:
+    organ = find_organ(name, index)
+    side = None if organ.side is None else _code(organ.side)
+    return Label(
+        id=index, name=name, colour=organ.colour, category=_code(organ.category), kind=_code(organ.kind), side=side
+    )
+
+
+def _code(code: OrganCode) -> Code:
+    return Code(scheme=code.scheme, value=code.value, meaning=code.meaning)

@@ -1,0 +1,1 @@
+"""What jobs keep on disk: uploads, results, quotas and who may see what."""

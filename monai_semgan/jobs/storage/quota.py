@@ -1,0 +1,61 @@
+"""Keeps what jobs and uploads take of the disk within bounds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+from monai_semgan.jobs.job_errors import NoRoom
+from monai_semgan.jobs.storage.store import JobStore
+
+RESERVE_BYTES = 32 * 2**20
+"""Room on the disk that jobs never take."""
+
+Removals = Iterator[Callable[[], None]]
+"""Functions that each remove something, the least missed first."""
+
+
+class DiskRoom:
+    """Lets old things go when there is too little room.
+
+    Args:
+        store: what is measured.
+        limit_bytes: of everything together.
+    """
+
+    def __init__(self, store: JobStore, limit_bytes: int) -> None:
+        self.store, self.limit_bytes = store, limit_bytes
+        self._grown = threading.Event()
+
+    def make(self, needed: int, removals: Removals) -> None:
+        """Remove until there is room.
+
+        Raises:
+            NoRoom: if that does not suffice.
+        """
+        while not self._suffices(needed):
+            remove = next(removals, None)
+            if remove is None:
+                raise NoRoom("no room for another job; remove jobs or uploads, or let the server have more disk")
+            remove()
+
+    def note_growth(self) -> None:
+        """Something was written; `overfull` looks at it."""
+        self._grown.set()
+
+    def overfull(self) -> bool:
+        """Whether what was written since the last look is too much."""
+        if not self._grown.is_set():
+            return False
+        self._grown.clear()
+        return self.store.used() > self.limit_bytes
+
+    def shrink(self, removals: Removals) -> None:
+        """Remove until the limit is kept, as far as possible."""
+        for remove in removals:
+            remove()
+            if self.store.used() <= self.limit_bytes:
+                return
+
+    def _suffices(self, needed: int) -> bool:
+        return self.store.used() + needed <= self.limit_bytes and self.store.free() >= needed + RESERVE_BYTES

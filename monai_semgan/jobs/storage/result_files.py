@@ -1,0 +1,189 @@
+"""Results of a job on disk: one folder for every version, complete or not there.
+
+    result/grid.json            grid of the scan, and where the slices lie
+    result/3/result.json        what `GET /semgan/jobs/{id}/result` answers
+    result/3/label.nrrd         on the scan's grid
+    result/3/maps.npz           on the slices: (D, H, W) uint16
+    result/3/report.html
+    result/3/residual.nii.gz    made from the above when somebody asks
+
+Maps on the scan's own grid are ten times as large as on the slices, and few are ever looked at: they are made on
+demand.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_semgan.jobs.contract import Part, Result, VolumeFormat
+from monai_semgan.utils.files import write_error
+
+if TYPE_CHECKING:
+    from monai_semgan.io.volume import Volume
+    from monai_semgan.slicing.geometry import SliceGeometry
+
+GRID = "grid.json"
+RESULT = "result.json"
+MAPS = "maps.npz"
+LABEL = "label.nrrd"
+REPORT = "report.html"
+LEVELS = 65535
+STEPS = 4096
+"""Maps that are given out are rounded to this fraction of their range, 0.1 HU for instance: they take a fifth then."""
+
+KEPT = 2
+"""Versions that stay: the newest, and the one before it, which somebody may be reading."""
+
+_rendering = threading.Lock()
+"""Maps are large: one at a time."""
+
+
+@contextmanager
+def new_version(results: Path, version: int) -> Iterator[Path]:
+    """A folder for a version; it takes its name when the block ends well and vanishes otherwise. Older ones go.
+
+    Raises:
+        SemganError: if something cannot be written.
+    """
+    aside = results / f".{secrets.token_hex(4)}.part"
+    try:
+        aside.mkdir(mode=0o700, parents=True)
+        yield aside
+        os.replace(aside, results / str(version))
+    except OSError as error:
+        raise write_error(error, results) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    for old in versions(results)[:-KEPT]:
+        shutil.rmtree(results / str(old), ignore_errors=True)
+
+
+def versions(results: Path) -> list[int]:
+    """Versions that are there, the best last."""
+    try:
+        return sorted(int(name) for name in os.listdir(results) if name.isdigit())
+    except OSError:
+        return []
+
+
+def parts_of(folder: Path) -> list[Part]:
+    """Parts that a version can give out."""
+    parts = [Part.label] if (folder / LABEL).exists() else []
+    if (folder / MAPS).exists():
+        with np.load(folder / MAPS) as maps:
+            parts += [part for part in (Part.reconstruction, Part.residual, Part.uncertainty) if part.value in maps]
+    return parts + ([Part.report] if (folder / REPORT).exists() else [])
+
+
+def read_result(folder: Path) -> Result:
+    """What a version says of itself, with the parts that are there now.
+
+    Raises:
+        OSError: if it is gone.
+    """
+    result = Result.model_validate_json((folder / RESULT).read_bytes())
+    return result.model_copy(update={"parts": parts_of(folder)})
+
+
+def save_grid(results: Path, volume: Volume, geometry: SliceGeometry) -> None:
+    """Note the grid of the scan, for maps that are made later."""
+    header = getattr(volume.header, "binaryblock", None)
+    grid = {
+        "shape": [int(n) for n in volume.array.shape],
+        "affine": volume.affine.tolist(),
+        "header": None if header is None else base64.b64encode(header).decode(),
+        "geometry": geometry.to_dict(),
+    }
+    results.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (results / GRID).write_text(json.dumps(grid), encoding="utf-8")
+
+
+def save_maps(folder: Path, maps: Mapping[str, tuple[np.ndarray, float, float, float]]) -> None:
+    """Write maps on the slices.
+
+    Args:
+        folder: of a version.
+        maps: by name: `(D, H, W)`, lowest and highest value that it can take, value outside the slices.
+    """
+    stored: dict[str, np.ndarray] = {}
+    for name, (array, low, high, fill) in maps.items():
+        unit = np.clip((array - low) / max(high - low, 1e-12), 0.0, 1.0)
+        stored[name] = np.rint(unit * LEVELS).astype(np.uint16)
+        stored[f"{name}_range"] = np.array([low, high, fill])
+    np.savez(folder / MAPS, **stored)  # type: ignore[arg-type]
+
+
+def part_file(results: Path, version: int, part: Part, form: VolumeFormat) -> Path | None:
+    """A file of a version, made if need be; None if the version has no such part.
+
+    Raises:
+        SemganError: if it cannot be written.
+        OSError: if the version is gone.
+    """
+    folder = results / str(version)
+    if part is Part.report:
+        return folder / REPORT if (folder / REPORT).exists() else None
+    path = folder / f"{part.value}.{form.value}"
+    if path.exists():
+        return path
+    with _rendering:
+        if not path.exists() and not _make(results, folder, part, path):
+            return None
+    return path
+
+
+def _make(results: Path, folder: Path, part: Part, path: Path) -> bool:
+    from monai_semgan.io.writing import write_label, write_map
+    from monai_semgan.slicing.geometry import SliceGeometry
+
+    grid = json.loads((results / GRID).read_text(encoding="utf-8"))
+    like = _like(grid)
+    if part is Part.label:
+        if not (folder / LABEL).exists():
+            return False
+        write_label(_read_label(folder / LABEL), like, path)
+        return True
+    with np.load(folder / MAPS) as maps:
+        if part.value not in maps:
+            return False
+        levels, (low, high, fill) = maps[part.value], maps[f"{part.value}_range"]
+    geometry = SliceGeometry.from_dict(grid["geometry"])
+    unit = geometry.restore(levels.astype(np.float32) / LEVELS, (fill - low) / max(high - low, 1e-12))
+    unit *= STEPS
+    np.rint(unit, out=unit)
+    unit *= (high - low) / STEPS
+    unit += low
+    write_map(unit, like, path)
+    return True
+
+
+def _like(grid: Mapping[str, Any]) -> Volume:
+    """The scan without its voxels."""
+    import nibabel
+
+    from monai_semgan.io.volume import Volume
+
+    header = None
+    if grid["header"] is not None:
+        block = base64.b64decode(grid["header"])
+        kind = nibabel.Nifti1Header if len(block) == nibabel.Nifti1Header.sizeof_hdr else nibabel.Nifti2Header
+        header = kind(block)
+    empty = np.broadcast_to(np.int16(0), tuple(grid["shape"]))
+    return Volume(empty, np.asarray(grid["affine"], dtype=np.float64), None, header)
+
+
+def _read_label(path: Path) -> np.ndarray:
+    from monai_semgan.io.reading import read_label
+
+    return read_label(path).array

@@ -1,0 +1,58 @@
+"""A segmentation as the contract's `Result`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from monai_semgan.jobs.contract import Domain, Mode, ModelId, Result
+from monai_semgan.jobs.models import contract_labels
+from monai_semgan.outputs.description import describe
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.inference.segmentation import Segmentation
+    from monai_semgan.io.volume import Volume
+
+
+def contract_result(
+    job: str,
+    version: int,
+    found: Segmentation,
+    volume: Volume,
+    bundle: Bundle,
+    names: Mapping[int, str],
+    partial: bool,
+) -> Result:
+    """What a segmentation has found.
+
+    Args:
+        job: id.
+        version: of the result.
+        found: the segmentation.
+        volume: the scan.
+        bundle: the model.
+        names: organ name by id, of those given out.
+        partial: whether more is to come.
+    """
+    facts = describe(found, volume, bundle, names)
+    domain = facts["domain"]
+    return Result(
+        job=job,
+        version=version,
+        partial=partial,
+        mode=Mode(facts["mode"]),
+        modality=facts["modality"],
+        labels=contract_labels(names),
+        volumes_ml=facts["volumes_ml"],
+        shape=facts["shape"],
+        affine=volume.affine.tolist(),
+        slice_centres=[tuple(centre) for centre in found.prepared.geometry.slice_centres.tolist()],
+        residual_per_slice=facts["residual_per_slice"],
+        doubt_per_slice=facts["doubt_per_slice"],
+        domain=None if domain is None else Domain(**domain),
+        model=ModelId(**facts["model"]),
+        notes=facts["notes"],
+        parts=[],
+        research_only=facts["research_only"],
+    )

@@ -1,0 +1,170 @@
+"""One job in the worker: read, segment, write results as they come, tell."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.errors import SemganError
+from monai_semgan.jobs.workers.messages import Task
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.inference.segmentation import Segmentation
+    from monai_semgan.io.volume import Volume
+
+Say = Callable[..., None]
+
+PARTIAL_SHARE = 0.2
+"""Partial results take at most this share of a job's time."""
+
+TELL_SECONDS = 0.2
+
+
+class JobProgress:
+    """Passes the progress of a segmentation on to the server.
+
+    Args:
+        job: id.
+        mode: of the job.
+        say: sends a message.
+        cancelled: whether the user wants the job to end.
+    """
+
+    def __init__(self, job: str, mode: str, say: Say, cancelled: Callable[[], bool]) -> None:
+        self.job, self.mode, self.say, self.should_stop = job, mode, say, cancelled
+        self._told = 0.0
+        self._message = ""
+
+    def update(self, done: int, total: int, message: str = "", **values: float) -> None:
+        """Tell the server; steps of an inversion always, slices of a preview a few times a second."""
+        news = bool(message) and message != self._message
+        self._message = message or self._message
+        inverting = "loss" in values
+        now = time.monotonic()
+        if not (inverting or news) and done < total and now - self._told < TELL_SECONDS:
+            return
+        self._told = now
+        facts: dict[str, Any] = {"message": f"{self._message} {done} of {total}"}
+        if inverting:
+            facts |= {"step": done, "steps": total, "loss": values["loss"]}
+            facts |= {"slices": int(values["slices"]), "converged": int(values["converged"])}
+        elif self.mode == "preview":
+            facts |= {"step": done, "steps": total, "slices": total}
+        self.say("progress", job=self.job, **facts)
+
+
+class JobRun:
+    """Runs one job.
+
+    Args:
+        task: what to do.
+        bundle: the model.
+        say: sends a message to the server.
+        cancelled: whether the user wants the job to end.
+        partial_seconds: least time between two partial results.
+    """
+
+    def __init__(
+        self, task: Task, bundle: Bundle, say: Say, cancelled: Callable[[], bool], partial_seconds: float
+    ) -> None:
+        self.task, self.bundle, self.say, self.cancelled = task, bundle, say, cancelled
+        self.partial_seconds = partial_seconds
+        self.results = Path(task.results)
+        self.names = {index: bundle.labels[index] for index in task.labels}
+        self.version = 0
+        self._next_partial = 0.0
+        self._started = time.perf_counter()
+        self._read = 0.0
+        self._finished: tuple[Segmentation, Volume] | None = None
+
+    def run(self) -> tuple[str, str]:
+        """Run to the end.
+
+        Returns:
+            State and message: `done`, or `cancelled` with or without a result.
+
+        Raises:
+            SemganError: if the image cannot be read, or nothing can be written.
+        """
+        from monai_semgan.inference.segmentation import segment_volume
+        from monai_semgan.io.reading import read_volume
+
+        task = self.task
+        self.say("progress", job=task.job, message="reading the scan")
+        volume = read_volume(task.image)
+        self._read = time.perf_counter()
+        try:
+            found = segment_volume(
+                volume,
+                self.bundle,
+                task.mode,
+                modality=task.modality,
+                labels=task.labels,
+                slice_range_mm=task.slice_range_mm,
+                progress=JobProgress(task.job, task.mode, self.say, self.cancelled),
+                partial=lambda make: self._partial(make, volume),
+                steps=task.steps,
+                objective=task.objective,
+            )
+        except KeyboardInterrupt:
+            return "cancelled", "cancelled; the preview is kept" if self.version else "cancelled before it had a result"
+        self._write(found, volume, partial=False)
+        self._finished = found, volume
+        if found.cancelled:
+            return "cancelled", "cancelled; the best result until then is kept"
+        return "done", "done"
+
+    def _partial(self, make: Callable[[], Segmentation], volume: Volume) -> None:
+        """Write what was found so far, if the last time is long enough ago; a failure to write ends nothing."""
+        begun = time.monotonic()
+        if begun < self._next_partial or self.cancelled():
+            return
+        try:
+            self._write(make(), volume, partial=True)
+        except SemganError:
+            self.say("progress", job=self.task.job, message="a partial result could not be written")
+        spent = time.monotonic() - begun
+        self._next_partial = time.monotonic() + max(self.partial_seconds, spent * (1 / PARTIAL_SHARE - 1))
+
+    def _write(self, found: Segmentation, volume: Volume, partial: bool) -> None:
+        from monai_semgan.io.writing import write_label
+        from monai_semgan.jobs.storage.result_files import LABEL, RESULT, new_version, save_grid, save_maps
+        from monai_semgan.jobs.workers.describing import contract_result
+        from monai_semgan.jobs.workers.slice_maps import slice_maps
+
+        segmented, version = time.perf_counter(), self.version + 1
+        with new_version(self.results, version) as folder:
+            if version == 1:
+                save_grid(self.results, volume, found.prepared.geometry)
+            write_label(found.label, volume, folder / LABEL)
+            save_maps(folder, slice_maps(found))
+            result = contract_result(self.task.job, version, found, volume, self.bundle, self.names, partial)
+            times = {"pre": self._read - self._started, "infer": segmented - self._read}
+            times |= {"post": time.perf_counter() - segmented, "total": time.perf_counter() - self._started}
+            result.latencies = {name: round(seconds, 3) for name, seconds in times.items()}
+            (folder / RESULT).write_text(result.model_dump_json(), encoding="utf-8")
+        self.version = version
+        self.say("result", job=self.task.job, version=version, residual=result.residual_per_slice)
+
+    def report(self) -> None:
+        """Write the page of the result if it is wanted; it takes as long as a preview, so it comes after the end.
+
+        Raises:
+            SemganError: if it cannot be written.
+            OSError: if the job was removed meanwhile.
+        """
+        from monai_semgan.jobs.storage.result_files import REPORT
+        from monai_semgan.outputs.report import write_report
+
+        if self._finished is None or not self.task.report:
+            return
+        found, volume = self._finished
+        jobs = self.results.parents[1]  # beside the job's folder, which a removal must not find made anew
+        with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=jobs) as aside:
+            files = write_report(found, volume, self.bundle, aside, labels=self.names)
+            os.replace(files.html, self.results / str(self.version) / REPORT)

@@ -1,0 +1,188 @@
+"""The process that computes: `python -m monai_semgan.jobs.workers.worker`, started by the server, one per device.
+
+Reads and writes the messages of `messages.py` on stdin and stdout. Leaves when stdin ends, so that it never outlives
+the server. Its stderr names no file and no patient.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan.errors import SemganError
+from monai_semgan.jobs.job_errors import in_words
+from monai_semgan.jobs.storage.job_log import log_without_values
+from monai_semgan.jobs.workers.messages import LineWriter, Task, read_line
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.jobs.workers.job_runner import JobRun
+
+logger = logging.getLogger("monai_semgan.worker")
+
+NICENESS = 5
+"""So that the server answers at once while this process uses every core."""
+
+
+class WorkerLoop:
+    """Takes tasks one after the other.
+
+    Args:
+        say: sends a message to the server.
+        device: where to compute.
+        partial_seconds: least time between two partial results.
+    """
+
+    def __init__(self, say: LineWriter, device: str, partial_seconds: float) -> None:
+        self.say, self.device, self.partial_seconds = say, device, partial_seconds
+        self._tasks: queue.Queue[Task] = queue.Queue()
+        self._cancelled: set[str] = set()
+        self._bundles: dict[str, Bundle] = {}
+
+    def listen(self) -> None:
+        """Read messages until the server is gone, then end the process, whatever it is doing."""
+        for line in sys.stdin.buffer:
+            message = read_line(line)
+            if message is None:
+                continue
+            if message["say"] == "cancel":
+                self._cancelled.add(message["job"])
+            elif message["say"] == "run":
+                values: dict[str, Any] = message["task"]
+                self._tasks.put(Task(**values))
+        os._exit(0)
+
+    def run(self, bundle: str) -> None:
+        """Warm up, then work until the server is gone."""
+        self.say("warming")
+        warm_up(self._load(bundle))
+        self.say("ready")
+        while True:
+            self._work(self._tasks.get())
+
+    def _work(self, task: Task) -> None:
+        run: JobRun | None = None
+        if task.job in self._cancelled:
+            state, message = "cancelled", "cancelled before it began"
+        else:
+            try:
+                run = self._begin(task)
+                state, message = run.run()
+            except Exception as error:
+                state, message = "failed", in_plain_words(error)
+        self.say("end", job=task.job, state=state, message=message)
+        if run is not None:
+            self._report(run)
+        self.say("parts", job=task.job)
+        self._cancelled.discard(task.job)
+        del run
+        release_memory()
+
+    def _begin(self, task: Task) -> JobRun:
+        from monai_semgan.jobs.workers.job_runner import JobRun
+
+        bundle = self._load(task.bundle)
+        self.say("started", job=task.job)
+        return JobRun(task, bundle, self.say, lambda: task.job in self._cancelled, self.partial_seconds)
+
+    def _report(self, run: JobRun) -> None:
+        try:
+            run.report()
+        except (SemganError, OSError):
+            logger.warning("a report could not be written")
+        except Exception as error:
+            log_without_values(logger, error)
+
+    def _load(self, folder: str) -> Bundle:
+        from monai_semgan.bundle.load import load_bundle
+
+        if folder not in self._bundles:
+            self._bundles[folder] = load_bundle(folder, self.device)
+        return self._bundles[folder]
+
+
+def warm_up(bundle: Bundle) -> None:
+    """Run everything once on a few slices: the first time takes seconds."""
+    import numpy as np
+
+    from monai_semgan.inference.segmentation import segment_volume
+    from monai_semgan.io.volume import Volume
+
+    thick = 1 if bundle.preprocessing.frame == "image" else 2
+    array = np.full((48, 40, thick), -1000.0, dtype=np.float32)
+    array[8:40, 8:32] = 60.0
+    array[16:24, 12:24] = 200.0
+    volume = Volume(array, np.diag([-8.0, 8.0, 5.0, 1.0]))
+    segment_volume(volume, bundle, "refine", modality=(bundle.modalities or ("CT",))[0], steps=1)
+
+
+def in_plain_words(error: Exception) -> str:
+    """What went wrong, for the user; what nobody foresaw is logged."""
+    if isinstance(error, SemganError):
+        return in_words(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory for this scan"
+    if type(error).__name__ == "OutOfMemoryError":
+        return "not enough memory on the device for this scan"
+    log_without_values(logger, error)
+    return f"an unexpected problem ({type(error).__name__}); the server's log has more"
+
+
+def release_memory() -> None:
+    """Give freed memory back, so that a large scan does not stay for good."""
+    import ctypes
+    import gc
+
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    if trim is not None:
+        trim(0)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--partial-seconds", type=float, default=2.0)
+    options = parser.parse_args(arguments)
+    say = LineWriter(_own_stdout())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    warnings.simplefilter("ignore")
+    loop = WorkerLoop(say, options.device, options.partial_seconds)
+    threading.Thread(target=loop.listen, daemon=True).start()
+    try:
+        if options.threads:
+            import torch
+
+            torch.set_num_threads(options.threads)
+        loop.run(str(options.bundle))
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        say("broken", message=in_plain_words(error))
+        return 1
+    return 0
+
+
+def _own_stdout() -> Any:
+    """Stdout for messages alone: what libraries print goes to stderr."""
+    stream = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return stream
+
+
+if __name__ == "__main__":
+    sys.exit(main())

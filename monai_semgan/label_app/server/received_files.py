@@ -1,0 +1,157 @@
+"""Files that clients send: kept under a name of the server's own, looked at before anything is done with them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import tempfile
+import threading
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from fastapi import HTTPException
+
+from monai_semgan.errors import SemganError
+from monai_semgan.jobs.job_errors import Refusal, in_words
+from monai_semgan.jobs.scan_checks import check_scan
+from monai_semgan.label_app.infer_request import EXTENSIONS
+
+if TYPE_CHECKING:
+    from fastapi import UploadFile
+
+MAX_UNPACKED = 10
+"""An archive becomes at most this many times as large as the limit of uploads."""
+
+MAX_FILES = 10_000
+
+_reading = threading.Lock()
+"""One label in memory at a time; reading with ITK, which borrows stderr, is for one thread anyway."""
+
+
+def receive(upload: UploadFile, endings: Iterable[str] = EXTENSIONS) -> Path:
+    """Keep the file in a new folder of its own.
+
+    Returns:
+        Its path; only the ending is the client's.
+
+    Raises:
+        HTTPException: 415 if its ending is none of `endings`.
+    """
+    name = (upload.filename or "upload.nii.gz").lower()
+    found = sorted((ending for ending in endings if name.endswith(ending)), key=len)
+    if not found:
+        raise HTTPException(415, f"unknown file ending; use {', '.join(endings)}")
+    path = Path(tempfile.mkdtemp(prefix="semgan_")) / f"upload{found[-1]}"
+    try:
+        with path.open("wb") as stream:
+            shutil.copyfileobj(upload.file, stream, 1 << 20)
+    except BaseException:
+        discard(path)
+        raise
+    return path
+
+
+def check_image(path: Path) -> None:
+    """Read it, to see whether that is possible, in a process of its own.
+
+    Raises:
+        Refusal: it cannot be read, with the reason; the file is removed then.
+    """
+    try:
+        check_scan(path)
+    except Refusal:
+        discard(path)
+        raise
+
+
+def receive_label(upload: UploadFile, image: str) -> str:
+    """Path of a label that can be read and lies on the grid of an image.
+
+    Args:
+        upload: what was sent.
+        image: path of the image.
+
+    Raises:
+        HTTPException: 415 for its ending; 422 with the reason.
+    """
+    from monai_semgan.io.reading import read_label
+    from monai_semgan.label_app.grids import read_grid
+
+    path = receive(upload)
+    try:
+        with _reading:
+            read_label(path, like=read_grid(image))
+    except (SemganError, MemoryError) as error:
+        discard(path)
+        reason = in_words(error) if isinstance(error, SemganError) else "it does not fit into memory"
+        raise HTTPException(422, f"the label: {reason}") from error
+    return str(path)
+
+
+def discard(path: str | Path) -> None:
+    """Remove a received file with its folder."""
+    shutil.rmtree(Path(path).parent, ignore_errors=True)
+
+
+def unpack(archive: Path, folder: Path, limit_bytes: int) -> None:
+    """Unpack a zip or tar; nothing lands outside the folder.
+
+    Args:
+        archive: the file.
+        folder: an empty one.
+        limit_bytes: of all files together.
+
+    Raises:
+        HTTPException: 422 for what is no archive, is damaged, or too large.
+    """
+    try:
+        if zipfile.is_zipfile(archive):
+            _unpack_zip(archive, folder, limit_bytes)
+        else:
+            _unpack_tar(archive, folder, limit_bytes)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError) as error:
+        raise HTTPException(422, "not a readable zip or tar archive") from error
+
+
+def _unpack_zip(archive: Path, folder: Path, limit_bytes: int) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+        _check_amount(len(entries), sum(entry.file_size for entry in entries), limit_bytes)
+        for number, entry in enumerate(entries):
+            with opened.open(entry) as source:
+                _copy(source, folder / _plain(number, entry.filename))
+
+
+def _unpack_tar(archive: Path, folder: Path, limit_bytes: int) -> None:
+    with tarfile.open(archive) as opened:
+        entries = [entry for entry in opened.getmembers() if entry.isreg()]
+        _check_amount(len(entries), sum(entry.size for entry in entries), limit_bytes)
+        for number, entry in enumerate(entries):
+            source = opened.extractfile(entry)
+            if source is not None:
+                _copy(source, folder / _plain(number, entry.name))
+
+
+def _check_amount(files: int, size: int, limit_bytes: int) -> None:
+    if files == 0 or files > MAX_FILES or size > limit_bytes * MAX_UNPACKED:
+        raise HTTPException(422, f"the archive holds no files, more than {MAX_FILES}, or too much")
+
+
+def _copy(source: IO[bytes], path: Path) -> None:
+    with path.open("wb") as stream:
+        shutil.copyfileobj(source, stream, 1 << 20)
+
+
+def _plain(number: int, name: str) -> str:
+    """A name without folders, which two files of an archive cannot share."""
+    return f"{number:05d}_{plain_name(name)}"
+
+
+def plain_name(name: str | None) -> str:
+    """The last part of a client's file name, without what could lead elsewhere."""
+    last = os.path.basename((name or "").replace("\\", "/"))
+    kept = "".join(sign for sign in last if sign.isprintable())[-100:].lstrip(".")
+    return kept or "file"

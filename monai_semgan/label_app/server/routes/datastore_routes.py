@@ -1,0 +1,195 @@
+"""`/datastore`: images and labels, by ids and tags that exist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, File, Form, HTTPException, UploadFile
+from fastapi.background import BackgroundTasks
+from fastapi.responses import FileResponse, Response
+from monailabel.config import settings
+from monailabel.endpoints.datastore import ResultType, download_image, download_label
+from monailabel.endpoints.datastore import datastore as stock_datastore
+from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.utils.others.generic import remove_file
+
+from monai_semgan.label_app.image_ids import is_image_id, is_tag
+from monai_semgan.label_app.infer_request import EXTENSIONS
+from monai_semgan.label_app.server.received_files import check_image, discard, plain_name, receive, receive_label
+from monai_semgan.label_app.server.routes.shared import (
+    ADMIN,
+    ANNOTATOR,
+    USER,
+    json_object,
+    known_image,
+    known_label,
+    running_app,
+)
+
+router = APIRouter(prefix="/datastore", tags=["Datastore"])
+
+LABELLER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
+IMAGE_EXTENSIONS = tuple(ending for ending in EXTENSIONS if ending != ".seg.nrrd")
+Sent = Annotated[UploadFile, File()]
+ALGORITHMS = ("SHA256", "SHA512", "MD5")
+
+
+@router.get("/", dependencies=[USER], summary="Get All Images/Labels from datastore")
+def contents(output: ResultType | None = None) -> Any:
+    """Counts, ids, or a data list."""
+    return stock_datastore(output)
+
+
+@router.put("/", include_in_schema=False)
+@router.put("/image", summary="Upload new Image")
+def add_image(file: Sent, image: str | None = None, params: str = Form("{}"), user: User = LABELLER) -> dict[str, str]:
+    """Add an image that can be read."""
+    info = _with_user(json_object(params), user)
+    image = image or _without_ending(file.filename)
+    if not is_image_id(image):
+        raise HTTPException(422, "the id of the image cannot be used; use letters, digits, . _ and -")
+    path = receive(file, IMAGE_EXTENSIONS)
+    check_image(path)
+    store = running_app().datastore()
+    try:
+        if store.get_labels_by_image_id(image):
+            raise HTTPException(409, "labels belong to the image of that id; choose another id")
+        return {"image": store.add_image(image, str(path), info)}
+    finally:
+        discard(path)
+
+
+@router.delete("/", dependencies=[ADMIN], include_in_schema=False)
+@router.delete("/image", dependencies=[ADMIN], summary="Remove Image and corresponding labels")
+def remove_image(id: str) -> dict[str, Any]:
+    """Remove an image and its labels."""
+    known_image(id)
+    running_app().datastore().remove_image(id)
+    return {}
+
+
+@router.head("/image", dependencies=[USER], summary="Check If Image Exists")
+def check_image_exists(image: str, check_sum: str | None = None) -> Any:
+    """Whether there is such an image, and with this checksum."""
+    known_image(image)
+    algorithm = check_sum.split(":")[0] if check_sum and ":" in check_sum else "SHA256"
+    if algorithm not in ALGORITHMS:
+        raise HTTPException(422, f"unknown checksum; use one of {', '.join(ALGORITHMS)}")
+    digest = check_sum if not check_sum or ":" in check_sum else f"SHA256:{check_sum}"
+    if digest and not _has_digest(image, digest, algorithm):
+        raise HTTPException(404, "the image has another checksum")
+    return Response()
+
+
+@router.get("/image", dependencies=[USER], summary="Download Image")
+def get_image(image: str) -> Any:
+    """The file of an image."""
+    known_image(image)
+    return download_image(image)
+
+
+@router.get("/image/info", dependencies=[USER], summary="Get Image Info")
+def get_image_info(image: str) -> Any:
+    """What is noted of an image."""
+    known_image(image)
+    return running_app().datastore().get_image_info(image)
+
+
+@router.put("/image/info", summary="Update Image Info")
+def put_image_info(image: str, info: str = Form("{}"), user: User = LABELLER) -> Any:
+    """Note something of an image."""
+    known_image(image)
+    told = json_object(info, "info")
+    if not isinstance(told.get("strategy", {}), dict):
+        raise HTTPException(422, "strategy in info is no JSON object; the strategies keep their notes there")
+    return running_app().datastore().update_image_info(image, _with_user(told, user))
+
+
+@router.put("/label", summary="Save Finished Label")
+def save_label(
+    image: str,
+    label: Sent,
+    params: str = Form("{}"),
+    tag: str = DefaultLabelTag.FINAL.value,
+    user: User = LABELLER,
+) -> dict[str, Any]:
+    """Save a label that lies on the grid of its image."""
+    info = _with_user(json_object(params), user)
+    tag = tag or DefaultLabelTag.FINAL.value
+    if not is_tag(tag):
+        raise HTTPException(422, "the tag of the label cannot be used; use letters, digits, . _ and -")
+    path = receive_label(label, known_image(image))
+    app = running_app()
+    try:
+        saved = app.datastore().save_label(image, path, tag, info)
+        return {**(app.on_save_label(image, saved) or {}), "image": image, "label": saved}
+    finally:
+        discard(path)
+
+
+@router.delete("/label", dependencies=[ADMIN], summary="Remove Label")
+def remove_label(id: str, tag: str) -> dict[str, Any]:
+    """Remove a label."""
+    known_label(id, tag)
+    running_app().datastore().remove_label(id, tag)
+    return {}
+
+
+@router.head("/label", dependencies=[USER], summary="Check If Label Exists")
+def check_label_exists(image: str, tag: str) -> Response:
+    """Whether there is such a label."""
+    known_label(image, tag)
+    return Response()
+
+
+@router.get("/label", dependencies=[USER], summary="Download Label")
+def get_label(label: str, tag: str) -> Any:
+    """The file of a label."""
+    known_label(label, tag)
+    return download_label(label, tag)
+
+
+@router.get("/label/info", dependencies=[USER], summary="Get Label Info")
+def get_label_info(label: str, tag: str) -> Any:
+    """What is noted of a label."""
+    known_label(label, tag)
+    return running_app().datastore().get_label_info(label, tag)
+
+
+@router.put("/label/info", summary="Update Label Info")
+def put_label_info(label: str, tag: str, info: str = Form("{}"), user: User = LABELLER) -> Any:
+    """Note something of a label."""
+    known_label(label, tag)
+    return running_app().datastore().update_label_info(label, tag, _with_user(json_object(info, "info"), user))
+
+
+@router.put("/updatelabelinfo", include_in_schema=False)
+def update_label_info(label: str, tag: str, params: str = Form("{}"), user: User = LABELLER) -> Any:
+    """The former name of the route before."""
+    return put_label_info(label, tag, params, user)
+
+
+@router.get("/dataset", dependencies=[ANNOTATOR], summary="Download full dataset as ZIP archive")
+def get_dataset(background: BackgroundTasks, limit_cases: int | None = None) -> FileResponse:
+    """Images with final labels, as a zip."""
+    path = running_app().datastore().get_dataset_archive(limit_cases)
+    background.add_task(remove_file, path)
+    return FileResponse(path, media_type="application/zip", filename="dataset.zip")
+
+
+def _with_user(info: dict[str, Any], user: User) -> dict[str, Any]:
+    return {**info, "user": user.username} if user.username else info
+
+
+def _without_ending(name: str | None) -> str:
+    plain = plain_name(name)
+    ending = max((ending for ending in EXTENSIONS if plain.lower().endswith(ending)), key=len, default="")
+    return plain[: len(plain) - len(ending)]
+
+
+def _has_digest(image: str, digest: str, algorithm: str) -> bool:
+    from monailabel.utils.others.generic import file_checksum
+
+    return bool(file_checksum(Path(known_image(image)), algo=algorithm) == digest)

@@ -1,0 +1,126 @@
+"""`/infer`: as MONAI Label's, but on a thread of its own, so that the server answers meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Annotated, Any
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
+from fastapi.background import BackgroundTasks
+from monailabel.endpoints.infer import ResultType, send_response
+
+from monai_semgan.label_app.image_ids import is_tag
+from monai_semgan.label_app.server.received_files import discard, receive
+from monai_semgan.label_app.server.routes.shared import USER, json_object, known_image, known_name, running_app
+
+router = APIRouter(prefix="/infer", tags=["Infer"])
+
+WAITING = 64
+"""Inferences that may wait at once; further ones wait for these."""
+
+LOOK_SECONDS = 0.5
+RESERVED = ("image", "model", "session", "label", "description")
+"""Names in a request that routes set; MONAI Label lets `params` replace them."""
+
+
+@router.post("/wsi/{model}", dependencies=[USER], include_in_schema=False)
+@router.post("/wsi_v2/{model}", dependencies=[USER], summary="No model here works on whole-slide images")
+def whole_slide(model: str) -> None:
+    """There are no such models."""
+    raise HTTPException(404, "this server has no models for whole-slide images")
+
+
+@router.post("/{model}", dependencies=[USER], summary="Run Inference for supported model")
+async def infer(
+    connection: Request,
+    background: BackgroundTasks,
+    model: str,
+    image: str = "",
+    session_id: str = "",
+    params: str = Form("{}"),
+    file: Annotated[UploadFile | None, File()] = None,
+    label: Annotated[UploadFile | None, File()] = None,
+    output: ResultType | None = None,
+) -> Any:
+    """Segment an image of the datastore, of a session, or of the request, and answer with label and facts.
+
+    Ends early when the client has gone.
+    """
+    gone = threading.Event()
+    watching = asyncio.create_task(_watch(connection, gone))
+    work = partial(_infer, gone.is_set, background, model, image, session_id, params, file, label, output)
+    try:
+        return await to_thread.run_sync(work, limiter=_own_threads())
+    finally:
+        watching.cancel()
+
+
+async def _watch(connection: Request, gone: threading.Event) -> None:
+    while not await connection.is_disconnected():
+        await asyncio.sleep(LOOK_SECONDS)
+    gone.set()
+
+
+@cache
+def _own_threads() -> CapacityLimiter:
+    """Inferences that wait take no threads away from the other routes."""
+    return CapacityLimiter(WAITING)
+
+
+def _infer(
+    gone: Callable[[], bool],
+    background: BackgroundTasks,
+    model: str,
+    image: str,
+    session_id: str,
+    params: str,
+    file: UploadFile | None,
+    label: UploadFile | None,
+    output: ResultType | None,
+) -> Any:
+    app: Any = running_app()
+    known_name(model, app.info()["models"], "model")
+    request = _checked(json_object(params), output)
+    if label is not None:
+        raise HTTPException(422, "no model of this server takes a label as input")
+    if file is not None:
+        request["image"] = str(receive(file))  # the worker tells if it cannot be read
+        background.add_task(discard, request["image"])
+    elif session_id:
+        request["image"] = _session_image(session_id)
+    elif image:
+        known_image(image)
+        request["image"] = image
+    else:
+        raise HTTPException(422, "give an image id, a file or a session id")
+    try:
+        with app.stoppable(gone):
+            result = app.infer({**request, "model": model})
+    except BaseException:
+        if file is not None:  # tasks in the background run after answers only
+            discard(request["image"])
+        raise
+    return send_response(app.datastore(), result, output, background)
+
+
+def _checked(params: dict[str, Any], output: ResultType | None) -> dict[str, Any]:
+    named = [name for name in RESERVED if name in params]
+    if named:
+        raise HTTPException(422, f"params must not set {', '.join(named)}")
+    if params.get("label_tag") and not is_tag(params["label_tag"]):
+        raise HTTPException(422, "label_tag cannot be the tag of a label: use letters, digits, . _ and -")
+    if output == ResultType.dicom_seg:
+        raise HTTPException(422, "DICOM SEG needs a DICOM datastore; take result_extension .seg.nrrd or .nii.gz")
+    return params
+
+
+def _session_image(session_id: str) -> str:
+    sessions = running_app().sessions()
+    session = sessions.get_session(session_id) if sessions is not None else None
+    if session is None:
+        raise HTTPException(404, "unknown or expired session")
+    return str(session.image)

@@ -1,0 +1,145 @@
+"""`/batch/infer`, `/scoring` and `/train`: work in the background, with MONAI Label's status.
+
+MONAI Label starts a process with a second model for each; here they use the model that is there. There is nothing to
+train yet: trainers of the app would get their routes here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, HTTPException
+from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
+
+from monai_semgan.label_app.image_ids import is_tag
+from monai_semgan.label_app.server.background import Background, Task
+from monai_semgan.label_app.server.routes.shared import ADMIN, ANNOTATOR, USER, known_name, running_app
+
+router = APIRouter()
+
+
+def _batch(request: dict[str, Any], task: Task) -> Any:
+    app: Any = running_app()
+    with app.stoppable(lambda: task.stopped):
+        return app.run_batch(request, task.report)
+
+
+def _score(request: dict[str, Any], task: Task) -> Any:
+    app: Any = running_app()
+    with app.stoppable(lambda: task.stopped):
+        return app.run_scoring(request, task.report)
+
+
+batches, scorings = Background(_batch), Background(_score)
+
+
+@router.get("/batch/infer", tags=["Infer"], dependencies=[USER], summary="Get Status of Batch Inference Task")
+def batch_status(all: bool = False, check_if_running: bool = False) -> Any:
+    """How far the last batch is."""
+    return _status(batches, "batch", all, check_if_running)
+
+
+@router.post("/batch/infer/{model}", tags=["Infer"], dependencies=[ADMIN], summary="Run Batch Inference Task")
+def run_batch(
+    model: str,
+    images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
+    params: dict[str, Any] | None = None,
+    run_sync: bool = False,
+) -> Any:
+    """Segment many images of the datastore and save the labels."""
+    known_name(model, running_app().info()["models"], "model")
+    request = {**_checked(params or {}), "model": model}
+    request.setdefault("images", images.value)
+    if run_sync:
+        return batches.run_now(request)
+    return _started(batches.start(request), "batch")
+
+
+@router.delete("/batch/infer", tags=["Infer"], dependencies=[ADMIN], summary="Stop Batch Inference Task")
+def stop_batch() -> Any:
+    """Stop the batch; what it has saved stays."""
+    return _told(batches.stop())
+
+
+@router.get("/scoring/", tags=["Scoring"], dependencies=[USER], summary="Get Status of Scoring Task")
+def scoring_status(all: bool = False, check_if_running: bool = False) -> Any:
+    """How far scoring is."""
+    return _status(scorings, "scoring", all, check_if_running)
+
+
+@router.post("/scoring/", tags=["Scoring"], dependencies=[ANNOTATOR], include_in_schema=False)
+def run_all_scorings(params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
+    """Run every method."""
+    chosen = {method: (params or {}).get(method) or {} for method in running_app().info()["scoring"]}
+    return {method: {"result": run_scoring(method, own, run_sync), "detail": None} for method, own in chosen.items()}
+
+
+@router.post(
+    "/scoring/{method}", tags=["Scoring"], dependencies=[ANNOTATOR], summary="Run Scoring Task for specific method"
+)
+def run_scoring(method: str, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
+    """Run one method."""
+    known_name(method, running_app().info()["scoring"], "scoring method")
+    request = {**(params or {}), "method": method}
+    return scorings.run_now(request) if run_sync else _told(scorings.start(request, enqueue=True))
+
+
+@router.delete("/scoring/", tags=["Scoring"], dependencies=[ANNOTATOR], summary="Stop Scoring Task")
+def stop_scoring() -> Any:
+    """Stop scoring."""
+    return _told(scorings.stop())
+
+
+@router.get("/train/", tags=["Train"], dependencies=[USER], summary="Get Status of Training Task")
+def training_status(all: bool = False, check_if_running: bool = False) -> None:
+    """There is none."""
+    raise HTTPException(404, "no training tasks")
+
+
+@router.post("/train/", tags=["Train"], dependencies=[ADMIN], include_in_schema=False)
+def train_all(params: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Run every trainer, of which there are none."""
+    return {}
+
+
+@router.post("/train/{model}", tags=["Train"], dependencies=[ADMIN], summary="Run Training Task for specific model")
+def train(model: str, params: dict[str, Any] | None = None, run_sync: bool = False, enqueue: bool = False) -> None:
+    """There are no trainers."""
+    known_name(model, running_app().info()["trainers"], "model to train")
+
+
+@router.delete("/train/", tags=["Train"], dependencies=[ADMIN], summary="Stop Training Task")
+def stop_training() -> None:
+    """There is nothing to stop."""
+
+
+def _checked(params: dict[str, Any]) -> dict[str, Any]:
+    tag, size, images = params.get("label_tag"), params.get("max_batch_size"), params.get("images")
+    if tag and not is_tag(tag):
+        raise HTTPException(422, "label_tag cannot be the tag of a label: use letters, digits, . _ and -")
+    if size is not None and (type(size) is not int or size < 0):
+        raise HTTPException(422, "max_batch_size is not a whole number")
+    names = {kind.value for kind in BatchInferImageType}
+    listed = isinstance(images, list) and all(isinstance(image, str) for image in images)
+    if images is not None and images not in names and not listed:
+        raise HTTPException(422, f"images is neither a list of ids nor one of {', '.join(sorted(names))}")
+    return params
+
+
+def _started(task: Task | None, kind: str) -> dict[str, Any]:
+    if task is None:
+        raise HTTPException(429, f"a {kind} is running already")
+    return task.status()
+
+
+def _told(task: Task | None) -> dict[str, Any] | None:
+    return task.status() if task is not None else None
+
+
+def _status(work: Background, kind: str, all: bool, check_if_running: bool) -> Any:
+    tasks = work.running() if check_if_running else work.tasks
+    if not tasks:
+        raise HTTPException(404, f"no {kind} is running" if check_if_running else f"there was no {kind} yet")
+    if all and not check_if_running:
+        return [task.status() for task in tasks]
+    return tasks[0].status() if check_if_running else tasks[-1].status()

@@ -1,0 +1,68 @@
+"""What a result says about itself, in JSON's types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.inference.segmentation import Segmentation
+    from monai_semgan.io.volume import Volume
+
+
+def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping[int, str]) -> dict[str, Any]:
+    """Facts of a segmentation.
+
+    Args:
+        found: the segmentation.
+        volume: what was segmented.
+        bundle: what segmented it.
+        names: organ name by id, of those given out.
+
+    Returns:
+        `label_names` (id by name), `label_colors`, `volumes_ml`, `residual_per_slice` (mean absolute difference
+        between slice and rendering in units of the scan; None for a preview), `doubt_per_slice` and `domain` (None
+        where not assessed), `model`, `notes`, `research_only` and more.
+    """
+    from monai_semgan.organs import RESEARCH_ONLY, find_organ
+
+    return {
+        "label_names": {name: index for index, name in names.items()},
+        "label_colors": {name: list(find_organ(name, index).colour) for index, name in names.items()},
+        "mode": found.mode,
+        "modality": found.prepared.modality,
+        "shape": list(volume.array.shape),
+        "volumes_ml": {name: round(value, 2) for name, value in found.volumes_ml.items()},
+        "residual_per_slice": residual_per_slice(found),
+        "doubt_per_slice": doubt_per_slice(found),
+        "domain": domain(found),
+        "model": {
+            "name": str(bundle.metadata.get("name", bundle.folder.name)),
+            "version": str(bundle.metadata.get("version", "")),
+            "sha256": bundle.weights_sha256,
+        },
+        "notes": list(found.notes),
+        "research_only": RESEARCH_ONLY,
+    }
+
+
+def residual_per_slice(found: Segmentation) -> list[float] | None:
+    """Mean absolute residual of every slice in units of the scan; None without an inversion."""
+    if found.inversion is None:
+        return None
+    low, high = found.prepared.value_range
+    return [round(float(value) / 2 * (high - low), 3) for value in found.inversion.residual.mean((1, 2))]
+
+
+def doubt_per_slice(found: Segmentation) -> list[float] | None:
+    """Doubt in every slice, 0 to 1; None where nothing assessed it."""
+    return None if found.domain is None else [round(float(value), 3) for value in found.domain.per_slice]
+
+
+def domain(found: Segmentation) -> dict[str, Any] | None:
+    """Whether the model knows scans like this: score, verdict, advice, Dice to expect; None if nothing assessed it."""
+    if found.domain is None:
+        return None
+    facts = found.domain.to_dict()
+    return {name: facts[name] for name in ("score", "verdict", "advice", "expected_dice")}

@@ -1,0 +1,123 @@
+"""Pictures of slices with coloured labels, drawn with Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from monai_semgan.inference.segmentation import Segmentation
+
+COLOURS = (
+    (0, 0, 0), (221, 82, 76), (88, 190, 110), (86, 140, 235), (240, 196, 66),
+    (190, 110, 210), (80, 200, 210), (240, 140, 60), (160, 160, 160), (150, 110, 80),
+)  # fmt: skip
+"""Colour (red, green, blue) by label id; ids beyond the last begin again at 1."""
+
+OPACITY = 0.45
+LEGEND_HEIGHT = 18
+
+
+def colours_of(labels: np.ndarray) -> np.ndarray:
+    """Colours `(..., 3)` of label ids `(...)`."""
+    index = labels.astype(np.int64)
+    cycled = np.where(index > 0, (index - 1) % (len(COLOURS) - 1) + 1, 0)
+    return np.asarray(COLOURS, dtype=np.float32)[cycled]
+
+
+def blend(image: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Draw labels over a grey image.
+
+    Args:
+        image: `(H, W)` in [-1, 1].
+        label: ids `(H, W)`.
+
+    Returns:
+        `(H, W, 3)` uint8.
+    """
+    grey = np.repeat(((np.clip(image, -1, 1) + 1) * 127.5)[..., None], 3, axis=-1)
+    shown = (label > 0)[..., None]
+    return np.where(shown, grey * (1 - OPACITY) + colours_of(label) * OPACITY, grey).round().astype(np.uint8)
+
+
+def as_radiologists_see(plane: np.ndarray) -> np.ndarray:
+    """Turn a plane whose axes run to the patient's left and to the front or head so that these are right and up."""
+    return np.ascontiguousarray(np.rot90(plane, 1, (0, 1)))
+
+
+def grid(panels: Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray:
+    """Panels `(H, W, 3)` of one size side by side, row by row, on black."""
+    height, width = panels[0].shape[:2]
+    rows = -(-len(panels) // columns)
+    sheet = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), dtype=np.uint8)
+    for number, panel in enumerate(panels):
+        top, left = number // columns * (height + gap), number % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = panel
+    return sheet
+
+
+def with_legend(sheet: np.ndarray, labels: Mapping[int, str]) -> Image.Image:
+    """The picture with the organs' colours and names below."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("RGB", (sheet.shape[1], sheet.shape[0] + LEGEND_HEIGHT))
+    picture.paste(Image.fromarray(sheet), (0, 0))
+    draw = ImageDraw.Draw(picture)
+    left, top = 4, sheet.shape[0] + 3
+    for index, name in labels.items():
+        colour = tuple(int(v) for v in colours_of(np.asarray(index)))
+        draw.rectangle((left, top + 1, left + 10, top + 11), fill=colour)  # type: ignore[arg-type]
+        draw.text((left + 14, top), name, fill=(230, 230, 230))
+        left += 26 + int(draw.textlength(name))
+    return picture
+
+
+def save_picture(picture: Image.Image, path: str | Path) -> Path:
+    """Write a PNG, all or nothing.
+
+    Raises:
+        SemganError: if it cannot be written.
+    """
+    from monai_semgan.utils.files import check_output, written_aside
+
+    path = check_output(path, (".png",))
+    with written_aside(path) as temporary:
+        picture.save(temporary, format="PNG")
+    return path
+
+
+def volume_overlay(
+    image: np.ndarray, label: np.ndarray, labels: Mapping[int, str], count: int = 12, columns: int = 4
+) -> Image.Image:
+    """A sheet of slices of a stack, those with organs spread evenly.
+
+    Args:
+        image: `(D, H, W)` in [-1, 1], rows to the left, columns to the front, slices to the head.
+        label: ids `(D, H, W)`.
+        labels: organ name by id.
+        count: number of slices.
+        columns: slices in a row.
+    """
+    used = np.flatnonzero((label > 0).any((1, 2)))
+    first, last = (used[0], used[-1]) if used.size else (0, len(image) - 1)
+    chosen = np.unique(np.linspace(last, first, min(count, len(image))).round().astype(int))[::-1]
+    scale = max(1, round(192 / image.shape[1]))
+    panels = [blend(image[i], label[i]) for i in chosen]
+    panels = [np.kron(as_radiologists_see(p), np.ones((scale, scale, 1), np.uint8)) for p in panels]
+    return with_legend(grid(panels, min(columns, len(panels))), labels)
+
+
+def save_overlay(segmentation: Segmentation, labels: Mapping[int, str], path: str | Path) -> Path:
+    """Write the overlay of a segmentation on the slices that the model saw.
+
+    Raises:
+        SemganError: if it cannot be written.
+    """
+    prepared = segmentation.prepared
+    label = prepared.geometry.extract(segmentation.label, "nearest").numpy().astype(np.uint8)
+    return save_picture(volume_overlay(prepared.image[:, 0].numpy(), label, labels), path)

@@ -1,0 +1,45 @@
+"""Where the generator cannot explain a scan: for results that have rendered nothing themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from monai_semgan.inference.preview import AIR
+
+if TYPE_CHECKING:
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.slicing.preprocessing import PreparedVolume
+
+RENDERED = 24
+"""Slices that are rendered at most; encoding and rendering takes about as long as the preview of a slice."""
+
+BATCH = 4
+
+
+def rendered_residual(bundle: Bundle, prepared: PreparedVolume) -> tuple[list[int], torch.Tensor]:
+    """Render the encoder's codes of slices that are spread evenly over the scan.
+
+    Returns:
+        Their numbers, at most `RENDERED`, and the residual of each, see `body_mean`.
+    """
+    from monai_semgan.inference.segmentation import is_foreign
+    from monai_semgan.inversion.result import residual_map
+    from monai_semgan.utils.device import autocast
+
+    count = prepared.image.shape[0]
+    index = list(range(0, count, -(-count // RENDERED)))
+    found = []
+    for first in range(0, len(index), BATCH):
+        slices = prepared.image[index[first : first + BATCH]].to(bundle.device)
+        with torch.no_grad(), autocast(bundle.device):
+            rendering = bundle.network.render(bundle.network.encode(slices)).image.float()
+        found.append(body_mean(residual_map(slices, rendering, not is_foreign(bundle, prepared)), slices).cpu())
+    return index, torch.cat(found)
+
+
+def body_mean(residual: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """Mean `(D,)` of a residual `(D, H, W)` over the pixels of slices `(D, 1, H, W)` that are not air."""
+    body = image[:, 0] > AIR
+    return (residual * body).sum((1, 2)) / body.sum((1, 2)).clamp_min(1)

@@ -1,0 +1,113 @@
+"""Write a report: `report.html` and `report.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monai_semgan.outputs.report.content import ReportContent, SliceCurve, report_content
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.inference.segmentation import Segmentation
+    from monai_semgan.io.volume import Volume
+    from monai_semgan.quality.anatomy import AnatomyReport
+
+TEMPLATE = "template.html"
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """Where a report was written."""
+
+    html: Path
+    json: Path
+
+
+def check_report_folder(folder: str | Path) -> Path:
+    """Make the folder, before long computations.
+
+    Raises:
+        SemganError: if it cannot be made or written.
+    """
+    from monai_semgan.utils.files import check_output_folder
+
+    return check_output_folder(folder, "--report", "report.json")
+
+
+def write_report(
+    segmentation: Segmentation,
+    volume: Volume,
+    bundle: Bundle,
+    folder: str | Path,
+    *,
+    labels: Mapping[int, str] | None = None,
+    title: str | None = None,
+    identifiers: bool = False,
+    anatomy: AnatomyReport | None = None,
+) -> ReportFiles:
+    """Write the report of a segmentation.
+
+    Args:
+        segmentation: the result.
+        volume: the scan.
+        bundle: the model.
+        folder: is made when missing.
+        labels: organs that were asked for; all when left out.
+        title: of the page; neutral when left out.
+        identifiers: name the file, and from DICOM patient and study.
+        anatomy: if it has been examined already.
+
+    Raises:
+        SemganError: if a file cannot be written.
+    """
+    from monai_semgan.utils.files import written_aside
+
+    folder = check_report_folder(folder)
+    content = report_content(segmentation, volume, bundle, labels=labels, identifiers=identifiers, anatomy=anatomy)
+    page = render(content, segmentation, title or "Segmentation report")
+    files = ReportFiles(folder / "report.html", folder / "report.json")
+    for path, text in ((files.html, page), (files.json, json.dumps(content.to_dict(), indent=2) + "\n")):
+        with written_aside(path) as aside:
+            aside.write_text(text, encoding="utf-8")
+    return files
+
+
+def render(content: ReportContent, segmentation: Segmentation, title: str) -> str:
+    """The HTML page; needs no network and no script."""
+    from jinja2 import Environment, PackageLoader
+
+    from monai_semgan.outputs.report.pictures import organ_pictures
+
+    environment = Environment(
+        loader=PackageLoader("monai_semgan.outputs.report", "."), autoescape=True, trim_blocks=True
+    )
+    pictures = {organ.name: organ_pictures(segmentation, organ.label) for organ in content.organs if organ.found}
+    colours = {organ.name: css_colour(organ.label) for organ in content.organs}
+    last = int(content.scan["slices"]) - 1
+    curves = {curve.name: _drawn(curve, last) for curve in (content.curve, content.doubt) if curve}
+    return environment.get_template(TEMPLATE).render(
+        content=content, title=title, pictures=pictures, colours=colours, curves=curves
+    )
+
+
+def _drawn(curve: SliceCurve, last: int) -> Markup:
+    from markupsafe import Markup
+
+    from monai_semgan.outputs.report.pictures import curve_svg
+
+    return Markup(curve_svg(curve.values, curve.slices, last, curve.name))
+
+
+def css_colour(label: int) -> str:
+    """Colour of a label in the pictures, as CSS writes it."""
+    import numpy as np
+
+    from monai_semgan.outputs.overlay import colours_of
+
+    return "rgb({},{},{})".format(*(int(v) for v in colours_of(np.asarray(label))))

@@ -1,0 +1,1 @@
+"""How far a segmentation can be trusted: quality features, out-of-domain score, anatomy."""

@@ -1,0 +1,130 @@
+"""The out-of-domain score: one minus the Dice that the signs of a segmentation let expect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from monai_semgan.errors import SemganError
+from monai_semgan.quality.features import SIGNS, OrganPrior, organ_signs, slice_doubt
+
+LIMITS = (0.25, 0.5)
+"""Scores from which a scan is unusual, and out of domain, unless the bundle says otherwise."""
+
+VERDICTS = ("in domain", "unusual", "out of domain")
+
+ADVICE = {
+    "in domain": "The scan looks like what the model knows; check the result all the same.",
+    "unusual": "The result may be wrong in places: look at every organ, above all at {doubtful}.",
+    "out of domain": "Do not use the result unseen: check modality and orientation of the scan; {doubtful} least sure.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class DomainAssessment:
+    """How far a scan is from what the model knows.
+
+    Attributes:
+        score: 0 (as in training) to 1: one minus the mean of the expected Dice.
+        verdict: one of `VERDICTS`.
+        advice: what to do, one sentence.
+        features: mean over the organs of every sign, see `monai_semgan.quality.features`.
+        per_slice: `(D,)` 0 to 1, doubt in every slice.
+        organs: expected Dice by organ name.
+    """
+
+    score: float
+    verdict: str
+    advice: str
+    features: dict[str, float]
+    per_slice: np.ndarray
+    organs: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same in JSON's types."""
+        return {
+            "score": round(self.score, 4),
+            "verdict": self.verdict,
+            "advice": self.advice,
+            "features": {name: round(value, 4) for name, value in self.features.items()},
+            "per_slice": [round(float(value), 4) for value in self.per_slice],
+            "expected_dice": {name: round(value, 4) for name, value in self.organs.items()},
+        }
+
+
+@dataclass(frozen=True)
+class DomainModel:
+    """Logistic model of the expected Dice of an organ; part of a bundle's settings (section `domain`).
+
+    Args:
+        weights: by kind of result (`preview`, or `rendered` for results of the generator): `intercept` and a weight
+            by sign; the logit of the expected Dice is the intercept minus the weighted sum of the signs.
+        priors: size and place of the organs in training, by name, as `OrganPrior`'s fields.
+        limits: score from which a scan is unusual, and from which it is out of domain.
+    """
+
+    weights: Mapping[str, Mapping[str, float]]
+    priors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    limits: tuple[float, float] = LIMITS
+
+    def __post_init__(self) -> None:
+        for kind, weights in self.weights.items():
+            unknown = sorted(set(weights) - {"intercept", *SIGNS})
+            if unknown or "intercept" not in weights:
+                problem = f"domain weights of {kind!r}: {f'unknown sign {unknown[0]!r}' if unknown else 'no intercept'}"
+                raise SemganError(problem, remedy=f"known are intercept, {', '.join(SIGNS)}")
+
+    def expected_dice(self, kind: str, signs: Mapping[str, float]) -> float:
+        """Dice to expect of an organ with these signs."""
+        weights = self.weights[kind]
+        logit = weights["intercept"] - sum(weights.get(name, 0.0) * value for name, value in signs.items())
+        return 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
+
+    def organ_priors(self) -> dict[str, OrganPrior]:
+        """The priors as objects."""
+        return {name: OrganPrior(**{k: tuple(v) for k, v in values.items()}) for name, values in self.priors.items()}
+
+
+def kind_of(mode: str) -> str:
+    """Whose probabilities a mode gives out: the student's (refine leans on it) or the generator's."""
+    return "preview" if mode in ("preview", "refine") else "rendered"
+
+
+def assess_domain(
+    model: DomainModel,
+    probabilities: torch.Tensor,
+    affine: np.ndarray,
+    organs: Mapping[int, str],
+    mode: str,
+    chosen: Collection[int] | None = None,
+) -> DomainAssessment | None:
+    """Assess a segmentation.
+
+    Args:
+        model: of the bundle.
+        probabilities: `(D, K, H, W)` on the grid of the slices, background first.
+        affine: `(4, 4)` index (row, column, slice) to RAS mm.
+        organs: name by id of all organs of the model; they are one another's landmarks.
+        mode: of the segmentation.
+        chosen: ids of the organs that count; all when left out.
+
+    Returns:
+        None if the model has no weights for results of this kind.
+    """
+    kind = kind_of(mode)
+    if kind not in model.weights or not organs:
+        return None
+    signs = organ_signs(probabilities, affine, organs, model.organ_priors())
+    wanted = {name for index, name in organs.items() if chosen is None or index in chosen}
+    signs = {name: values for name, values in signs.items() if name in wanted}
+    expected = {name: model.expected_dice(kind, values) for name, values in signs.items()}
+    score = 1.0 - float(np.mean(list(expected.values())))
+    verdict = VERDICTS[int(score >= model.limits[0]) + int(score >= model.limits[1])]
+    advice = ADVICE[verdict].format(doubtful=min(expected, key=lambda name: expected[name]))
+    features = {sign: float(np.mean([values[sign] for values in signs.values()])) for sign in SIGNS}
+    return DomainAssessment(score, verdict, advice, features, slice_doubt(probabilities), expected)

@@ -1,0 +1,64 @@
+"""Brings CT (HU) and MR (arbitrary units) to the range [-1, 1] that the networks expect."""
+
+from __future__ import annotations
+
+import numpy as np
+
+CT_WINDOW = (-125.0, 275.0)
+"""Soft-tissue window in HU."""
+
+
+MR_PERCENTILES = (0.5, 99.5)
+"""Percentiles of the body's voxels that become -1 and 1."""
+
+
+def percentile_range(values: np.ndarray, percentiles: tuple[float, float] = MR_PERCENTILES) -> tuple[float, float]:
+    """Robust lowest and highest value; never an empty range.
+
+    Args:
+        values: voxel values, of any shape; at most about a million of them are looked at.
+        percentiles: lower and upper percentile in percent.
+    """
+    flat = values.reshape(-1)
+    sample = flat[:: max(1, flat.size // 1_000_000)]
+    low, high = (float(v) for v in np.percentile(sample, percentiles))
+    if high <= low:
+        low, high = float(flat.min()), float(flat.max())
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def rescale(array: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Maps ``low .. high`` linearly to -1 .. 1 and clips what lies outside.
+
+    Returns:
+        A new float32 array of the same shape.
+    """
+    scaled = array.astype(np.float32)
+    scaled -= low
+    scaled *= 2.0 / (high - low)
+    scaled -= 1.0
+    return np.clip(scaled, -1.0, 1.0, out=scaled)
+
+
+def normalise_ct(array: np.ndarray, window: tuple[float, float] = CT_WINDOW) -> np.ndarray:
+    """CT in HU to [-1, 1] by a fixed window.
+
+    Args:
+        array: HU values of any shape.
+        window: the HU values that become -1 and 1.
+    """
+    return rescale(array, *window)
+
+
+def normalise_mr(
+    array: np.ndarray, body_values: np.ndarray | None = None, percentiles: tuple[float, float] = MR_PERCENTILES
+) -> np.ndarray:
+    """MR in arbitrary units to [-1, 1] by percentiles of the body.
+
+    Args:
+        array: intensities of any shape.
+        body_values: the voxels that lie in the body, in any shape; all voxels when left out.
+        percentiles: of the body's voxels, in percent.
+    """
+    values = array if body_values is None or body_values.size == 0 else body_values
+    return rescale(array, *percentile_range(values, percentiles))

@@ -1,0 +1,117 @@
+"""Clean-up of a label volume on the scan's own grid: one piece per organ, no holes, no specks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monai_semgan.io.volume import keep_labels
+
+if TYPE_CHECKING:
+    import torch
+
+    from monai_semgan.slicing.geometry import SliceGeometry
+
+
+MIN_SHARE = 0.001
+"""Organs that take less than this part of a radiograph are specks."""
+
+
+def clean_label(
+    label: np.ndarray,
+    voxel_ml: float,
+    *,
+    organs: Iterable[int] | None = None,
+    min_ml: float = 1.0,
+    pieces: Mapping[int, int] | None = None,
+) -> np.ndarray:
+    """Keep the largest piece of every organ, fill its holes, and drop organs that are no more than a speck.
+
+    Holes are filled only where no other organ lies in them.
+
+    Args:
+        label: ids `(I, J, K)`.
+        voxel_ml: volume of a voxel in ml.
+        organs: ids to clean; all that occur when left out.
+        min_ml: organs whose largest piece is smaller than this are dropped.
+        pieces: how many pieces an organ may have, by id, such as 2 for both lungs; 1 when left out.
+
+    Returns:
+        A new array of the same type.
+    """
+    from scipy import ndimage
+
+    cleaned = label.copy()
+    wanted = set(organs) if organs is not None else None
+    for index, box in enumerate(ndimage.find_objects(label), start=1):
+        if box is None or (wanted is not None and index not in wanted):
+            continue
+        region = cleaned[box]
+        mask = label[box] == index
+        piece = largest_pieces(mask, (pieces or {}).get(index, 1), min_ml / voxel_ml)
+        np.putmask(region, mask, 0)
+        del mask  # specks make the box as large as the scan: every array less counts
+        if np.count_nonzero(piece) * voxel_ml < min_ml:
+            continue
+        inner = ndimage.find_objects(piece.view(np.uint8))[0]  # what is kept is much smaller
+        piece, region = piece[inner].copy(), region[inner]
+        region[piece | (ndimage.binary_fill_holes(piece) & (region == 0))] = index
+    return cleaned
+
+
+def largest_pieces(mask: np.ndarray, count: int, least: float = 0.0) -> np.ndarray:
+    """The `count` largest connected pieces of a boolean array; of the further ones only those of `least` voxels."""
+    found = largest_piece(mask)
+    for _ in range(count - 1):
+        further = largest_piece(mask & ~found)
+        if further.sum() < max(least, 1.0):
+            break
+        found |= further
+    return found
+
+
+def largest_piece(mask: np.ndarray) -> np.ndarray:
+    """The largest connected piece of a boolean array (faces and edges connect); empty stays empty."""
+    from scipy import ndimage
+
+    pieces, count = ndimage.label(mask, ndimage.generate_binary_structure(mask.ndim, 2))
+    if count < 2:
+        return mask.copy()
+    sizes = np.zeros(count + 1, dtype=np.int64)
+    for plane in pieces:  # all at once takes a copy in 64 bits
+        sizes += np.bincount(plane.reshape(-1), minlength=count + 1)
+    sizes[0] = 0
+    return pieces == sizes.argmax()
+
+
+def label_on_grid(
+    geometry: SliceGeometry,
+    probabilities: torch.Tensor,
+    labels: Mapping[int, str],
+    chosen: Iterable[int] | None = None,
+    *,
+    cleanup: bool = True,
+    single: bool = False,
+) -> np.ndarray:
+    """Label ids `(I, J, K)` uint8 on the scan's own grid.
+
+    Args:
+        geometry: where the slices lie.
+        probabilities: `(D, K, H, W)` on the slices, background first.
+        labels: organ name by id.
+        chosen: ids to keep; all when left out.
+        cleanup: apply `clean_label`.
+        single: the scan is a single image such as a radiograph.
+    """
+    from monai_semgan.organs import natural_pieces
+
+    label = geometry.restore_label(probabilities)
+    keep_labels(label, labels if chosen is None else chosen)
+    if not cleanup:
+        return label
+    voxel_ml = float(abs(np.linalg.det(geometry.source_affine[:3, :3]))) / 1000.0
+    smallest = MIN_SHARE * label.size * voxel_ml if single else 1.0
+    pieces = {index: natural_pieces(name) for index, name in labels.items()}
+    return clean_label(label, voxel_ml, min_ml=smallest, pieces=pieces)

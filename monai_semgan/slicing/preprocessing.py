@@ -1,0 +1,217 @@
+"""From a volume to the slices that the networks see; the same for training and for use."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_semgan.errors import SemganError
+from monai_semgan.io.volume import Volume
+from monai_semgan.modalities import canonical_modality, guess_modality, header_modality
+from monai_semgan.slicing.body import find_body
+from monai_semgan.slicing.geometry import SliceGeometry
+from monai_semgan.slicing.intensity import CT_WINDOW, MR_PERCENTILES, percentile_range, rescale
+from monai_semgan.slicing.planning import plan_frame, plan_slices
+
+if TYPE_CHECKING:
+    import torch
+
+VERSION = 1
+"""Counts changes of the arithmetic, so that caches made by an older version are not used."""
+
+CLASS_LIMIT = 255
+
+OUTSIDE = -1.0
+"""Value of pixels outside the volume."""
+
+FRAMES = ("body", "image")
+
+
+@dataclass(frozen=True, eq=False)
+class SlicePlan:
+    """How a volume is normalised, and where its slices lie.
+
+    Args:
+        geometry: where the slices lie.
+        modality: ``"CT"``, ``"MR"``, ``"DX"`` (radiographs), or what else the file's header says.
+        value_range: input values that become -1 and 1.
+        notes: what a user should know, one sentence each.
+    """
+
+    geometry: SliceGeometry
+    modality: str
+    value_range: tuple[float, float]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedVolume(SlicePlan):
+    """Slices of a volume, ready for the networks.
+
+    Args:
+        image: (D, 1, H, W) float32 in [-1, 1].
+    """
+
+    image: torch.Tensor
+
+    def between(self, low_mm: float, high_mm: float) -> PreparedVolume:
+        """The slices whose middle lies between two heights.
+
+        Args:
+            low_mm: S coordinate (RAS mm, from the feet to the head).
+            high_mm: S coordinate.
+
+        Raises:
+            SemganError: there is no slice, or it is a single image.
+        """
+        heights = self.geometry.slice_centres[:, 2]
+        chosen = np.flatnonzero((heights >= low_mm) & (heights <= high_mm))
+        if not chosen.size:
+            problem = f"no slice lies between {low_mm:g} and {high_mm:g} mm"
+            raise SemganError(problem, remedy=f"this scan reaches from {heights.min():.1f} to {heights.max():.1f} mm")
+        first, count = int(chosen[0]), int(chosen.size)
+        if count == len(heights):
+            return self
+        note = (
+            f"Only the {count} slices from {heights[chosen].min():.1f} to {heights[chosen].max():.1f} mm were "
+            "computed: volumes and the out-of-domain score are those of this part."
+        )
+        geometry, image = self.geometry.part(first, count), self.image[first : first + count]
+        return replace(self, image=image, geometry=geometry, notes=(*self.notes, note))
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How volumes become slices; part of a bundle's configuration.
+
+    Args:
+        size: height and width of a slice in pixels.
+        pixel_mm: edge of a pixel; larger for bodies that do not fit.
+        window: HU that become -1 and 1 in CT.
+        percentiles: percentiles of the body that become -1 and 1 in MR.
+        num_classes: with background.
+        label_ids: ids in label files of the classes 1, 2, ...; when left out, class c has id c.
+            All other ids become background.
+        frame: ``"body"``: slices of volumes, centred on the body. ``"image"``: single images such as radiographs,
+            each fitted as a whole into the slice, whatever its size in mm; ``pixel_mm`` and ``window`` mean nothing
+            there, and the percentiles are those of the image.
+    """
+
+    size: int = 128
+    pixel_mm: float = 2.75
+    window: tuple[float, float] = CT_WINDOW
+    percentiles: tuple[float, float] = MR_PERCENTILES
+    num_classes: int = 5
+    label_ids: tuple[int, ...] | None = None
+    frame: str = "body"
+
+    def __post_init__(self) -> None:
+        for name in ("window", "percentiles", "label_ids"):  # JSON has lists
+            value = getattr(self, name)
+            object.__setattr__(self, name, tuple(value) if value is not None else None)
+        if self.size < 1 or self.pixel_mm <= 0:
+            raise SemganError(f"size {self.size} and pixel mm {self.pixel_mm:g} must be positive")
+        if len(self.window) != 2 or self.window[0] >= self.window[1]:
+            raise SemganError(f"window {self.window} is empty", remedy="give the lower and the upper value")
+        if len(self.percentiles) != 2 or not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+            raise SemganError(f"percentiles {self.percentiles} are impossible", remedy="give two between 0 and 100")
+        if self.frame not in FRAMES:
+            raise SemganError(f"unknown frame {self.frame!r}", remedy=f"use {' or '.join(FRAMES)}")
+        if not 2 <= self.num_classes <= CLASS_LIMIT:
+            raise SemganError(f"{self.num_classes} classes are not possible", remedy=f"use 2 to {CLASS_LIMIT}")
+        if self.label_ids is not None and len(self.label_ids) != self.num_classes - 1:
+            raise SemganError(
+                f"{len(self.label_ids)} label ids for {self.num_classes - 1} classes", remedy="give one id per class"
+            )
+
+    def __call__(self, volume: Volume, modality: str | None = None) -> PreparedVolume:
+        """Normalises a volume and cuts it into slices.
+
+        Args:
+            volume: CT in HU or MR; a single image where ``frame`` says so.
+            modality: as the file tells, or guessed from the values, when left out.
+
+        Raises:
+            SemganError: a volume is given where a single image is expected, or the other way round.
+        """
+        plan = self.plan(volume, modality)
+        low, high = plan.value_range
+        image = plan.geometry.extract(volume.array, fill=OUTSIDE, convert=lambda piece: rescale(piece, low, high))
+        return PreparedVolume(plan.geometry, plan.modality, plan.value_range, plan.notes, image=image[:, None])
+
+    def plan(self, volume: Volume, modality: str | None = None) -> SlicePlan:
+        """Looks at a volume, without computing its slices; arguments and errors as above."""
+        self.check_kind(volume, modality)
+        if modality:
+            modality = canonical_modality(modality)
+        elif volume.modality:
+            modality = header_modality(volume.modality)
+        if self.frame == "image":
+            whole = percentile_range(volume.array, self.percentiles)
+            return SlicePlan(plan_frame(volume, self.size), modality or "DX", whole, volume.notes)
+        modality = modality or guess_modality(volume.array)
+        body = find_body(volume.array, volume.spacing, modality)
+        geometry = plan_slices(volume, pixel_mm=self.pixel_mm, size=self.size, modality=modality, body=body)
+        if modality == "CT":
+            low, high = self.window
+        else:
+            low, high = percentile_range(body.values(volume.array), self.percentiles)
+        notes = list(volume.notes)
+        if geometry.enlarged:
+            notes.append(
+                f"The body does not fit into {self.size} pixels of {self.pixel_mm:g} mm: "
+                f"pixels of {geometry.pixel_mm:.2f} mm are used."
+            )
+        if geometry.axes is None:
+            notes.append("The volume lies oblique to the patient's axes: axial planes are interpolated.")
+        return SlicePlan(geometry, modality, (low, high), tuple(notes))
+
+    def check_kind(self, volume: Volume, modality: str | None = None) -> None:
+        """Makes sure that a volume is of the kind that is expected.
+
+        Raises:
+            SemganError: a volume is given where a single image is expected, or the other way round.
+        """
+        shape = volume.array.shape
+        if self.frame == "image" and 1 not in shape:
+            raise SemganError(
+                f"is a volume of {'x'.join(map(str, shape))} voxels, this model segments single radiographs",
+                remedy="give a PNG or DICOM radiograph, or a bundle for volumes with --bundle",
+                path=volume.path,
+            )
+        if self.frame == "body" and volume.projection and (modality is None or not volume.spacing_known):
+            raise SemganError(
+                "is a single image, this model segments CT or MR volumes",
+                remedy="give a NIfTI, NRRD or DICOM volume, or a bundle for radiographs with --bundle",
+                path=volume.path,
+            )
+
+    def classes(self, label: np.ndarray) -> np.ndarray:
+        """Ids of a label file to class indices 0 .. ``num_classes - 1``, as uint8 of the same shape."""
+        ids = self.label_ids if self.label_ids is not None else range(1, self.num_classes)
+        table = np.zeros(max(int(label.max(initial=0)), *ids) + 1, dtype=np.uint8)
+        table[list(ids)] = np.arange(1, self.num_classes)
+        return table[label]
+
+    def label_slices(self, label: np.ndarray, geometry: SliceGeometry) -> torch.Tensor:
+        """Cuts a label map (I, J, K) of file ids into class slices (D, H, W) uint8.
+
+        Every pixel gets the class that covers most of it.
+        """
+        import torch
+
+        classes = self.classes(label)
+        best = torch.full(geometry.grid_shape[2:] + geometry.grid_shape[:2], 0.0)
+        out = torch.zeros(best.shape, dtype=torch.uint8)
+        for index in [0, *np.unique(classes[classes > 0])]:
+            share = geometry.extract(classes, convert=lambda piece, wanted=index: piece == wanted)  # type: ignore[misc]
+            wins = share > best
+            best[wins] = share[wins]
+            out[wins] = int(index)
+        return out
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings in JSON's types; ``Preprocessing(**settings)`` takes them back."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}

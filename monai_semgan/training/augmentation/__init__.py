@@ -1,0 +1,1 @@
+"""Augmentation of training batches: contrast, geometry, and what the discriminators see."""

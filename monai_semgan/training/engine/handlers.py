@@ -1,0 +1,232 @@
+"""Ignite handlers that every stage shares: schedule, progress, checkpoints, validation, TensorBoard."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.handlers import TensorBoardStatsHandler
+
+from monai_semgan.training.engine.distributed import Workers
+from monai_semgan.training.engine.schedule import Schedule, Stopwatch
+from monai_semgan.training.stages.stage import Stage
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+    from monai_semgan.utils.progress import Progress
+
+
+class StopRequest:
+    """Whether someone wants the run to end: Ctrl-C, SIGTERM, or the progress display's cancel.
+
+    The step in hand is always finished, so that weights and optimiser agree. A second Ctrl-C aborts at once.
+    Handlers that others have installed for Ctrl-C are left alone.
+
+    Args:
+        progress: asked by `should_stop()`.
+        seconds: stop after so many seconds of this process, as in a short slot on a shared machine.
+    """
+
+    def __init__(self, progress: Progress, seconds: float | None = None) -> None:
+        self._progress = progress
+        self._deadline = time.monotonic() + seconds if seconds is not None else None
+        self._signalled = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+                if signal.getsignal(number) == default:
+                    self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._signalled:
+            raise KeyboardInterrupt
+        self._signalled = True
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a person asked, rather than the end of the slot."""
+        return self._signalled or self._progress.should_stop()
+
+    def __bool__(self) -> bool:
+        late = self._deadline is not None and time.monotonic() >= self._deadline
+        return late or self.cancelled
+
+
+class ScheduleHandler:
+    """Set the learning rate before each step, and end the run on time on all processes at once.
+
+    Args:
+        stage: the stage that trains.
+        schedule: its end.
+        watch: time of training.
+        stop: asked after each step.
+        warmup_from: step from which the rate rises over `warmup_steps`, after a restart without optimiser state.
+        warmup_steps: length of that rise.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        schedule: Schedule,
+        watch: Stopwatch,
+        stop: StopRequest,
+        warmup_from: int | None = None,
+        warmup_steps: int = 100,
+    ) -> None:
+        self.stage, self.schedule, self.watch, self.stop = stage, schedule, watch, stop
+        self.warmup_from, self.warmup_steps = warmup_from, warmup_steps
+        self.elapsed = watch.elapsed
+        self.stopped = False
+
+    def attach(self, engine: Engine) -> None:
+        """Register with the trainer."""
+        engine.add_event_handler(Events.ITERATION_STARTED, self.before_step)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.after_step)
+
+    def fraction(self, step: int) -> float:
+        """Progress after `step` steps, the same on all processes."""
+        return self.schedule.fraction(step, self.elapsed)
+
+    def before_step(self, engine: Engine) -> None:
+        """Set the learning rates."""
+        step = engine.state.iteration - 1
+        scale = 1.0
+        if self.warmup_from is not None:
+            scale = min(1.0, (step - self.warmup_from + 1) / self.warmup_steps)
+        self.stage.set_rate(self.fraction(step), scale)
+
+    def after_step(self, engine: Engine) -> None:
+        """Agree on the time and on the end."""
+        self.elapsed, self.stopped = self.stage.around.workers.agree(self.watch.elapsed, bool(self.stop))
+        last = engine.state.iteration >= engine.state.max_epochs * engine.state.epoch_length
+        if not last and (self.stopped or self.schedule.done(engine.state.iteration, self.elapsed)):
+            engine.terminate()  # the last epoch ends by itself, with the events that handlers wait for
+
+
+class IntervalHandler:
+    """Call something every so many seconds or steps, whichever comes first; on the first process only.
+
+    Args:
+        action: called with the number of finished steps.
+        workers: the processes.
+        seconds: time between two calls, or None.
+        steps: steps between two calls, or None.
+    """
+
+    def __init__(
+        self, action: Callable[[int], None], workers: Workers, seconds: float | None = None, steps: int | None = None
+    ) -> None:
+        self.action, self.workers, self.seconds, self.steps = action, workers, seconds, steps
+        self._last = time.monotonic()
+
+    def attach(self, engine: Engine) -> None:
+        """Register with the trainer."""
+        if self.workers.is_main:
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._check)
+
+    def _check(self, engine: Engine) -> None:
+        step = engine.state.iteration
+        late = self.seconds is not None and time.monotonic() - self._last >= self.seconds
+        if late or (self.steps is not None and step % self.steps == 0):
+            self.action(step)
+            self._last = time.monotonic()
+
+
+class MilestoneHandler:
+    """Call something at equal shares of the schedule (not at its end); on the first process only.
+
+    Args:
+        action: called with the number of finished steps.
+        schedule: knows the progress.
+        count: shares into which the schedule is cut.
+    """
+
+    def __init__(self, action: Callable[[int], None], schedule: ScheduleHandler, count: int) -> None:
+        self.action, self.schedule, self.count = action, schedule, count
+        self._reached: int | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Register with the trainer, after the schedule handler."""
+        if self.schedule.stage.around.workers.is_main and self.count > 1:
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._check)
+            self._reached = int(self.schedule.fraction(engine.state.iteration) * self.count)
+
+    def _check(self, engine: Engine) -> None:
+        reached = int(self.schedule.fraction(engine.state.iteration) * self.count)
+        if self._reached is not None and self._reached < reached < self.count:
+            self.action(engine.state.iteration)
+        self._reached = reached
+
+
+class ProgressHandler:
+    """Tell the progress display where the stage stands, a few times a second at most.
+
+    Args:
+        progress: the display.
+        schedule: knows the progress.
+        log_every: steps between two readings of the losses (each reading waits for the GPU).
+    """
+
+    def __init__(self, progress: Progress, schedule: ScheduleHandler, log_every: int) -> None:
+        self.progress, self.schedule, self.log_every = progress, schedule, log_every
+        self.losses: dict[str, float] = {}
+        self._shown = 0.0
+        self._first: tuple[int, float] | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Register with the trainer, after the schedule handler."""
+        self._first = (engine.state.iteration, self.schedule.watch.elapsed)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._update)
+
+    def images_per_second(self, step: int) -> float:
+        """Speed of this process's share of the run, all processes together."""
+        if self._first is None or step <= self._first[0]:
+            return 0.0
+        stage = self.schedule.stage
+        images = stage.images_seen(step) - stage.images_seen(self._first[0])
+        return images / max(1e-9, self.schedule.watch.elapsed - self._first[1])
+
+    def _update(self, engine: Engine) -> None:
+        step = engine.state.iteration
+        if step % self.log_every == 0:
+            self.losses = {name: float(value) for name, value in engine.state.output[0].items()}
+        now = time.monotonic()
+        if now - self._shown < 0.3 and self.schedule.fraction(step) < 1.0 and not engine.should_terminate:
+            return
+        self._shown = now
+        schedule = self.schedule.schedule
+        if schedule.budget is None:
+            done, total = step, schedule.steps or step
+        else:
+            total = round(schedule.budget)
+            done = round(self.schedule.fraction(step) * total)
+        speed = self.images_per_second(step)
+        self.progress.update(
+            done, total, self.schedule.stage.name, step=step, images_per_s=round(speed, 1), **self.losses
+        )
+
+
+def board_handler(writer: SummaryWriter, stage: Stage, log_every: int) -> TensorBoardStatsHandler:
+    """MONAI's TensorBoard handler for a stage's scalars and learning rates, against the step number."""
+
+    def scalars(output: list[dict[str, torch.Tensor]]) -> dict[str, Any]:
+        rates = {f"rate/{name}": optimiser.param_groups[0]["lr"] for name, optimiser in stage.optimisers.items()}
+        return {f"loss/{name}": value for name, value in output[0].items()} | rates
+
+    return TensorBoardStatsHandler(
+        summary_writer=writer, iteration_log=max(2, log_every), epoch_log=False, output_transform=scalars
+    )

@@ -1,0 +1,303 @@
+"""The loop around a stage: MONAI's trainer, schedule, checkpoints, records, sheets."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from ignite.engine import Events
+from monai.engines import Trainer
+
+from monai_semgan.errors import SemganError
+from monai_semgan.networks.weights import load_weights, save_atomically, save_weights, with_prefix
+from monai_semgan.training.engine import run_files as files
+from monai_semgan.training.engine.handlers import (
+    IntervalHandler,
+    MilestoneHandler,
+    ProgressHandler,
+    ScheduleHandler,
+    StopRequest,
+    board_handler,
+)
+from monai_semgan.training.engine.schedule import Schedule, Stopwatch
+from monai_semgan.training.engine.seeds import step_seed
+from monai_semgan.training.image_grids import write_png
+from monai_semgan.training.stages.stage import Stage
+from monai_semgan.utils.versions import machine, versions
+
+if TYPE_CHECKING:
+    from monai_semgan.utils.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopSettings:
+    """How often things happen around the steps.
+
+    Args:
+        checkpoint_seconds: most seconds between two checkpoints; a kill loses no more than that.
+        checkpoint_steps: most steps between two checkpoints, or None.
+        validations: parts into which the stage is cut by validations and sheets; the last is at the end.
+        log_every: steps between two readings of the losses.
+        slot: seconds after which this process stops cleanly, to be resumed in another, or None.
+        tensorboard: write TensorBoard files.
+        epochs: epochs into which the steps are cut for handlers that count in epochs.
+    """
+
+    checkpoint_seconds: float = 60.0
+    checkpoint_steps: int | None = None
+    validations: int = 4
+    log_every: int = 20
+    slot: float | None = None
+    tensorboard: bool = True
+    epochs: int = 1
+
+
+@dataclasses.dataclass
+class StageResult:
+    """How a stage ended.
+
+    Attributes:
+        stage: its name.
+        folder: where its files are.
+        steps: optimisation steps done, of all processes that worked on it.
+        seconds: seconds of training.
+        images: images trained on.
+        finished: whether the schedule came to its end.
+        cancelled: whether a person stopped it.
+        metrics: figures of the last validation.
+    """
+
+    stage: str
+    folder: Path
+    steps: int
+    seconds: float
+    images: int
+    finished: bool
+    cancelled: bool
+    metrics: dict[str, float]
+
+
+class StageLoop:
+    """Train one stage in a folder, from the start or from where an earlier process was stopped.
+
+    Args:
+        stage: what to train.
+        folder: the stage's folder in the run.
+        schedule: when it ends.
+        fingerprint: settings that must be the same when a run is resumed.
+        description: further entries of the record (data, network).
+        progress: display and cancel.
+        settings: how often things happen.
+        handlers: further handlers of MONAI or ignite for the trainer, on the first process only.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        folder: Path,
+        schedule: Schedule,
+        fingerprint: Mapping[str, Any],
+        description: Mapping[str, Any],
+        progress: Progress,
+        settings: LoopSettings,
+        handlers: Sequence[Any] = (),
+    ) -> None:
+        self.handlers = tuple(handlers)
+        self.stage, self.folder, self.schedule, self.settings = stage, folder, schedule, settings
+        self.fingerprint, self.description = dict(fingerprint), dict(description)
+        self.progress = progress
+        self.start = 0
+        self.metrics: dict[str, float] = {}
+        self.history: list[dict[str, float]] = []
+        self.watch = Stopwatch()
+        self.fresh_optimisers = False
+        self._writer: Any = None
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Full state of the stage."""
+        return self.folder / "checkpoint.pt"
+
+    def prepare(self, resume: bool) -> None:
+        """Load the state of an earlier process, or make sure that there is none to overwrite.
+
+        Raises:
+            SemganError: if the folder holds a run and `resume` is not set, or its settings differ.
+        """
+        record_path = self.folder / "record.json"
+        if not resume and (self.checkpoint_path.exists() or record_path.exists()):
+            raise SemganError(
+                f"already holds a {self.stage.name} run",
+                remedy="add --resume, or choose another --out",
+                path=self.folder,
+            )
+        if self.checkpoint_path.exists():
+            state = files.load_checkpoint(self.checkpoint_path)
+            self._check_fingerprint(state["settings"])
+            self.stage.load_state_dict(state["stage"])
+            self._take_up(state["step"], state["elapsed"], state["metrics"], state["history"])
+        elif record_path.exists():
+            self._resume_from_weights(files.read_json(record_path))
+        self.stage.around.workers.share(self.stage.networks.values())
+        self.stage.around.workers.share(average.network for average in self.stage.averages.values())
+
+    def _take_up(self, step: int, elapsed: float, metrics: dict[str, float], history: list[dict[str, float]]) -> None:
+        self.start, self.metrics, self.history = int(step), dict(metrics), list(history)
+        self.watch = Stopwatch(float(elapsed))
+
+    def _resume_from_weights(self, content: dict[str, Any]) -> None:
+        """Continue from half-precision weight files when the full checkpoint did not travel with them."""
+        if "step" not in content:
+            raise SemganError("is no record of a run", remedy="delete the folder", path=self.folder / "record.json")
+        self._check_fingerprint(content["settings"])
+        self.stage.adopt(files.gather_weights(self.folder))
+        self.stage.load_extra_state(content.get("extra", {}))
+        self._take_up(content["step"], content["seconds"], content["metrics"], content["history"])
+        self.fresh_optimisers = True
+
+    def _check_fingerprint(self, before: Mapping[str, Any]) -> None:
+        for name, value in self.fingerprint.items():
+            if name in before and before[name] != value:
+                raise SemganError(
+                    f"was started with {name} {before[name]!r}, not {value!r}",
+                    remedy="resume with the same settings or choose another --out",
+                    path=self.folder,
+                )
+
+    def run(self) -> StageResult:
+        """Train to the end of the schedule, or until stopped; the last checkpoint is written either way."""
+        workers = self.stage.around.workers
+        with StopRequest(self.progress, self.settings.slot) as stop:
+            warmup = self.start if self.fresh_optimisers else None
+            schedule = ScheduleHandler(self.stage, self.schedule, self.watch, stop, warmup_from=warmup)
+            speed = ProgressHandler(self.progress, schedule, self.settings.log_every)
+            done = self.schedule.done(self.start, self.watch.elapsed)
+            step = self.start if done else self._train(schedule, speed)
+            finished = self.schedule.done(step, schedule.elapsed)
+            if workers.is_main:
+                with self.watch.paused():
+                    if not done and not stop.cancelled:
+                        self._evaluate(step, finished)
+                    self._save(step, speed.images_per_second(step))
+                    if self._writer is not None:
+                        self._writer.close()
+            cancelled = schedule.stopped and stop.cancelled
+        workers.wait()
+        images = self.stage.images_seen(step)
+        return StageResult(
+            self.stage.name, self.folder, step, schedule.elapsed, images, finished, cancelled, dict(self.metrics)
+        )
+
+    def _train(self, schedule: ScheduleHandler, speed: ProgressHandler) -> int:
+        around = self.stage.around
+        trainer = Trainer(
+            device=around.device,
+            max_epochs=self.settings.epochs,
+            data_loader=itertools.count(self.start),
+            epoch_length=(self.schedule.steps or 2**40) // self.settings.epochs,
+            iteration_update=self._step,
+            decollate=False,
+        )
+        trainer.logger.setLevel(logging.WARNING)
+        trainer.state.iteration = self.start
+        trainer.state.epoch = self.start // trainer.state.epoch_length
+        self.watch = schedule.watch = Stopwatch(self.watch.elapsed)
+        handlers: list[Any] = [schedule, speed]
+        if around.workers.is_main:
+            if self.settings.tensorboard:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._writer = SummaryWriter(str(self.folder / "tb"), purge_step=self.start or None)
+                handlers.append(board_handler(self._writer, self.stage, self.settings.log_every))
+            save = lambda step: self._save(step, speed.images_per_second(step))  # noqa: E731
+            handlers.append(MilestoneHandler(self._validate, schedule, self.settings.validations))
+            seconds, steps = self.settings.checkpoint_seconds, self.settings.checkpoint_steps
+            handlers.append(IntervalHandler(save, around.workers, seconds, steps))
+            trainer.add_event_handler(Events.EPOCH_COMPLETED, self._publish)
+            handlers.extend(self.handlers)
+        for handler in handlers:
+            handler.attach(trainer)
+        trainer.run()
+        return int(trainer.state.iteration)
+
+    def _step(self, engine: Trainer, step: int) -> list[dict[str, torch.Tensor]]:
+        """One step; its scalars as a list of one, the form that MONAI's handlers expect."""
+        around = self.stage.around
+        torch.manual_seed(step_seed(around.seed, around.workers.rank, step, "global"))
+        return [self.stage.step(step)]
+
+    def _publish(self, trainer: Trainer) -> None:
+        """Show losses and scores to handlers that read the trainer's metrics."""
+        losses = {name: float(value) for name, value in (trainer.state.output or [{}])[0].items()}
+        trainer.state.metrics = losses | {f"validation_{name}": value for name, value in self.metrics.items()}
+
+    def _validate(self, step: int) -> None:
+        with self.watch.paused():
+            self._evaluate(step, False)
+
+    def _evaluate(self, step: int, final: bool) -> None:
+        self.metrics = self.stage.evaluate(final)
+        if self.metrics:
+            self.history.append({"step": step, "images": self.stage.images_seen(step), **self.metrics})
+            logger.info("%s at step %d: %s", self.stage.name, step, self.metrics)
+        picture = self.stage.sheet()
+        write_png(self.folder / "sheets" / f"step_{step:08d}.png", picture)
+        if self._writer is not None:
+            for name, value in self.metrics.items():
+                self._writer.add_scalar(f"validation/{name}", value, step)
+            self._writer.add_image("sheet", picture, step, dataformats="HWC")
+
+    def _save(self, step: int, speed: float) -> None:
+        parts = self.stage.parts()
+        elapsed = self.watch.elapsed
+        for stem, prefixed in parts.items():
+            weights = {k: v for name, state in prefixed.items() for k, v in with_prefix(state, name).items()}
+            files.save_weight_files(self.folder, stem, weights)
+        state = {"step": step, "elapsed": elapsed, "metrics": self.metrics, "history": self.history}
+        content = {**state, "settings": self.fingerprint, "stage": self.stage.state_dict()}
+        save_atomically(self.checkpoint_path, content)
+        files.write_json(self.folder / "record.json", self._record(step, elapsed, speed))
+
+    def _record(self, step: int, elapsed: float, speed: float) -> dict[str, Any]:
+        around = self.stage.around
+        return {
+            "stage": self.stage.name,
+            "step": step,
+            "seconds": round(elapsed, 3),
+            "images": self.stage.images_seen(step),
+            "images_per_s": round(speed, 2),
+            "finished": self.schedule.done(step, elapsed),
+            "seed": around.seed,
+            "metrics": self.metrics,
+            "history": self.history,
+            "schedule": dataclasses.asdict(self.schedule),
+            "settings": self.fingerprint,
+            **self.description,
+            "versions": versions(),
+            "machine": machine(around.device, around.workers.size),
+            "details": self.stage.details(),
+            "extra": self.stage.extra_state(),
+        }
+
+
+def write_combined(run: Path) -> Path | None:
+    """Collect the averaged generator, encoder and student of a run into `model.pt`.
+
+    Returns:
+        The file, or None when no part exists yet.
+    """
+    weights: dict[str, torch.Tensor] = {}
+    for stage in files.STAGES:
+        for path in sorted((run / stage).glob("weights*.pt")):
+            weights.update(load_weights(path))
+    if not weights:
+        return None
+    save_weights(run / "model.pt", weights, half=True)
+    return run / "model.pt"

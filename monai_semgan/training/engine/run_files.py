@@ -1,0 +1,107 @@
+"""The files of a run beside the checkpoint: small weight files and the JSON record, all written atomically."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from monai_semgan.errors import SemganError
+from monai_semgan.networks.weights import load_tensors, load_weights, save_weights
+from monai_semgan.utils.files import written_aside
+
+#: Most bytes of one weight file: what fits through the narrowest channel from a GPU machine, and into git.
+WEIGHT_FILE_LIMIT = 16 * 2**20
+
+#: Stages in their order, and the sub-folder of a run that each owns.
+STAGES = ("gan", "encoder", "student")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a run killed at any moment, sees the old or the new one, never a part.
+
+    Raises:
+        SemganError: if the file cannot be written.
+    """
+    with written_aside(path) as temporary:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file atomically."""
+    write_bytes(path, (json.dumps(content, indent=2, default=str) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file, or an empty dictionary when there is none that can be read."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU without running any code from it.
+
+    Raises:
+        SemganError: if it is no checkpoint.
+    """
+    state = load_tensors(path)
+    if not isinstance(state, dict) or "step" not in state:
+        raise SemganError("is no checkpoint of a training run", remedy="delete it to start again", path=path)
+    return state
+
+
+def save_weight_files(folder: Path, stem: str, state: Mapping[str, torch.Tensor]) -> list[Path]:
+    """Write weights in half precision as `stem.pt`, `stem-2.pt` ...: each at most 16 MiB.
+
+    A single tensor above the limit gets a file of its own.
+    """
+    shards: list[dict[str, torch.Tensor]] = [{}]
+    used = 0
+    for name, tensor in state.items():
+        size = tensor.numel() * (2 if tensor.is_floating_point() else tensor.element_size()) + 1024
+        if shards[-1] and used + size > WEIGHT_FILE_LIMIT:
+            shards.append({})
+            used = 0
+        shards[-1][name] = tensor
+        used += size
+    paths = [folder / (f"{stem}.pt" if i == 0 else f"{stem}-{i + 1}.pt") for i in range(len(shards))]
+    for path, shard in zip(paths, shards, strict=True):
+        save_weights(path, shard, half=True)
+    for old in set(folder.glob(f"{stem}-[0-9]*.pt")) - set(paths):
+        old.unlink()
+    return paths
+
+
+def gather_weights(source: str | Path) -> dict[str, torch.Tensor]:
+    """Weights from a file, a folder of weight files, or a whole run (whose later stages win).
+
+    Returns:
+        State dict with the prefixes `generator.`, `encoder.`, `student.`, `image_discriminator.` and
+        `joint_discriminator.` for the parts that were found.
+
+    Raises:
+        SemganError: if nothing is there or a file cannot be read.
+    """
+    source = Path(source)
+    if source.is_dir():
+        folders = [source, *(source / stage for stage in STAGES if (source / stage).is_dir())]
+        paths = [p for folder in folders for p in sorted(folder.glob("*.pt")) if p.name != "checkpoint.pt"]
+        if any(p.parent != source for p in paths):
+            paths = [p for p in paths if p.name != "model.pt"]
+        if not paths:
+            raise SemganError("holds no weights", remedy="name a .pt file or the folder of a run", path=source)
+    elif source.is_file():
+        paths = [source]
+    else:
+        raise SemganError("not found", remedy="check --init", path=source)
+    weights: dict[str, torch.Tensor] = {}
+    for path in paths:
+        weights.update(load_weights(path))
+    return weights

@@ -1,0 +1,136 @@
+"""Generated pairs for training: rendered in chunks, filtered, kept in memory and renewed little by little."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from monai_semgan.networks import JointGenerator
+from monai_semgan.slicing.encoding import encode
+from monai_semgan.training.engine.seeds import step_generator
+from monai_semgan.utils.device import autocast
+
+
+def plausible(logits: torch.Tensor, confidence: float = 0.85, largest: float = 0.5) -> torch.Tensor:
+    """Which generated labels can be believed: the generator is sure of them and they are no monsters.
+
+    Args:
+        logits: (N, K, H, W), background first.
+        confidence: least mean probability of the chosen class over the pixels of organs and their borders.
+        largest: most share of the slice that one organ may cover.
+
+    Returns:
+        (N,) bool.
+    """
+    highest, chosen = logits.float().softmax(1).max(1)
+    near = torch.nn.functional.max_pool2d((chosen > 0).float()[:, None], 5, stride=1, padding=2)[:, 0]
+    certainty = (highest * near).sum((1, 2)) / near.sum((1, 2)).clamp_min(1.0)
+    shares = torch.stack([(chosen == k).float().mean((1, 2)) for k in range(1, logits.shape[1])], 1)
+    empty = near.sum((1, 2)) == 0
+    return (empty | (certainty >= confidence)) & (shares.amax(1) <= largest)
+
+
+class Pairs(NamedTuple):
+    """Generated pairs.
+
+    Attributes:
+        image: (N, C, H, W) in [-1, 1].
+        label: (N, H, W) class ids.
+        latents: W+ (N, L, D) that rendered them.
+    """
+
+    image: torch.Tensor
+    label: torch.Tensor
+    latents: torch.Tensor
+
+
+class PairPool:
+    """A changing stock of (image, label) pairs from a frozen generator.
+
+    Chunk number q enters at step `q * refresh_every`; the newest `chunks` are in stock. What the pool holds at a step
+    depends on nothing but the seed and that step, so a resumed run sees the same pairs. Latents are drawn with a
+    truncation between `truncation` and 1 (less variety, fewer failures at the lower end).
+
+    Args:
+        generator: frozen generator.
+        seed: seed of the run.
+        rank: number of this process.
+        device: where pairs are rendered and kept.
+        chunk: pairs rendered at a time.
+        chunks: most chunks in stock.
+        refresh_every: steps between two chunks.
+        truncation: lower end of the truncation.
+        mixing: share of pairs whose finer layers take the latent of another draw (style mixing).
+        batch: pairs rendered in one forward pass.
+        mixed_precision: render in bfloat16 where the device is fast with it.
+    """
+
+    def __init__(
+        self,
+        generator: JointGenerator,
+        seed: int,
+        rank: int,
+        device: torch.device,
+        chunk: int = 64,
+        chunks: int = 32,
+        refresh_every: int = 16,
+        truncation: float = 0.7,
+        mixing: float = 0.0,
+        batch: int = 8,
+        mixed_precision: bool = True,
+    ) -> None:
+        self.generator, self.seed, self.rank, self.device = generator, seed, rank, device
+        self.chunk, self.chunks, self.refresh_every = chunk, chunks, refresh_every
+        self.truncation, self.mixing = truncation, mixing
+        self.batch, self.mixed_precision = batch, mixed_precision
+        self._stock: dict[int, Pairs] = {}
+
+    def draw(self, step: int, count: int) -> Pairs:
+        """So many pairs for a step."""
+        newest = step // self.refresh_every
+        wanted = range(max(0, newest - self.chunks + 1), newest + 1)
+        self._stock = {number: self._stock.get(number) or self.render(number) for number in wanted}
+        source = step_generator(self.seed, self.rank, step, "pool")
+        which = torch.randint(len(wanted), (count,), generator=source).tolist()
+        row = torch.randint(self.chunk, (count,), generator=source).tolist()
+        picks = [(self._stock[wanted[w]], r) for w, r in zip(which, row, strict=True)]
+        image, label, latents = (torch.stack([chunk[part][r] for chunk, r in picks]) for part in range(3))
+        return Pairs(image.float() / 127.5 - 1.0, label.long(), latents)
+
+    @torch.no_grad()
+    def render(self, number: int) -> Pairs:
+        """Chunk `number`, pixels as uint8. Implausible pairs are replaced by new ones, three times."""
+        source = step_generator(self.seed, self.rank, number, "latent", self.device)
+        pairs, keep = self._render(self.chunk, source)
+        for _ in range(3):
+            bad = (~keep).nonzero().flatten()
+            if len(bad) == 0:
+                break
+            fresh, keep[bad] = self._render(len(bad), source)
+            for stock, new in zip(pairs, fresh, strict=True):
+                stock[bad] = new
+        return pairs
+
+    def _render(self, count: int, source: torch.Generator) -> tuple[Pairs, torch.Tensor]:
+        """Pairs, and which of them are plausible (n,)."""
+        latents = self._latents(count, source)
+        images, labels, keep = [], [], []
+        for part in latents.split(self.batch):
+            with autocast(self.device, self.mixed_precision):
+                sample = self.generator.synthesis(part)
+            images.append(encode(sample.image))
+            labels.append(sample.logits.argmax(1).to(torch.uint8))
+            keep.append(plausible(sample.logits))
+        return Pairs(torch.cat(images), torch.cat(labels), latents), torch.cat(keep)
+
+    def _latents(self, count: int, source: torch.Generator) -> torch.Tensor:
+        generator = self.generator
+        z, other = torch.randn(2, count, generator.latent_dim, generator=source, device=self.device)
+        layers = torch.full((count,), generator.num_latents, device=self.device)
+        crossover = torch.randint(1, generator.num_latents, (count,), generator=source, device=self.device)
+        mixed = torch.rand(count, generator=source, device=self.device) < self.mixing
+        latents = generator.styles(z, other, torch.where(mixed, crossover, layers))
+        strength = torch.rand(count, 1, 1, generator=source, device=self.device)
+        mean = generator.mean_latent
+        return mean + (self.truncation + (1.0 - self.truncation) * strength) * (latents - mean)

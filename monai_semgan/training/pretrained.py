@@ -1,0 +1,110 @@
+"""Networks from weights alone: which architecture they belong to, and frozen ones to learn from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from monai_semgan.errors import SemganError
+from monai_semgan.networks import ImageDiscriminator, JointGenerator
+from monai_semgan.networks.weights import load_into, load_tensors, part
+from monai_semgan.training.engine.run_files import read_json
+
+#: Filters of upsampling: of this package's own training, and of weights that were trained with nearest neighbours.
+BILINEAR: tuple[int, ...] = (1, 3, 3, 1)
+NEAREST: tuple[int, ...] = (1, 1)
+
+
+def generator_arguments(state: Mapping[str, torch.Tensor]) -> dict[str, object]:
+    """Constructor arguments of the `JointGenerator` that a state dict (without prefix) was made by."""
+    levels = sorted({int(match[1]) for name in state if (match := re.match(r"blocks\.(\d+)\.", name))})
+    layers = {match[1] for name in state if (match := re.match(r"mapping_net\.(\d+)\.", name))}
+    try:
+        return {
+            "size": 4 * 2 ** levels[-1],
+            "latent_dim": int(state["mean_latent"].shape[0]),
+            "image_channels": int(state["image_bias"].shape[0]),
+            "num_classes": int(state["label_bias"].shape[0]),
+            "channels": {4 * 2**k: int(state[f"blocks.{k}.conv.bias"].shape[0]) for k in levels},
+            "mapping_layers": len(layers),
+        }
+    except (KeyError, IndexError) as error:
+        raise SemganError("these are no weights of a joint generator", remedy="check --init") from error
+
+
+def truncated(state: Mapping[str, torch.Tensor], size: int) -> dict[str, torch.Tensor]:
+    """The state dict without the resolutions above `size`."""
+
+    def below(name: str) -> bool:
+        match = re.match(r"blocks\.(\d+)\.", name)
+        return match is None or 4 * 2 ** int(match[1]) <= size
+
+    return {name: tensor for name, tensor in state.items() if below(name)}
+
+
+def trained_filter(sources: Iterable[Path]) -> tuple[int, ...]:
+    """The upsampling filter with which the generator in these files or folders was trained.
+
+    It is no weight: a run's record, or the configuration of a bundle, tells it. Weights of the prototype are known by
+    their names.
+    """
+    found = BILINEAR
+    for source in sources:
+        for path in [source] if source.is_file() else sorted(source.glob("*.pt")):
+            content = load_tensors(path)
+            if isinstance(content, dict) and "constant" in content and "layers.0.conv.weight" in content:
+                found = NEAREST
+        folder = source.parent if source.is_file() else source
+        bundle = read_json(folder.parent / "configs" / "inference.json").get("generator_def", {})
+        records = [read_json(path / "record.json").get("network", {}) for path in (folder, folder / "gan")]
+        for described in (bundle, *records):
+            found = tuple(described.get("resample_filter", found))
+    return found
+
+
+def build_generator(
+    weights: Mapping[str, torch.Tensor], size: int, num_classes: int, resample_filter: Sequence[int] = BILINEAR
+) -> JointGenerator | None:
+    """The generator among `weights` at `size` pixels, or None when they hold none.
+
+    Higher resolutions than `size` are cut off, which the skip architecture allows.
+
+    Raises:
+        SemganError: if the weights are of a smaller generator or of other classes.
+    """
+    state = part(weights, "generator")
+    if not state:
+        return None
+    arguments = generator_arguments(state)
+    trained = int(str(arguments["size"]))
+    if trained < size:
+        problem = f"the generator makes {trained} pixels, not {size}"
+        raise SemganError(problem, remedy=f"use --size {trained} or other weights in --init")
+    if arguments["num_classes"] != num_classes:
+        problem = f"the generator knows {arguments['num_classes']} classes, not {num_classes}"
+        raise SemganError(problem, remedy="use weights for these labels in --init")
+    state = truncated(state, size)
+    generator = JointGenerator(**{**generator_arguments(state), "resample_filter": tuple(resample_filter)})  # type: ignore[arg-type]
+    load_into(generator, state)
+    return generator
+
+
+def build_image_discriminator(weights: Mapping[str, torch.Tensor], size: int) -> ImageDiscriminator | None:
+    """The image discriminator among `weights`, frozen, or None when they hold none for `size` pixels."""
+    state = part(weights, "image_discriminator")
+    blocks = [state[name] for k in range(16) if (name := f"blocks.{k}.conv1.weight") in state]
+    if not blocks or 4 * 2 ** len(blocks) != size:
+        return None
+    channels = {size // 2 ** (k + 1): int(weight.shape[0]) for k, weight in enumerate(blocks)}
+    first = state["from_image.weight"]
+    discriminator = ImageDiscriminator(size, int(first.shape[1]), {size: int(first.shape[0]), **channels})
+    load_into(discriminator, state)
+    return discriminator.eval().requires_grad_(False)
+
+
+def frozen(generator: JointGenerator, device: torch.device) -> JointGenerator:
+    """The generator on `device`, in evaluation mode and without gradients of its weights."""
+    return generator.to(device).eval().requires_grad_(False)

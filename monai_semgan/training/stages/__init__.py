@@ -1,0 +1,1 @@
+"""The stages of training: joint GAN, encoder, student."""

@@ -1,0 +1,297 @@
+"""Stage 1: the joint GAN, which learns to make slices together with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from monai_semgan.data.sampler import StepSampler
+from monai_semgan.errors import SemganError
+from monai_semgan.losses.adversarial import AdversarialLoss
+from monai_semgan.losses.regularisers import PathLength, r1_penalty
+from monai_semgan.networks import ImageDiscriminator, JointDiscriminator, JointGenerator, JointSample
+from monai_semgan.training.augmentation.discriminator_augmentation import AdaptiveStrength, DiscriminatorAugmentation
+from monai_semgan.training.engine.ema import MovingAverage
+from monai_semgan.training.engine.schedule import constant_factor
+from monai_semgan.training.engine.seeds import step_generator
+from monai_semgan.training.image_grids import picture, sheet
+from monai_semgan.training.image_quality import FrozenFeatures, describe_all, frechet_distance
+from monai_semgan.training.pair_pool import plausible
+from monai_semgan.training.pretrained import build_generator
+from monai_semgan.training.stages.gan_settings import GanSettings
+from monai_semgan.training.stages.stage import Stage, Surroundings
+from monai_semgan.utils.device import autocast
+
+__all__ = ["GanSettings", "GanStage"]
+
+
+class GanStage(Stage):
+    """Train generator, image discriminator and joint discriminator.
+
+    One batch of fakes serves all three in a step. The image is cut off where the joint discriminator judges a fake:
+    its gradient reaches the generator through the label head alone (Li et al., CVPR 2021).
+
+    Args:
+        surroundings: data, device and seed.
+        settings: see `GanSettings`.
+
+    Raises:
+        SemganError: if no training slice is labelled.
+    """
+
+    name = "gan"
+
+    def __init__(self, surroundings: Surroundings, settings: GanSettings) -> None:
+        super().__init__(surroundings, settings.batch_size)
+        self.settings = settings
+        around, slices = surroundings, surroundings.slices
+        if len(slices.labelled_indices) == 0:
+            raise SemganError("the joint GAN needs labelled training volumes", remedy="add labels to the data list")
+        self._build_networks()
+        self.augment = DiscriminatorAugmentation()
+        self.strengths = {
+            name: AdaptiveStrength(images_to_full=settings.adapt_images, initial=settings.augment)
+            for name in ("image_discriminator", "joint_discriminator")
+        }
+        self._recent: dict[str, list[torch.Tensor]] = {name: [] for name in self.strengths}
+        self.image_loss, self.joint_loss = AdversarialLoss("logistic"), AdversarialLoss(settings.joint_loss)
+        self.path_length = PathLength().to(around.device)
+        rank, world = around.workers.rank, around.workers.size
+        self.all_slices = StepSampler(slices.unlabelled_indices, settings.batch_size, around.seed, rank, world)
+        self.labelled = StepSampler(slices.labelled_indices, settings.batch_size, around.seed + 1, rank, world)
+        self.extractor = FrozenFeatures(slices.images.shape[1]).to(around.device)
+        self._real_features: torch.Tensor | None = None
+
+    def _build_networks(self) -> None:
+        around, settings = self.around, self.settings
+        device, channels, size = around.device, settings.channels, around.size
+        image_channels = around.slices.images.shape[1]
+        generator = build_generator(around.initial, size, around.num_classes, settings.resample_filter)
+        if generator is None:
+            generator = JointGenerator(
+                size,
+                settings.latent_dim,
+                image_channels,
+                around.num_classes,
+                channels,
+                settings.mapping_layers,
+                resample_filter=tuple(settings.resample_filter),
+            )
+        self.generator = generator.to(device)
+        self.image_discriminator = ImageDiscriminator(size, image_channels, channels).to(device)
+        scales = 3 if size >= 64 else 2  # the third would see 8 pixels, too few for its layers
+        joint = JointDiscriminator(image_channels, around.num_classes, settings.joint_channels, num_scales=scales)
+        self.joint_discriminator = joint.to(device)
+        self.networks.update(
+            generator=self.generator,
+            image_discriminator=self.image_discriminator,
+            joint_discriminator=self.joint_discriminator,
+        )
+        layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+        for name, network in self.networks.items():
+            network.to(memory_format=layout)  # type: ignore[call-overload]
+            self.optimisers[name] = torch.optim.Adam(
+                network.parameters(), settings.learning_rate, (0.0, 0.99), fused=device.type == "cuda"
+            )
+            self.base_rates[name] = settings.learning_rate
+        self.averages["generator"] = MovingAverage(self.generator, settings.ema_images)
+        found = self.adopt({k: v for k, v in around.initial.items() if not k.startswith("generator.")})
+        self.warmup = 0 if "image_discriminator" in found else settings.discriminator_warmup
+        prepare: Callable[[Any], Any] = torch.compile if settings.compile else lambda module: module
+        self.fast_synthesis = prepare(self.generator.synthesis)
+        self.fast_image, self.fast_joint = prepare(self.image_discriminator), prepare(self.joint_discriminator)
+
+    def rate_factor(self, fraction: float) -> float:
+        """Warm-up, constant, linear decay."""
+        return constant_factor(fraction)
+
+    def step(self, step: int) -> dict[str, torch.Tensor]:
+        """Update both discriminators, then the generator, on one batch of fakes. Never waits for the GPU."""
+        around = self.around
+        source = step_generator(around.seed, around.workers.rank, step, "latent", around.device)
+        with autocast(around.device, around.mixed_precision):
+            fake = self.fast_synthesis(self.latents(source), noise=self.settings.noise)
+        chance = step_generator(around.seed, around.workers.rank, step, "augment", around.device)
+        logs = self._image_step(step, fake.image.detach(), chance)
+        logs |= self._joint_step(step, fake, chance)
+        if step >= self.warmup:
+            logs |= self._generator_step(step, fake, chance)
+            self.update_averages(step)
+        if self.settings.adapt and (step + 1) % 16 == 0:
+            for name, strength in self.strengths.items():
+                strength.update(around.workers.gather(torch.cat(self._recent[name])))
+                self._recent[name].clear()
+        logs["loss"] = torch.stack([value for name, value in logs.items() if name.endswith(("_d", "_g"))]).sum()
+        return {name: value.detach() for name, value in logs.items()}
+
+    def latents(self, source: torch.Generator, count: int = 0) -> torch.Tensor:
+        """W+ codes of a batch, with style mixing."""
+        generator, device = self.generator, self.around.device
+        count = count or self.batch_size
+        z, other = torch.randn(2, count, generator.latent_dim, generator=source, device=device)
+        crossover = torch.randint(1, generator.num_latents, (count,), generator=source, device=device)
+        mixed = torch.rand(count, generator=source, device=device) < self.settings.mixing
+        return generator.styles(z, other, torch.where(mixed, crossover, generator.num_latents))
+
+    def _image_step(self, step: int, fake: torch.Tensor, chance: torch.Generator) -> dict[str, torch.Tensor]:
+        name, around, settings = "image_discriminator", self.around, self.settings
+        strength = self.strengths[name].strength
+        real, _ = around.slices.batch(self.all_slices.batch(step), around.device)
+        real_view, _ = self.augment(real, None, strength, chance)
+        fake_view, _ = self.augment(fake, None, strength, chance)
+        self.optimisers[name].zero_grad(set_to_none=True)
+        with autocast(around.device, around.mixed_precision):
+            real_scores, fake_scores = self.fast_image(real_view), self.fast_image(fake_view)
+        loss = self.image_loss.discriminator(real_scores, fake_scores)
+        loss.backward()
+        logs = {"image_d": loss, "image_real": real_scores.mean(), "image_fake": fake_scores.mean()}
+        if step % settings.r1_interval == 0:
+            watched = real.detach().requires_grad_(True)
+            view, _ = self.augment(watched, None, strength, chance)
+            penalty = r1_penalty(self.image_discriminator(view), watched).mean()
+            (0.5 * settings.r1_gamma * settings.r1_interval * penalty).backward()
+        self.descend(name, self.networks[name].parameters())
+        self._remember(name, real_scores)
+        return logs
+
+    def _joint_step(self, step: int, fake: JointSample, chance: torch.Generator) -> dict[str, torch.Tensor]:
+        name, around, settings = "joint_discriminator", self.around, self.settings
+        strength = self.strengths[name].strength
+        real, label = around.slices.batch(self.labelled.batch(step), around.device)
+        truth = self.soft_labels(label)
+        real_view = self._pair_view(real, truth, strength, chance)
+        fake_view = self._pair_view(fake.image.detach(), fake.logits.detach().softmax(1), strength, chance)
+        self.optimisers[name].zero_grad(set_to_none=True)
+        with autocast(around.device, around.mixed_precision):
+            real_scores, fake_scores = self.fast_joint(*real_view), self.fast_joint(*fake_view)
+        loss = self.joint_loss.discriminator(real_scores, fake_scores)
+        loss.backward()
+        means = [torch.stack([scale.mean() for scale in scores]).mean() for scores in (real_scores, fake_scores)]
+        logs = {"joint_d": loss, "joint_real": means[0], "joint_fake": means[1]}
+        if step % settings.r1_interval == settings.r1_interval // 2:
+            watched = [tensor.detach().requires_grad_(True) for tensor in (real, truth)]
+            scores = self.joint_discriminator(*self._pair_view(watched[0], watched[1], strength, chance))
+            penalty = r1_penalty(scores, watched).mean()
+            (0.5 * settings.joint_r1_gamma * settings.r1_interval * penalty).backward()
+        self.descend(name, self.networks[name].parameters())
+        self._remember(name, torch.stack([scale.flatten(1).mean(1) for scale in real_scores]).mean(0))
+        return logs
+
+    def _generator_step(self, step: int, fake: JointSample, chance: torch.Generator) -> dict[str, torch.Tensor]:
+        around, settings = self.around, self.settings
+        judges = (self.image_discriminator, self.joint_discriminator)
+        for judge in judges:
+            judge.requires_grad_(False)
+        image_strength, joint_strength = (self.strengths[name].strength for name in self.strengths)
+        view, _ = self.augment(fake.image, None, image_strength, chance)
+        pair = self._pair_view(fake.image.detach(), fake.logits.softmax(1), joint_strength, chance)
+        self.optimisers["generator"].zero_grad(set_to_none=True)
+        with autocast(around.device, around.mixed_precision):
+            image_scores, joint_scores = self.fast_image(view), self.fast_joint(*pair)
+        image_loss, joint_loss = self.image_loss.generator(image_scores), self.joint_loss.generator(joint_scores)
+        (image_loss + settings.joint_weight * joint_loss).backward()
+        logs = {"image_g": image_loss, "joint_g": joint_loss}
+        if settings.path_weight > 0 and step % settings.path_interval == 0:
+            self._path_term(step)
+        self.descend("generator", self.generator.parameters())
+        for judge in judges:
+            judge.requires_grad_(True)
+        return logs
+
+    def _path_term(self, step: int) -> None:
+        """Path length of the image by the codes, in single precision, on half a batch."""
+        source = step_generator(self.around.seed, self.around.workers.rank, step, "choice", self.around.device)
+        latents = self.latents(source, max(1, self.batch_size // 2))
+        penalty = self.path_length(self.generator.synthesis(latents).image, latents, source).mean()
+        (self.settings.path_weight * self.settings.path_interval * penalty).backward()
+
+    def soft_labels(self, label: torch.Tensor) -> torch.Tensor:
+        """Smoothed one-hot labels (N, K, H, W) of class ids (N, H, W)."""
+        classes, smoothing = self.around.num_classes, self.settings.label_smoothing
+        one_hot = F.one_hot(label, classes).permute(0, 3, 1, 2).float()
+        return one_hot * (1.0 - smoothing) + smoothing / classes
+
+    def _pair_view(
+        self, image: torch.Tensor, probabilities: torch.Tensor, strength: float, chance: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        view, labels = self.augment(image, probabilities, strength, chance)
+        return view, cast("torch.Tensor", labels)
+
+    def _remember(self, name: str, real_scores: torch.Tensor) -> None:
+        if self.settings.adapt:
+            self._recent[name].append(real_scores.detach().float())
+
+    def parts(self) -> dict[str, dict[str, dict[str, torch.Tensor]]]:
+        """Averaged generator with its mean latent; both discriminators."""
+        cast("JointGenerator", self.averages["generator"].network).update_mean_latent()
+        return super().parts()
+
+    def extra_state(self) -> dict[str, Any]:
+        """Strengths of augmentation, scores since they last changed, mean path length."""
+        return {
+            "strengths": {name: strength.state_dict() for name, strength in self.strengths.items()},
+            "recent": {name: [scores.tolist() for scores in recent] for name, recent in self._recent.items()},
+            "mean_length": float(self.path_length.mean_length),
+        }
+
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `extra_state` gave."""
+        if not state:
+            return
+        device = self.around.device
+        for name, strength in self.strengths.items():
+            strength.load_state_dict(state["strengths"][name])
+            self._recent[name] = [torch.tensor(scores, device=device) for scores in state["recent"][name]]
+        self.path_length.mean_length.fill_(state["mean_length"])
+
+    @torch.no_grad()
+    def samples(self, count: int, truncation: float = 1.0, batch: int = 16) -> Iterator[JointSample]:
+        """Samples of the averaged generator, the same codes every time, without noise."""
+        generator = cast("JointGenerator", self.averages["generator"].network)
+        generator.update_mean_latent()
+        z = torch.randn(count, generator.latent_dim, generator=torch.Generator().manual_seed(20_240_101))
+        for part in z.to(self.around.device).split(batch):
+            with autocast(self.around.device, self.around.mixed_precision):
+                sample = generator(part, truncation)
+            yield JointSample(sample.image.clamp(-1, 1), sample.logits)
+
+    def evaluate(self, final: bool) -> dict[str, float]:
+        """Frechet distance to the training slices, and the share of pairs that look plausible; lower, higher = better.
+
+        Distances depend on the number of images: compare those at the end with one another, and those before.
+        """
+        slices, device = self.around.slices, self.around.device
+        count = self.settings.quality_images if final else max(2, self.settings.quality_images // 4)
+        if self._real_features is None:
+            chosen = torch.linspace(0, len(slices) - 1, min(len(slices), 4096)).round().long()
+            self._real_features = describe_all(
+                (slices.batch(part, device)[0] for part in chosen.split(64)), self.extractor
+            )
+        believed: list[torch.Tensor] = []
+
+        def images() -> Iterator[torch.Tensor]:
+            for sample in self.samples(count):
+                believed.append(plausible(sample.logits).cpu())
+                yield sample.image
+
+        distance = frechet_distance(describe_all(images(), self.extractor), self._real_features)
+        return {"frechet": round(distance, 3), "plausible": round(float(torch.cat(believed).float().mean()), 4)}
+
+    def details(self) -> dict[str, Any]:
+        """What the distance was computed from."""
+        return {
+            "quality_images": self.settings.quality_images,
+            "strengths": {k: v.strength for k, v in self.strengths.items()},
+        }
+
+    def sheet(self) -> np.ndarray:
+        """Rows: samples and the same with labels; below, real slices with labels."""
+        sample = next(self.samples(12, truncation=0.9, batch=12))
+        slices = self.around.slices
+        chosen = slices.organ_indices[torch.linspace(0, len(slices.organ_indices) - 1, 12).long()]
+        real, label = slices.batch(chosen, self.around.device)
+        return sheet([picture(sample.image), picture(sample.image, sample.logits.argmax(1)), picture(real, label)])

@@ -1,0 +1,170 @@
+"""What a training stage is: networks, optimisers, one step; the loop around it is the same for all."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from monai_semgan.networks.weights import load_into, part
+from monai_semgan.training.engine.distributed import Workers
+from monai_semgan.training.engine.ema import MovingAverage
+from monai_semgan.training.engine.schedule import cosine_factor
+
+if TYPE_CHECKING:
+    from monai_semgan.data.slice_set import SliceSet
+
+
+@dataclass
+class Surroundings:
+    """What every stage is given.
+
+    Args:
+        slices: training slices, labelled and unlabelled.
+        validation: slices of the validation volumes, or None.
+        device: where to train.
+        workers: the processes of the run.
+        seed: seed of everything random.
+        size: side of a slice in pixels.
+        num_classes: classes with the background.
+        initial: weights to begin with, by prefix (see `training.files.gather_weights`).
+        mixed_precision: use bfloat16 where the device is fast with it.
+    """
+
+    slices: SliceSet
+    validation: SliceSet | None
+    device: torch.device
+    workers: Workers
+    seed: int = 0
+    size: int = 128
+    num_classes: int = 5
+    initial: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    mixed_precision: bool = True
+
+
+class Stage(abc.ABC):
+    """One stage of training.
+
+    Subclasses fill `networks`, `averages` (both by the prefix that the weights have in files) and `optimisers`, and
+    implement `step` and `sheet`.
+
+    Args:
+        surroundings: data, device and seed.
+        batch_size: images per step and process.
+    """
+
+    name: str = ""
+
+    def __init__(self, surroundings: Surroundings, batch_size: int) -> None:
+        self.around = surroundings
+        self.batch_size = batch_size
+        self.networks: dict[str, nn.Module] = {}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {}
+        self.averages: dict[str, MovingAverage] = {}
+        self.base_rates: dict[str, float] = {}
+
+    @abc.abstractmethod
+    def step(self, step: int) -> dict[str, torch.Tensor]:
+        """Do step number `step` (from 0) and return scalars to log, left on the device."""
+
+    @abc.abstractmethod
+    def sheet(self) -> np.ndarray:
+        """A picture (H, W, 3) uint8 that shows what the stage can do now."""
+
+    def evaluate(self, final: bool) -> dict[str, float]:
+        """Figures of merit of the averaged weights, in full at the end; empty when there is nothing to score on."""
+        return {}
+
+    def details(self) -> dict[str, Any]:
+        """What only this stage can say in the record (the last evaluation in full, say)."""
+        return {}
+
+    def parts(self) -> dict[str, dict[str, dict[str, torch.Tensor]]]:
+        """Weights to keep: file stem -> prefix -> state dict; averaged ones in `weights`, others apart."""
+        files: dict[str, dict[str, dict[str, torch.Tensor]]] = {}
+        for name, network in self.networks.items():
+            average = self.averages.get(name)
+            kept = average.network if average is not None else network
+            files.setdefault("weights" if average is not None else name, {})[name] = kept.state_dict()
+        return files
+
+    def adopt(self, weights: Mapping[str, torch.Tensor]) -> list[str]:
+        """Load the parts that `weights` holds into the networks and their averages.
+
+        Returns:
+            Names of the networks that were found.
+
+        Raises:
+            SemganError: if a part was made for another architecture.
+        """
+        found = []
+        for name, network in self.networks.items():
+            state = part(weights, name)
+            if state:
+                load_into(network, state)
+                if name in self.averages:
+                    load_into(self.averages[name].network, state)
+                found.append(name)
+        return found
+
+    def rate_factor(self, fraction: float) -> float:
+        """Factor of the learning rate at a progress in [0, 1]."""
+        return cosine_factor(fraction)
+
+    def images_seen(self, steps: int) -> int:
+        """Images that all processes have trained on after `steps` steps."""
+        return steps * self.batch_size * self.around.workers.size
+
+    def set_rate(self, fraction: float, scale: float = 1.0) -> None:
+        """Set the learning rates for a progress in [0, 1]."""
+        factor = self.rate_factor(fraction) * scale
+        for name, optimiser in self.optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = self.base_rates[name] * factor
+
+    def extra_state(self) -> dict[str, Any]:
+        """Further state that a resumed run needs."""
+        return {}
+
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `extra_state` gave."""
+        if state:
+            raise ValueError(f"the {self.name} stage keeps no further state")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a resumed run needs."""
+        return {
+            "networks": {name: network.state_dict() for name, network in self.networks.items()},
+            "averages": {name: average.network.state_dict() for name, average in self.averages.items()},
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            "extra": self.extra_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        for name, network in self.networks.items():
+            network.load_state_dict(state["networks"][name])
+        for name, average in self.averages.items():
+            average.network.load_state_dict(state["averages"][name])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        self.load_extra_state(state["extra"])
+
+    def update_averages(self, step: int) -> None:
+        """Take the weights after step number `step` into the moving averages."""
+        batch = self.batch_size * self.around.workers.size
+        for name, average in self.averages.items():
+            average.update(self.networks[name], batch, self.images_seen(step + 1))
+
+    def descend(self, name: str, parameters: Iterable[nn.Parameter], max_norm: float | None = None) -> None:
+        """Average the gradients over the processes, clip them and let the optimiser `name` step."""
+        parameters = list(parameters)
+        self.around.workers.average_gradients(parameters)
+        if max_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, max_norm)
+        self.optimisers[name].step()

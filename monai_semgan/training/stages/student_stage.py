@@ -1,0 +1,172 @@
+"""Stage 3: the student, a U-Net that learns from labelled scans and from generated pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from monai.losses import DiceCELoss
+
+from monai_semgan.errors import SemganError
+from monai_semgan.networks import JointGenerator, build_student
+from monai_semgan.training.augmentation.contrast import ContrastRandomisation
+from monai_semgan.training.augmentation.paired import PairedAugmentation
+from monai_semgan.training.engine.ema import MovingAverage
+from monai_semgan.training.engine.seeds import step_generator
+from monai_semgan.training.image_grids import picture, sheet
+from monai_semgan.training.labelled_sampler import LabelledSampler
+from monai_semgan.training.pair_pool import PairPool
+from monai_semgan.training.pretrained import frozen
+from monai_semgan.training.stages.stage import Stage, Surroundings
+from monai_semgan.training.validation import patient_dice, summary
+from monai_semgan.utils.device import autocast
+
+
+@dataclass(frozen=True)
+class StudentSettings:
+    """Settings of the student's training.
+
+    With `contrast=False, generated_fraction=0` this is the plain U-Net baseline, with `generated_fraction=0` alone
+    U-Net + contrast randomisation.
+
+    Args:
+        batch_size: images per step and process.
+        learning_rate: highest learning rate of AdamW.
+        weight_decay: of AdamW.
+        contrast: randomise the contrast of the input.
+        contrast_probability: share of the images that get a random contrast.
+        generated_fraction: share of generated pairs in a batch; 0 without a generator.
+        organ_fraction: share of slices with an organ among the labelled ones of a batch.
+        channels: channels of the U-Net by level.
+        ema_images: half-life of the averaged weights in images.
+        pool_chunk: generated pairs rendered at a time.
+        pool_chunks: chunks in stock.
+        pool_refresh: steps between two chunks.
+        truncation: lower end of the truncation of generated pairs.
+    """
+
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    contrast: bool = True
+    contrast_probability: float = 0.8
+    generated_fraction: float = 0.3
+    organ_fraction: float = 0.67
+    channels: Sequence[int] = (32, 64, 128, 192, 192)
+    ema_images: float = 8_000.0
+    pool_chunk: int = 64
+    pool_chunks: int = 32
+    pool_refresh: int = 16
+    truncation: float = 0.7
+
+
+class StudentStage(Stage):
+    """Train the student.
+
+    Args:
+        surroundings: data, device and seed.
+        settings: see `StudentSettings`.
+        generator: frozen joint generator of the generated pairs, or None.
+
+    Raises:
+        SemganError: if no training slice is labelled.
+    """
+
+    name = "student"
+
+    def __init__(self, surroundings: Surroundings, settings: StudentSettings, generator: JointGenerator | None) -> None:
+        super().__init__(surroundings, settings.batch_size)
+        self.settings = settings
+        around = surroundings
+        if len(around.slices.labelled_indices) == 0:
+            raise SemganError("the student needs labelled training volumes", remedy="add labels to the data list")
+        student = build_student(around.slices.images.shape[1], around.num_classes, tuple(settings.channels))
+        student = student.to(around.device)
+        self.networks["student"] = student
+        self.averages["student"] = MovingAverage(student, settings.ema_images)
+        self.optimisers["student"] = torch.optim.AdamW(
+            student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.base_rates["student"] = settings.learning_rate
+        self.loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
+        self.paired, self.contrast = PairedAugmentation(), ContrastRandomisation()
+        self.generated = round(settings.batch_size * settings.generated_fraction) if generator is not None else 0
+        self.sampler = LabelledSampler(
+            around.slices, settings.batch_size - self.generated, settings.organ_fraction, around.seed, around.workers
+        )
+        self.pool = None
+        if generator is not None and self.generated > 0:
+            self.pool = PairPool(
+                frozen(generator, around.device),
+                around.seed,
+                around.workers.rank,
+                around.device,
+                settings.pool_chunk,
+                settings.pool_chunks,
+                settings.pool_refresh,
+                settings.truncation,
+                mixed_precision=around.mixed_precision,
+            )
+        self.scores: dict[str, list[float]] = {}
+        self.adopt(around.initial)
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Augmented images (N, C, H, W) and labels (N, H, W) of a step."""
+        around = self.around
+        images, labels = [], []
+        if self.sampler.batch_size > 0:
+            image, label = around.slices.batch(self.sampler.batch(step), around.device)
+            images.append(image)
+            labels.append(label)
+        if self.pool is not None:
+            pairs = self.pool.draw(step, self.generated)
+            images.append(pairs.image)
+            labels.append(pairs.label)
+        source = step_generator(around.seed, around.workers.rank, step, "augment", around.device)
+        image, moved = self.paired(torch.cat(images), torch.cat(labels), source)
+        label = cast("torch.Tensor", moved)
+        if self.settings.contrast:
+            chosen = torch.rand(len(image), generator=source, device=around.device) < self.settings.contrast_probability
+            randomised = self.contrast(image, label, source)
+            image = torch.where(chosen[:, None, None, None], randomised, image)
+        return image, label
+
+    def step(self, step: int) -> dict[str, torch.Tensor]:
+        """One step of AdamW on Dice + cross-entropy."""
+        student = self.networks["student"].train()
+        image, label = self.batch(step)
+        with autocast(self.around.device, self.around.mixed_precision):
+            logits = student(image)
+        loss = self.loss(logits.float(), label[:, None])
+        self.optimisers["student"].zero_grad(set_to_none=True)
+        loss.backward()
+        self.descend("student", student.parameters(), max_norm=5.0)
+        self.update_averages(step)
+        return {"loss": loss.detach()}
+
+    @torch.no_grad()
+    def segment(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits (N, K, H, W) of the averaged student."""
+        with autocast(self.around.device, self.around.mixed_precision):
+            return self.averages["student"].network(image).float()
+
+    def evaluate(self, final: bool) -> dict[str, float]:
+        """Patient-level Dice on the validation volumes."""
+        around = self.around
+        if around.validation is None:
+            return {}
+        self.scores = patient_dice(self.segment, around.validation, around.device, around.num_classes, batch=32)
+        return summary(self.scores)
+
+    def details(self) -> dict[str, Any]:
+        """Dice of every validation patient and organ."""
+        return {"validation_dice": self.scores}
+
+    def sheet(self) -> np.ndarray:
+        """Rows: an augmented training batch with its labels, and what the student makes of it."""
+        image, label = self.batch(0)
+        prediction = self.segment(image).argmax(1)
+        return sheet([picture(image), picture(image, label), picture(image, prediction)])

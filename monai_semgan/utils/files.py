@@ -1,0 +1,86 @@
+"""Files appear complete or not at all, and a place that cannot be written is found before the work."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from monai_semgan.errors import SemganError
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers for want of space."""
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its place when the block ends well, and vanishes otherwise.
+
+    Raises:
+        SemganError: the block or the move failed for want of space or permission.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(4)}.part.{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise write_error(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_error(error: OSError, path: Path) -> SemganError:
+    """A failure to write, in words that a user can act upon."""
+    if error.errno in DISK_FULL:
+        return SemganError("the disk is full", remedy="make room or choose another output", path=path)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return SemganError("cannot be written: permission denied", remedy="choose another output folder", path=path)
+    reason = (error.strerror or str(error)).lower()
+    return SemganError(f"cannot be written: {reason}", remedy="choose another output", path=path)
+
+
+def check_output_folder(folder: str | Path, option: str, probe: str) -> Path:
+    """Makes sure, before long computations, that results can be written into a folder; makes it when missing.
+
+    Args:
+        folder: where the results shall go.
+        option: of the command line that names it.
+        probe: name of a file that will lie there.
+
+    Raises:
+        SemganError: if it is a file, or cannot be made or written.
+    """
+    path = Path(folder)
+    if path.exists() and not path.is_dir():
+        raise SemganError("is a file, a folder is needed", remedy=f"choose another {option}", path=path)
+    return check_output(path / probe, (Path(probe).suffix,)).parent
+
+
+def check_output(path: str | Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...] = ()) -> Path:
+    """Makes sure, before long computations, that a result can be written; creates missing folders.
+
+    Args:
+        path: where the result shall go.
+        suffixes: endings that can be written.
+        inputs: files that must not be overwritten.
+
+    Raises:
+        SemganError: with the reason.
+    """
+    path = Path(os.path.realpath(path))
+    if not path.name.lower().endswith(suffixes):
+        raise SemganError("unknown file ending", remedy=f"use {', '.join(suffixes)}", path=path)
+    if path.is_dir():
+        raise SemganError("is a folder, a file name is needed", path=path)
+    if path.exists() and any(Path(p).exists() and os.path.samefile(path, p) for p in inputs):
+        raise SemganError("the output would overwrite the input", remedy="choose another output", path=path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(error, path) from error
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise SemganError("the folder cannot be written", remedy="choose another output folder", path=path)
+    return path

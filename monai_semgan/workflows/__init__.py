@@ -1,0 +1,1 @@
+"""What the configurations of bundles name, and nothing else."""

@@ -1,0 +1,100 @@
+"""What the configurations of a bundle call when `monai.bundle` runs them."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai_semgan.errors import SemganError
+
+
+def find_scans(dataset_dir: str | Path) -> list[dict[str, str]]:
+    """Entries `{"image": path}` of a MONAI data set.
+
+    Args:
+        dataset_dir: a file, a pattern such as `scans/*.nii.gz`, a folder of volumes, a folder of one DICOM series, or
+            a folder of such folders.
+
+    Raises:
+        SemganError: if there is no such place or no image in it; the message names the configuration's id.
+    """
+    place = Path(dataset_dir).expanduser()
+    if glob.has_magic(str(place)) and not place.exists():
+        found = [Path(name) for name in sorted(glob.glob(str(place), recursive=True))]
+    elif place.is_dir():
+        found = _scans_in(place)
+    elif place.is_file():
+        found = [place]
+    else:
+        raise SemganError("dataset_dir: no such folder", remedy="give --dataset_dir FOLDER", path=place)
+    if not found:
+        problem = "dataset_dir: no images in it"
+        raise SemganError(problem, remedy="give --dataset_dir a folder of NIfTI files or DICOM series", path=place)
+    return [{"image": str(path)} for path in found]
+
+
+def _scans_in(folder: Path) -> list[Path]:
+    from monai_semgan.io.formats import DICOM, READERS, marked_as_dicom
+
+    suffixes = tuple(suffix for suffix, reader in READERS.items() if reader != DICOM or suffix == ".zip")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    volumes = [path for path in files if path.name.lower().endswith(suffixes)]
+    if volumes:
+        return volumes
+    if any(marked_as_dicom(path) for path in files):
+        return [folder]
+    inner = sorted(path for path in folder.iterdir() if path.is_dir())
+    return [path for path in inner if any(marked_as_dicom(file) for file in path.iterdir() if file.is_file())]
+
+
+def label_names(bundle_root: str | Path) -> dict[int, str]:
+    """Organ name by label id, as the bundle's metadata tells.
+
+    Raises:
+        SemganError: if the metadata is missing or does not tell.
+    """
+    from monai_semgan.bundle.labels import METADATA, organ_labels, read_metadata
+
+    return organ_labels(read_metadata(Path(bundle_root)), Path(bundle_root) / METADATA)
+
+
+def check_agreement(network: Any, preprocessing: Any, labels: Mapping[int, str], bundle_root: str | Path) -> None:
+    """Refuse a bundle whose parts contradict each other.
+
+    Raises:
+        SemganError: naming the ids that disagree.
+    """
+    from monai_semgan.bundle.labels import METADATA, read_metadata
+
+    path = Path(bundle_root) / METADATA
+    image = read_metadata(Path(bundle_root))["network_data_format"]["inputs"]["image"]
+    generator = network.generator
+    facts = (
+        ("slices#num_classes", preprocessing.num_classes, "labels in channel_def, with background", len(labels) + 1),
+        ("generator_def#num_classes", generator.num_classes, "slices#num_classes", preprocessing.num_classes),
+        ("generator_def#size", generator.size, "slices#size", preprocessing.size),
+        ("inputs#image#spatial_shape", list(image["spatial_shape"]), "slices#size", [preprocessing.size] * 2),
+        ("inputs#image#num_channels", image["num_channels"], "generator_def#image_channels", generator.image_channels),
+    )
+    for name, value, other, expected in facts:
+        if value != expected:
+            problem = f"{name} is {value}, {other} says {expected}"
+            raise SemganError(problem, remedy="make metadata.json and inference.json agree", path=path)
+
+
+def load_network(network: Any, weights: str | Path) -> None:
+    """Load a bundle's weights into `network_def`, strictly, and make it ready for use.
+
+    Raises:
+        SemganError: if the file is missing or holds weights of another network; the message names the ids.
+    """
+    from monai_semgan.networks.weights import load_into, load_weights
+
+    try:
+        load_into(network, load_weights(weights), weights)
+    except SemganError as error:
+        remedy = "give --weights FILE of a network like network_def, or train the bundle"
+        raise SemganError(f"weights: {error.problem}", remedy=remedy, path=weights) from error
+    network.eval()

@@ -1,0 +1,195 @@
+"""Build the documentation in `site/`: text, API reference, and a gallery of examples that are run on the way.
+
+    python3 scripts/build_docs.py                  # then open site/index.html
+    python3 scripts/build_docs.py --no-gallery     # without running the examples: seconds
+    python3 scripts/build_docs.py --example 2_round_trip    # run that example alone
+
+Examples run in `.venv`, pages are made in `.venv-docs`. Broken links, examples that fail and docstrings that contradict
+their signature end the build with an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from environment import CORE, DOCS, REPOSITORY, prepare
+
+PAGES = REPOSITORY / "build" / "docs"
+SITE = REPOSITORY / "site"
+GALLERY = REPOSITORY / "examples" / "gallery"
+SEEDS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+"""Beside docs/*.md; all that these link to comes along."""
+
+LIMIT_SECONDS = 300
+"""For one example."""
+
+LINK = re.compile(r"\]\(([^)\s#]+)[^)]*\)")
+LIST_ITEM = re.compile(r"\s*([*-]|\d+\.) ")
+
+LIST_NAMES = """
+import inspect, json, monai_semgan
+found = []
+for name in monai_semgan.__all__:
+    thing = getattr(monai_semgan, name)
+    if inspect.isclass(thing) or inspect.isfunction(thing):
+        found.append([name, thing.__module__, (inspect.getdoc(thing) or "").split("\\n")[0]])
+print(json.dumps(found))
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Lay out the pages, run the examples, make the site."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--no-gallery", action="store_true", help="do not run the examples")
+    parser.add_argument("--example", help="run this one only")
+    options = parser.parse_args(arguments)
+    python, docs_python = prepare("", CORE), prepare("", DOCS)
+    shutil.rmtree(PAGES, ignore_errors=True)
+    copy_text()
+    write_reference(python)
+    write_gallery(python, [] if options.no_gallery else examples(options.example))
+    command = [str(docs_python), "-m", "mkdocs", "build", "--quiet", "--clean"]
+    environment = {**os.environ, "DISABLE_MKDOCS_2_WARNING": "true"}
+    code = subprocess.run(command, cwd=REPOSITORY, env=environment).returncode
+    if code == 0:
+        print(f"ready: {(SITE / 'index.html').relative_to(REPOSITORY)}")
+    return code
+
+
+def copy_text() -> None:
+    """The repository's pages under their own paths, with every file that they link to."""
+    waiting = [REPOSITORY / name for name in SEEDS] + sorted((REPOSITORY / "docs").glob("*.md"))
+    seen = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen or not path.is_file():  # what is missing is found by mkdocs
+            continue
+        seen.add(path)
+        target = PAGES / path.relative_to(REPOSITORY)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix != ".md":
+            shutil.copyfile(path, target)
+            continue
+        text = path.read_text(encoding="utf-8")
+        target.write_text(with_blank_lines(text), encoding="utf-8")
+        links = {(path.parent / link).resolve() for link in LINK.findall(text) if ":" not in link}
+        waiting += sorted(link for link in links if link.is_relative_to(REPOSITORY))
+
+
+def with_blank_lines(text: str) -> str:
+    """Set a blank line before every list: GitHub does without, Python-Markdown does not."""
+    lines: list[str] = []
+    fenced = False
+    for line in text.split("\n"):
+        fenced ^= line.lstrip().startswith("```")
+        above = lines[-1] if lines else ""
+        if not fenced and LIST_ITEM.match(line) and above.strip() and not above.startswith(("*", "-", " ", "#")):
+            numbered = bool(re.match(r"\d+\. ", above))
+            lines += [] if numbered else [""]
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def write_reference(python: Path) -> None:
+    """A page for every package that public names come from, and a list of all of them."""
+    run = subprocess.run([str(python), "-c", LIST_NAMES], cwd=REPOSITORY, capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"error: the public names cannot be listed\n{run.stderr}")
+    rooms: dict[str, list[tuple[str, str, str]]] = {}
+    for name, module, summary in json.loads(run.stdout):
+        rooms.setdefault(module.split(".")[1], []).append((module, name, summary))
+    folder = PAGES / "docs" / "reference"
+    folder.mkdir(parents=True)
+    overview = ["# API reference", "", "`import monai_semgan as sg` gives all of these, each loaded when first used."]
+    overview += ["What is not listed may change without notice ([deprecation](../deprecation.md))."]
+    for room in sorted(rooms):
+        overview += ["", f"## [{room}]({room}.md)", "", "| name | |", "|---|---|"]
+        page = [f"# {room}", "", package_text(room), ""]
+        for module, name, summary in rooms[room]:
+            overview.append(f"| [`{name}`]({room}.md#{module}.{name}) | {summary} |")
+            page += [f"::: {module}.{name}", ""]
+        (folder / f"{room}.md").write_text("\n".join(page), encoding="utf-8")
+    (folder / "index.md").write_text("\n".join(overview) + "\n", encoding="utf-8")
+
+
+def package_text(room: str) -> str:
+    """First paragraph of a package's docstring."""
+    path = REPOSITORY / "monai_semgan" / room / "__init__.py"
+    path = path if path.exists() else path.parent.with_suffix(".py")
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+
+
+def examples(only: str | None) -> list[Path]:
+    """The examples in order."""
+    found = sorted(GALLERY.glob("*.py"))
+    chosen = [path for path in found if only in (None, path.stem)]
+    if not chosen:
+        sys.exit(f"error: no example {only!r}; there are {', '.join(path.stem for path in found)}")
+    return chosen
+
+
+def write_gallery(python: Path, chosen: list[Path]) -> None:
+    """Run the examples; a page for each with its text, code, output and pictures."""
+    folder = PAGES / "docs" / "gallery"
+    folder.mkdir(parents=True)
+    index = ["# Gallery", "", "Small programs on data that they generate themselves. Each of them was run when these pages"]
+    index += ["were made; the code is in `examples/gallery/`.", ""]
+    for path in chosen:
+        title = _write_example(python, path, folder)
+        pictures = sorted((folder / path.stem).glob("*.png"))
+        picture = f"[![{title}]({path.stem}/{pictures[0].name})]({path.stem}.md)" if pictures else ""
+        index += [f"## [{title}]({path.stem}.md)", "", picture, ""]
+    (folder / "index.md").write_text("\n".join(index), encoding="utf-8")
+
+
+def _write_example(python: Path, path: Path, folder: Path) -> str:
+    code = path.read_text(encoding="utf-8")
+    tree = ast.parse(code)
+    title, _, text = (ast.get_docstring(tree) or path.stem).partition("\n\n")
+    title = title.rstrip(".")
+    print(f"{path.stem} ...", end=" ", flush=True)
+    output, seconds = _run(python, path, folder / path.stem)
+    print(f"{seconds:.0f} s")
+    body = "\n".join(code.split("\n")[tree.body[0].end_lineno or 0 :]).strip()
+    page = [f"# {title}", "", text, "", "```python", body, "```", ""]
+    page += ["It prints", "", f"<pre><code>{html.escape(output.rstrip())}</code></pre>", ""] if output.strip() else []
+    for picture in sorted((folder / path.stem).glob("*.png")):
+        page += [f"![{picture.stem.replace('_', ' ')}]({path.stem}/{picture.name})", ""]
+    page += [f"*`examples/gallery/{path.name}`, {seconds:.0f} s on the machine that made this page.*", ""]
+    (folder / f"{path.stem}.md").write_text("\n".join(page), encoding="utf-8")
+    return title
+
+
+def _run(python: Path, path: Path, out: Path) -> tuple[str, float]:
+    """Output and seconds of an example; only its pictures stay."""
+    out.mkdir()
+    begun = time.perf_counter()
+    run = subprocess.run(
+        [str(python), str(path), str(out)], cwd=out, capture_output=True, text=True, timeout=LIMIT_SECONDS
+    )
+    seconds = time.perf_counter() - begun
+    if run.returncode:
+        sys.exit(f"\nerror: {path.relative_to(REPOSITORY)} failed\n{run.stdout}{run.stderr}")
+    for other in sorted(out.rglob("*"), reverse=True):
+        if other.is_dir():
+            shutil.rmtree(other)
+        elif other.suffix != ".png":
+            other.unlink()
+    return run.stdout, seconds
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

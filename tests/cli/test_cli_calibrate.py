@@ -1,0 +1,55 @@
+"""`semgan calibrate`, and the score that the bundle gives afterwards."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from monai_semgan.bundle.load import load_bundle
+from monai_semgan.cli import main
+from monai_semgan.inference.segmentation import segment_volume
+from monai_semgan.io.reading import read_volume
+from tests.phantoms import save_datalist, save_patient
+
+
+def test_a_calibrated_bundle_assesses_scans(tmp_path: Path, tiny_bundle: Path, ct_scan: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    config = bundle / "configs" / "inference.json"
+    before = json.loads(config.read_text())
+    before.pop("domain", None)
+    config.write_text(json.dumps(before))
+    volume = read_volume(ct_scan)
+    assert segment_volume(volume, load_bundle(bundle)).domain is None
+    entries = [save_patient(tmp_path, name, spacing=(8.0, 8.0, 12.0)) for name in ("anna", "ben", "carl")]
+    arguments = [
+        "--data",
+        str(save_datalist(tmp_path, training=entries)),
+        "--limit",
+        "1",
+        "--modes",
+        "preview",
+        "--quiet",
+    ]
+    assert main(["calibrate", "--bundle", str(bundle), *arguments]) == 0
+    after = json.loads(config.read_text())
+    assert {k: v for k, v in after.items() if k != "domain"} == before
+    assert set(after["domain"]["priors"]) == {"liver", "right kidney", "left kidney", "spleen"}
+    found = segment_volume(volume, load_bundle(bundle))
+    assert found.domain is not None and 0 <= found.domain.score <= 1
+    assert found.domain.per_slice.shape == (found.probabilities.shape[0],)
+    if found.domain.verdict != "in domain":
+        assert any("Out-of-domain score" in note for note in found.notes)
+
+
+def test_a_list_without_labels_leaves_the_bundle_alone(
+    tmp_path: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (tiny_bundle / "configs" / "inference.json").read_bytes()
+    listed = save_datalist(tmp_path, training=[save_patient(tmp_path, "anna", label=False, spacing=(8.0, 8.0, 12.0))])
+    assert main(["calibrate", "--bundle", str(tiny_bundle), "--data", str(listed)]) == 2
+    assert "no labelled entry" in capsys.readouterr().err
+    assert (tiny_bundle / "configs" / "inference.json").read_bytes() == before

@@ -1,0 +1,115 @@
+"""Ctrl-C: an inversion hands out what it has, everything else leaves nothing behind; exit code 130."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from monai_semgan.cli import main
+from monai_semgan.networks import InversionSegmenter
+
+
+def test_ctrl_c_during_an_inversion_writes_the_best_result_so_far(
+    ct_scan: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "o.nii.gz"
+    command = [sys.executable, "-m", "monai_semgan", "segment", str(ct_scan), "--output", str(out)]
+    command += ["--bundle", str(tiny_bundle), "--mode", "invert", "--steps", "5000", "--device", "cpu"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        seen = ""
+        while "inverting step" not in seen:
+            character = process.stderr.read(1)
+            assert character, seen
+            seen += character
+        process.send_signal(signal.SIGINT)
+        shown, rest = process.communicate(timeout=120)
+    assert process.returncode == 130, rest
+    assert "Stopped early" in rest and "Traceback" not in rest
+    assert "liver" in shown
+    assert nibabel.load(out).shape == nibabel.load(ct_scan).shape
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_during_a_preview_writes_nothing(
+    presses: int,
+    ct_scan: Path,
+    tiny_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = InversionSegmenter.preview
+
+    def pressing(self, image):  # type: ignore[no-untyped-def]
+        for _ in range(presses):
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, image)
+
+    monkeypatch.setattr(InversionSegmenter, "preview", pressing)
+    before = signal.getsignal(signal.SIGINT)
+    out = tmp_path / "results" / "o.nii.gz"
+    command = ["segment", str(ct_scan), "-o", str(out), "--bundle", str(tiny_bundle), "--batch-size", "2", "--quiet"]
+    assert main(command) == 130
+    assert "interrupted; nothing was written" in capsys.readouterr().err
+    assert not list(out.parent.iterdir())
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_kill_in_the_middle_of_writing_leaves_no_half_file(
+    ct_scan: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "results" / "o.nii.gz"
+    out.parent.mkdir()
+    out.write_bytes(b"an earlier result")
+
+    def interrupted(image: object, path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(nibabel, "save", interrupted)
+    assert main(["segment", str(ct_scan), "-o", str(out), "--bundle", str(tiny_bundle), "--quiet"]) == 130
+    assert [path.name for path in out.parent.iterdir()] == ["o.nii.gz"]
+    assert out.read_bytes() == b"an earlier result"
+
+
+def test_full_disk_is_said_in_one_line(
+    ct_scan: Path,
+    tiny_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(image: object, path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(nibabel, "save", full)
+    out = tmp_path / "results" / "o.nii.gz"
+    assert main(["segment", str(ct_scan), "-o", str(out), "--bundle", str(tiny_bundle), "--quiet"]) == 2
+    assert "disk is full" in capsys.readouterr().err
+    assert not list(out.parent.iterdir())
+
+
+def test_labels_of_an_interrupted_inversion_are_whole(ct_scan: Path, tiny_bundle: Path) -> None:
+    from monai_semgan.bundle.load import load_bundle
+    from monai_semgan.inference.segmentation import segment_volume
+    from monai_semgan.io.reading import read_volume
+    from monai_semgan.utils.progress import NullProgress
+
+    class StopAtOnce(NullProgress):
+        def should_stop(self) -> bool:
+            return True
+
+    volume = read_volume(ct_scan)
+    bundle = load_bundle(tiny_bundle, "cpu")
+    result = segment_volume(volume, bundle, "invert", steps=50, progress=StopAtOnce())
+    assert result.cancelled and result.label.shape == volume.array.shape
+    assert np.isfinite(result.probabilities.numpy()).all()
+    assert any("Stopped early" in sentence for sentence in result.notes)

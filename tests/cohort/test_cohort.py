@@ -1,0 +1,143 @@
+"""Which scans make up a cohort, who takes which, and the table that several processes write."""
+
+from __future__ import annotations
+
+import csv
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monai_semgan.cohort.cases import Case, find_cases
+from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
+from monai_semgan.cohort.parts import Part, choose_part, parse_part
+from monai_semgan.cohort.records import Record, save_record, write_summary
+from monai_semgan.errors import SemganError
+from monai_semgan.io.reading import read_volume
+from tests.dicom_phantoms import datasets, radiograph, save, write_series
+from tests.phantoms import save_datalist, save_nifti
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
+
+
+def names(folder: Path, output: Path | None = None) -> list[str]:
+    return [case.name for case in find_cases(folder, output or folder / "out").cases]
+
+
+def test_files_and_dicom_folders_at_any_depth_are_scans(tmp_path: Path) -> None:
+    for name in ("b.nii.gz", "a.nrrd", "deep/er/c.mha", "d.zip", "notes.txt", "picture.png"):
+        touch(tmp_path / name)
+    stack = datasets(np.zeros((4, 4, 3)), np.eye(4))
+    write_series(tmp_path / "patient" / "series", stack)
+    assert names(tmp_path) == ["a", "b", "d", "c", "series"]
+
+
+def test_where_radiographs_are_wanted_every_picture_and_dicom_file_is_one(tmp_path: Path) -> None:
+    for name in ("chest.png", "deep/other.jpg", "ct.nii.gz"):
+        touch(tmp_path / name)
+    for name in ("a.dcm", "deep/IM1"):
+        save(radiograph(np.eye(4, dtype=np.uint16)), tmp_path / name)
+    found = find_cases(tmp_path, tmp_path / "out", pictures=True).cases
+    assert [case.name for case in found] == ["a", "chest", "IM1", "other"]
+    assert all(read_volume(case.path).projection for case in found if case.name in ("a", "IM1"))
+
+
+def test_labels_outputs_and_hidden_files_are_no_scans(tmp_path: Path) -> None:
+    for name in ("ct.nii.gz", "ct_label.nii.gz", "ct_seg.nrrd", "ct.seg.nrrd", "labelsTr/ct2.nii.gz", ".x.nii.gz"):
+        touch(tmp_path / name)
+    touch(tmp_path / "results" / "ct9.nii.gz")
+    touch(tmp_path / "earlier" / "ct8.nii.gz")
+    (tmp_path / "earlier" / ".cohort").mkdir()
+    listing = find_cases(tmp_path, tmp_path / "results")
+    assert [case.name for case in listing.cases] == ["ct"]
+    assert {path.name for path in listing.ignored} == {"ct_label.nii.gz", "ct_seg.nrrd", "ct.seg.nrrd", "labelsTr"}
+
+
+def test_equal_names_are_told_apart_by_their_folders_and_refused_otherwise(tmp_path: Path) -> None:
+    touch(tmp_path / "anna" / "ct.nii.gz")
+    touch(tmp_path / "bert" / "CT.nii.gz")
+    assert names(tmp_path) == ["anna__ct", "bert__CT"]
+    touch(tmp_path / "bert" / "CT.nrrd")
+    with pytest.raises(SemganError, match="same name as .*rename one"):
+        names(tmp_path)
+
+
+def test_a_link_that_leaves_the_folder_is_a_failure_not_a_scan(tmp_path: Path) -> None:
+    secret = touch(tmp_path / "elsewhere" / "s.nii.gz")
+    touch(tmp_path / "data" / "a.nii.gz")
+    (tmp_path / "data" / "b.nii.gz").symlink_to(secret)
+    first, second = find_cases(tmp_path / "data", tmp_path / "out").cases
+    assert not first.problem and "leaves the folder" in second.problem
+
+
+def test_a_data_list_names_scans_and_modalities_by_section(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save_nifti(tmp_path / f"{name}.nii.gz", np.zeros((2, 2, 2)))
+    path = save_datalist(
+        tmp_path, training=[{"image": "a.nii.gz"}], test=[{"image": "b.nii.gz", "modality": "MR", "patient": "p"}]
+    )
+    assert [(c.name, c.modality) for c in find_cases(path, tmp_path / "o").cases] == [("a", None), ("b", "MR")]
+    assert [c.name for c in find_cases(path, tmp_path / "o", "test").cases] == ["b"]
+    for wrong in ("tset", "validation"):
+        with pytest.raises(SemganError):
+            find_cases(path, tmp_path / "o", wrong)
+
+
+def test_parts_take_every_scan_once() -> None:
+    items = list(range(17))
+    taken = [parse_part(f"{i}/5").of(items) for i in range(1, 6)]
+    assert sorted(sum(taken, [])) == items
+    for wrong in ("0/2", "3/2", "1", "a/b", "-1/2", "1/0"):
+        with pytest.raises(SemganError):
+            parse_part(wrong)
+
+
+def test_torchrun_says_which_part() -> None:
+    environment = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "LOCAL_RANK": "1"}
+    assert choose_part(None, environment) == Part(6, 8, 4, 1)
+    assert choose_part("2/3", {}) == Part(2, 3)
+    assert choose_part(None, {"RANK": "0", "WORLD_SIZE": "1"}) == Part()
+    with pytest.raises(SemganError, match="one of the two"):
+        choose_part("2/3", environment)
+
+
+def test_changed_settings_model_or_input_ask_for_a_new_result(tmp_path: Path) -> None:
+    import os
+
+    scan = touch(tmp_path / "a.nii.gz")
+    case = Case("a", scan)
+    keys = {CohortSettings(**change).key() for change in ({}, {"mode": "encoder"}, {"labels": ("liver",)})}
+    assert len(keys) == 3
+    assert CohortSettings(batch_size=3, device="cpu").key() == CohortSettings().key()
+    before = case_key("k", case)
+    os.utime(scan, ns=(1, 1))
+    assert case_key("k", case) != before
+
+
+@pytest.mark.parametrize("wrong", [{"format": "txt"}, {"maps": "/etc"}, {"overlay": "../o.png"}])
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(SemganError):
+        CohortSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_table_is_complete_when_several_write_it_at_once(tmp_path: Path) -> None:
+    cases = [Case(f"c{i:02d}", Path(f"c{i:02d}.nii")) for i in range(24)]
+    (tmp_path / ".cohort").mkdir()
+
+    def work(part: int) -> None:
+        for case in cases[part::4]:
+            save_record(tmp_path, Record(case.name, str(case.path), "done", volumes_ml={"liver": 1.0}))
+            write_summary(tmp_path, cases, ["liver"])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    with open(tmp_path / "cohort.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["case"] for row in rows] == [case.name for case in cases]
+    assert {row["status"] for row in rows} == {"done"} and rows[0]["liver ml"] == "1.00"
+    assert {path.name for path in tmp_path.iterdir()} == {".cohort", "cohort.csv"}

@@ -1,0 +1,64 @@
+"""A header that swaps right and left is noticed, whatever the labels look like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monai_semgan.bundle.load import Bundle, load_bundle
+from monai_semgan.evaluation.calibration import organ_priors, priors_to_dict
+from monai_semgan.inference.examination import examine
+from monai_semgan.inference.mirror import MirrorScores, mirror_check, mirror_scores
+from monai_semgan.inference.segmentation import segment_volume
+from monai_semgan.io.volume import Volume
+from monai_semgan.quality.features import organ_shapes
+from tests.inference.test_segmentation import BrightnessStudent
+from tests.phantoms import grid, labels_at, patient, points_of
+
+MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+
+
+@pytest.fixture
+def bundle(tiny_bundle: Path) -> Bundle:
+    """Knows the phantom's organs by brightness, and where they lie."""
+    loaded = load_bundle(tiny_bundle, "cpu")
+    object.__setattr__(loaded.preprocessing, "size", 64)
+    object.__setattr__(loaded.preprocessing, "pixel_mm", 6.0)
+    loaded.network.student = BrightnessStudent()
+    affine, shape = grid((4.0, 4.0, 6.0), codes="RAS")
+    stack = labels_at(points_of(affine, shape)).transpose(2, 0, 1)
+    priors = priors_to_dict(organ_priors([organ_shapes(stack, affine, loaded.labels)] * 3))
+    domain = {"weights": {"preview": {"intercept": 3.0, "place": 1.0}}, "priors": priors}
+    return replace(loaded, settings={**loaded.settings, "domain": domain})
+
+
+@pytest.mark.parametrize("codes", ["LAS", "RPI", "SAL", "PSR"])
+def test_right_and_left_in_the_header_are_checked_whatever_the_storage(codes: str, bundle: Bundle) -> None:
+    scan = patient(*grid((4.0, 4.0, 6.0), codes=codes))
+    lying = Volume(scan.array, MIRROR @ scan.affine)
+    right, wrong = (mirror_scores(bundle, bundle.preprocessing(volume)) for volume in (scan, lying))
+    assert right is not None and not right.suspicious and right.stored < right.mirrored
+    assert wrong is not None and wrong.suspicious
+
+
+def test_the_anatomy_check_says_it_first(bundle: Bundle) -> None:
+    scan = patient(*grid((4.0, 4.0, 6.0)))
+    lying = Volume(scan.array, MIRROR @ scan.affine)
+    first = examine(segment_volume(lying, bundle), lying, bundle, bundle.labels).checks[0]
+    assert not first.ok and "looks mirrored" in first.finding
+
+
+def test_a_model_without_one_sided_organs_or_without_calibration_says_nothing(bundle: Bundle) -> None:
+    prepared = bundle.preprocessing(patient(*grid((4.0, 4.0, 6.0))))
+    without = {name: value for name, value in bundle.settings.items() if name != "domain"}
+    assert mirror_scores(replace(bundle, settings=without), prepared) is None
+    kidneys = {2: "right kidney", 3: "left kidney"}
+    assert mirror_scores(replace(bundle, labels=kidneys), prepared) is None
+
+
+def test_a_slight_difference_is_not_told() -> None:
+    assert mirror_check(MirrorScores(0.30, 0.295)).ok
+    assert not mirror_check(MirrorScores(0.30, 0.20)).ok

@@ -1,0 +1,179 @@
+"""Real servers with the job API, in processes of their own, with workers that really compute."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.phantoms import grid, patient, save_nifti
+
+START_SECONDS = 180
+ENDED = ("done", "cancelled", "interrupted", "failed")
+BYTES = {"content-type": "application/octet-stream"}
+
+Serve = Callable[..., "Server"]
+
+
+@dataclass
+class Server:
+    """A server, as a client sees it, and what only a test may do to it."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+    studies: Path
+    log: Path
+    session: Any = field(repr=False, default=None)
+
+    def ask(self, method: str, path: str, **options: Any) -> Any:
+        """A response."""
+        return self.session.request(method, f"{self.address}/semgan{path}", timeout=120, **options)
+
+    def get(self, path: str, **options: Any) -> Any:
+        """A response to GET."""
+        return self.ask("GET", path, **options)
+
+    def submit(self, **request: Any) -> str:
+        """Id of a new job."""
+        response = self.ask("POST", "/jobs", json=request)
+        assert response.status_code == 201, response.text
+        return str(response.json()["id"])
+
+    def upload(self, content: bytes, suffix: str = ".nii.gz") -> Any:
+        """Response to an upload."""
+        return self.ask("POST", "/uploads", params={"suffix": suffix}, data=content, headers=BYTES)
+
+    def job(self, job: str) -> dict[str, Any]:
+        """A job."""
+        response = self.get(f"/jobs/{job}")
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    def wait(self, job: str, wanted: Callable[[dict[str, Any]], bool] | None = None) -> dict[str, Any]:
+        """A job when it has ended, or is as wanted."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            found = self.job(job)
+            if (wanted is None and found["state"] in ENDED) or (wanted is not None and wanted(found)):
+                return found
+            assert found["state"] not in ENDED, found
+            time.sleep(0.05)
+        pytest.fail(f"waited too long: {found}")
+
+    def done(self, job: str) -> dict[str, Any]:
+        """A job when it has ended well."""
+        found = self.wait(job)
+        assert found["state"] == "done", f"{found}\n{self.log.read_text()[-3000:]}"
+        return found
+
+    def reported(self, job: str) -> dict[str, Any]:
+        """A job when it has ended and its report, which comes last, is there."""
+        self.wait(job)
+        deadline = time.monotonic() + START_SECONDS
+        while "report" not in (found := self.job(job))["parts"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return found
+
+    def running(self, **request: Any) -> str:
+        """Id of a job that has a partial result and goes on for a long time."""
+        job = self.submit(**{"image": "ct", "mode": "invert", "steps": 10_000, **request})
+        self.wait(job, lambda found: found["result_version"] > 0 and found["step"] > 1)
+        return job
+
+    def workers(self) -> list[Any]:
+        """The worker processes."""
+        import psutil
+
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if "monai_semgan.jobs.workers.worker" in child.cmdline()]
+
+    def kill(self) -> None:
+        """As a power cut does."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def folder(self, job: str) -> Path:
+        """Where a job lies on disk."""
+        return self.studies / ".semgan" / "jobs" / job
+
+
+@pytest.fixture(scope="session")
+def serve(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Starts servers: `serve(studies, **options of JobService)`; `before` runs in the process first."""
+    import requests
+
+    started: list[Server] = []
+
+    def start(
+        studies: Path, before: Callable[[], None] | None = None, bundle: Path = tiny_bundle, **options: Any
+    ) -> Server:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        log = tmp_path_factory.mktemp("server") / "log"
+        given = json.dumps({"partial_seconds": 0.2, **options})
+        command = [sys.executable, "-m", "tests.jobs.serving", studies, bundle, str(port), given]
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                command, stdout=stream, stderr=stream, cwd=REPOSITORY, env=os.environ, preexec_fn=before
+            )
+        server = Server(process, f"http://127.0.0.1:{port}", studies, log, requests.Session())
+        started.append(server)
+        return _wait(server)
+
+    yield start
+    for server in started:
+        server.process.terminate()
+    for server in started:
+        server.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def make_studies(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Makes folders with an oblique CT and an MR of the phantom, whose names tell of a patient."""
+    affine, shape = grid((8.0, 8.0, 12.0), codes="PSR", degrees=(0.0, 4.0, 7.0))
+    ct = patient(affine, shape, seed=0).array
+    other, other_shape = grid((8.0, 8.0, 12.0), codes="LPI")
+    mr = patient(other, other_shape, "MR", seed=0).array
+
+    def make() -> Path:
+        folder = tmp_path_factory.mktemp("mustermann_erika")
+        save_nifti(folder / "ct.nii.gz", ct, affine)
+        save_nifti(folder / "mr.nii.gz", mr, other)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def server(serve: Serve, make_studies: Callable[[], Path]) -> Server:
+    """A server that tests share and leave as it was."""
+    return serve(make_studies(), upload_limit_bytes=4_000_000)
+
+
+def hashes(studies: Path) -> dict[str, str]:
+    """Of the images of a datastore."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(studies.glob("*.nii.gz"))}
+
+
+def _wait(server: Server) -> Server:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.process.poll() is None:
+        try:
+            server.get("/health")
+            return server
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"the server did not start:\n{server.log.read_text()[-3000:]}")

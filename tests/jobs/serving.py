@@ -1,0 +1,39 @@
+"""A server with the job API and nothing else: `python -m tests.jobs.serving STUDIES BUNDLE PORT OPTIONS`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+
+def main(studies: Path, bundle: Path, port: int, options: dict[str, object]) -> None:
+    """Serve until the process is ended."""
+    import uvicorn
+    from fastapi import FastAPI
+
+    from monai_semgan.jobs.api.attaching import attach_jobs
+    from monai_semgan.jobs.api.error_answers import problem_handlers
+    from monai_semgan.jobs.service import JobService
+
+    def find_image(image: str) -> Path | None:
+        path = studies / f"{image}.nii.gz"
+        return path if path.exists() else None
+
+    service = JobService(studies, find_image, [bundle], **{"devices": ["cpu"], **options})  # type: ignore[arg-type]
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.close()
+
+    app = FastAPI(lifespan=lifespan)
+    problem_handlers(app)
+    attach_jobs(app, service)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4]))

@@ -1,0 +1,65 @@
+"""What jobs may take of the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pydantic", reason="needs the environment of the extra label")
+
+from monai_semgan.jobs.contract import Job, JobRequest, State
+from monai_semgan.jobs.job_errors import NoRoom
+from monai_semgan.jobs.storage import quota as module
+from monai_semgan.jobs.storage.quota import DiskRoom
+from monai_semgan.jobs.storage.store import JobStore
+
+pytestmark = pytest.mark.label
+
+
+def fill(store: JobStore, number: int, size: int = 1000) -> str:
+    """A job that takes some bytes."""
+    job = Job(id=f"{number:032x}", state=State.done, request=JobRequest(image="ct"), created=float(number))
+    store.save(job)
+    (store.folder(job.id) / "bytes").write_bytes(bytes(size))
+    return job.id
+
+
+def test_only_as_much_goes_as_is_needed(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    jobs = [fill(store, number) for number in range(4)]
+    room = DiskRoom(store, store.used())
+    room.make(0, iter([]))
+    room.make(1000, (lambda job=job: store.remove(job) for job in jobs))  # each takes a little more than that
+    assert [store.folder(job).exists() for job in jobs] == [False, True, True, True]
+    with pytest.raises(NoRoom, match="no room"):
+        room.make(10 * room.limit_bytes, iter([]))
+
+
+def test_a_disk_that_is_nearly_full_counts_as_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = JobStore(tmp_path)
+    room = DiskRoom(store, 10**12)
+    room.make(1000, iter([]))
+    monkeypatch.setattr(store, "free", lambda: module.RESERVE_BYTES + 999)
+    with pytest.raises(NoRoom):
+        room.make(1000, iter([]))
+
+
+def test_growth_is_looked_at_once(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    job = fill(store, 0, 5000)
+    room = DiskRoom(store, 3000)
+    assert not room.overfull()
+    room.note_growth()
+    assert room.overfull() and not room.overfull()
+    room.shrink(iter([lambda: store.remove(job)]))
+    assert store.used() == 0
+
+
+def test_jobs_come_back_from_disk_in_order_and_broken_ones_do_not(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    jobs = [fill(store, number) for number in (3, 1, 2)]
+    (store.folder(jobs[0]) / "job.json").write_text("{")
+    assert [job.id for job in JobStore(tmp_path).load()] == [jobs[1], jobs[2]]
+    assert not store.folder(jobs[0]).exists()
+    assert (tmp_path / ".semgan").stat().st_mode & 0o077 == 0

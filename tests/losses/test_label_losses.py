@@ -1,0 +1,75 @@
+"""Losses on labels."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from monai_semgan.losses.label_losses import MaskedDiceCELoss, PixelConstraints, constraint_loss, soft_label_loss
+
+
+def test_constraints_act_on_the_fixed_pixels_only() -> None:
+    logits = torch.zeros(2, 3, 4, 4, requires_grad=True)
+    labels = torch.full((2, 4, 4), -1)
+    labels[0, 1, 2] = 2
+    loss = constraint_loss(logits, labels)
+    assert loss[0].item() == pytest.approx(math.log(3)) and loss[1] == 0
+    loss.sum().backward()
+    touched = logits.grad.abs().sum(dim=1) > 0
+    assert touched[0, 1, 2] and touched.sum() == 1
+
+
+def test_constraints_of_a_slice_do_not_depend_on_the_batch() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(5, 3, 8, 8), torch.randint(-1, 3, (5, 8, 8))
+    constraints = PixelConstraints(labels, weight=2.0)
+    together = constraints.loss(logits, torch.arange(5))
+    alone = torch.cat([constraints.loss(logits[i : i + 1], torch.tensor([i])) for i in range(5)])
+    torch.testing.assert_close(together, alone)
+    torch.testing.assert_close(together, 2 * constraint_loss(logits, labels))
+
+
+def test_constraints_of_the_wrong_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="D, H, W"):
+        PixelConstraints(torch.zeros(4, 4, dtype=torch.long))
+
+
+def test_soft_labels_cost_nothing_where_both_agree() -> None:
+    logits = torch.randn(2, 4, 5, 5)
+    torch.testing.assert_close(soft_label_loss(logits, logits.softmax(dim=1)), torch.zeros(2), atol=1e-6, rtol=0)
+    assert (soft_label_loss(logits, (-logits).softmax(dim=1)) > 0.1).all()
+    hard = F.one_hot(torch.randint(0, 4, (2, 5, 5)), 4).permute(0, 3, 1, 2).float()
+    assert torch.isfinite(soft_label_loss(logits, hard)).all()
+
+
+def test_soft_labels_can_be_trusted_pixel_by_pixel() -> None:
+    logits, other = torch.randn(2, 4, 5, 5), torch.randn(2, 4, 5, 5).softmax(dim=1)
+    assert (soft_label_loss(logits, other, torch.zeros(2, 5, 5)) == 0).all()
+
+
+def test_unknown_pixels_do_not_count_in_training() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, 3, 8, 8, requires_grad=True)
+    labels = torch.randint(0, 3, (2, 8, 8))
+    labels[1] = 255
+    loss = MaskedDiceCELoss()(logits, labels)
+    torch.testing.assert_close(loss, MaskedDiceCELoss()(logits[:1], labels[:1]))
+    loss.backward()
+    assert (logits.grad[1] == 0).all() and (logits.grad[0] != 0).any()
+
+
+def test_a_batch_without_any_label_gives_zero() -> None:
+    logits = torch.randn(2, 3, 8, 8, requires_grad=True)
+    loss = MaskedDiceCELoss()(logits, torch.full((2, 8, 8), 255))
+    loss.backward()
+    assert loss == 0 and (logits.grad == 0).all()
+
+
+def test_a_perfect_prediction_costs_almost_nothing() -> None:
+    labels = torch.randint(0, 3, (2, 8, 8))
+    logits = F.one_hot(labels, 3).permute(0, 3, 1, 2) * 40.0
+    assert MaskedDiceCELoss()(logits, labels) < 1e-4
+    assert MaskedDiceCELoss()(-logits, labels) > 1.0

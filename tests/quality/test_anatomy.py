@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monai_semgan.outputs.report.diameters import largest_diameters
+from monai_semgan.quality.anatomy import check_anatomy
+from tests.phantoms import grid, labels_at, points_of
+
+ORGANS = {1: "liver", 2: "right kidney", 3: "left kidney", 4: "spleen"}
+CODES = st.sampled_from(["LAS", "RAS", "PSR", "ILP", "SRA", "AIL"])
+
+
+def phantom(codes: str = "LAS", degrees: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    affine, shape = grid((5.0, 5.0, 7.0), codes=codes, degrees=(0.0, degrees, 0.0))
+    return labels_at(points_of(affine, shape)), affine
+
+
+def suspicious(label: np.ndarray, affine: np.ndarray) -> list[str]:
+    return [check.name for check in check_anatomy(label, affine, ORGANS).suspicious]
+
+
+@given(CODES, st.floats(-12, 12))
+@settings(max_examples=12, deadline=None)
+def test_a_body_is_fine_however_it_is_stored(codes: str, degrees: float) -> None:
+    label, affine = phantom(codes, degrees)
+    assert suspicious(label, affine) == []
+
+
+@given(CODES)
+@settings(max_examples=6, deadline=None)
+def test_a_mirrored_header_is_noticed_however_it_is_stored(codes: str) -> None:
+    label, affine = phantom(codes)
+    names = suspicious(label, np.diag([-1.0, 1.0, 1.0, 1.0]) @ affine)
+    assert "liver right of spleen" in names and "right kidney right of left kidney" in names
+    assert not [name for name in names if "above" in name]
+
+
+def test_a_body_upside_down_is_noticed() -> None:
+    label, affine = phantom()
+    assert "liver above right kidney" in suspicious(label, np.diag([1.0, 1.0, -1.0, 1.0]) @ affine)
+
+
+def test_pieces_sizes_and_cut_organs_are_noticed() -> None:
+    label, affine = phantom()
+    label[np.unravel_index(np.flatnonzero(label == 4)[:1], label.shape)] = 4
+    torn = label.copy()
+    middle = np.argwhere(torn == 1).mean(0).round().astype(int)
+    torn[:, :, middle[2] - 1 : middle[2] + 1][torn[:, :, middle[2] - 1 : middle[2] + 1] == 1] = 0
+    assert "liver in one piece" in suspicious(torn, affine)
+    assert "liver volume" in suspicious(label, affine @ np.diag([3.0, 3.0, 3.0, 1.0]))
+    cut = label[:, :, middle[2] :]
+    assert "liver complete" in suspicious(cut, affine)
+
+
+def test_unknown_organs_are_not_judged() -> None:
+    label, affine = phantom()
+    names = [check.name for check in check_anatomy(label, affine, {1: "tumour"}).checks]
+    assert names == ["tumour in one piece"]
+
+
+@given(CODES, st.floats(-12, 12))
+@settings(max_examples=8, deadline=None)
+def test_diameters_are_those_of_the_body_not_of_the_grid(codes: str, degrees: float) -> None:
+    label, affine = phantom(codes, degrees)
+    axial, largest = largest_diameters(label == 1, affine)  # half axes 55, 60, 45 mm
+    assert largest == pytest.approx(120, abs=10) and axial == pytest.approx(120, abs=10) and axial <= largest + 1e-6
+
+
+def test_thin_and_empty_masks_have_diameters() -> None:
+    mask = np.zeros((5, 5, 5), bool)
+    assert largest_diameters(mask, np.eye(4)) == (0.0, 0.0)
+    mask[1, 1:4, 2] = True
+    assert largest_diameters(mask, np.diag([1.0, 2.0, 3.0, 1.0])) == (4.0, 4.0)
+    mask[:] = False
+    mask[2, 2, :] = True
+    assert largest_diameters(mask, np.eye(4)) == (0.0, 4.0)

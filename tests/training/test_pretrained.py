@@ -1,0 +1,98 @@
+"""Networks are rebuilt from weights alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from monai_semgan.errors import SemganError
+from monai_semgan.networks import ImageDiscriminator, JointGenerator
+from monai_semgan.networks.weights import save_weights, with_prefix
+from monai_semgan.training.engine.run_files import gather_weights, save_weight_files, write_json
+from monai_semgan.training.pretrained import (
+    BILINEAR,
+    NEAREST,
+    build_generator,
+    build_image_discriminator,
+    trained_filter,
+)
+
+CHANNELS = {4: 12, 8: 8, 16: 8, 32: 4}
+
+
+def generator_state() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return with_prefix(JointGenerator(32, 16, 1, 3, CHANNELS, mapping_layers=2).state_dict(), "generator")
+
+
+def test_a_generator_is_rebuilt_whatever_its_width_and_depth() -> None:
+    torch.manual_seed(0)
+    original = JointGenerator(32, 16, 3, 4, CHANNELS, mapping_layers=3)
+    rebuilt = build_generator(with_prefix(original.state_dict(), "generator"), 32, 4)
+    z = torch.randn(2, 16)
+    assert rebuilt is not None and torch.equal(rebuilt(z).logits, original(z).logits)
+
+
+def test_a_smaller_size_cuts_the_upper_resolutions_off() -> None:
+    state = generator_state()
+    large, small = build_generator(state, 32, 3), build_generator(state, 16, 3)
+    assert large is not None and small is not None
+    latents = torch.randn(2, large.num_latents, 16)
+    rendered = small.synthesis(latents[:, : small.num_latents]).image
+    assert rendered.shape == (2, 1, 16, 16)
+    assert torch.allclose(rendered, large.synthesis(latents, size=16).image, atol=1e-5)
+
+
+def test_the_filter_is_told_by_record_bundle_or_the_prototype(tmp_path: Path) -> None:
+    plain, recorded, bundle = tmp_path / "plain", tmp_path / "run" / "gan", tmp_path / "bundle" / "models"
+    for folder in (plain, recorded, bundle):
+        save_weights(folder / "weights.pt", generator_state())
+    write_json(recorded / "record.json", {"network": {"resample_filter": [1, 1]}})
+    write_json(tmp_path / "bundle" / "configs" / "inference.json", {"generator_def": {"resample_filter": [1, 2, 1]}})
+    prototype = tmp_path / "prototype.pt"
+    torch.save({"constant": torch.zeros(1), "layers.0.conv.weight": torch.zeros(1)}, prototype)
+    assert trained_filter([plain]) == BILINEAR
+    assert trained_filter([recorded]) == trained_filter([tmp_path / "run"]) == NEAREST
+    assert trained_filter([bundle / "weights.pt"]) == (1, 2, 1)
+    assert trained_filter([prototype]) == NEAREST
+
+
+def test_the_image_discriminator_is_rebuilt_for_its_own_size_only() -> None:
+    original = ImageDiscriminator(32, 1, CHANNELS).eval()
+    state = with_prefix(original.state_dict(), "image_discriminator")
+    rebuilt = build_image_discriminator(state, 32)
+    image = torch.randn(2, 1, 32, 32)
+    assert rebuilt is not None and torch.equal(rebuilt(image), original(image))
+    assert build_image_discriminator(state, 64) is None and build_image_discriminator({}, 32) is None
+
+
+def test_large_weights_are_split_and_gathered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monai_semgan.training.engine.run_files.WEIGHT_FILE_LIMIT", 8 * 1024)
+    state = generator_state()
+    paths = save_weight_files(tmp_path, "weights", state)
+    assert len(paths) > 1
+    gathered = gather_weights(tmp_path)
+    assert gathered.keys() == state.keys()
+
+
+def test_a_shorter_set_of_files_leaves_no_old_ones_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monai_semgan.training.engine.run_files.WEIGHT_FILE_LIMIT", 8 * 1024)
+    save_weight_files(tmp_path, "weights", generator_state())
+    monkeypatch.setattr("monai_semgan.training.engine.run_files.WEIGHT_FILE_LIMIT", 2**20)
+    save_weight_files(tmp_path, "weights", {"student.x": torch.ones(3)})
+    assert gather_weights(tmp_path).keys() == {"student.x"}
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text"])
+def test_what_holds_no_weights_is_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "source"
+    if kind == "empty":
+        path.mkdir()
+    elif kind == "text":
+        path.write_text(json.dumps({}))
+    with pytest.raises(SemganError) as caught:
+        gather_weights(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)

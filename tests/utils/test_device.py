@@ -1,0 +1,51 @@
+"""The device that a user asks for, and batches that fit into its memory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from monai_semgan.errors import SemganError
+from monai_semgan.utils.device import autocast, fast_bfloat16, halving_batches, select_device
+
+
+def test_auto_takes_a_gpu_where_there_is_one() -> None:
+    assert select_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", ""])
+def test_a_device_that_is_not_there_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(SemganError) as caught:
+        select_device(name)
+    assert "\n" not in str(caught.value) and "use " in str(caught.value)
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on_where_it_was() -> None:
+    sizes: list[int] = []
+
+    def run(window: slice) -> list[int]:
+        items = list(range(*window.indices(100)))
+        if len(items) > 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return items
+
+    done = [item for part in halving_batches(run, 11, 8, sizes.append) for item in part]
+    assert done == list(range(11))
+    assert sizes == [4, 2]
+
+
+def test_memory_that_does_not_suffice_for_one_item_is_reported() -> None:
+    def run(window: slice) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        list(halving_batches(run, 2, 2))
+
+
+def test_bfloat16_is_used_only_where_it_is_fast() -> None:
+    cpu = torch.device("cpu")
+    with autocast(cpu):
+        product = torch.ones(4, 4) @ torch.ones(4, 4)
+    assert product.dtype == (torch.bfloat16 if fast_bfloat16(cpu) else torch.float32)
+    with autocast(cpu, enabled=False):
+        assert (torch.ones(4, 4) @ torch.ones(4, 4)).dtype == torch.float32
