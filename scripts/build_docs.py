@@ -142,8 +142,12 @@ def write_gallery(python: Path, chosen: list[Path]) -> None:
     """Run the examples; a page for each with its text, code, output and pictures."""
     folder = PAGES / "docs" / "gallery"
     folder.mkdir(parents=True)
-    index = ["# Gallery", "", "Small programs on data that they generate themselves. Each of them was run when these pages"]
-    index += ["were made; the code is in `examples/gallery/`.", ""]
+    index = [
+        "# Gallery",
+        "",
+        "Small programs on data that they generate themselves, in `examples/gallery/`. Each of them",
+    ]
+    index += ["was run when these pages were made.", ""]
     for path in chosen:
         title = _write_example(python, path, folder)
         pictures = sorted((folder / path.stem).glob("*.png"))
