@@ -20,7 +20,7 @@ import numpy as np
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.data.datalist import load_datalist
 from monai_semgan.evaluation.calibration import Sample, collect, fit_weights, label_shapes, organ_priors, priors_to_dict
-from monai_semgan.evaluation.corruptions import SPOILINGS
+from monai_semgan.evaluation.corruptions import CORRUPTIONS
 from monai_semgan.inference.segmentation import domain_model
 from monai_semgan.quality.assessment import LIMITS, DomainModel, kind_of
 from monai_semgan.quality.features import OrganPrior
@@ -54,12 +54,12 @@ def scans(samples: list[Sample], model: DomainModel) -> list[dict[str, Any]]:
     """Score and mean Dice of every scan."""
     groups: dict[tuple[str, str, str], list[Sample]] = {}
     for s in samples:
-        groups.setdefault((s.patient, s.spoiling, s.mode), []).append(s)
+        groups.setdefault((s.patient, s.corruption, s.mode), []).append(s)
     found = []
-    for (patient, spoiling, mode), organs in groups.items():
-        expected = [model.expected_dice(kind_of(mode), s.signs) for s in organs]
+    for (patient, corruption, mode), organs in groups.items():
+        expected = [model.expected_dice(kind_of(mode), s.organ_features) for s in organs]
         mean = float(np.mean([s.dice for s in organs]))
-        entry = {"patient": patient, "spoiling": spoiling, "mode": mode, "dice": mean}
+        entry = {"patient": patient, "spoiling": corruption, "mode": mode, "dice": mean}
         found.append(entry | {"score": 1 - float(np.mean(expected))})
     return found
 
@@ -118,7 +118,7 @@ def run_report(arguments: argparse.Namespace) -> None:
     for r in sorted(scans(check, model), key=lambda r: r["score"]):
         if r["spoiling"] == "clean":
             print(f"  {r['patient']} {r['mode']}: score {r['score']:.2f}, Dice {r['dice']:.2f}")
-    organs = [(1 - model.expected_dice(kind_of(s.mode), s.signs), s.dice) for s in check]
+    organs = [(1 - model.expected_dice(kind_of(s.mode), s.organ_features), s.dice) for s in check]
     print(line("check by organ", organs))
 
 
@@ -138,7 +138,7 @@ def main() -> None:
     one.add_argument("--limit", type=int, default=None)
     one.add_argument("--mode", default="preview")
     one.add_argument("--every", type=int, default=1)
-    one.add_argument("--spoilings", nargs="*", default=list(SPOILINGS))
+    one.add_argument("--spoilings", nargs="*", default=list(CORRUPTIONS))
     one.add_argument("--out", type=Path, required=True)
     one.set_defaults(run=run_collect)
     two = commands.add_parser("report")

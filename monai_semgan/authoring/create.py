@@ -13,6 +13,8 @@ from monai_semgan.authoring.metadata import data_formats
 from monai_semgan.authoring.readme import data_licence, new_readme
 from monai_semgan.bundle.labels import CONFIG, METADATA, bundle_folder, organ_labels, read_json, read_metadata
 from monai_semgan.errors import SemganError
+from monai_semgan.networks.generator import SLIM_CHANNELS
+from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.utils.files import write_error
 
 if TYPE_CHECKING:
@@ -106,9 +108,6 @@ def check_labels(labels: Sequence[str]) -> list[str]:
 def _preprocessing(
     names: Sequence[str], modality: str, size: int, pixel_mm: float, window: tuple[float, float] | None
 ) -> Preprocessing:
-    from monai_semgan.networks.generator import SLIM_CHANNELS
-    from monai_semgan.slicing.preprocessing import Preprocessing
-
     if size not in SLIM_CHANNELS or size < 8:
         raise SemganError(f"slices of {size} pixels are not possible", remedy="use a power of two from 8 to 512")
     frame = "image" if modality == "DX" else "body"
@@ -117,8 +116,6 @@ def _preprocessing(
 
 
 def _channels(size: int) -> dict[str, int]:
-    from monai_semgan.networks.generator import SLIM_CHANNELS
-
     return {str(resolution): width for resolution, width in SLIM_CHANNELS.items() if resolution <= size}
 
 

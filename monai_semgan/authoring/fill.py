@@ -20,6 +20,10 @@ from monai_semgan.bundle.labels import (
 )
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.errors import SemganError
+from monai_semgan.networks.weights import part, save_weights
+from monai_semgan.training.engine.run_files import gather_weights
+from monai_semgan.training.engine.run_files import read_json as read_record
+from monai_semgan.training.pretrained import generator_arguments, trained_filter
 from monai_semgan.utils.files import write_error
 
 if TYPE_CHECKING:
@@ -48,8 +52,6 @@ def fill_bundle(folder: str | Path, sources: Sequence[str | Path] = ()) -> Path:
     Raises:
         SemganError: if a part is missing, the labels do not fit, or the bundle cannot be written.
     """
-    from monai_semgan.training.engine.run_files import gather_weights
-
     folder = bundle_folder(folder)
     labels = list(organ_labels(read_metadata(folder), folder / METADATA).values())
     paths = [Path(source) for source in sources] or [folder / RUNS]
@@ -71,8 +73,6 @@ def fill_bundle(folder: str | Path, sources: Sequence[str | Path] = ()) -> Path:
 
 def _records(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Record of every stage that the sources hold."""
-    from monai_semgan.training.engine.run_files import read_json as read_record
-
     found = {}
     for path in paths:
         place = path if path.is_dir() else path.parent
@@ -87,9 +87,6 @@ def _architecture(
     weights: Mapping[str, torch.Tensor], records: Mapping[str, Mapping[str, Any]], paths: Sequence[Path]
 ) -> dict[str, dict[str, Any]]:
     """Values of the configurations' sections that describe the networks of the weights."""
-    from monai_semgan.networks.weights import part
-    from monai_semgan.training.pretrained import generator_arguments, trained_filter
-
     for name, stage in PARTS.items():
         if not part(weights, name):
             problem = f"no weights of the {name}"
@@ -148,8 +145,6 @@ def _write(
     record: Mapping[str, Any],
 ) -> None:
     """Write what changes beside its place, see whether it loads as a bundle, and move it there file by file."""
-    from monai_semgan.networks.weights import save_weights
-
     draft = folder / ".filling.part"
     shutil.rmtree(draft, ignore_errors=True)
     try:

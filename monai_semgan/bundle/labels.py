@@ -41,7 +41,7 @@ def bundle_folder(folder: str | Path | None = None) -> Path:
                 "no such bundle folder", remedy="give the folder that holds configs/ and models/", path=path
             )
         return path
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     candidates = [root / "bundles" / DEFAULT_NAME for root in (package, package.parent)]
     for path in candidates:
         if path.is_dir():

@@ -62,12 +62,12 @@ def _write_slices(bundle: Bundle, arguments: argparse.Namespace, folder: Path, p
 
     slices = sample_slices(bundle, arguments.count, arguments.seed, arguments.truncation, progress)
     panels = [as_radiologists_see(blend(i, label)) for i, label in zip(slices.image, slices.label, strict=True)]
-    sheet = save_picture(with_legend(grid(panels, min(8, len(panels))), bundle.labels), folder / "sheet.png")
+    image_grid = save_picture(with_legend(grid(panels, min(8, len(panels))), bundle.labels), folder / "sheet.png")
     write = _write_png if arguments.format == "png" else _write_nifti
     for number, (image, label) in enumerate(zip(slices.image, slices.label, strict=True)):
         write(bundle, folder / "slices" / f"slice_{number:04d}", image, label)
     _clear(progress)
-    say(f"wrote {sheet}")
+    say(f"wrote {image_grid}")
     say(f"wrote {arguments.count} images with labels to {folder / 'slices'}")
 
 

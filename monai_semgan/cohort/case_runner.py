@@ -8,10 +8,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monai_semgan.bundle.load import load_bundle
 from monai_semgan.cohort.cases import Case
 from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
 from monai_semgan.cohort.records import DONE, FAILED, Record, save_record
 from monai_semgan.errors import SemganError
+from monai_semgan.inference.segmentation import segment_volume
+from monai_semgan.io.reading import read_volume
+from monai_semgan.io.writing import check_label_output
+from monai_semgan.outputs.write import check_side_outputs, chosen_labels, write_results
 from monai_semgan.utils.files import DISK_FULL
 
 if TYPE_CHECKING:
@@ -31,9 +36,6 @@ class CaseRunner:
     """
 
     def __init__(self, settings: CohortSettings, output: Path) -> None:
-        from monai_semgan.bundle.load import load_bundle
-        from monai_semgan.outputs.write import chosen_labels
-
         self.settings, self.output = settings, output
         self.bundle = load_bundle(settings.bundle, settings.device)
         self.labels = sorted(chosen_labels(self.bundle, list(settings.labels)))
@@ -59,10 +61,6 @@ class CaseRunner:
         return record
 
     def _done(self, case: Case, key: str) -> Record:
-        from monai_semgan.io.reading import read_volume
-        from monai_semgan.io.writing import check_label_output
-        from monai_semgan.outputs.write import check_side_outputs, write_results
-
         if case.problem:
             raise SemganError(case.problem)
         settings, output = self.settings, self.output
@@ -105,8 +103,6 @@ class CaseRunner:
         )
 
     def _segment(self, volume: Volume, case: Case) -> Segmentation:
-        from monai_semgan.inference.segmentation import segment_volume
-
         settings = self.settings
         return segment_volume(
             volume,

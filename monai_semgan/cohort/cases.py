@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from monai_semgan.data.datalist import SECTIONS, load_datalist
 from monai_semgan.errors import SemganError, read_error
 from monai_semgan.io.formats import LABEL_READERS, READERS, marked_as_dicom, stem
 
@@ -132,8 +133,6 @@ def _checked(case: Case, root: Path) -> Case:
 
 
 def _of_datalist(path: Path, section: str | None) -> list[Case]:
-    from monai_semgan.data.datalist import SECTIONS, load_datalist
-
     if section is not None and section not in SECTIONS:
         raise SemganError(f"unknown section {section!r}", remedy=f"use {', '.join(SECTIONS)}", path=path)
     datalist = load_datalist(path)

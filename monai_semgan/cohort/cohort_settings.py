@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from monai_semgan import __version__
+from monai_semgan.bundle.digest import weights_digest
+from monai_semgan.bundle.labels import CONFIG, bundle_folder
 from monai_semgan.cohort.cases import Case
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import LABEL_SUFFIXES
@@ -78,15 +80,10 @@ class CohortSettings:
 
     def model_hash(self) -> str:
         """SHA-256 of the weights."""
-        from monai_semgan.bundle.digest import weights_digest
-        from monai_semgan.bundle.labels import bundle_folder
-
         return weights_digest(bundle_folder(self.bundle))
 
     def key(self) -> str:
         """Hash of the model with its configuration, and of the settings."""
-        from monai_semgan.bundle.labels import CONFIG, bundle_folder
-
         values = {name: value for name, value in asdict(self).items() if name not in WITHOUT_EFFECT}
         config = bundle_folder(self.bundle) / CONFIG
         content = hashlib.sha256(config.read_bytes()).hexdigest() if config.is_file() else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from monai_semgan.data.cache import VolumeCache
 from monai_semgan.data.datalist import Entry
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.encoding import UNLABELLED, decode
@@ -98,8 +99,6 @@ class SliceSet:
 
     def to(self, device: torch.device | str) -> SliceSet:
         """The same set with the pixels on ``device``, for GPUs with room for all of it."""
-        from dataclasses import replace
-
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def select(self, volumes: Sequence[int]) -> SliceSet:
@@ -183,8 +182,6 @@ def build_slice_set(
     Raises:
         SemganError: a file cannot be used, or no labelled volume holds any of the classes.
     """
-    from monai_semgan.data.cache import VolumeCache
-
     if not entries:
         raise SemganError("there are no volumes", remedy="fill the data list")
     cache = VolumeCache(entries, preprocessing, cache_dir, transform)

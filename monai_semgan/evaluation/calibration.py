@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy.optimize import minimize
 
+from monai_semgan.data.entries import names_of_ids, read_entry_label
 from monai_semgan.errors import SemganError
-from monai_semgan.evaluation.corruptions import SILENT, SPOILINGS
+from monai_semgan.evaluation.corruptions import CORRUPTIONS, SILENT
 from monai_semgan.evaluation.metrics import dice
-from monai_semgan.quality.features import SIGNS, OrganPrior, OrganShape, organ_shapes, organ_signs
+from monai_semgan.inference.inferer import SliceInversionInferer
+from monai_semgan.inference.preview import preview_slices
+from monai_semgan.inference.segmentation import inversion_settings, preview_settings
+from monai_semgan.io.reading import read_volume
+from monai_semgan.quality.features import FEATURES, OrganPrior, OrganShape, organ_shapes, quality_features
+from monai_semgan.slicing.postprocessing import largest_piece
 from monai_semgan.utils.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
@@ -38,10 +45,10 @@ class Sample:
     """
 
     patient: str
-    spoiling: str
+    corruption: str
     mode: str
     organ: str
-    signs: Mapping[str, float]
+    organ_features: Mapping[str, float]
     dice: float
 
 
@@ -67,9 +74,6 @@ def organ_priors(shapes: Sequence[Mapping[str, OrganShape]]) -> dict[str, OrganP
 
 def label_shapes(bundle: Bundle, entries: Sequence[Entry], progress: Progress | None = None) -> list[Any]:
     """Sizes and places in the labels of the entries."""
-    from monai_semgan.data.entries import names_of_ids, read_entry_label
-    from monai_semgan.io.reading import read_volume
-
     progress = progress or NullProgress()
     shapes = []
     for number, entry in enumerate(entries):
@@ -88,7 +92,7 @@ def collect(
     bundle: Bundle,
     entries: Sequence[Entry],
     priors: Mapping[str, OrganPrior],
-    spoilings: Sequence[str] = tuple(SPOILINGS),
+    spoilings: Sequence[str] = tuple(CORRUPTIONS),
     mode: str = "preview",
     *,
     every: int = 1,
@@ -107,9 +111,6 @@ def collect(
         seed: of what is random in spoiling.
         progress: told about every scan.
     """
-    from monai_semgan.data.entries import names_of_ids, read_entry_label
-    from monai_semgan.io.reading import read_volume
-
     progress, total = progress or NullProgress(), len(entries) * len(spoilings)
     for number, entry in enumerate(entries):
         volume = read_volume(entry.image)
@@ -125,7 +126,7 @@ def collect(
             if progress.should_stop():
                 raise KeyboardInterrupt
             generator = torch.Generator().manual_seed(seed + 1000 * number + place)
-            spoiled, truth = SPOILINGS[name](image, label, generator)
+            spoiled, truth = CORRUPTIONS[name](image, label, generator)
             found = probabilities(bundle, spoiled, affine, prepared.modality, mode)
             yield from _samples(entry.patient, name, mode, found, truth.numpy(), affine, bundle.labels, priors)
     progress.update(total, total)
@@ -133,17 +134,15 @@ def collect(
 
 def probabilities(bundle: Bundle, image: torch.Tensor, affine: np.ndarray, modality: str, mode: str) -> torch.Tensor:
     """Probabilities `(D, K, H, W)` of slices `(D, 1, H, W)`, as `segment_volume` makes them."""
-    from monai_semgan.inference.inferer import SliceInversionInferer
-    from monai_semgan.inference.preview import preview_slices
-    from monai_semgan.inference.segmentation import inversion_settings, preview_settings
-
-    foreign = bool(bundle.modalities) and modality not in bundle.modalities
+    out_of_domain = bool(bundle.modalities) and modality not in bundle.modalities
     distance = float(np.linalg.norm(affine[:3, 2]))
     if mode in ("preview", "refine"):
-        student = preview_slices(bundle.network, image, preview_settings(bundle), foreign, distance, bundle.device)
+        student = preview_slices(
+            bundle.network, image, preview_settings(bundle), out_of_domain, distance, bundle.device
+        )
         if mode == "preview":
             return student
-    learnt = bundle.modalities[0] if foreign or not bundle.modalities else modality
+    learnt = bundle.modalities[0] if out_of_domain or not bundle.modalities else modality
     inferer = SliceInversionInferer(inversion_settings(bundle, mode), mode, learnt)
     inputs = image.permute(1, 2, 3, 0)[None].to(bundle.device)
     guide = student.to(bundle.device) if mode == "refine" else None
@@ -156,26 +155,24 @@ def fit_weights(samples: Sequence[Sample]) -> dict[str, float]:
     Raises:
         SemganError: if there is nothing to learn from.
     """
-    from scipy.optimize import minimize
-
-    samples = [sample for sample in samples if sample.spoiling not in SILENT]
+    samples = [sample for sample in samples if sample.corruption not in SILENT]
     if not samples:
         raise SemganError("no organ to learn from", remedy="give a data list with labels")
-    signs = np.array([[s.signs[name] for name in SIGNS] for s in samples])
+    organ_features = np.array([[s.organ_features[name] for name in FEATURES] for s in samples])
     target = np.array([s.dice for s in samples])
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        logit = weights[0] - signs @ weights[1:]
+        logit = weights[0] - organ_features @ weights[1:]
         expected = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
         value = np.mean(np.logaddexp(0, logit) - target * logit) + RIDGE * np.sum(weights[1:] ** 2)
         slope = (expected - target) / len(target)
-        return float(value), np.concatenate([[slope.sum()], -(slope @ signs) + 2 * RIDGE * weights[1:]])
+        return float(value), np.concatenate([[slope.sum()], -(slope @ organ_features) + 2 * RIDGE * weights[1:]])
 
-    start = np.concatenate([[1.0], np.ones(len(SIGNS))])
-    bounds = [(None, None), *[(0.0, None)] * len(SIGNS)]
+    start = np.concatenate([[1.0], np.ones(len(FEATURES))])
+    bounds = [(None, None), *[(0.0, None)] * len(FEATURES)]
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
     return {"intercept": round(float(found[0]), 4)} | {
-        name: round(float(value), 4) for name, value in zip(SIGNS, found[1:], strict=True)
+        name: round(float(value), 4) for name, value in zip(FEATURES, found[1:], strict=True)
     }
 
 
@@ -187,7 +184,7 @@ def priors_to_dict(priors: Mapping[str, OrganPrior]) -> dict[str, Any]:
 
 def _samples(
     patient: str,
-    spoiling: str,
+    corruption: str,
     mode: str,
     found: torch.Tensor,
     truth: np.ndarray,
@@ -195,10 +192,10 @@ def _samples(
     organs: Mapping[int, str],
     priors: Mapping[str, OrganPrior],
 ) -> Iterator[Sample]:
-    from monai_semgan.slicing.postprocessing import largest_piece
-
     label = found.argmax(1).numpy()
-    for (index, name), signs in zip(organs.items(), organ_signs(found, affine, organs, priors).values(), strict=True):
+    for (index, name), organ_features in zip(
+        organs.items(), quality_features(found, affine, organs, priors).values(), strict=True
+    ):
         value = dice(largest_piece(label == index), truth == index)
         if not math.isnan(value):
-            yield Sample(patient, spoiling, mode, name, signs, value)
+            yield Sample(patient, corruption, mode, name, organ_features, value)

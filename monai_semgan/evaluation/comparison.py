@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import wilcoxon
 
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.study import Study
@@ -72,8 +73,6 @@ def comparison_table(differences: list[Difference]) -> str:
 
 
 def _difference(organ: str, values: np.ndarray, rng: np.random.Generator) -> Difference:
-    from scipy.stats import wilcoxon
-
     if not len(values):
         return Difference(organ, 0, math.nan, math.nan, math.nan, math.nan)
     means = rng.choice(values, (RESAMPLES, len(values))).mean(1)

@@ -10,15 +10,15 @@ import torch.nn.functional as F
 from monai_semgan.inference.preview import AIR
 from monai_semgan.training.augmentation.contrast import ContrastRandomisation, blur
 
-Spoiling = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
+Corruption = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
 """Slices `(D, 1, H, W)` in -1..1 and classes `(D, H, W)` to both, spoiled."""
 
 
-def _image_only(change: Callable[[torch.Tensor, torch.Generator], torch.Tensor]) -> Spoiling:
+def _image_only(change: Callable[[torch.Tensor, torch.Generator], torch.Tensor]) -> Corruption:
     return lambda image, label, generator: (change(image, generator).clamp(-1, 1), label)
 
 
-def _moved(change: Callable[[torch.Tensor], torch.Tensor]) -> Spoiling:
+def _moved(change: Callable[[torch.Tensor], torch.Tensor]) -> Corruption:
     """Image and label move alike: a header that lies, or a patient who lies otherwise."""
     return lambda image, label, generator: (change(image), change(label))
 
@@ -40,7 +40,7 @@ def _coarse(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return F.interpolate(small, image.shape[-2:], mode="bilinear", align_corners=False)
 
 
-SPOILINGS: dict[str, Spoiling] = {
+CORRUPTIONS: dict[str, Corruption] = {
     "clean": _image_only(lambda image, generator: image),
     "negative": _image_only(lambda image, generator: torch.where(image > AIR, -image, image)),
     "contrast a": _image_only(_contrast),

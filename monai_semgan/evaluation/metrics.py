@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 if TYPE_CHECKING:
     import torch
@@ -81,8 +82,6 @@ def surface_distances(
 
 def _boxed(prediction: np.ndarray, reference: np.ndarray) -> list[torch.Tensor]:
     """Both volumes as `(1, 1, I, J, K)`, cropped to where either is."""
-    import torch
-
     either = np.argwhere(prediction | reference)
     low, high = np.maximum(either.min(0) - 1, 0), either.max(0) + 2
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))

@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai_semgan.data.entries import names_of_ids, read_entry_label
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.metrics import OrganScore, mean_dice, score_volume
+from monai_semgan.inference.segmentation import segment_volume
+from monai_semgan.io.formats import LABEL_SUFFIXES, stem
+from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.utils.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
@@ -99,10 +103,6 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
         mode: see `segment_volume`.
         options: of `segment_volume`; `with_distance=False` leaves out the surface distances.
     """
-    from monai_semgan.data.entries import names_of_ids, read_entry_label
-    from monai_semgan.inference.segmentation import segment_volume
-    from monai_semgan.io.reading import read_volume
-
     with_distance = options.pop("with_distance", True)
     try:
         volume = read_volume(entry.image)
@@ -118,9 +118,6 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
 
 def score_file(prediction: Path, entry: Entry, labels: Mapping[int, str], with_distance: bool = True) -> PatientScore:
     """Compare a label file with the label of a patient. Grids that differ are a problem, not resampled."""
-    from monai_semgan.data.entries import read_entry_label
-    from monai_semgan.io.reading import read_label
-
     try:
         reference = read_entry_label(entry, names=labels)
         found = read_label(prediction, reference, names=labels).array
@@ -140,8 +137,6 @@ def find_predictions(folder: Path, entries: Sequence[Entry]) -> dict[str, Path]:
     Raises:
         SemganError: if the folder is missing, holds no label file, or two files for a patient.
     """
-    from monai_semgan.io.formats import LABEL_SUFFIXES, stem
-
     if not folder.is_dir():
         raise SemganError("no such folder of predictions", remedy="check --predictions", path=folder)
     endings = (*LABEL_SUFFIXES, ".mhd")

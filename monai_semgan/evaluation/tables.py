@@ -16,6 +16,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.metrics import OrganScore
 from monai_semgan.evaluation.study import PatientScore, Study
 from monai_semgan.utils.files import written_aside
+from monai_semgan.utils.versions import versions
 
 COLUMNS = (
     "patient", "modality", "organ", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml",
@@ -71,8 +72,6 @@ def markdown(study: Study, title: str = "Evaluation") -> str:
 
 def to_json(study: Study) -> dict[str, Any]:
     """Everything, for programs and to go on later."""
-    from monai_semgan.utils.versions import versions
-
     return {
         "labels": {str(index): name for index, name in study.labels.items()},
         "settings": dict(study.settings),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from monai_semgan.inference.mirror import mirror_check, mirror_scores
 from monai_semgan.quality.anatomy import AnatomyReport, check_anatomy
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ def examine(segmentation: Segmentation, volume: Volume, bundle: Bundle, labels: 
         bundle: the model.
         labels: organ name by id, of those that were asked for.
     """
-    from monai_semgan.inference.mirror import mirror_check, mirror_scores
-
     if segmentation.areas:
         return AnatomyReport(())
     found = check_anatomy(segmentation.label, volume.affine, labels)

@@ -94,10 +94,10 @@ class SliceInversionInferer(SliceInferer):
         self, inputs: torch.Tensor, network: InversionSegmenter, modality: str | None = None, distance_mm: float = 0.0
     ) -> torch.Tensor:
         """Probabilities `(N, K, H, W, D)` of the student for volumes `(N, C, H, W, D)`; see `preview_slices`."""
-        foreign = modality is not None and modality.upper() != self.modality.upper()
+        out_of_domain = modality is not None and modality.upper() != self.modality.upper()
         plain = getattr(inputs, "as_tensor", lambda: inputs)()
         parts = [
-            preview_slices(network, volume.permute(3, 0, 1, 2), self.preview_settings, foreign, distance_mm)
+            preview_slices(network, volume.permute(3, 0, 1, 2), self.preview_settings, out_of_domain, distance_mm)
             for volume in plain
         ]
         return torch.stack([_volume(part) for part in parts]).to(inputs.device)

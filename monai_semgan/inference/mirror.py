@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from monai_semgan.inference.preview import preview_slices
+from monai_semgan.inference.segmentation import domain_model, is_out_of_domain, preview_settings
 from monai_semgan.quality.anatomy import AnatomyCheck
 from monai_semgan.quality.assessment import DomainModel, assess_domain
 
@@ -53,9 +55,6 @@ def mirror_scores(bundle: Bundle, prepared: PreparedVolume) -> MirrorScores | No
     Returns:
         None where that tells nothing: bundles without an out-of-domain score or without one-sided organs, radiographs.
     """
-    from monai_semgan.inference.preview import preview_slices
-    from monai_semgan.inference.segmentation import domain_model, is_foreign, preview_settings
-
     model = domain_model(bundle)
     sided = set(ONE_SIDED) <= set(bundle.labels.values())
     if model is None or not sided or "preview" not in model.weights or bundle.preprocessing.frame == "image":
@@ -67,7 +66,9 @@ def mirror_scores(bundle: Bundle, prepared: PreparedVolume) -> MirrorScores | No
     settings = replace(preview_settings(bundle), shift_pixels=0, smoothing_mm=0.0)
 
     def score(slices: torch.Tensor) -> float:
-        found = preview_slices(bundle.network, slices, settings, is_foreign(bundle, prepared), device=bundle.device)
+        found = preview_slices(
+            bundle.network, slices, settings, is_out_of_domain(bundle, prepared), device=bundle.device
+        )
         return _score(model, found, affine, bundle)
 
     return MirrorScores(score(image), score(image.flip(-2)))  # rows run along the patient's left-right axis

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from scipy.ndimage import gaussian_filter1d
 
 from monai_semgan.utils.device import autocast, halving_batches
 from monai_semgan.utils.progress import NullProgress, Progress
@@ -39,7 +40,7 @@ def preview_slices(
     network: torch.nn.Module,
     image: torch.Tensor,
     settings: PreviewSettings,
-    foreign: bool = False,
+    out_of_domain: bool = False,
     distance_mm: float = 0.0,
     device: torch.device | None = None,
     progress: Progress | None = None,
@@ -64,7 +65,7 @@ def preview_slices(
     def run(window: slice) -> torch.Tensor:
         batch = image[window].to(place)
         with autocast(place):
-            negative = settings.negative and foreign
+            negative = settings.negative and out_of_domain
             return student_probabilities(network, batch, settings.shift_pixels, negative).cpu()
 
     probabilities, done = torch.empty(0), 0
@@ -101,8 +102,6 @@ def smooth_across(probabilities: torch.Tensor, sigma_mm: float, distance_mm: flo
     """Gaussian smoothing of `(D, K, H, W)` across the slices, in place; sums over the classes stay 1."""
     if sigma_mm <= 0 or distance_mm <= 0 or probabilities.shape[0] < 2:
         return probabilities
-    from scipy.ndimage import gaussian_filter1d
-
     for values in probabilities.unbind(1):  # one class at a time: a long scan's probabilities are large
         smoothed = gaussian_filter1d(values.numpy(), sigma_mm / distance_mm, axis=0, mode="nearest", truncate=3.0)
         values.copy_(torch.from_numpy(smoothed))

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from monai_semgan.bundle.labels import CONFIG
 from monai_semgan.errors import SemganError
+from monai_semgan.inference.inferer import SliceInversionInferer
 from monai_semgan.inference.preview import PreviewSettings, preview_slices
+from monai_semgan.inversion.inversion_settings import InversionSettings
+from monai_semgan.quality.assessment import DomainModel, assess_domain
 from monai_semgan.slicing.postprocessing import label_on_grid
 from monai_semgan.utils.progress import NullProgress, Progress
 
@@ -132,8 +136,6 @@ def assess(
     bundle: Bundle, prepared: PreparedVolume, probabilities: torch.Tensor, chosen: Sequence[int], mode: str
 ) -> DomainAssessment | None:
     """How far a scan is from what the model knows; None if the bundle has no settings for that."""
-    from monai_semgan.quality.assessment import assess_domain
-
     model = domain_model(bundle)
     if model is None:
         return None
@@ -142,8 +144,6 @@ def assess(
 
 def domain_model(bundle: Bundle) -> DomainModel | None:
     """What the bundle knows of its failures; None if nothing."""
-    from monai_semgan.quality.assessment import DomainModel
-
     section = bundle.settings.get("domain")
     return DomainModel(**_known(DomainModel, section, bundle)) if section else None
 
@@ -165,8 +165,6 @@ def preview_settings(bundle: Bundle, batch_size: int | None = None) -> PreviewSe
 
 def inversion_settings(bundle: Bundle, mode: str, batch_size: int | None = None, **changes: Any) -> InversionSettings:
     """The bundle's settings of a mode with the user's changes; values of None change nothing."""
-    from monai_semgan.inversion.inversion_settings import InversionSettings
-
     section = "refine" if mode == "refine" else "invert"
     settings = InversionSettings(**_known(InversionSettings, bundle.settings.get(section, {}), bundle))
     changes = {name: value for name, value in {**changes, "batch_size": batch_size}.items() if value is not None}
@@ -182,11 +180,11 @@ def preview(
         KeyboardInterrupt: if the user wants to stop.
     """
     settings = settings or PreviewSettings()
-    foreign, device, distance = is_foreign(bundle, prepared), bundle.device, slice_distance(prepared)
-    return preview_slices(bundle.network, prepared.image, settings, foreign, distance, device, progress)
+    out_of_domain, device, distance = is_out_of_domain(bundle, prepared), bundle.device, slice_distance(prepared)
+    return preview_slices(bundle.network, prepared.image, settings, out_of_domain, distance, device, progress)
 
 
-def is_foreign(bundle: Bundle, prepared: PreparedVolume) -> bool:
+def is_out_of_domain(bundle: Bundle, prepared: PreparedVolume) -> bool:
     """Whether a scan is of a modality that the model has not learnt."""
     return bool(bundle.modalities) and prepared.modality not in bundle.modalities
 
@@ -220,8 +218,6 @@ def _invert(
     progress: Progress,
     peek: Peek | None = None,
 ) -> InversionResult:
-    from monai_semgan.inference.inferer import SliceInversionInferer
-
     known = bundle.modalities or (prepared.modality,)
     learnt = prepared.modality if prepared.modality in known else known[0]
     inferer = SliceInversionInferer(settings, mode, learnt)
@@ -266,7 +262,7 @@ def _remarks(
     remarks = []
     if domain is not None and domain.verdict != "in domain":
         remarks.append(f"Out-of-domain score {domain.score:.2f}: {domain.verdict}. {domain.advice}")
-    if is_foreign(bundle, prepared):
+    if is_out_of_domain(bundle, prepared):
         learnt = " and ".join(bundle.modalities)
         remarks.append(f"The input is {prepared.modality}, the model has learnt from {learnt}: check the result.")
     if not label.any():
@@ -283,8 +279,6 @@ def _known(settings: type, values: Mapping[str, Any], bundle: Bundle) -> dict[st
     names = {field.name for field in fields(settings)}
     unknown = sorted(set(values) - names)
     if unknown:
-        from monai_semgan.bundle.labels import CONFIG
-
         problem = f"unknown setting {unknown[0]!r}"
         raise SemganError(problem, remedy=f"known are {', '.join(sorted(names))}", path=bundle.folder / CONFIG)
     return dict(values)

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.interpolate import PchipInterpolator
+from scipy.sparse.csgraph import dijkstra
 
+from monai_semgan.bundle.labels import CONFIG
 from monai_semgan.errors import SemganError
+from monai_semgan.io.volume import Volume
 from monai_semgan.utils.device import autocast
 from monai_semgan.utils.progress import NullProgress, Progress
 
@@ -124,8 +128,6 @@ def patient_shape(bundle: Bundle) -> PatientShape:
     except (TypeError, ValueError):
         fits = False
     if not fits:
-        from monai_semgan.bundle.labels import CONFIG
-
         remedy = "give height_mm, slice_mm and organ_cm2 with one column per organ"
         raise SemganError("the section 'patient' cannot be used", remedy=remedy, path=bundle.folder / CONFIG)
     return shape
@@ -180,15 +182,11 @@ def viterbi(level_cost: np.ndarray, step_cost: np.ndarray) -> list[int]:
 
 def smooth_walk(keys: np.ndarray, count: int) -> torch.Tensor:
     """Latents `(count, D)` on a smooth curve without overshoot through `keys` `(levels, D)`."""
-    from scipy.interpolate import PchipInterpolator
-
     places = np.linspace(0, len(keys) - 1, count)
     return torch.from_numpy(PchipInterpolator(np.arange(len(keys)), keys)(places)).float()
 
 
 def _geodesic(distance: np.ndarray) -> list[int]:
-    from scipy.sparse.csgraph import dijkstra
-
     end = int(distance[0].argmax())
     _, before = dijkstra(distance**2, indices=0, return_predecessors=True)
     path = [end]
@@ -223,8 +221,6 @@ def _render(
 
 def as_volumes(slices: SyntheticSlices, bundle: Bundle, slice_mm: float) -> tuple[Volume, Volume]:
     """Slices as volumes in the bundle's orientation, centred on the origin."""
-    from monai_semgan.io.volume import Volume
-
     pixel, (low, high) = bundle.preprocessing.pixel_mm, bundle.preprocessing.window
     affine = np.diag([-pixel, pixel, slice_mm, 1.0])
     shape = np.array([*slices.image.shape[1:], slices.image.shape[0]])

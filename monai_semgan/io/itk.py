@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK
+from SimpleITK import ProcessObject
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.itk_header import check_header
@@ -41,8 +43,6 @@ def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
 
 
 def _read(path: Path, layers: bool) -> tuple[np.ndarray, np.ndarray, dict[str, str], bool]:
-    import SimpleITK
-
     placed = check_header(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if path.suffix.lower() in (".nrrd", ".nhdr") else "MetaImageIO")
@@ -87,8 +87,6 @@ def write_itk(array: np.ndarray, like: Volume, path: Path, metadata: dict[str, s
         path: ``.nrrd`` or ``.mha``.
         metadata: further fields of the header.
     """
-    import SimpleITK
-
     image = SimpleITK.GetImageFromArray(array.transpose())
     affine = LPS_RAS @ like.affine
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -128,8 +126,6 @@ def _small(array: np.ndarray) -> np.ndarray:
 @contextmanager
 def quiet_itk() -> Iterator[None]:
     """ITK and MetaIO report on stderr, past Python, what becomes an exception as well."""
-    from SimpleITK import ProcessObject
-
     before = ProcessObject.GetGlobalWarningDisplay()
     ProcessObject.SetGlobalWarningDisplay(False)
     stderr = os.dup(2)

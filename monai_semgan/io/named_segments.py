@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from pydicom.sr.coding import Code as Coded
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.volume import Volume
@@ -67,8 +68,6 @@ def match_segments(stored: Sequence[StoredSegment], wanted: Mapping[int, str], p
 
 
 def _has_code_of(segment: StoredSegment, name: str) -> bool:
-    from pydicom.sr.coding import Code as Coded  # takes SNOMED's older codes for the same
-
     def same(one: Code | None, other: Code) -> bool:
         return one is not None and Coded(one.value, one.scheme, one.meaning) == Coded(
             other.value, other.scheme, other.meaning

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 
 from monai_semgan.errors import SemganError
@@ -26,8 +27,6 @@ def read_nifti(path: Path) -> Volume:
     Raises:
         SemganError: the file is not NIfTI, or broken, or its header does not say how large a voxel is.
     """
-    import nibabel
-
     try:
         with _quiet():
             image: Any = nibabel.load(path)
@@ -89,15 +88,11 @@ def _raw_header(image: Any) -> Any:
 
 def write_nifti(array: np.ndarray, like: Volume, path: Path) -> None:
     """Writes an array (I, J, K) on the grid of ``like``; sform and qform codes and units stay as they are."""
-    import nibabel
-
     nibabel.save(nifti_image(array, like), path)
 
 
 def nifti_image(array: np.ndarray, like: Volume) -> Any:
     """An array (I, J, K) as nibabel's image on the grid of ``like``."""
-    import nibabel
-
     affine, header = _placement(like)
     image = nibabel.Nifti1Image(array, affine, header, dtype=array.dtype)
     if header is None:
@@ -109,8 +104,6 @@ def nifti_image(array: np.ndarray, like: Volume) -> Any:
 
 def _placement(like: Volume) -> tuple[np.ndarray | None, Any]:
     """(affine, header) for nibabel: the header's own geometry where there is one, without what names the patient."""
-    import nibabel
-
     if not isinstance(like.header, nibabel.Nifti1Header):
         return like.affine, None
     header = nibabel.Nifti1Header.from_header(like.header)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.limits import check_voxels, memory_error
@@ -61,8 +62,6 @@ def write_picture_label(array: np.ndarray, like: Volume, path: Path, segments: S
         path: ``.png``.
         segments: names of the ids; a PNG has no place for them.
     """
-    from PIL import Image
-
     check_single_image(like, path)
     Image.fromarray(np.ascontiguousarray(_rows_and_columns(array)).astype(np.uint8)).save(path, format="PNG")
 
@@ -95,8 +94,6 @@ def _volume(pixels: np.ndarray, path: Path, notes: tuple[str, ...]) -> Volume:
 
 def _opened(path: Path) -> Image.Image:
     """The picture with its size checked; its pixels are not decoded yet."""
-    from PIL import Image
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes, which are checked below

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from nibabel.openers import ImageOpener
 
 from monai_semgan.io.nifti import nifti_image
 from monai_semgan.utils.files import check_output, written_aside
@@ -27,8 +28,6 @@ def write_map_slabs(slabs: Iterable[np.ndarray], like: Volume, path: str | Path)
         SemganError: the place cannot be written, or the disk is full.
         ValueError: the slabs do not make up the grid.
     """
-    from nibabel.openers import ImageOpener
-
     path = check_output(path, (".nii", ".nii.gz"))
     shape = like.array.shape
     header, number = _header(like), 0

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from monai_semgan.bundle.digest import weights_digest
+from monai_semgan.bundle.labels import (
+    CONFIG,
+    METADATA,
+    WEIGHTS,
+    bundle_folder,
+    learnt_modalities,
+    organ_labels,
+    read_metadata,
+    read_record,
+)
 from monai_semgan.errors import SemganError
+from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.jobs.contract import Code, Label, Mode, ModeInfo, ModelInfo
 from monai_semgan.organs import RESEARCH_ONLY, find_organ
 from monai_semgan.organs import Code as OrganCode
@@ -63,17 +76,6 @@ def contract_labels(names: Mapping[int, str]) -> list[Label]:
 
 
 def _served_model(folder: Path | str | None) -> ServedModel:
-    from monai_semgan.bundle.digest import weights_digest
-    from monai_semgan.bundle.labels import (
-        METADATA,
-        WEIGHTS,
-        bundle_folder,
-        learnt_modalities,
-        organ_labels,
-        read_metadata,
-        read_record,
-    )
-
     path = bundle_folder(folder)
     metadata, record = read_metadata(path), read_record(path)
     labels = organ_labels(metadata, path / METADATA)
@@ -106,12 +108,6 @@ def _mode(mode: Mode, folder: Path, record: Mapping[str, Any]) -> ModeInfo:
 
 def _steps(mode: Mode, folder: Path) -> int:
     """Of the bundle's configuration; that of the package's settings where it says nothing that is a number."""
-    import json
-    from dataclasses import fields
-
-    from monai_semgan.bundle.labels import CONFIG
-    from monai_semgan.inversion.inversion_settings import InversionSettings
-
     steps = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get(mode.value, {}).get("steps")
     default = next(field.default for field in fields(InversionSettings) if field.name == "steps")
     return steps if isinstance(steps, int) else int(default)  # type: ignore[arg-type]

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from monai_semgan.errors import SemganError
+from monai_semgan.inference.segmentation import parse_labels
+from monai_semgan.inversion.objectives.registry import OBJECTIVES
 from monai_semgan.jobs.contract import Job, JobRequest
 from monai_semgan.jobs.job_errors import Refusal, Unknown, in_words
 from monai_semgan.jobs.models import ServedModel
@@ -80,8 +82,6 @@ class TaskPlanner:
         return self.models[request.model]
 
     def _label_ids(self, request: JobRequest, model: ServedModel) -> list[int]:
-        from monai_semgan.inference.segmentation import parse_labels
-
         try:
             return parse_labels(request.labels, model.labels) if request.labels else list(model.labels)
         except SemganError as error:
@@ -104,8 +104,6 @@ class TaskPlanner:
 
 
 def _check_objective(request: JobRequest) -> None:
-    from monai_semgan.inversion.objectives.registry import OBJECTIVES
-
     known = ("auto", *OBJECTIVES)
     if request.objective is not None and request.objective not in known:
         raise Refusal(f"unknown objective; use {', '.join(known)}")

@@ -11,7 +11,10 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from monai_semgan.errors import SemganError
+from monai_semgan.io.reading import read_volume
 from monai_semgan.jobs.job_errors import Refusal, in_words
 from monai_semgan.jobs.workers.process import package_environment
 
@@ -58,10 +61,6 @@ def scan_facts(path: Path) -> ScanFacts:
     Raises:
         SemganError: if it cannot be read.
     """
-    import numpy as np
-
-    from monai_semgan.io.reading import read_volume
-
     volume = read_volume(path)
     shape = volume.array.shape
     corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij"), -1).reshape(-1, 3)

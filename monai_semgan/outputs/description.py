@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from monai_semgan.organs import RESEARCH_ONLY, find_organ
+
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.inference.segmentation import Segmentation
@@ -25,8 +27,6 @@ def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping
         between slice and rendering in units of the scan; None for a preview), `doubt_per_slice` and `domain` (None
         where not assessed), `model`, `notes`, `research_only` and more.
     """
-    from monai_semgan.organs import RESEARCH_ONLY, find_organ
-
     return {
         "label_names": {name: index for index, name in names.items()},
         "label_colors": {name: list(find_organ(name, index).colour) for index, name in names.items()},

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monai_semgan.inversion.result import predictive_entropy
+from monai_semgan.io.streaming import write_map_slabs
 from monai_semgan.slicing.scan_maps import scan_maps
+from monai_semgan.utils.files import check_output_folder
 
 if TYPE_CHECKING:
     from monai_semgan.inference.segmentation import Segmentation
@@ -19,8 +22,6 @@ def check_map_folder(folder: str | Path) -> Path:
     Raises:
         SemganError: if it cannot be made or written.
     """
-    from monai_semgan.utils.files import check_output_folder
-
     return check_output_folder(folder, "--maps", "uncertainty.nii.gz")
 
 
@@ -42,9 +43,6 @@ def write_maps(segmentation: Segmentation, volume: Volume, labels: Mapping[int, 
     Raises:
         SemganError: if a file cannot be written.
     """
-    from monai_semgan.inversion.result import predictive_entropy
-    from monai_semgan.io.streaming import write_map_slabs
-
     folder = check_map_folder(folder)
     result, value_range = segmentation.inversion, segmentation.prepared.value_range
     if result is None:

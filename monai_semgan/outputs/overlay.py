@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image, ImageDraw
+
+from monai_semgan.utils.files import check_output, written_aside
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,21 +57,19 @@ def grid(panels: Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray
     """Panels `(H, W, 3)` of one size side by side, row by row, on black."""
     height, width = panels[0].shape[:2]
     rows = -(-len(panels) // columns)
-    sheet = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), dtype=np.uint8)
+    image_grid = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), dtype=np.uint8)
     for number, panel in enumerate(panels):
         top, left = number // columns * (height + gap), number % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = panel
-    return sheet
+        image_grid[top : top + height, left : left + width] = panel
+    return image_grid
 
 
-def with_legend(sheet: np.ndarray, labels: Mapping[int, str]) -> Image.Image:
+def with_legend(image_grid: np.ndarray, labels: Mapping[int, str]) -> Image.Image:
     """The picture with the organs' colours and names below."""
-    from PIL import Image, ImageDraw
-
-    picture = Image.new("RGB", (sheet.shape[1], sheet.shape[0] + LEGEND_HEIGHT))
-    picture.paste(Image.fromarray(sheet), (0, 0))
+    picture = Image.new("RGB", (image_grid.shape[1], image_grid.shape[0] + LEGEND_HEIGHT))
+    picture.paste(Image.fromarray(image_grid), (0, 0))
     draw = ImageDraw.Draw(picture)
-    left, top = 4, sheet.shape[0] + 3
+    left, top = 4, image_grid.shape[0] + 3
     for index, name in labels.items():
         colour = tuple(int(v) for v in colours_of(np.asarray(index)))
         draw.rectangle((left, top + 1, left + 10, top + 11), fill=colour)  # type: ignore[arg-type]
@@ -83,8 +84,6 @@ def save_picture(picture: Image.Image, path: str | Path) -> Path:
     Raises:
         SemganError: if it cannot be written.
     """
-    from monai_semgan.utils.files import check_output, written_aside
-
     path = check_output(path, (".png",))
     with written_aside(path) as temporary:
         picture.save(temporary, format="PNG")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from monai_semgan.organs import ABOVE, ADULT_ML, LARGER, RIGHT_OF, natural_pieces
 
@@ -76,8 +77,6 @@ def check_anatomy(label: np.ndarray, affine: np.ndarray, labels: Mapping[int, st
 
 
 def _boxes(label: np.ndarray) -> dict[int, tuple[slice, slice, slice]]:
-    from scipy import ndimage
-
     return {i: box for i, box in enumerate(ndimage.find_objects(label), start=1) if box is not None}
 
 
@@ -106,8 +105,6 @@ def _larger(first: str, second: str, volumes: Mapping[str, float]) -> AnatomyChe
 
 
 def _pieces(name: str, mask: np.ndarray, natural: int) -> AnatomyCheck:
-    from scipy import ndimage
-
     pieces, _ = ndimage.label(mask, ndimage.generate_binary_structure(3, 2))
     sizes = np.bincount(pieces.reshape(-1))[1:]
     count = int((sizes >= SMALL_SHARE * sizes.sum()).sum())

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from monai_semgan.errors import SemganError
-from monai_semgan.quality.features import SIGNS, OrganPrior, organ_signs, slice_doubt
+from monai_semgan.quality.features import FEATURES, OrganPrior, quality_features, slice_uncertainty
 
 LIMITS = (0.25, 0.5)
 """Scores from which a scan is unusual, and out of domain, unless the bundle says otherwise."""
@@ -74,15 +74,15 @@ class DomainModel:
 
     def __post_init__(self) -> None:
         for kind, weights in self.weights.items():
-            unknown = sorted(set(weights) - {"intercept", *SIGNS})
+            unknown = sorted(set(weights) - {"intercept", *FEATURES})
             if unknown or "intercept" not in weights:
                 problem = f"domain weights of {kind!r}: {f'unknown sign {unknown[0]!r}' if unknown else 'no intercept'}"
-                raise SemganError(problem, remedy=f"known are intercept, {', '.join(SIGNS)}")
+                raise SemganError(problem, remedy=f"known are intercept, {', '.join(FEATURES)}")
 
-    def expected_dice(self, kind: str, signs: Mapping[str, float]) -> float:
+    def expected_dice(self, kind: str, organ_features: Mapping[str, float]) -> float:
         """Dice to expect of an organ with these signs."""
         weights = self.weights[kind]
-        logit = weights["intercept"] - sum(weights.get(name, 0.0) * value for name, value in signs.items())
+        logit = weights["intercept"] - sum(weights.get(name, 0.0) * value for name, value in organ_features.items())
         return 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))
 
     def organ_priors(self) -> dict[str, OrganPrior]:
@@ -119,12 +119,12 @@ def assess_domain(
     kind = kind_of(mode)
     if kind not in model.weights or not organs:
         return None
-    signs = organ_signs(probabilities, affine, organs, model.organ_priors())
+    organ_features = quality_features(probabilities, affine, organs, model.organ_priors())
     wanted = {name for index, name in organs.items() if chosen is None or index in chosen}
-    signs = {name: values for name, values in signs.items() if name in wanted}
-    expected = {name: model.expected_dice(kind, values) for name, values in signs.items()}
+    organ_features = {name: values for name, values in organ_features.items() if name in wanted}
+    expected = {name: model.expected_dice(kind, values) for name, values in organ_features.items()}
     score = 1.0 - float(np.mean(list(expected.values())))
     verdict = VERDICTS[int(score >= model.limits[0]) + int(score >= model.limits[1])]
     advice = ADVICE[verdict].format(doubtful=min(expected, key=lambda name: expected[name]))
-    features = {sign: float(np.mean([values[sign] for values in signs.values()])) for sign in SIGNS}
-    return DomainAssessment(score, verdict, advice, features, slice_doubt(probabilities), expected)
+    features = {sign: float(np.mean([values[sign] for values in organ_features.values()])) for sign in FEATURES}
+    return DomainAssessment(score, verdict, advice, features, slice_uncertainty(probabilities), expected)

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 
-SIGNS = ("doubt", "pieces", "unevenness", "volume", "place", "missing")
+from monai_semgan.slicing.postprocessing import largest_piece
+
+FEATURES = ("doubt", "pieces", "unevenness", "volume", "place", "missing")
 """doubt: 1 - soft Dice of probabilities and label; pieces: share outside the largest piece; unevenness: how much
 neighbouring slices differ; volume, place: distance from the training organs in standard deviations beyond the first;
 missing: the organ was not found."""
@@ -70,7 +73,7 @@ def organ_shapes(label: np.ndarray, affine: np.ndarray, organs: Mapping[int, str
     return shapes
 
 
-def organ_signs(
+def quality_features(
     probabilities: torch.Tensor, affine: np.ndarray, organs: Mapping[int, str], priors: Mapping[str, OrganPrior]
 ) -> dict[str, dict[str, float]]:
     """The signs by organ.
@@ -89,11 +92,11 @@ def organ_signs(
     shapes = organ_shapes(cleaned, affine, organs)
     middle = np.mean([s.centre_mm for s in shapes.values()], axis=0) if shapes else np.zeros(3)
     distance = float(np.linalg.norm(affine[:3, 2]))
-    signs = {}
+    organ_features = {}
     for index, name in organs.items():
-        found = dict.fromkeys(SIGNS, 0.0)
+        found = dict.fromkeys(FEATURES, 0.0)
         if name not in shapes:
-            signs[name] = found | {"missing": 1.0}
+            organ_features[name] = found | {"missing": 1.0}
             continue
         mask = label == index
         found["doubt"] = 1.0 - soft_dice(probabilities[:, index].numpy(), mask)
@@ -101,19 +104,19 @@ def organ_signs(
         found["unevenness"] = _unevenness(main[index], distance)
         if name in priors:
             found["volume"], found["place"] = _unusual(shapes[name], middle, priors[name], len(shapes) > 1)
-        signs[name] = found
-    return signs
+        organ_features[name] = found
+    return organ_features
 
 
-def slice_doubt(probabilities: torch.Tensor) -> np.ndarray:
+def slice_uncertainty(probabilities: torch.Tensor) -> np.ndarray:
     """`(D,)`: 1 - soft Dice of all organs together in each slice; 0 in slices without organs."""
     label = probabilities.argmax(1)
     inside = (label > 0).float()
     organ = probabilities.gather(1, label[:, None])[:, 0] * inside
     outside = (1 - probabilities[:, 0]) * (1 - inside)
     total = organ.sum((1, 2)) + outside.sum((1, 2)) + inside.sum((1, 2))
-    doubt = 1.0 - 2.0 * organ.sum((1, 2)) / total.clamp_min(1e-6)
-    return torch.where(inside.sum((1, 2)) > 0, doubt, torch.zeros(())).numpy()
+    uncertainty = 1.0 - 2.0 * organ.sum((1, 2)) / total.clamp_min(1e-6)
+    return torch.where(inside.sum((1, 2)) > 0, uncertainty, torch.zeros(())).numpy()
 
 
 def soft_dice(probability: np.ndarray, mask: np.ndarray) -> float:
@@ -123,10 +126,6 @@ def soft_dice(probability: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
-    from scipy import ndimage
-
-    from monai_semgan.slicing.postprocessing import largest_piece
-
     boxes = ndimage.find_objects(mask.astype(np.uint8))
     result = np.zeros_like(mask)
     if boxes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from monai_semgan.slicing.intensity import CT_WINDOW
 
@@ -90,8 +91,6 @@ def _mr_threshold(cells: np.ndarray) -> float:
 
 
 def _solid_part(mask: np.ndarray, cell_size: np.ndarray) -> np.ndarray:
-    from scipy import ndimage
-
     filled = np.stack([ndimage.binary_fill_holes(mask[:, :, k]) for k in range(mask.shape[2])], axis=2)
     radius = np.maximum(0, np.round(0.5 * OPENING_MM / cell_size)).astype(int)
     radius = np.where(np.asarray(mask.shape) > 2 * radius + 1, radius, 0)

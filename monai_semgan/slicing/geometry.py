@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from monai_semgan.slicing.oblique import extract_oblique, restored_oblique
 from monai_semgan.slicing.resampling import axis_matrix, outside
@@ -207,8 +208,6 @@ class SliceGeometry:
         return stack
 
     def _extract_parallel(self, array: np.ndarray, order: str, fill: float, convert: Any) -> torch.Tensor:
-        import torch
-
         assert self.axes is not None
         volume = array.transpose(self.axes)
         rows, columns = (axis_matrix(volume.shape[a], self.positions(a), order) for a in (0, 1))

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+from torch.nn.functional import grid_sample
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +38,6 @@ def extract_oblique(
     Returns:
         `(D, H, W)` float32.
     """
-    import torch
-
     source = (array if convert is None else convert(array)).astype(np.float32, copy=False)
     if order == "linear":
         source = _smooth(source, np.linalg.norm(to_source[:3, :2], axis=1))
@@ -67,8 +68,6 @@ def restored_oblique(
     Yields:
         Index of the axes of the volume, and values `(C, i, J, K)`.
     """
-    import torch
-
     scores = torch.from_numpy(np.ascontiguousarray(stack.transpose(1, 2, 3, 0), dtype=np.float32))[None]
     to_grid = np.linalg.inv(to_source)
     shape = source_shape
@@ -83,9 +82,6 @@ def restored_oblique(
 
 def _sample(volume: torch.Tensor, matrix: np.ndarray, index: np.ndarray, order: str, fill: float) -> torch.Tensor:
     """Values (C, ...) of ``volume`` (1, C, I, J, K) at ``matrix`` times ``index`` (3, ...)."""
-    import torch
-    from torch.nn.functional import grid_sample
-
     sizes = np.asarray(volume.shape[2:])
     points = np.tensordot(matrix[:3, :3].astype(np.float32), index.astype(np.float32), axes=1)
     points += matrix[:3, 3].astype(np.float32).reshape(3, 1, 1, 1)
@@ -101,7 +97,5 @@ def _sample(volume: torch.Tensor, matrix: np.ndarray, index: np.ndarray, order: 
 
 def _smooth(source: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Low-pass along the axes (I, J, K) on which the slices sample more coarsely than the volume."""
-    from scipy.ndimage import gaussian_filter
-
     sigma = 0.42 * np.sqrt(np.clip(step**2 - 1.0, 0.0, None))
     return gaussian_filter(source, sigma, mode="nearest", truncate=3.0) if sigma.max() > 0.1 else source

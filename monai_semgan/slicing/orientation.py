@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 ORIENTATION = ("L", "A", "S")
 """Axis 0 of a slice stack runs from right to left, axis 1 from posterior to anterior, axis 2 from feet to head."""
@@ -14,8 +15,6 @@ def closest_axes(affine: np.ndarray) -> list[tuple[int, int]]:
     Args:
         affine: (4, 4) voxel to RAS mm.
     """
-    from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
-
     change = ornt_transform(io_orientation(affine), axcodes2ornt(ORIENTATION))
     return [(int(axis), int(change[axis, 1])) for axis in np.argsort(change[:, 0])]
 

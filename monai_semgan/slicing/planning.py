@@ -45,8 +45,6 @@ def plan_slices(
     if body is None:
         body = find_body(volume.array, volume.spacing, modality or guess_modality(volume.array))
     if obliqueness(volume.affine) > MAX_OBLIQUE_DEGREES and 1 not in volume.array.shape:
-        from monai_semgan.slicing.planning import plan_axial
-
         return plan_axial(volume, body, pixel_mm, size)
     order = reordering(volume.affine, volume.array.shape)
     canonical = volume.affine @ order
@@ -108,9 +106,6 @@ def plan_axial(volume: Volume, body: Body, pixel_mm: float, size: int) -> SliceG
         pixel_mm: requested edge of a pixel.
         size: H = W of the slices.
     """
-    from monai_semgan.slicing.geometry import SliceGeometry
-    from monai_semgan.slicing.planning import fitting_pixel
-
     corners = np.stack(np.meshgrid(*[(-0.5, n - 0.5) for n in volume.array.shape], indexing="ij"), -1).reshape(-1, 3)
     heights = (corners @ volume.affine[:3, :3].T + volume.affine[:3, 3])[:, 2]
     cells = np.argwhere(body.mask) * body.factors + (np.asarray(body.factors) - 1) / 2

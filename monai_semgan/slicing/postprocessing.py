@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from monai_semgan.io.volume import keep_labels
+from monai_semgan.organs import natural_pieces
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +43,6 @@ def clean_label(
     Returns:
         A new array of the same type.
     """
-    from scipy import ndimage
-
     cleaned = label.copy()
     wanted = set(organs) if organs is not None else None
     for index, box in enumerate(ndimage.find_objects(label), start=1):
@@ -74,8 +74,6 @@ def largest_pieces(mask: np.ndarray, count: int, least: float = 0.0) -> np.ndarr
 
 def largest_piece(mask: np.ndarray) -> np.ndarray:
     """The largest connected piece of a boolean array (faces and edges connect); empty stays empty."""
-    from scipy import ndimage
-
     pieces, count = ndimage.label(mask, ndimage.generate_binary_structure(mask.ndim, 2))
     if count < 2:
         return mask.copy()
@@ -105,8 +103,6 @@ def label_on_grid(
         cleanup: apply `clean_label`.
         single: the scan is a single image such as a radiograph.
     """
-    from monai_semgan.organs import natural_pieces
-
     label = geometry.restore_label(probabilities)
     keep_labels(label, labels if chosen is None else chosen)
     if not cleanup:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.volume import Volume
@@ -200,8 +201,6 @@ class Preprocessing:
 
         Every pixel gets the class that covers most of it.
         """
-        import torch
-
         classes = self.classes(label)
         best = torch.full(geometry.grid_shape[2:] + geometry.grid_shape[:2], 0.0)
         out = torch.zeros(best.shape, dtype=torch.uint8)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from monai_semgan.training.engine.run_files import write_bytes
 
@@ -37,7 +38,7 @@ def picture(image: torch.Tensor, label: torch.Tensor | None = None) -> np.ndarra
     return rgb.round().astype(np.uint8).transpose(0, 2, 1, 3)[:, ::-1]
 
 
-def sheet(rows: Sequence[np.ndarray]) -> np.ndarray:
+def image_grid(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Rows of pictures (each (N, H, W, 3)) below one another as one picture (H', W', 3)."""
     strips = [np.concatenate(list(row), axis=1) for row in rows]
     width = max(strip.shape[1] for strip in strips)
@@ -47,8 +48,6 @@ def sheet(rows: Sequence[np.ndarray]) -> np.ndarray:
 
 def write_png(path: Path, rgb: np.ndarray) -> None:
     """Write an (H, W, 3) uint8 picture."""
-    from PIL import Image
-
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, format="PNG")
     write_bytes(path, buffer.getvalue())

@@ -20,8 +20,13 @@ from monai_semgan.training.engine.run_files import STAGES, gather_weights
 from monai_semgan.training.engine.schedule import Schedule, parse_duration
 from monai_semgan.training.engine.seeds import step_seed
 from monai_semgan.training.pretrained import build_generator, trained_filter
-from monai_semgan.training.stages.stage import Stage, Surroundings
+from monai_semgan.training.stages.encoder_stage import EncoderSettings, EncoderStage
+from monai_semgan.training.stages.gan_settings import GanSettings
+from monai_semgan.training.stages.gan_stage import GanStage
+from monai_semgan.training.stages.stage import Stage, StageContext
+from monai_semgan.training.stages.student_stage import StudentSettings, StudentStage
 from monai_semgan.utils.device import select_device
+from monai_semgan.utils.progress import NullProgress
 
 if TYPE_CHECKING:
     from monai_semgan.utils.progress import Progress
@@ -144,8 +149,6 @@ def train(
         options,
     )
     if progress is None:
-        from monai_semgan.utils.progress import NullProgress
-
         progress = NullProgress()
     chosen = Workers.local_device(select_device(device))
     workers = Workers(chosen)
@@ -186,15 +189,9 @@ def _check_type(name: str, value: Any, default: Any) -> None:
 def settings_class(name: str) -> type:
     """The settings dataclass of a stage."""
     if name == "gan":
-        from monai_semgan.training.stages.gan_settings import GanSettings
-
         return GanSettings
     if name == "encoder":
-        from monai_semgan.training.stages.encoder_stage import EncoderSettings
-
         return EncoderSettings
-    from monai_semgan.training.stages.student_stage import StudentSettings
-
     return StudentSettings
 
 
@@ -254,7 +251,7 @@ def run_stage(
     """
     device = workers.device
     data = whole.labelled_only() if name == "student" else whole
-    around = Surroundings(
+    context = StageContext(
         data.training.to(device),
         data.validation,
         device,
@@ -266,7 +263,7 @@ def run_stage(
         request.mixed_precision,
     )
     torch.manual_seed(step_seed(request.seed, 0, 0, "initial"))
-    stage, network = build_stage(name, settings, around, request)
+    stage, network = build_stage(name, settings, context, request)
     description = {"data": dataclasses.asdict(data.record()), "network": network}
     folder, fingerprint = request.out / name, _fingerprint(request, settings)
     stage_loop = StageLoop(stage, folder, schedule, fingerprint, description, progress, loop, handlers)
@@ -305,24 +302,18 @@ def initial_weights(request: TrainRequest, name: str) -> dict[str, torch.Tensor]
     return weights
 
 
-def build_stage(name: str, settings: Any, around: Surroundings, request: TrainRequest) -> tuple[Stage, dict[str, Any]]:
+def build_stage(name: str, settings: Any, context: StageContext, request: TrainRequest) -> tuple[Stage, dict[str, Any]]:
     """A stage and the description of its networks for the record."""
     if name == "gan":
-        from monai_semgan.training.stages.gan_stage import GanStage
-
-        return GanStage(around, settings), {"resample_filter": list(settings.resample_filter)}
+        return GanStage(context, settings), {"resample_filter": list(settings.resample_filter)}
     own = request.out / "gan"
     resample_filter = trained_filter([own] if any(own.glob("weights*.pt")) else request.init)
     network: dict[str, Any] = {"resample_filter": list(resample_filter)}
-    generator = build_generator(around.initial, request.size, request.num_classes, resample_filter)
+    generator = build_generator(context.initial, request.size, request.num_classes, resample_filter)
     if name == "encoder":
-        from monai_semgan.training.stages.encoder_stage import EncoderStage
-
         if generator is None:
             raise SemganError("the encoder needs a generator", remedy="run `semgan train gan` first or give --init")
-        return EncoderStage(around, settings, generator), network
-    from monai_semgan.training.stages.student_stage import StudentStage
-
+        return EncoderStage(context, settings, generator), network
     if generator is None and settings.generated_fraction > 0:
         logger.warning("no generator in --init or in the run: the student learns from labelled scans alone")
-    return StudentStage(around, settings, generator), network
+    return StudentStage(context, settings, generator), network

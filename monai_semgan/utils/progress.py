@@ -8,6 +8,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Protocol, TextIO
 
+from tqdm import tqdm
+
 
 class Progress(Protocol):
     """What long computations report to, once per batch or step."""
@@ -123,8 +125,6 @@ class BarProgress:
         self.close()
 
     def _begin(self, total: int) -> None:
-        from tqdm import tqdm
-
         self.close()
         terminal = bool(getattr(self.stream, "isatty", lambda: False)())
         self._bar = tqdm(

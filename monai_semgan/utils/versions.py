@@ -6,6 +6,8 @@ import os
 import platform
 from typing import Any
 
+import ignite
+import numpy
 import torch
 
 import monai_semgan
@@ -13,9 +15,7 @@ import monai_semgan
 
 def versions() -> dict[str, str]:
     """Versions of what decides the outcome of a training."""
-    import ignite
     import monai
-    import numpy
 
     return {
         "monai_semgan": monai_semgan.__version__,

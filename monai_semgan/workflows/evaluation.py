@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ignite.engine import Events
+from torch import distributed
 
+from monai_semgan.data.datalist import SECTIONS, load_datalist
+from monai_semgan.data.entries import entry_of_item, names_of_ids, read_entry_label
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.study import PatientScore, Study, labelled_entries, score_labels
+from monai_semgan.evaluation.tables import write_json
 
 if TYPE_CHECKING:
     from monai_semgan.slicing.preprocessing import Preprocessing
@@ -24,8 +29,6 @@ def evaluation_entries(data_list_file_path: str | Path, section: str = "validati
     Raises:
         SemganError: if the list cannot be used, or the section has no labelled volumes.
     """
-    from monai_semgan.data.datalist import SECTIONS, load_datalist
-
     if not data_list_file_path:
         problem = "data_list_file_path: no data list was given"
         raise SemganError(problem, remedy="give --data_list_file_path LIST.json")
@@ -69,16 +72,12 @@ class DiceReport:
 
     def attach(self, engine: Any) -> None:
         """Register with an ignite engine, as MONAI's handlers do."""
-        from ignite.engine import Events
-
         engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self.scores.clear())
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.score)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.finish)
 
     def score(self, engine: Any) -> None:
         """Score the volumes of one iteration."""
-        from monai_semgan.data.entries import entry_of_item, names_of_ids, read_entry_label
-
         names = names_of_ids(self.preprocessing, self.labels)
         for entry, output in zip(engine.state.batch, engine.state.output, strict=True):
             patient, prediction = str(entry["patient"]), np.asarray(output["pred"])[0]
@@ -99,16 +98,12 @@ class DiceReport:
         for name, value in means.items():
             logger.info("Dice %-16s %.4f", name, value)
         if self.output is not None:
-            from monai_semgan.evaluation.tables import write_json
-
             self.output.parent.mkdir(parents=True, exist_ok=True)
             write_json(study, self.output)
 
 
 def gathered(scores: Mapping[str, PatientScore]) -> dict[str, PatientScore]:
     """Scores of all processes, by patient in alphabetical order."""
-    from torch import distributed
-
     parts: list[Any] = [dict(scores)]
     if distributed.is_available() and distributed.is_initialized():
         parts = [None] * distributed.get_world_size()
@@ -118,6 +113,4 @@ def gathered(scores: Mapping[str, PatientScore]) -> dict[str, PatientScore]:
 
 
 def _rank() -> int:
-    from torch import distributed
-
     return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from monai_semgan.bundle.labels import METADATA, organ_labels, read_metadata
 from monai_semgan.errors import SemganError
+from monai_semgan.io.formats import DICOM, READERS, marked_as_dicom
+from monai_semgan.networks.weights import load_into, load_weights
 
 
 def find_scans(dataset_dir: str | Path) -> list[dict[str, str]]:
@@ -36,8 +39,6 @@ def find_scans(dataset_dir: str | Path) -> list[dict[str, str]]:
 
 
 def _scans_in(folder: Path) -> list[Path]:
-    from monai_semgan.io.formats import DICOM, READERS, marked_as_dicom
-
     suffixes = tuple(suffix for suffix, reader in READERS.items() if reader != DICOM or suffix == ".zip")
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     volumes = [path for path in files if path.name.lower().endswith(suffixes)]
@@ -55,8 +56,6 @@ def label_names(bundle_root: str | Path) -> dict[int, str]:
     Raises:
         SemganError: if the metadata is missing or does not tell.
     """
-    from monai_semgan.bundle.labels import METADATA, organ_labels, read_metadata
-
     return organ_labels(read_metadata(Path(bundle_root)), Path(bundle_root) / METADATA)
 
 
@@ -66,8 +65,6 @@ def check_agreement(network: Any, preprocessing: Any, labels: Mapping[int, str],
     Raises:
         SemganError: naming the ids that disagree.
     """
-    from monai_semgan.bundle.labels import METADATA, read_metadata
-
     path = Path(bundle_root) / METADATA
     image = read_metadata(Path(bundle_root))["network_data_format"]["inputs"]["image"]
     generator = network.generator
@@ -90,8 +87,6 @@ def load_network(network: Any, weights: str | Path) -> None:
     Raises:
         SemganError: if the file is missing or holds weights of another network; the message names the ids.
     """
-    from monai_semgan.networks.weights import load_into, load_weights
-
     try:
         load_into(network, load_weights(weights), weights)
     except SemganError as error:

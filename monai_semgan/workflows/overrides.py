@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monai_semgan.errors import SemganError
+from monai_semgan.inference.preview import PreviewSettings
+from monai_semgan.inversion.inversion_settings import InversionSettings
+from monai_semgan.training.engine.loop import LoopSettings
+from monai_semgan.training.run import settings_class
 from monai_semgan.workflows.command_line import command_options, configuration, is_monai_bundle
 
 TRACKING = ("output_dir", "tracking_uri", "experiment_name", "run_name", "save_execute_config")
@@ -70,11 +74,6 @@ def _arguments(place: str, parent: Mapping[str, Any], config: Mapping[str, Any])
 
 def _settings_class(section: str, config: Mapping[str, Any]) -> type | None:
     """The class whose fields a plain section holds, or None."""
-    from monai_semgan.inference.preview import PreviewSettings
-    from monai_semgan.inversion.inversion_settings import InversionSettings
-    from monai_semgan.training.engine.loop import LoopSettings
-    from monai_semgan.training.run import settings_class
-
     classes: dict[str, type] = {"preview": PreviewSettings, "invert": InversionSettings, "refine": InversionSettings}
     if section == "settings":
         stage = _at("train#trainer#stage", config)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from monai.data import Dataset
 from monai.transforms import Compose
 
@@ -159,8 +161,6 @@ class StageTraining:
         Raises:
             SemganError: on anything that the user can mend.
         """
-        import torch
-
         workers = Workers(Workers.local_device(torch.device(self.device)))
         try:
             data = self._data(workers, NullProgress())
@@ -223,8 +223,6 @@ class StageTraining:
 
 
 def _settings(stage: str, chosen: Mapping[str, Any]) -> Any:
-    import dataclasses
-
     kind = settings_class(stage)
     known = [field.name for field in dataclasses.fields(kind)]
     unknown = sorted(set(chosen) - set(known))

@@ -50,7 +50,8 @@ WRITER = """
     from pathlib import Path
     from monai_semgan.cohort.records import Record, save_record
     from monai_semgan.organs import Segments
-    from monai_semgan.io.reading import Volume, write_label
+    from monai_semgan.io.volume import Volume
+    from monai_semgan.io.writing import write_label
     folder = Path(sys.argv[1])
     like = Volume(np.zeros((90, 80, 70), np.int16), np.eye(4))
     label = np.random.default_rng(0).integers(0, 2, like.array.shape, dtype=np.uint8)

@@ -217,9 +217,7 @@ def test_a_damaged_file_is_read_or_explained(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(place=st.floats(0, 1), bit=st.integers(0, 7), cut=st.booleans())
-def test_a_header_damaged_inside_gzip_is_read_or_explained(
-    tmp_path: Path, place: float, bit: int, cut: bool
-) -> None:
+def test_a_header_damaged_inside_gzip_is_read_or_explained(tmp_path: Path, place: float, bit: int, cut: bool) -> None:
     content = plain_nifti(tmp_path).read_bytes()
     path = tmp_path / "b.nii.gz"
     path.write_bytes(gzip.compress(damaged(content[:352], place, bit, cut, True) + content[352:]))

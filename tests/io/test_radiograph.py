@@ -161,5 +161,3 @@ def test_a_list_of_dicom_radiographs_trains_on_whole_images(tmp_path: Path) -> N
     options = {"channels": [8, 8], "generated_fraction": 0, "batch_size": 2}
     (result,) = train("student", path, tmp_path / "run", steps=2, size=32, num_classes=3, device="cpu", **options)
     assert result.finished and "dice_1" in result.metrics
-
-

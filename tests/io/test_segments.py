@@ -286,7 +286,8 @@ def test_a_full_disk_is_named_and_leaves_nothing(suffix: str, tmp_path: Path) ->
     code = f"""
         import resource, signal, sys
         import numpy as np
-        from monai_semgan.io.reading import read_volume, write_label
+        from monai_semgan.io.reading import read_volume
+        from monai_semgan.io.writing import write_label
         from monai_semgan.errors import SemganError
         volume = read_volume(sys.argv[1])
         label = np.random.default_rng(0).integers(0, 2, volume.array.shape)

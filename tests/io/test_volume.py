@@ -332,7 +332,8 @@ def run_script(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 WRITER = """
 import resource, signal, sys
 import numpy as np
-from monai_semgan.io.reading import Volume, write_map
+from monai_semgan.io.volume import Volume
+from monai_semgan.io.writing import write_map
 array = np.random.default_rng(0).normal(size=(100, 100, 50))
 {setup}
 write_map(array, Volume(array, np.eye(4)), sys.argv[1])

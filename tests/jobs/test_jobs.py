@@ -81,7 +81,7 @@ def test_maps_are_in_the_units_of_the_scan_and_the_report_is_a_page(server: Serv
             assert low - 0.01 <= array.min() and array.max() <= high + 0.01 and np.ptp(array) > 0.01 * (high - low)
     page = server.get(f"/jobs/{job}/result/report")
     assert page.headers["content-type"].startswith("text/html") and b"<html" in page.content
-    assert b"src=\"http" not in page.content and b"mustermann" not in page.content
+    assert b'src="http' not in page.content and b"mustermann" not in page.content
 
 
 def test_a_report_that_is_being_written_is_waited_for(server: Server) -> None:

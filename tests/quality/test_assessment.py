@@ -8,9 +8,9 @@ import torch
 
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.calibration import Sample, fit_weights, organ_priors
-from monai_semgan.evaluation.corruptions import SPOILINGS
+from monai_semgan.evaluation.corruptions import CORRUPTIONS
 from monai_semgan.quality.assessment import DomainModel, assess_domain
-from monai_semgan.quality.features import SIGNS, OrganShape
+from monai_semgan.quality.features import FEATURES, OrganShape
 
 MODEL = DomainModel({"preview": {"intercept": 3.0, "doubt": 10.0, "missing": 6.0}}, {}, (0.2, 0.4))
 AFFINE = np.diag([3.0, 3.0, 5.0, 1.0])
@@ -50,13 +50,20 @@ def test_the_fit_finds_the_sign_that_matters() -> None:
     rng = np.random.default_rng(0)
     samples = []
     for i in range(300):
-        signs = dict(zip(SIGNS, rng.uniform(0, 1, len(SIGNS)), strict=True))
+        organ_features = dict(zip(FEATURES, rng.uniform(0, 1, len(FEATURES)), strict=True))
         samples.append(
-            Sample(str(i), "clean", "preview", "liver", signs, float(1 / (1 + np.exp(6 * signs["doubt"] - 3))))
+            Sample(
+                str(i),
+                "clean",
+                "preview",
+                "liver",
+                organ_features,
+                float(1 / (1 + np.exp(6 * organ_features["doubt"] - 3))),
+            )
         )
     weights = fit_weights(samples)
-    assert weights["doubt"] > 3 and all(weights[name] < 0.7 for name in SIGNS if name != "doubt")
-    assert min(weights[name] for name in SIGNS) >= 0
+    assert weights["doubt"] > 3 and all(weights[name] < 0.7 for name in FEATURES if name != "doubt")
+    assert min(weights[name] for name in FEATURES) >= 0
 
 
 def test_priors_need_three_volumes() -> None:
@@ -69,11 +76,11 @@ def test_priors_need_three_volumes() -> None:
     assert prior.offset_mm[0] == pytest.approx(80) and prior.log_ml[0] == pytest.approx(np.log(1500))
 
 
-@pytest.mark.parametrize("name", list(SPOILINGS))
+@pytest.mark.parametrize("name", list(CORRUPTIONS))
 def test_spoiled_scans_stay_slices(name: str) -> None:
     image = torch.rand(4, 1, 32, 32) * 2 - 1
     label = torch.randint(0, 3, (4, 32, 32), dtype=torch.uint8)
-    spoiled, moved = SPOILINGS[name](image, label, torch.Generator().manual_seed(0))
+    spoiled, moved = CORRUPTIONS[name](image, label, torch.Generator().manual_seed(0))
     assert spoiled.shape == image.shape and float(spoiled.abs().max()) <= 1
     assert moved.shape == label.shape and torch.equal(moved.unique(), label.unique())
     assert name == "clean" or not torch.equal(spoiled, image)

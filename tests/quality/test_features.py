@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from monai_semgan.quality.features import OrganPrior, organ_signs, slice_doubt, soft_dice
+from monai_semgan.quality.features import OrganPrior, quality_features, slice_uncertainty, soft_dice
 
 AFFINE = np.diag([3.0, 3.0, 5.0, 1.0])
 ORGANS = {1: "liver", 2: "spleen"}
@@ -26,48 +26,48 @@ def label() -> np.ndarray:
 
 
 def test_a_sure_and_smooth_result_has_no_signs(label: np.ndarray) -> None:
-    liver = organ_signs(certain(label, 0.999), AFFINE, ORGANS, {})["liver"]
+    liver = quality_features(certain(label, 0.999), AFFINE, ORGANS, {})["liver"]
     assert liver["doubt"] < 0.02 and liver["pieces"] == 0 and liver["missing"] == 0
     assert liver["volume"] == 0 and liver["place"] == 0
 
 
 def test_doubt_grows_with_unsure_probabilities(label: np.ndarray) -> None:
-    doubts = [organ_signs(certain(label, s), AFFINE, ORGANS, {})["liver"]["doubt"] for s in (0.99, 0.8, 0.6)]
+    doubts = [quality_features(certain(label, s), AFFINE, ORGANS, {})["liver"]["doubt"] for s in (0.99, 0.8, 0.6)]
     assert doubts == sorted(doubts) and doubts[-1] > doubts[0] + 0.1
 
 
 def test_specks_far_from_the_organ_are_noticed(label: np.ndarray) -> None:
     label[1:3, 36:39, 30:39] = 1
-    assert organ_signs(certain(label), AFFINE, ORGANS, {})["liver"]["pieces"] > 0.01
+    assert quality_features(certain(label), AFFINE, ORGANS, {})["liver"]["pieces"] > 0.01
 
 
 def test_a_missing_organ_is_noticed(label: np.ndarray) -> None:
-    signs = organ_signs(certain(np.where(label == 2, 0, label)), AFFINE, ORGANS, {})
-    assert signs["spleen"]["missing"] == 1 and signs["liver"]["missing"] == 0
+    organ_features = quality_features(certain(np.where(label == 2, 0, label)), AFFINE, ORGANS, {})
+    assert organ_features["spleen"]["missing"] == 1 and organ_features["liver"]["missing"] == 0
 
 
 def test_size_and_place_unlike_training_are_noticed(label: np.ndarray) -> None:
     liver = float((label == 1).sum()) * 0.045
     usual = OrganPrior((float(np.log(liver)), 0.2), (-35.0, 3.0, 0.0), (10.0, 10.0, 10.0))
-    signs = organ_signs(certain(label), AFFINE, ORGANS, {"liver": usual})["liver"]
-    assert signs["volume"] == 0 and signs["place"] < 1
-    mirrored = organ_signs(certain(label[:, ::-1].copy()), AFFINE, ORGANS, {"liver": usual})["liver"]
+    organ_features = quality_features(certain(label), AFFINE, ORGANS, {"liver": usual})["liver"]
+    assert organ_features["volume"] == 0 and organ_features["place"] < 1
+    mirrored = quality_features(certain(label[:, ::-1].copy()), AFFINE, ORGANS, {"liver": usual})["liver"]
     assert mirrored["place"] > 3
     small = OrganPrior((float(np.log(liver)) - 1.0, 0.2), (-35.0, 3.0, 0.0), (10.0, 10.0, 10.0))
-    assert organ_signs(certain(label), AFFINE, ORGANS, {"liver": small})["liver"]["volume"] == pytest.approx(4)
+    assert quality_features(certain(label), AFFINE, ORGANS, {"liver": small})["liver"]["volume"] == pytest.approx(4)
 
 
 def test_slices_that_flicker_are_uneven(label: np.ndarray) -> None:
-    steady = organ_signs(certain(label), AFFINE, ORGANS, {})["liver"]["unevenness"]
+    steady = quality_features(certain(label), AFFINE, ORGANS, {})["liver"]["unevenness"]
     label[2:7:2, 4:12] = 0
-    assert organ_signs(certain(label), AFFINE, ORGANS, {})["liver"]["unevenness"] > steady + 0.1
+    assert quality_features(certain(label), AFFINE, ORGANS, {})["liver"]["unevenness"] > steady + 0.1
 
 
 def test_empty_slices_have_no_doubt_and_unsure_ones_have(label: np.ndarray) -> None:
     probabilities = certain(label, 0.99)
     probabilities[3] = certain(label, 0.55)[3]
-    doubt = slice_doubt(probabilities)
-    assert doubt.shape == (8,) and doubt[0] == 0 and doubt.argmax() == 3 and doubt.max() <= 1
+    uncertainty = slice_uncertainty(probabilities)
+    assert uncertainty.shape == (8,) and uncertainty[0] == 0 and uncertainty.argmax() == 3 and uncertainty.max() <= 1
 
 
 def test_soft_dice_of_certainty_is_one() -> None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pydicom
+
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.deflated import check_deflated
 from monai_semgan.io.dicom.dicom_files import DicomFile
@@ -98,8 +100,6 @@ def read_dataset(file: DicomFile, *, pixels: bool = False, tags: list[str] | Non
     Raises:
         SemganError: the file is damaged.
     """
-    import pydicom
-
     try:
         with quiet(), file.open() as stream:
             check_deflated(stream, file)

@@ -8,6 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import SimpleITK
+from pydicom import Dataset as Plain
+from pydicom.encaps import generate_frames
+from pydicom.pixels import get_decoder, iter_pixels
+from pydicom.uid import (
+    ImplicitVRLittleEndian,
+    JPEGExtended12Bit,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.codestream import declared_size
@@ -94,9 +105,6 @@ def decoded(file: DicomFile, indices: list[int], shape: tuple[int, int]) -> Iter
 
 
 def _iterate(dataset: Dataset, indices: list[int]) -> Iterator[np.ndarray]:
-    from pydicom.pixels import iter_pixels
-    from pydicom.uid import ImplicitVRLittleEndian, RLELossless
-
     syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
     if syntax is None:  # files without a header: the standard's default
         dataset.file_meta.TransferSyntaxUID = syntax = ImplicitVRLittleEndian
@@ -113,9 +121,6 @@ def _iterate(dataset: Dataset, indices: list[int]) -> Iterator[np.ndarray]:
 
 def _known_to_pydicom(syntax: Any) -> bool:
     """Whether pydicom has what decodes a transfer syntax."""
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import JPEGExtended12Bit
-
     if syntax == JPEGExtended12Bit:  # pydicom offers Pillow, which knows 8 bits only
         return False
     try:
@@ -136,8 +141,6 @@ def _bit_frames(dataset: Dataset, indices: list[int]) -> Iterator[np.ndarray]:
 
 def _check_codestreams(dataset: Dataset, indices: list[int]) -> None:
     """Raises ValueError if a frame declares another size than the header."""
-    from pydicom.encaps import generate_frames
-
     count = int(dataset.get("NumberOfFrames") or 1)
     for index, stream in enumerate(generate_frames(dataset.PixelData, number_of_frames=count)):
         size = declared_size(stream) if index in indices else None
@@ -147,10 +150,6 @@ def _check_codestreams(dataset: Dataset, indices: list[int]) -> None:
 
 def _decoded_by_itk(dataset: Dataset) -> np.ndarray:
     """All frames (n, rows, columns), by the GDCM in SimpleITK; for want of a plug-in of pydicom."""
-    import SimpleITK
-    from pydicom import Dataset as Plain
-    from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
-
     plain = Plain()
     for tag in PIXEL_TAGS:
         if tag in dataset:

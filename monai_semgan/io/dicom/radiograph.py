@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.frames import Frame, several
@@ -85,8 +86,6 @@ def _only_image(series: Series, path: Path) -> Header:
 
 def _presented(stored: np.ndarray, dataset: Dataset, frame: Frame) -> Any:
     """Values (rows, columns) after modality and display transformations; whole numbers where these leave them so."""
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
-
     with quiet():
         try:
             values = apply_modality_lut(stored, dataset)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydicom.sr.codedict import codes
 
 from monai_semgan import __version__
 from monai_semgan.errors import SemganError
@@ -125,7 +126,6 @@ def _header(file: Any, like: Volume) -> Dataset:
 
 def _dataset(images: list[Dataset], planes: np.ndarray, present: list[int], segments: Segments) -> Any:
     import highdicom
-    from pydicom.sr.codedict import codes
 
     algorithm = highdicom.AlgorithmIdentificationSequence(
         name=segments.model[:64],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING
 
+from monai_semgan.jobs.api.job_routes import job_router
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -28,8 +30,6 @@ def attach_jobs(app: FastAPI, service: JobService) -> JobService:
     Raises:
         SemganError: if another server holds the studies.
     """
-    from monai_semgan.jobs.api.job_routes import job_router
-
     present: JobService | None = getattr(app.state, "semgan_jobs", None)
     if present is not None:
         return present

@@ -6,14 +6,14 @@ import json
 import sys
 from typing import Any, cast
 
+from monai_semgan.jobs.api.job_routes import job_router
+from monai_semgan.jobs.contract import API_VERSION
+from monai_semgan.jobs.service import JobService
+
 
 def document() -> dict[str, Any]:
     """The document."""
     from fastapi import FastAPI
-
-    from monai_semgan.jobs.api.job_routes import job_router
-    from monai_semgan.jobs.contract import API_VERSION
-    from monai_semgan.jobs.service import JobService
 
     app = FastAPI(
         title="SemGAN job API",

@@ -24,9 +24,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nibabel
 import numpy as np
 
+from monai_semgan.io.reading import read_label
+from monai_semgan.io.volume import Volume
+from monai_semgan.io.writing import write_label, write_map
 from monai_semgan.jobs.contract import Part, Result, VolumeFormat
+from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.utils.files import write_error
 
 if TYPE_CHECKING:
@@ -144,9 +149,6 @@ def part_file(results: Path, version: int, part: Part, form: VolumeFormat) -> Pa
 
 
 def _make(results: Path, folder: Path, part: Part, path: Path) -> bool:
-    from monai_semgan.io.writing import write_label, write_map
-    from monai_semgan.slicing.geometry import SliceGeometry
-
     grid = json.loads((results / GRID).read_text(encoding="utf-8"))
     like = _like(grid)
     if part is Part.label:
@@ -170,10 +172,6 @@ def _make(results: Path, folder: Path, part: Part, path: Path) -> bool:
 
 def _like(grid: Mapping[str, Any]) -> Volume:
     """The scan without its voxels."""
-    import nibabel
-
-    from monai_semgan.io.volume import Volume
-
     header = None
     if grid["header"] is not None:
         block = base64.b64decode(grid["header"])
@@ -184,6 +182,4 @@ def _like(grid: Mapping[str, Any]) -> Volume:
 
 
 def _read_label(path: Path) -> np.ndarray:
-    from monai_semgan.io.reading import read_label
-
     return read_label(path).array

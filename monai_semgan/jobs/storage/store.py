@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from monai_semgan.jobs.contract import Job
-from monai_semgan.utils.files import written_aside
+from monai_semgan.utils.files import write_error, written_aside
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +90,6 @@ def make_folder(folder: Path) -> None:
     Raises:
         SemganError: if it cannot be made.
     """
-    from monai_semgan.utils.files import write_error
-
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

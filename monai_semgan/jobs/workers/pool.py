@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from monai_semgan.jobs.contract import Worker
 from monai_semgan.jobs.workers.messages import Task
 from monai_semgan.jobs.workers.process import WorkerProcess
+from monai_semgan.utils.device import threads_each
 
 logger = logging.getLogger(__name__)
 
@@ -204,6 +205,4 @@ def worker_command(python: str, bundle: Path, partial_seconds: float) -> list[st
 
 
 def _threads_each(count: int) -> int | None:
-    from monai_semgan.utils.device import threads_each
-
     return threads_each(count)

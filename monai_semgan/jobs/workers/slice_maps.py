@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monai_semgan.inversion.result import predictive_entropy
+from monai_semgan.slicing.scan_maps import scan_maps
+
 if TYPE_CHECKING:
     from monai_semgan.inference.segmentation import Segmentation
 
 
 def slice_maps(found: Segmentation) -> dict[str, tuple[np.ndarray, float, float, float]]:
     """Maps by name: `(D, H, W)` in the units of the scan, lowest and highest possible value, value outside."""
-    from monai_semgan.inversion.result import predictive_entropy
-    from monai_semgan.slicing.scan_maps import scan_maps
-
     low, high = found.prepared.value_range
     result = found.inversion
     if result is None:

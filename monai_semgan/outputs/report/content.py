@@ -7,11 +7,16 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pydicom
+from nibabel.orientations import aff2axcodes
 
 from monai_semgan.inference.examination import examine
 from monai_semgan.organs import RESEARCH_ONLY
 from monai_semgan.outputs.report.diameters import largest_diameters
+from monai_semgan.outputs.report.rendered_residual import body_mean, rendered_residual
 from monai_semgan.quality.anatomy import AnatomyCheck, AnatomyReport
+from monai_semgan.quality.features import slice_uncertainty
+from monai_semgan.utils.versions import versions
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -93,7 +98,7 @@ class ReportContent:
     organs: tuple[OrganFinding, ...]
     domain: Mapping[str, Any] | None
     curve: SliceCurve | None
-    doubt: SliceCurve | None
+    uncertainty: SliceCurve | None
     anatomy: tuple[AnatomyCheck, ...]
     notes: tuple[str, ...]
     settings: Mapping[str, Any]
@@ -127,8 +132,6 @@ def report_content(
         identifiers: name the file, and from DICOM patient and study.
         anatomy: if it has been examined already.
     """
-    from monai_semgan.utils.versions import versions
-
     labels = dict(labels or bundle.labels)
     anatomy = anatomy or examine(segmentation, volume, bundle, labels)
     domain = segmentation.domain
@@ -140,7 +143,7 @@ def report_content(
         organs=tuple(_organ(index, name, segmentation, volume) for index, name in labels.items()),
         domain=None if domain is None else domain.to_dict(),
         curve=residual_curve(segmentation, bundle),
-        doubt=doubt_curve(segmentation),
+        uncertainty=uncertainty_curve(segmentation),
         anatomy=anatomy.checks,
         notes=_without_names(segmentation.notes, volume) if not identifiers else segmentation.notes,
         settings=_settings(segmentation),
@@ -157,8 +160,6 @@ def residual_curve(segmentation: Segmentation, bundle: Bundle) -> SliceCurve | N
 
     None for single images.
     """
-    from monai_semgan.outputs.report.rendered_residual import body_mean, rendered_residual
-
     prepared = segmentation.prepared
     if prepared.image.shape[0] < 2:
         return None
@@ -168,13 +169,11 @@ def residual_curve(segmentation: Segmentation, bundle: Bundle) -> SliceCurve | N
     return _curve("residual", body_mean(segmentation.inversion.residual, prepared.image))
 
 
-def doubt_curve(segmentation: Segmentation) -> SliceCurve | None:
+def uncertainty_curve(segmentation: Segmentation) -> SliceCurve | None:
     """Doubt by slice; None for single images."""
-    from monai_semgan.quality.features import slice_doubt
-
     if segmentation.prepared.image.shape[0] < 2:
         return None
-    return _curve("doubt", slice_doubt(segmentation.probabilities))
+    return _curve("doubt", slice_uncertainty(segmentation.probabilities))
 
 
 def _curve(name: str, values: Iterable[Any], slices: Sequence[int] | None = None) -> SliceCurve:
@@ -206,8 +205,6 @@ def _slices(mask: np.ndarray, segmentation: Segmentation) -> tuple[int, int] | N
 
 
 def _scan(segmentation: Segmentation, volume: Volume) -> dict[str, Any]:
-    from nibabel.orientations import aff2axcodes
-
     geometry = segmentation.prepared.geometry
     return {
         "modality": segmentation.prepared.modality,
@@ -236,8 +233,6 @@ def _model(bundle: Bundle) -> dict[str, str]:
 def _identifiers(volume: Volume) -> dict[str, str]:
     found = {"file": volume.path.name if volume.path else ""}
     if volume.source is not None and volume.source.files:
-        import pydicom
-
         with volume.source.files[0].open() as stream:
             header = pydicom.dcmread(stream, stop_before_pixels=True)
         for key in ("PatientName", "PatientID", "StudyDate", "StudyDescription", "SeriesDescription"):

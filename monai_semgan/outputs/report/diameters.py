@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 
 import numpy as np
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.distance import pdist
 
 
 def largest_diameters(mask: np.ndarray, affine: np.ndarray) -> tuple[float, float]:
@@ -19,8 +22,6 @@ def largest_diameters(mask: np.ndarray, affine: np.ndarray) -> tuple[float, floa
     Returns:
         0, 0 for an empty mask.
     """
-    from scipy import ndimage
-
     boxes = ndimage.find_objects(mask.astype(np.uint8))
     if not boxes:
         return 0.0, 0.0
@@ -43,9 +44,6 @@ def _in_plane(affine: np.ndarray, axis: int) -> np.ndarray:
 
 def _span(points: np.ndarray, basis: np.ndarray) -> float:
     """Largest distance of two points `(N, 3)`, that all lie in the space of the basis."""
-    from scipy.spatial import ConvexHull, QhullError
-    from scipy.spatial.distance import pdist
-
     flat = points @ basis
     if len(flat) > flat.shape[1] + 1:
         with contextlib.suppress(QhullError):  # all points in a line or plane: then all of them are compared

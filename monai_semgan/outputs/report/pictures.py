@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from monai_semgan.outputs.overlay import as_radiologists_see, blend
 
@@ -91,11 +92,9 @@ def _panel(
     name: str, image: np.ndarray, label: np.ndarray, across_mm: float, up_mm: float, lettered: bool
 ) -> Image.Image:
     """A plane `(across, up)` in its true proportions, with the letters of the directions."""
-    from PIL import Image, ImageDraw
-
-    sheet = as_radiologists_see(blend(image, label))
+    image_grid = as_radiologists_see(blend(image, label))
     height = max(1, round(WIDTH * image.shape[1] * up_mm / (image.shape[0] * across_mm)))
-    picture = Image.fromarray(sheet).resize((WIDTH, height), Image.Resampling.BILINEAR)
+    picture = Image.fromarray(image_grid).resize((WIDTH, height), Image.Resampling.BILINEAR)
     if lettered:
         draw = ImageDraw.Draw(picture)
         places = ((4, height // 2 - 6), (WIDTH - 11, height // 2 - 6), (WIDTH // 2, 2), (WIDTH // 2, height - 13))

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from monai_semgan.inference.preview import AIR
+from monai_semgan.inference.segmentation import is_out_of_domain
+from monai_semgan.inversion.result import residual_map
+from monai_semgan.utils.device import autocast
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -24,10 +27,6 @@ def rendered_residual(bundle: Bundle, prepared: PreparedVolume) -> tuple[list[in
     Returns:
         Their numbers, at most `RENDERED`, and the residual of each, see `body_mean`.
     """
-    from monai_semgan.inference.segmentation import is_foreign
-    from monai_semgan.inversion.result import residual_map
-    from monai_semgan.utils.device import autocast
-
     count = prepared.image.shape[0]
     index = list(range(0, count, -(-count // RENDERED)))
     found = []
@@ -35,7 +34,7 @@ def rendered_residual(bundle: Bundle, prepared: PreparedVolume) -> tuple[list[in
         slices = prepared.image[index[first : first + BATCH]].to(bundle.device)
         with torch.no_grad(), autocast(bundle.device):
             rendering = bundle.network.render(bundle.network.encode(slices)).image.float()
-        found.append(body_mean(residual_map(slices, rendering, not is_foreign(bundle, prepared)), slices).cpu())
+        found.append(body_mean(residual_map(slices, rendering, not is_out_of_domain(bundle, prepared)), slices).cpu())
     return index, torch.cat(found)
 
 

@@ -90,7 +90,7 @@ def render(content: ReportContent, segmentation: Segmentation, title: str) -> st
     pictures = {organ.name: organ_pictures(segmentation, organ.label) for organ in content.organs if organ.found}
     colours = {organ.name: css_colour(organ.label) for organ in content.organs}
     last = int(content.scan["slices"]) - 1
-    curves = {curve.name: _drawn(curve, last) for curve in (content.curve, content.doubt) if curve}
+    curves = {curve.name: _drawn(curve, last) for curve in (content.curve, content.uncertainty) if curve}
     return environment.get_template(TEMPLATE).render(
         content=content, title=title, pictures=pictures, colours=colours, curves=curves
     )

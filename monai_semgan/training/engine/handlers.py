@@ -111,7 +111,7 @@ class ScheduleHandler:
 
     def after_step(self, engine: Engine) -> None:
         """Agree on the time and on the end."""
-        self.elapsed, self.stopped = self.stage.around.workers.agree(self.watch.elapsed, bool(self.stop))
+        self.elapsed, self.stopped = self.stage.context.workers.agree(self.watch.elapsed, bool(self.stop))
         last = engine.state.iteration >= engine.state.max_epochs * engine.state.epoch_length
         if not last and (self.stopped or self.schedule.done(engine.state.iteration, self.elapsed)):
             engine.terminate()  # the last epoch ends by itself, with the events that handlers wait for
@@ -161,7 +161,7 @@ class MilestoneHandler:
 
     def attach(self, engine: Engine) -> None:
         """Register with the trainer, after the schedule handler."""
-        if self.schedule.stage.around.workers.is_main and self.count > 1:
+        if self.schedule.stage.context.workers.is_main and self.count > 1:
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._check)
             self._reached = int(self.schedule.fraction(engine.state.iteration) * self.count)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from ignite.engine import Events
 from monai.engines import Trainer
+from torch.utils.tensorboard import SummaryWriter
 
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import load_weights, save_atomically, save_weights, with_prefix
@@ -145,8 +146,8 @@ class StageLoop:
             self._take_up(state["step"], state["elapsed"], state["metrics"], state["history"])
         elif record_path.exists():
             self._resume_from_weights(files.read_json(record_path))
-        self.stage.around.workers.share(self.stage.networks.values())
-        self.stage.around.workers.share(average.network for average in self.stage.averages.values())
+        self.stage.context.workers.share(self.stage.networks.values())
+        self.stage.context.workers.share(average.network for average in self.stage.averages.values())
 
     def _take_up(self, step: int, elapsed: float, metrics: dict[str, float], history: list[dict[str, float]]) -> None:
         self.start, self.metrics, self.history = int(step), dict(metrics), list(history)
@@ -157,7 +158,7 @@ class StageLoop:
         if "step" not in content:
             raise SemganError("is no record of a run", remedy="delete the folder", path=self.folder / "record.json")
         self._check_fingerprint(content["settings"])
-        self.stage.adopt(files.gather_weights(self.folder))
+        self.stage.load_pretrained(files.gather_weights(self.folder))
         self.stage.load_extra_state(content.get("extra", {}))
         self._take_up(content["step"], content["seconds"], content["metrics"], content["history"])
         self.fresh_optimisers = True
@@ -173,7 +174,7 @@ class StageLoop:
 
     def run(self) -> StageResult:
         """Train to the end of the schedule, or until stopped; the last checkpoint is written either way."""
-        workers = self.stage.around.workers
+        workers = self.stage.context.workers
         with StopRequest(self.progress, self.settings.slot) as stop:
             warmup = self.start if self.fresh_optimisers else None
             schedule = ScheduleHandler(self.stage, self.schedule, self.watch, stop, warmup_from=warmup)
@@ -196,9 +197,9 @@ class StageLoop:
         )
 
     def _train(self, schedule: ScheduleHandler, speed: ProgressHandler) -> int:
-        around = self.stage.around
+        context = self.stage.context
         trainer = Trainer(
-            device=around.device,
+            device=context.device,
             max_epochs=self.settings.epochs,
             data_loader=itertools.count(self.start),
             epoch_length=(self.schedule.steps or 2**40) // self.settings.epochs,
@@ -210,16 +211,14 @@ class StageLoop:
         trainer.state.epoch = self.start // trainer.state.epoch_length
         self.watch = schedule.watch = Stopwatch(self.watch.elapsed)
         handlers: list[Any] = [schedule, speed]
-        if around.workers.is_main:
+        if context.workers.is_main:
             if self.settings.tensorboard:
-                from torch.utils.tensorboard import SummaryWriter
-
                 self._writer = SummaryWriter(str(self.folder / "tb"), purge_step=self.start or None)
                 handlers.append(board_handler(self._writer, self.stage, self.settings.log_every))
             save = lambda step: self._save(step, speed.images_per_second(step))  # noqa: E731
             handlers.append(MilestoneHandler(self._validate, schedule, self.settings.validations))
             seconds, steps = self.settings.checkpoint_seconds, self.settings.checkpoint_steps
-            handlers.append(IntervalHandler(save, around.workers, seconds, steps))
+            handlers.append(IntervalHandler(save, context.workers, seconds, steps))
             trainer.add_event_handler(Events.EPOCH_COMPLETED, self._publish)
             handlers.extend(self.handlers)
         for handler in handlers:
@@ -229,8 +228,8 @@ class StageLoop:
 
     def _step(self, engine: Trainer, step: int) -> list[dict[str, torch.Tensor]]:
         """One step; its scalars as a list of one, the form that MONAI's handlers expect."""
-        around = self.stage.around
-        torch.manual_seed(step_seed(around.seed, around.workers.rank, step, "global"))
+        context = self.stage.context
+        torch.manual_seed(step_seed(context.seed, context.workers.rank, step, "global"))
         return [self.stage.step(step)]
 
     def _publish(self, trainer: Trainer) -> None:
@@ -247,7 +246,7 @@ class StageLoop:
         if self.metrics:
             self.history.append({"step": step, "images": self.stage.images_seen(step), **self.metrics})
             logger.info("%s at step %d: %s", self.stage.name, step, self.metrics)
-        picture = self.stage.sheet()
+        picture = self.stage.image_grid()
         write_png(self.folder / "sheets" / f"step_{step:08d}.png", picture)
         if self._writer is not None:
             for name, value in self.metrics.items():
@@ -266,7 +265,7 @@ class StageLoop:
         files.write_json(self.folder / "record.json", self._record(step, elapsed, speed))
 
     def _record(self, step: int, elapsed: float, speed: float) -> dict[str, Any]:
-        around = self.stage.around
+        context = self.stage.context
         return {
             "stage": self.stage.name,
             "step": step,
@@ -274,14 +273,14 @@ class StageLoop:
             "images": self.stage.images_seen(step),
             "images_per_s": round(speed, 2),
             "finished": self.schedule.done(step, elapsed),
-            "seed": around.seed,
+            "seed": context.seed,
             "metrics": self.metrics,
             "history": self.history,
             "schedule": dataclasses.asdict(self.schedule),
             "settings": self.fingerprint,
             **self.description,
             "versions": versions(),
-            "machine": machine(around.device, around.workers.size),
+            "machine": machine(context.device, context.workers.size),
             "details": self.stage.details(),
             "extra": self.stage.extra_state(),
         }

@@ -21,12 +21,12 @@ from monai_semgan.training.augmentation.contrast import ContrastRandomisation
 from monai_semgan.training.augmentation.paired import PairedAugmentation
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.engine.seeds import step_generator
-from monai_semgan.training.image_grids import picture, sheet
+from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.image_quality import FrozenFeatures
 from monai_semgan.training.labelled_sampler import LabelledSampler
 from monai_semgan.training.pair_pool import PairPool
 from monai_semgan.training.pretrained import build_image_discriminator, frozen
-from monai_semgan.training.stages.stage import Stage, Surroundings
+from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.validation import patient_dice, summary
 from monai_semgan.utils.device import autocast
 
@@ -127,11 +127,11 @@ class EncoderStage(Stage):
 
     name = "encoder"
 
-    def __init__(self, surroundings: Surroundings, settings: EncoderSettings, generator: JointGenerator) -> None:
+    def __init__(self, surroundings: StageContext, settings: EncoderSettings, generator: JointGenerator) -> None:
         super().__init__(surroundings, settings.batch_size)
         self.settings = settings
-        around = surroundings
-        self.generator = frozen(generator, around.device)
+        context = surroundings
+        self.generator = frozen(generator, context.device)
         encoder = LatentEncoder(
             generator.image_channels,
             generator.num_latents,
@@ -139,40 +139,40 @@ class EncoderStage(Stage):
             tuple(settings.channels),
             settings.grid,
             refinement_passes=settings.refinement_passes,
-        ).to(around.device)
+        ).to(context.device)
         self.networks["encoder"] = encoder
         self.averages["encoder"] = MovingAverage(encoder, settings.ema_images)
         self.optimisers["encoder"] = torch.optim.AdamW(
             encoder.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.base_rates["encoder"] = settings.learning_rate
-        self.render_size = settings.render_size or around.size
+        self.render_size = settings.render_size or context.size
         self.latent_std = self._latent_spread()
         self.objective = L1FeatureObjective(self._feature_network(), feature_weight=settings.feature_weight)
         self.label_loss = MaskedDiceCELoss()
         self.paired, self.contrast = gentler(PairedAugmentation(), settings.geometry), ContrastRandomisation()
         self._divide_batch()
         self.scores: dict[str, list[float]] = {}
-        self.adopt(around.initial)
+        self.load_pretrained(context.initial)
 
     def _latent_spread(self) -> torch.Tensor:
         """Standard deviation of w (D,)."""
         source = torch.Generator().manual_seed(0)
         z = torch.randn(4096, self.generator.latent_dim, generator=source)
         with torch.no_grad():
-            return self.generator.mapping(z.to(self.around.device)).std(0).clamp_min(1e-3)
+            return self.generator.mapping(z.to(self.context.device)).std(0).clamp_min(1e-3)
 
     def _feature_network(self) -> Any:
         """Features to compare: the image discriminator's where there is one for this size, else frozen random ones."""
-        around = self.around
-        discriminator = build_image_discriminator(around.initial, around.size)
-        if discriminator is not None and self.render_size == around.size:
-            return discriminator.to(around.device).features
-        return FrozenFeatures(self.generator.image_channels).to(around.device)
+        context = self.context
+        discriminator = build_image_discriminator(context.initial, context.size)
+        if discriminator is not None and self.render_size == context.size:
+            return discriminator.to(context.device).features
+        return FrozenFeatures(self.generator.image_channels).to(context.device)
 
     def _divide_batch(self) -> None:
-        around, settings = self.around, self.settings
-        labelled = len(around.slices.labelled_indices) > 0
+        context, settings = self.context, self.settings
+        labelled = len(context.slices.labelled_indices) > 0
         self.generated = round(settings.batch_size * settings.generated_fraction)
         rest = settings.batch_size - self.generated
         with_label = min(rest, round(settings.batch_size * settings.labelled_fraction)) if labelled else 0
@@ -180,36 +180,36 @@ class EncoderStage(Stage):
         self.samplers: list[LabelledSampler | StepSampler] = []
         if with_label > 0:
             fraction = settings.organ_fraction
-            self.samplers.append(LabelledSampler(around.slices, with_label, fraction, around.seed, around.workers))
+            self.samplers.append(LabelledSampler(context.slices, with_label, fraction, context.seed, context.workers))
         if unlabelled > 0:
-            indices, workers = around.slices.unlabelled_indices, around.workers
-            self.samplers.append(StepSampler(indices, unlabelled, around.seed + 2, workers.rank, workers.size))
+            indices, workers = context.slices.unlabelled_indices, context.workers
+            self.samplers.append(StepSampler(indices, unlabelled, context.seed + 2, workers.rank, workers.size))
         self.pool = PairPool(
             self.generator,
-            around.seed,
-            around.workers.rank,
-            around.device,
+            context.seed,
+            context.workers.rank,
+            context.device,
             settings.pool_chunk,
             settings.pool_chunks,
             settings.pool_refresh,
             settings.truncation,
             settings.mixing,
-            mixed_precision=around.mixed_precision,
+            mixed_precision=context.mixed_precision,
         )
 
     def batch(self, step: int) -> Batch:
         """Inputs and targets of a step. Generated pairs are not moved: their code would no longer be theirs."""
-        around = self.around
+        context = self.context
         pairs = self.pool.draw(step, self.generated)
-        source = step_generator(around.seed, around.workers.rank, step, "augment", around.device)
+        source = step_generator(context.seed, context.workers.rank, step, "augment", context.device)
         images, labels = [pairs.image], [pairs.label]
         if self.samplers:
             indices = torch.cat([sampler.batch(step) for sampler in self.samplers])
-            image, label = self.paired(*around.slices.batch(indices, around.device), source)
+            image, label = self.paired(*context.slices.batch(indices, context.device), source)
             images.append(image)
             labels.append(cast("torch.Tensor", label))
         image, label = torch.cat(images), torch.cat(labels)
-        chosen = torch.rand(len(image), generator=source, device=around.device) < self.settings.contrast_probability
+        chosen = torch.rand(len(image), generator=source, device=context.device) < self.settings.contrast_probability
         randomised = torch.where(chosen[:, None, None, None], self.contrast(image, label, source), image)
         return Batch(randomised, image, label, pairs.latents)
 
@@ -224,20 +224,20 @@ class EncoderStage(Stage):
         logs: dict[str, torch.Tensor] = {}
         for number in range(self.settings.refinement_passes):
             if number > 0:
-                with torch.no_grad(), autocast(self.around.device, self.around.mixed_precision):
+                with torch.no_grad(), autocast(self.context.device, self.context.mixed_precision):
                     rendering = self.generator.synthesis(latents).image
-            with autocast(self.around.device, self.around.mixed_precision):
+            with autocast(self.context.device, self.context.mixed_precision):
                 latents = encoder(batch.source, latents.detach(), rendering)
                 sample = self.generator.synthesis(latents, size=self.render_size)
             logs = self._losses(sample, latents, batch, targets)
             logs["loss"].backward()
-        self.descend("encoder", encoder.parameters(), max_norm=5.0)
+        self.optimizer_step("encoder", encoder.parameters(), max_norm=5.0)
         self.update_averages(step)
         return {name: value.detach() for name, value in logs.items()}
 
     def _targets(self, batch: Batch) -> tuple[dict[str, Any], torch.Tensor]:
         """Prepared reconstruction targets and labels at the rendering's size."""
-        factor = self.around.size // self.render_size
+        factor = self.context.size // self.render_size
         image = F.avg_pool2d(batch.image, factor) if factor > 1 else batch.image
         offset = factor // 2
         return self.objective.prepare(image), batch.label[:, offset::factor, offset::factor]
@@ -264,7 +264,7 @@ class EncoderStage(Stage):
     def render(self, image: torch.Tensor) -> JointSample:
         """What the averaged encoder makes of images (N, C, H, W)."""
         encoder = cast("LatentEncoder", self.averages["encoder"].network)
-        with autocast(self.around.device, self.around.mixed_precision):
+        with autocast(self.context.device, self.context.mixed_precision):
             return self.generator.synthesis(encoder.encode(image, self.generator))
 
     def evaluate(self, final: bool) -> dict[str, float]:
@@ -272,8 +272,8 @@ class EncoderStage(Stage):
 
         Before the end only every fourth slice is looked at.
         """
-        around = self.around
-        if around.validation is None:
+        context = self.context
+        if context.validation is None:
             return {}
         errors: list[torch.Tensor] = []
 
@@ -283,7 +283,7 @@ class EncoderStage(Stage):
             return sample.logits
 
         every = 1 if final else 4
-        self.scores = patient_dice(segment, around.validation, around.device, around.num_classes, 16, every)
+        self.scores = patient_dice(segment, context.validation, context.device, context.num_classes, 16, every)
         return {**summary(self.scores), "l1": round(float(torch.cat(errors).mean()), 4)}
 
     def details(self) -> dict[str, Any]:
@@ -291,7 +291,7 @@ class EncoderStage(Stage):
         features = "random" if isinstance(self.objective.features_fn, FrozenFeatures) else "image discriminator"
         return {"validation_dice": self.scores, "features": features}
 
-    def sheet(self) -> np.ndarray:
+    def image_grid(self) -> np.ndarray:
         """Rows: inputs, clean targets with labels, reconstructions, and these with the rendered labels."""
         batch = self.batch(0)
         sample = self.render(batch.source)
@@ -302,4 +302,4 @@ class EncoderStage(Stage):
             (sample.image, None),
             (sample.image, sample.logits.argmax(1)),
         ]
-        return sheet([picture(image, ids) for image, ids in rows])
+        return image_grid([picture(image, ids) for image, ids in rows])

@@ -18,12 +18,12 @@ from monai_semgan.training.augmentation.discriminator_augmentation import Adapti
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.engine.schedule import constant_factor
 from monai_semgan.training.engine.seeds import step_generator
-from monai_semgan.training.image_grids import picture, sheet
+from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.image_quality import FrozenFeatures, describe_all, frechet_distance
 from monai_semgan.training.pair_pool import plausible
 from monai_semgan.training.pretrained import build_generator
 from monai_semgan.training.stages.gan_settings import GanSettings
-from monai_semgan.training.stages.stage import Stage, Surroundings
+from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.utils.device import autocast
 
 __all__ = ["GanSettings", "GanStage"]
@@ -45,10 +45,10 @@ class GanStage(Stage):
 
     name = "gan"
 
-    def __init__(self, surroundings: Surroundings, settings: GanSettings) -> None:
+    def __init__(self, surroundings: StageContext, settings: GanSettings) -> None:
         super().__init__(surroundings, settings.batch_size)
         self.settings = settings
-        around, slices = surroundings, surroundings.slices
+        context, slices = surroundings, surroundings.slices
         if len(slices.labelled_indices) == 0:
             raise SemganError("the joint GAN needs labelled training volumes", remedy="add labels to the data list")
         self._build_networks()
@@ -59,24 +59,24 @@ class GanStage(Stage):
         }
         self._recent: dict[str, list[torch.Tensor]] = {name: [] for name in self.strengths}
         self.image_loss, self.joint_loss = AdversarialLoss("logistic"), AdversarialLoss(settings.joint_loss)
-        self.path_length = PathLength().to(around.device)
-        rank, world = around.workers.rank, around.workers.size
-        self.all_slices = StepSampler(slices.unlabelled_indices, settings.batch_size, around.seed, rank, world)
-        self.labelled = StepSampler(slices.labelled_indices, settings.batch_size, around.seed + 1, rank, world)
-        self.extractor = FrozenFeatures(slices.images.shape[1]).to(around.device)
+        self.path_length = PathLength().to(context.device)
+        rank, world = context.workers.rank, context.workers.size
+        self.all_slices = StepSampler(slices.unlabelled_indices, settings.batch_size, context.seed, rank, world)
+        self.labelled = StepSampler(slices.labelled_indices, settings.batch_size, context.seed + 1, rank, world)
+        self.extractor = FrozenFeatures(slices.images.shape[1]).to(context.device)
         self._real_features: torch.Tensor | None = None
 
     def _build_networks(self) -> None:
-        around, settings = self.around, self.settings
-        device, channels, size = around.device, settings.channels, around.size
-        image_channels = around.slices.images.shape[1]
-        generator = build_generator(around.initial, size, around.num_classes, settings.resample_filter)
+        context, settings = self.context, self.settings
+        device, channels, size = context.device, settings.channels, context.size
+        image_channels = context.slices.images.shape[1]
+        generator = build_generator(context.initial, size, context.num_classes, settings.resample_filter)
         if generator is None:
             generator = JointGenerator(
                 size,
                 settings.latent_dim,
                 image_channels,
-                around.num_classes,
+                context.num_classes,
                 channels,
                 settings.mapping_layers,
                 resample_filter=tuple(settings.resample_filter),
@@ -84,7 +84,7 @@ class GanStage(Stage):
         self.generator = generator.to(device)
         self.image_discriminator = ImageDiscriminator(size, image_channels, channels).to(device)
         scales = 3 if size >= 64 else 2  # the third would see 8 pixels, too few for its layers
-        joint = JointDiscriminator(image_channels, around.num_classes, settings.joint_channels, num_scales=scales)
+        joint = JointDiscriminator(image_channels, context.num_classes, settings.joint_channels, num_scales=scales)
         self.joint_discriminator = joint.to(device)
         self.networks.update(
             generator=self.generator,
@@ -99,7 +99,7 @@ class GanStage(Stage):
             )
             self.base_rates[name] = settings.learning_rate
         self.averages["generator"] = MovingAverage(self.generator, settings.ema_images)
-        found = self.adopt({k: v for k, v in around.initial.items() if not k.startswith("generator.")})
+        found = self.load_pretrained({k: v for k, v in context.initial.items() if not k.startswith("generator.")})
         self.warmup = 0 if "image_discriminator" in found else settings.discriminator_warmup
         prepare: Callable[[Any], Any] = torch.compile if settings.compile else lambda module: module
         self.fast_synthesis = prepare(self.generator.synthesis)
@@ -111,11 +111,11 @@ class GanStage(Stage):
 
     def step(self, step: int) -> dict[str, torch.Tensor]:
         """Update both discriminators, then the generator, on one batch of fakes. Never waits for the GPU."""
-        around = self.around
-        source = step_generator(around.seed, around.workers.rank, step, "latent", around.device)
-        with autocast(around.device, around.mixed_precision):
+        context = self.context
+        source = step_generator(context.seed, context.workers.rank, step, "latent", context.device)
+        with autocast(context.device, context.mixed_precision):
             fake = self.fast_synthesis(self.latents(source), noise=self.settings.noise)
-        chance = step_generator(around.seed, around.workers.rank, step, "augment", around.device)
+        chance = step_generator(context.seed, context.workers.rank, step, "augment", context.device)
         logs = self._image_step(step, fake.image.detach(), chance)
         logs |= self._joint_step(step, fake, chance)
         if step >= self.warmup:
@@ -123,14 +123,14 @@ class GanStage(Stage):
             self.update_averages(step)
         if self.settings.adapt and (step + 1) % 16 == 0:
             for name, strength in self.strengths.items():
-                strength.update(around.workers.gather(torch.cat(self._recent[name])))
+                strength.update(context.workers.gather(torch.cat(self._recent[name])))
                 self._recent[name].clear()
         logs["loss"] = torch.stack([value for name, value in logs.items() if name.endswith(("_d", "_g"))]).sum()
         return {name: value.detach() for name, value in logs.items()}
 
     def latents(self, source: torch.Generator, count: int = 0) -> torch.Tensor:
         """W+ codes of a batch, with style mixing."""
-        generator, device = self.generator, self.around.device
+        generator, device = self.generator, self.context.device
         count = count or self.batch_size
         z, other = torch.randn(2, count, generator.latent_dim, generator=source, device=device)
         crossover = torch.randint(1, generator.num_latents, (count,), generator=source, device=device)
@@ -138,13 +138,13 @@ class GanStage(Stage):
         return generator.styles(z, other, torch.where(mixed, crossover, generator.num_latents))
 
     def _image_step(self, step: int, fake: torch.Tensor, chance: torch.Generator) -> dict[str, torch.Tensor]:
-        name, around, settings = "image_discriminator", self.around, self.settings
+        name, context, settings = "image_discriminator", self.context, self.settings
         strength = self.strengths[name].strength
-        real, _ = around.slices.batch(self.all_slices.batch(step), around.device)
+        real, _ = context.slices.batch(self.all_slices.batch(step), context.device)
         real_view, _ = self.augment(real, None, strength, chance)
         fake_view, _ = self.augment(fake, None, strength, chance)
         self.optimisers[name].zero_grad(set_to_none=True)
-        with autocast(around.device, around.mixed_precision):
+        with autocast(context.device, context.mixed_precision):
             real_scores, fake_scores = self.fast_image(real_view), self.fast_image(fake_view)
         loss = self.image_loss.discriminator(real_scores, fake_scores)
         loss.backward()
@@ -154,19 +154,19 @@ class GanStage(Stage):
             view, _ = self.augment(watched, None, strength, chance)
             penalty = r1_penalty(self.image_discriminator(view), watched).mean()
             (0.5 * settings.r1_gamma * settings.r1_interval * penalty).backward()
-        self.descend(name, self.networks[name].parameters())
+        self.optimizer_step(name, self.networks[name].parameters())
         self._remember(name, real_scores)
         return logs
 
     def _joint_step(self, step: int, fake: JointSample, chance: torch.Generator) -> dict[str, torch.Tensor]:
-        name, around, settings = "joint_discriminator", self.around, self.settings
+        name, context, settings = "joint_discriminator", self.context, self.settings
         strength = self.strengths[name].strength
-        real, label = around.slices.batch(self.labelled.batch(step), around.device)
+        real, label = context.slices.batch(self.labelled.batch(step), context.device)
         truth = self.soft_labels(label)
         real_view = self._pair_view(real, truth, strength, chance)
         fake_view = self._pair_view(fake.image.detach(), fake.logits.detach().softmax(1), strength, chance)
         self.optimisers[name].zero_grad(set_to_none=True)
-        with autocast(around.device, around.mixed_precision):
+        with autocast(context.device, context.mixed_precision):
             real_scores, fake_scores = self.fast_joint(*real_view), self.fast_joint(*fake_view)
         loss = self.joint_loss.discriminator(real_scores, fake_scores)
         loss.backward()
@@ -177,12 +177,12 @@ class GanStage(Stage):
             scores = self.joint_discriminator(*self._pair_view(watched[0], watched[1], strength, chance))
             penalty = r1_penalty(scores, watched).mean()
             (0.5 * settings.joint_r1_gamma * settings.r1_interval * penalty).backward()
-        self.descend(name, self.networks[name].parameters())
+        self.optimizer_step(name, self.networks[name].parameters())
         self._remember(name, torch.stack([scale.flatten(1).mean(1) for scale in real_scores]).mean(0))
         return logs
 
     def _generator_step(self, step: int, fake: JointSample, chance: torch.Generator) -> dict[str, torch.Tensor]:
-        around, settings = self.around, self.settings
+        context, settings = self.context, self.settings
         judges = (self.image_discriminator, self.joint_discriminator)
         for judge in judges:
             judge.requires_grad_(False)
@@ -190,28 +190,28 @@ class GanStage(Stage):
         view, _ = self.augment(fake.image, None, image_strength, chance)
         pair = self._pair_view(fake.image.detach(), fake.logits.softmax(1), joint_strength, chance)
         self.optimisers["generator"].zero_grad(set_to_none=True)
-        with autocast(around.device, around.mixed_precision):
+        with autocast(context.device, context.mixed_precision):
             image_scores, joint_scores = self.fast_image(view), self.fast_joint(*pair)
         image_loss, joint_loss = self.image_loss.generator(image_scores), self.joint_loss.generator(joint_scores)
         (image_loss + settings.joint_weight * joint_loss).backward()
         logs = {"image_g": image_loss, "joint_g": joint_loss}
         if settings.path_weight > 0 and step % settings.path_interval == 0:
             self._path_term(step)
-        self.descend("generator", self.generator.parameters())
+        self.optimizer_step("generator", self.generator.parameters())
         for judge in judges:
             judge.requires_grad_(True)
         return logs
 
     def _path_term(self, step: int) -> None:
         """Path length of the image by the codes, in single precision, on half a batch."""
-        source = step_generator(self.around.seed, self.around.workers.rank, step, "choice", self.around.device)
+        source = step_generator(self.context.seed, self.context.workers.rank, step, "choice", self.context.device)
         latents = self.latents(source, max(1, self.batch_size // 2))
         penalty = self.path_length(self.generator.synthesis(latents).image, latents, source).mean()
         (self.settings.path_weight * self.settings.path_interval * penalty).backward()
 
     def soft_labels(self, label: torch.Tensor) -> torch.Tensor:
         """Smoothed one-hot labels (N, K, H, W) of class ids (N, H, W)."""
-        classes, smoothing = self.around.num_classes, self.settings.label_smoothing
+        classes, smoothing = self.context.num_classes, self.settings.label_smoothing
         one_hot = F.one_hot(label, classes).permute(0, 3, 1, 2).float()
         return one_hot * (1.0 - smoothing) + smoothing / classes
 
@@ -242,7 +242,7 @@ class GanStage(Stage):
         """Take back what `extra_state` gave."""
         if not state:
             return
-        device = self.around.device
+        device = self.context.device
         for name, strength in self.strengths.items():
             strength.load_state_dict(state["strengths"][name])
             self._recent[name] = [torch.tensor(scores, device=device) for scores in state["recent"][name]]
@@ -254,8 +254,8 @@ class GanStage(Stage):
         generator = cast("JointGenerator", self.averages["generator"].network)
         generator.update_mean_latent()
         z = torch.randn(count, generator.latent_dim, generator=torch.Generator().manual_seed(20_240_101))
-        for part in z.to(self.around.device).split(batch):
-            with autocast(self.around.device, self.around.mixed_precision):
+        for part in z.to(self.context.device).split(batch):
+            with autocast(self.context.device, self.context.mixed_precision):
                 sample = generator(part, truncation)
             yield JointSample(sample.image.clamp(-1, 1), sample.logits)
 
@@ -264,7 +264,7 @@ class GanStage(Stage):
 
         Distances depend on the number of images: compare those at the end with one another, and those before.
         """
-        slices, device = self.around.slices, self.around.device
+        slices, device = self.context.slices, self.context.device
         count = self.settings.quality_images if final else max(2, self.settings.quality_images // 4)
         if self._real_features is None:
             chosen = torch.linspace(0, len(slices) - 1, min(len(slices), 4096)).round().long()
@@ -288,10 +288,10 @@ class GanStage(Stage):
             "strengths": {k: v.strength for k, v in self.strengths.items()},
         }
 
-    def sheet(self) -> np.ndarray:
+    def image_grid(self) -> np.ndarray:
         """Rows: samples and the same with labels; below, real slices with labels."""
         sample = next(self.samples(12, truncation=0.9, batch=12))
-        slices = self.around.slices
+        slices = self.context.slices
         chosen = slices.organ_indices[torch.linspace(0, len(slices.organ_indices) - 1, 12).long()]
-        real, label = slices.batch(chosen, self.around.device)
-        return sheet([picture(sample.image), picture(sample.image, sample.logits.argmax(1)), picture(real, label)])
+        real, label = slices.batch(chosen, self.context.device)
+        return image_grid([picture(sample.image), picture(sample.image, sample.logits.argmax(1)), picture(real, label)])

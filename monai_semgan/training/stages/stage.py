@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Surroundings:
+class StageContext:
     """What every stage is given.
 
     Args:
@@ -60,8 +60,8 @@ class Stage(abc.ABC):
 
     name: str = ""
 
-    def __init__(self, surroundings: Surroundings, batch_size: int) -> None:
-        self.around = surroundings
+    def __init__(self, surroundings: StageContext, batch_size: int) -> None:
+        self.context = surroundings
         self.batch_size = batch_size
         self.networks: dict[str, nn.Module] = {}
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
@@ -73,7 +73,7 @@ class Stage(abc.ABC):
         """Do step number `step` (from 0) and return scalars to log, left on the device."""
 
     @abc.abstractmethod
-    def sheet(self) -> np.ndarray:
+    def image_grid(self) -> np.ndarray:
         """A picture (H, W, 3) uint8 that shows what the stage can do now."""
 
     def evaluate(self, final: bool) -> dict[str, float]:
@@ -93,7 +93,7 @@ class Stage(abc.ABC):
             files.setdefault("weights" if average is not None else name, {})[name] = kept.state_dict()
         return files
 
-    def adopt(self, weights: Mapping[str, torch.Tensor]) -> list[str]:
+    def load_pretrained(self, weights: Mapping[str, torch.Tensor]) -> list[str]:
         """Load the parts that `weights` holds into the networks and their averages.
 
         Returns:
@@ -118,7 +118,7 @@ class Stage(abc.ABC):
 
     def images_seen(self, steps: int) -> int:
         """Images that all processes have trained on after `steps` steps."""
-        return steps * self.batch_size * self.around.workers.size
+        return steps * self.batch_size * self.context.workers.size
 
     def set_rate(self, fraction: float, scale: float = 1.0) -> None:
         """Set the learning rates for a progress in [0, 1]."""
@@ -157,14 +157,14 @@ class Stage(abc.ABC):
 
     def update_averages(self, step: int) -> None:
         """Take the weights after step number `step` into the moving averages."""
-        batch = self.batch_size * self.around.workers.size
+        batch = self.batch_size * self.context.workers.size
         for name, average in self.averages.items():
             average.update(self.networks[name], batch, self.images_seen(step + 1))
 
-    def descend(self, name: str, parameters: Iterable[nn.Parameter], max_norm: float | None = None) -> None:
+    def optimizer_step(self, name: str, parameters: Iterable[nn.Parameter], max_norm: float | None = None) -> None:
         """Average the gradients over the processes, clip them and let the optimiser `name` step."""
         parameters = list(parameters)
-        self.around.workers.average_gradients(parameters)
+        self.context.workers.average_gradients(parameters)
         if max_norm is not None:
             nn.utils.clip_grad_norm_(parameters, max_norm)
         self.optimisers[name].step()

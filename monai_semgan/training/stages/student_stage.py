@@ -16,11 +16,11 @@ from monai_semgan.training.augmentation.contrast import ContrastRandomisation
 from monai_semgan.training.augmentation.paired import PairedAugmentation
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.engine.seeds import step_generator
-from monai_semgan.training.image_grids import picture, sheet
+from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.labelled_sampler import LabelledSampler
 from monai_semgan.training.pair_pool import PairPool
 from monai_semgan.training.pretrained import frozen
-from monai_semgan.training.stages.stage import Stage, Surroundings
+from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.validation import patient_dice, summary
 from monai_semgan.utils.device import autocast
 
@@ -77,14 +77,14 @@ class StudentStage(Stage):
 
     name = "student"
 
-    def __init__(self, surroundings: Surroundings, settings: StudentSettings, generator: JointGenerator | None) -> None:
+    def __init__(self, surroundings: StageContext, settings: StudentSettings, generator: JointGenerator | None) -> None:
         super().__init__(surroundings, settings.batch_size)
         self.settings = settings
-        around = surroundings
-        if len(around.slices.labelled_indices) == 0:
+        context = surroundings
+        if len(context.slices.labelled_indices) == 0:
             raise SemganError("the student needs labelled training volumes", remedy="add labels to the data list")
-        student = build_student(around.slices.images.shape[1], around.num_classes, tuple(settings.channels))
-        student = student.to(around.device)
+        student = build_student(context.slices.images.shape[1], context.num_classes, tuple(settings.channels))
+        student = student.to(context.device)
         self.networks["student"] = student
         self.averages["student"] = MovingAverage(student, settings.ema_images)
         self.optimisers["student"] = torch.optim.AdamW(
@@ -95,41 +95,43 @@ class StudentStage(Stage):
         self.paired, self.contrast = PairedAugmentation(), ContrastRandomisation()
         self.generated = round(settings.batch_size * settings.generated_fraction) if generator is not None else 0
         self.sampler = LabelledSampler(
-            around.slices, settings.batch_size - self.generated, settings.organ_fraction, around.seed, around.workers
+            context.slices, settings.batch_size - self.generated, settings.organ_fraction, context.seed, context.workers
         )
         self.pool = None
         if generator is not None and self.generated > 0:
             self.pool = PairPool(
-                frozen(generator, around.device),
-                around.seed,
-                around.workers.rank,
-                around.device,
+                frozen(generator, context.device),
+                context.seed,
+                context.workers.rank,
+                context.device,
                 settings.pool_chunk,
                 settings.pool_chunks,
                 settings.pool_refresh,
                 settings.truncation,
-                mixed_precision=around.mixed_precision,
+                mixed_precision=context.mixed_precision,
             )
         self.scores: dict[str, list[float]] = {}
-        self.adopt(around.initial)
+        self.load_pretrained(context.initial)
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Augmented images (N, C, H, W) and labels (N, H, W) of a step."""
-        around = self.around
+        context = self.context
         images, labels = [], []
         if self.sampler.batch_size > 0:
-            image, label = around.slices.batch(self.sampler.batch(step), around.device)
+            image, label = context.slices.batch(self.sampler.batch(step), context.device)
             images.append(image)
             labels.append(label)
         if self.pool is not None:
             pairs = self.pool.draw(step, self.generated)
             images.append(pairs.image)
             labels.append(pairs.label)
-        source = step_generator(around.seed, around.workers.rank, step, "augment", around.device)
+        source = step_generator(context.seed, context.workers.rank, step, "augment", context.device)
         image, moved = self.paired(torch.cat(images), torch.cat(labels), source)
         label = cast("torch.Tensor", moved)
         if self.settings.contrast:
-            chosen = torch.rand(len(image), generator=source, device=around.device) < self.settings.contrast_probability
+            chosen = (
+                torch.rand(len(image), generator=source, device=context.device) < self.settings.contrast_probability
+            )
             randomised = self.contrast(image, label, source)
             image = torch.where(chosen[:, None, None, None], randomised, image)
         return image, label
@@ -138,35 +140,35 @@ class StudentStage(Stage):
         """One step of AdamW on Dice + cross-entropy."""
         student = self.networks["student"].train()
         image, label = self.batch(step)
-        with autocast(self.around.device, self.around.mixed_precision):
+        with autocast(self.context.device, self.context.mixed_precision):
             logits = student(image)
         loss = self.loss(logits.float(), label[:, None])
         self.optimisers["student"].zero_grad(set_to_none=True)
         loss.backward()
-        self.descend("student", student.parameters(), max_norm=5.0)
+        self.optimizer_step("student", student.parameters(), max_norm=5.0)
         self.update_averages(step)
         return {"loss": loss.detach()}
 
     @torch.no_grad()
     def segment(self, image: torch.Tensor) -> torch.Tensor:
         """Logits (N, K, H, W) of the averaged student."""
-        with autocast(self.around.device, self.around.mixed_precision):
+        with autocast(self.context.device, self.context.mixed_precision):
             return self.averages["student"].network(image).float()
 
     def evaluate(self, final: bool) -> dict[str, float]:
         """Patient-level Dice on the validation volumes."""
-        around = self.around
-        if around.validation is None:
+        context = self.context
+        if context.validation is None:
             return {}
-        self.scores = patient_dice(self.segment, around.validation, around.device, around.num_classes, batch=32)
+        self.scores = patient_dice(self.segment, context.validation, context.device, context.num_classes, batch=32)
         return summary(self.scores)
 
     def details(self) -> dict[str, Any]:
         """Dice of every validation patient and organ."""
         return {"validation_dice": self.scores}
 
-    def sheet(self) -> np.ndarray:
+    def image_grid(self) -> np.ndarray:
         """Rows: an augmented training batch with its labels, and what the student makes of it."""
         image, label = self.batch(0)
         prediction = self.segment(image).argmax(1)
-        return sheet([picture(image), picture(image, label), picture(image, prediction)])
+        return image_grid([picture(image), picture(image, label), picture(image, prediction)])

@@ -50,6 +50,7 @@ def wait_for(server: Server, path: str, wanted: Callable[[Any], Any]) -> Any:
         time.sleep(0.1)
     return found
 
+
 def scored(server: Server) -> dict[str, Any]:
     """The task, once it has ended."""
     return dict(wait_for(server, "/scoring/", lambda task: task.get("end_ts")))

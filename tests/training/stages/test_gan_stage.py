@@ -18,7 +18,7 @@ from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.run import train
 from monai_semgan.training.stages.gan_settings import GanSettings
 from monai_semgan.training.stages.gan_stage import GanStage
-from monai_semgan.training.stages.stage import Surroundings
+from monai_semgan.training.stages.stage import StageContext
 from tests.training.phantoms import TINY
 
 GAN: dict[str, Any] = {
@@ -35,10 +35,10 @@ def stage(datalist: Path, tmp_path: Path, **settings: Any) -> GanStage:
     preprocessing = Preprocessing(size=32, pixel_mm=10.0, num_classes=3)
     slices = build_slice_set(load_datalist(datalist).training, preprocessing, tmp_path / "cache")
     device = torch.device("cpu")
-    around = Surroundings(slices, None, device, Workers(device), size=32, num_classes=3)
+    context = StageContext(slices, None, device, Workers(device), size=32, num_classes=3)
     torch.manual_seed(0)
     known = {name: GAN[name] for name in ("batch_size", "latent_dim", "channels", "joint_channels", "quality_images")}
-    return GanStage(around, GanSettings(**{**known, **settings}))
+    return GanStage(context, GanSettings(**{**known, **settings}))
 
 
 def test_training_brings_generated_slices_closer_to_real_ones(datalist: Path, tmp_path: Path) -> None:
