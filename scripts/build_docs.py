@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
     write_reference(python)
     write_gallery(python, [] if options.no_gallery else examples(options.example))
     command = [str(docs_python), "-m", "mkdocs", "build", "--quiet", "--clean"]
-    environment = {**os.environ, "DISABLE_MKDOCS_2_WARNING": "true"}
+    environment = {**os.environ, "DISABLE_MKDOCS_2_WARNING": "true", "NO_MKDOCS_2_WARNING": "1"}
     code = subprocess.run(command, cwd=REPOSITORY, env=environment).returncode
     if code == 0:
         print(f"ready: {(SITE / 'index.html').relative_to(REPOSITORY)}")
@@ -93,9 +93,9 @@ def with_blank_lines(text: str) -> str:
     for line in text.split("\n"):
         fenced ^= line.lstrip().startswith("```")
         above = lines[-1] if lines else ""
-        if not fenced and LIST_ITEM.match(line) and above.strip() and not above.startswith(("*", "-", " ", "#")):
-            numbered = bool(re.match(r"\d+\. ", above))
-            lines += [] if numbered else [""]
+        inside = LIST_ITEM.match(above) or above.startswith((" ", "#"))  # of a list, or below a heading
+        if not fenced and LIST_ITEM.match(line) and above.strip() and not inside:
+            lines.append("")
         lines.append(line)
     return "\n".join(lines)
 
