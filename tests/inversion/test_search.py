@@ -44,7 +44,8 @@ def test_a_slice_does_not_depend_on_the_size_of_the_batch(case):
 
 @pytest.mark.parametrize("objective", ["features", "structure"])
 def test_a_slice_does_not_depend_on_the_size_of_the_batch_under_any_objective(case, objective):
-    settings = replace(BASE, objective=objective, steps=6, prior_weight=0.01, spread_weight=0.01, start_weight=0.01)
+    # few steps: Adam divides by small gradients, and so enlarges differences of rounding with every step
+    settings = replace(BASE, objective=objective, steps=4, prior_weight=0.01, spread_weight=0.01, start_weight=0.01)
     reference = invert(case, replace(settings, batch_size=1))
     same(invert(case, replace(settings, batch_size=4)), reference)
 
