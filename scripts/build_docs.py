@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
     environment = {**os.environ, "DISABLE_MKDOCS_2_WARNING": "true", "NO_MKDOCS_2_WARNING": "1"}
     code = subprocess.run(command, cwd=REPOSITORY, env=environment).returncode
     if code == 0:
-        print(f"ready: {(SITE / 'index.html').relative_to(REPOSITORY)}")
+        print("ready: site/index.html; with search: python3 -m http.server -d site")
     return code
 
 
