@@ -1,4 +1,4 @@
-"""Install with the test tools, then run ruff, mypy and all tests.
+"""Install with the test tools, then run ruff, mypy, the import contracts and all tests.
 
     python3 scripts/run_tests.py                  # everything: three environments, about 10 GB of disk
     python3 scripts/run_tests.py --core           # without the label server and the extension of 3D Slicer
@@ -19,7 +19,9 @@ from dataclasses import dataclass
 
 from environment import CORE, LABEL, REPOSITORY, SLICER, Environment, prepare
 
-CHECKS = (("ruff", "check", "."), ("mypy",))
+IMPORT_LINTER = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+CHECKS = (("ruff", "-m", "ruff", "check", "."), ("mypy", "-m", "mypy"), ("import contracts", "-c", IMPORT_LINTER))
+"""Name and arguments of the interpreter."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def main(arguments: list[str]) -> int:
     if CORE_SUITE in suites:
         for name, *options in CHECKS:
             print(f"{name} ...", flush=True)
-            command = [interpreters[suites.index(CORE_SUITE)], "-m", name, *options]
+            command = [interpreters[suites.index(CORE_SUITE)], *options]
             failures.append(subprocess.run(command, cwd=REPOSITORY).returncode)
     for suite, python in zip(suites, interpreters, strict=True):
         print(f"tests of the {suite.name} ...", flush=True)

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from monai.bundle import ConfigWorkflow
+
 from monai_semgan.authoring.contents import bundle_files
 from monai_semgan.bundle.labels import read_json
 
@@ -59,8 +61,6 @@ def readme_has_sections(bundle: Path) -> str:
 
 def properties_are_there(bundle: Path) -> str:
     """Required properties of an inference bundle and of its metadata."""
-    from monai.bundle import ConfigWorkflow
-
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # MONAI warns that there is no logging file
     try:

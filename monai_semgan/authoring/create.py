@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai.bundle import ConfigParser
+
 from monai_semgan.authoring.metadata import data_formats
 from monai_semgan.authoring.readme import data_licence, new_readme
 from monai_semgan.bundle.labels import CONFIG, METADATA, bundle_folder, organ_labels, read_json, read_metadata
@@ -164,8 +166,6 @@ def _write_texts(
 
 def measured_formats(folder: Path, labels: Sequence[str], modality: str) -> dict[str, Any]:
     """Formats of the networks that a bundle's inference.json describes."""
-    from monai.bundle import ConfigParser
-
     generator = ConfigParser(read_json(folder / CONFIG)).get_parsed_content("generator_def")
     shape = (generator.size, generator.image_channels, generator.num_latents, generator.latent_dim)
     return data_formats(labels, modality, *shape)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.errors import SemganError, read_error
+from monai_semgan.io.dicom.dicom_files import DicomFile
+from monai_semgan.io.dicom.headers import read_dataset
 from monai_semgan.io.formats import LABEL_READERS, stem
 from monai_semgan.modalities import PROJECTIONS, canonical_modality
 
@@ -137,9 +139,6 @@ def _is_radiograph(image: Path) -> bool:
         return True
     if not image.name.lower().endswith((".dcm", ".ima", ".dicom")) or not image.is_file():
         return False
-    from monai_semgan.io.dicom.dicom_files import DicomFile
-    from monai_semgan.io.dicom.headers import read_dataset
-
     try:
         return read_dataset(DicomFile(image), tags=["Modality"]).get("Modality") in PROJECTIONS
     except SemganError:  # it is told when the image is read

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
 
 if TYPE_CHECKING:
     import torch
@@ -70,8 +71,6 @@ def surface_distances(
         reference: bool `(I, J, K)`.
         spacing: of a voxel, in mm.
     """
-    from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
-
     if not prediction.any() or not reference.any():
         return math.nan, math.nan
     pair, mm = _boxed(prediction, reference), list(spacing)

@@ -19,7 +19,7 @@ def save_boxplot(study: Study, path: Path) -> Path:
         SemganError: if matplotlib is not installed or the file cannot be written.
     """
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure  # noqa: PLC0415 - optional extra
     except ImportError:
         remedy = "pip install 'monai-semgan[report]'"
         raise SemganError("the box plot needs matplotlib, which is not installed", remedy=remedy) from None

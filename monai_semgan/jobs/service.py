@@ -308,7 +308,7 @@ def _claim(path: Path) -> Any:
     Raises:
         SemganError: if another process has it.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - optional extra
 
     lock = FileLock(str(path))
     try:

@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib.metadata import version
 from typing import Any
 
-import ignite
-import numpy
 import torch
 
 import monai_semgan
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides the outcome of a training."""
-    import monai
-
-    return {
-        "monai_semgan": monai_semgan.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "monai": monai.__version__,
-        "ignite": ignite.__version__,
-        "numpy": numpy.__version__,
-    }
+    """Tell the versions of what decides the outcome of a training, without importing it."""
+    found = {"monai_semgan": monai_semgan.__version__, "python": platform.python_version()}
+    packages = {"torch": "torch", "monai": "monai", "ignite": "pytorch-ignite", "numpy": "numpy"}
+    return found | {name: version(package) for name, package in packages.items()}
 
 
 def machine(device: torch.device, processes: int) -> dict[str, Any]:
-    """The hardware in words and numbers, without host names."""
+    """Describe the hardware in words and numbers, without host names."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {
         "device": str(device),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from monai.bundle import ConfigParser
+
 PROGRAM = "monai/bundle/__main__.py"
 
 
@@ -26,8 +28,6 @@ def command_options(arguments: Sequence[str]) -> dict[str, str]:
 
 def configuration(options: Mapping[str, str]) -> dict[str, Any]:
     """Content of the configuration files that the option `config_file` names, one over the other."""
-    from monai.bundle import ConfigParser
-
     names = options.get("config_file", "").strip("[]() ").split(",")
     content: dict[str, Any] = ConfigParser.load_config_files([n.strip(" '\"") for n in names if n.strip(" '\"")])
     return content

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from monai.bundle import run
+from monai.utils import optional_import
+
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.preview import PreviewSettings
 from monai_semgan.inversion.inversion_settings import InversionSettings
@@ -32,8 +35,6 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv if arguments is None else arguments
     if not is_monai_bundle(arguments):
         return
-    from monai.bundle import run
-
     options = command_options(arguments)
     if "config_file" not in options or "args_file" in options:
         return
@@ -60,8 +61,6 @@ def _known(name: str, config: Mapping[str, Any]) -> bool:
 
 def _arguments(place: str, parent: Mapping[str, Any], config: Mapping[str, Any]) -> set[str]:
     """What may stand in a section beside what does: arguments of its component, or fields of its settings."""
-    from monai.utils import optional_import
-
     if "_target_" not in parent:
         kind = _settings_class(place, config)
         return set(inspect.signature(kind).parameters) if kind is not None else set()

@@ -30,7 +30,7 @@ def check_rtstruct(volume: Volume, path: Path) -> None:
         SemganError: rt-utils is missing, or the volume is not a series of single DICOM slices with square pixels.
     """
     try:
-        import rt_utils  # noqa: F401
+        import rt_utils  # noqa: F401, PLC0415 - optional extra
     except ImportError:
         raise SemganError(
             "writing contours needs rt-utils", remedy="run pip install 'monai-semgan[rtstruct]'", path=path
@@ -55,8 +55,8 @@ def write_rtstruct(array: np.ndarray, like: Volume, path: Path, segments: Segmen
     Raises:
         SemganError: see :func:`check_rtstruct`.
     """
-    from rt_utils import RTStruct
-    from rt_utils.ds_helper import create_rtstruct_dataset
+    from rt_utils import RTStruct  # noqa: PLC0415 - optional extra
+    from rt_utils.ds_helper import create_rtstruct_dataset  # noqa: PLC0415 - optional extra
 
     check_rtstruct(like, path)
     assert like.source is not None

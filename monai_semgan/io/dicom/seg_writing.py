@@ -42,7 +42,7 @@ def check_dicom_seg(volume: Volume, path: Path) -> DicomSource:
         SemganError: highdicom is missing, or the volume did not come from DICOM or lacks what refers to it.
     """
     try:
-        import highdicom  # noqa: F401
+        import highdicom  # noqa: F401, PLC0415 - optional extra
     except ImportError:
         raise SemganError(
             "writing DICOM needs highdicom", remedy="run pip install 'monai-semgan[dicom]'", path=path
@@ -125,7 +125,7 @@ def _header(file: Any, like: Volume) -> Dataset:
 
 
 def _dataset(images: list[Dataset], planes: np.ndarray, present: list[int], segments: Segments) -> Any:
-    import highdicom
+    import highdicom  # noqa: PLC0415 - optional extra
 
     algorithm = highdicom.AlgorithmIdentificationSequence(
         name=segments.model[:64],
@@ -163,7 +163,7 @@ def _series_number(image: Dataset) -> int:
 
 
 def _description(number: int, index: int, name: str, algorithm: Any) -> Any:
-    import highdicom
+    import highdicom  # noqa: PLC0415 - optional extra
 
     organ = find_organ(name, index)
     description = highdicom.seg.SegmentDescription(
@@ -184,6 +184,6 @@ def _description(number: int, index: int, name: str, algorithm: Any) -> Any:
 
 
 def _concept(code: Code) -> Any:
-    from highdicom.sr import CodedConcept
+    from highdicom.sr import CodedConcept  # noqa: PLC0415 - optional extra
 
     return CodedConcept(code.value, code.scheme, code.meaning)

@@ -13,7 +13,7 @@ from monai_semgan.jobs.service import JobService
 
 def document() -> dict[str, Any]:
     """The document."""
-    from fastapi import FastAPI
+    from fastapi import FastAPI  # noqa: PLC0415 - optional extra
 
     app = FastAPI(
         title="SemGAN job API",
