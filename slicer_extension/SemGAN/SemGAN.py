@@ -39,7 +39,7 @@ class SemGAN(ScriptedLoadableModule):
 
 def register_sample_data():
     """Called when Slicer has started."""
-    from SemGANLib.SampleScan import register
+    from SemGANLib.Scene.SampleScan import register
 
     register()
 
@@ -56,7 +56,7 @@ class SemGANWidget(ScriptedLoadableModuleWidget):
         """Called when the module is shown for the first time."""
         ScriptedLoadableModuleWidget.setup(self)
         import qt
-        from SemGANLib.Widget import Panel
+        from SemGANLib.Panel.Widget import Panel
 
         self.logic = SemGANLogic()
         self.panel = Panel(self.logic.api, qt.QSettings())
@@ -103,7 +103,7 @@ class SemGANTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """Called by Slicer."""
-        from SemGANLib.SelfTest import STEPS
+        from SemGANLib.SelfTesting.SelfTest import STEPS
 
         for step in STEPS:
             self.setUp()

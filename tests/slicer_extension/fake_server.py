@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
-from SemGANLib.Nrrd import Grid, decode, encode
+from SemGANLib.Server.Nrrd import Grid, decode, encode
 
 from tests.slicer_extension.contract import request_problems, response_problems
 

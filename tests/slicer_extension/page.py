@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from SemGANLib import Geometry, SegmentationExport
+from SemGANLib.Scene import Geometry, SegmentationExport
 from trame.app import get_server
 from trame.ui.vuetify3 import VAppLayout
 from trame.widgets.vuetify3 import VMain

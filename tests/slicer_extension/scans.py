@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from SemGANLib.Geometry import as_matrix
+from SemGANLib.Scene.Geometry import as_matrix
 
 from tests.phantoms import points_of, rotation, values_at
 

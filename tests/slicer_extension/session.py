@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from SemGANLib.Logic import Logic
-from SemGANLib.Runner import Runner
+from SemGANLib.Runs.Runner import Runner
 from SemGANLib.Views import Message, Run
 
 

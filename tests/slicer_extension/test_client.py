@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SemGANLib import Errors, Types
-from SemGANLib.Address import read_address
-from SemGANLib.Client import Client, ending
-from SemGANLib.Nrrd import Grid, decode, encode
-from SemGANLib.Parsing import parse
+from SemGANLib import Types
+from SemGANLib.Server import Errors
+from SemGANLib.Server.Address import read_address
+from SemGANLib.Server.Client import Client, ending
+from SemGANLib.Server.Nrrd import Grid, decode, encode
+from SemGANLib.Server.Parsing import parse
 from SemGANLib.Types import JobRequest
 
 from tests.slicer_extension.contract import document, sample, schema_problems

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SemGANLib import Geometry, SegmentationExport, VolumeExport
-from SemGANLib.Client import Client
-from SemGANLib.SegmentationImport import segment_ids
+from SemGANLib.Scene import Geometry, SegmentationExport, VolumeExport
+from SemGANLib.Scene.SegmentationImport import segment_ids
+from SemGANLib.Server.Client import Client
 
 from tests.slicer_extension.label_server import KEY, LabelServer, tiny_bundle
 from tests.slicer_extension.scans import GRIDS, add_scan

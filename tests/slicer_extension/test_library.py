@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from SemGANLib.Runner import Runner
+from SemGANLib.Runs.Runner import Runner
 from SemGANLib.Signal import Signal
 from SemGANLib.Texts import duration, running_text
 from SemGANLib.Types import Job
@@ -24,7 +24,7 @@ HEAVY = ("torch", "monai", "requests", "numpy", "vtk", "slicer", "qt", "ctk", "S
 
 def sources() -> list[Path]:
     """All files of the library."""
-    return sorted(LIBRARY.glob("*.py"))
+    return sorted(LIBRARY.rglob("*.py"))
 
 
 def top_imports(path: Path) -> set[str]:
@@ -42,7 +42,9 @@ def test_importing_the_library_pulls_in_nothing_heavy():
     code = "import sys\nbefore = set(sys.modules)\nimport SemGANLib.Logic\nprint(*(set(sys.modules) - before))"
     run = subprocess.run([sys.executable, "-c", code], cwd=MODULE, capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
-    assert {f"SemGANLib.{name}" for name in ("Client", "Nrrd", "Results", "Runs", "Review")} <= loaded
+    assert {
+        f"SemGANLib.{name}" for name in ("Server.Client", "Server.Nrrd", "Runs.Results", "Runs.Runs", "Datastore.Review")
+    } <= loaded
     packages = {name.split(".")[0] for name in loaded}
     assert not packages & set(HEAVY)
     assert packages - set(sys.stdlib_module_names) <= {"SemGANLib", *_of_the_interpreter()}

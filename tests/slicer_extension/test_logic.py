@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SemGANLib import Geometry, SegmentationExport, VolumeExport
-from SemGANLib.Nrrd import Grid, decode, encode
-from SemGANLib.SegmentationImport import segment_ids
+from SemGANLib.Scene import Geometry, SegmentationExport, VolumeExport
+from SemGANLib.Scene.SegmentationImport import segment_ids
+from SemGANLib.Server.Nrrd import Grid, decode, encode
 
 from tests.slicer_extension.fake_server import FakeServer, segment
 from tests.slicer_extension.scans import GRIDS, add_scan, add_volume
@@ -322,7 +322,7 @@ def test_a_segmentation_deleted_during_the_run_comes_back_as_a_new_one(session, 
 @pytest.fixture
 def far(scene: Any, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Session:
     """The server's address does not count as this computer."""
-    from SemGANLib.Address import Address
+    from SemGANLib.Server.Address import Address
 
     monkeypatch.setattr(Address, "local", property(lambda self: False))
     session = Session(scene)
@@ -401,7 +401,7 @@ def test_the_server_dies_for_good_and_the_user_cancels(session, scene, server):
 
 
 def test_a_server_that_stays_away_is_given_up(session, scene, server, monkeypatch):
-    from SemGANLib import VolumeRun
+    from SemGANLib.Runs import VolumeRun
 
     monkeypatch.setattr(VolumeRun, "PATIENCE_SECONDS", 0.0)
     volume = add_scan(scene)

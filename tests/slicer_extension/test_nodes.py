@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from SemGANLib import Geometry, MapImport, SegmentationExport, SegmentationImport, VolumeExport
-from SemGANLib.Nrrd import Grid, decode
-from SemGANLib.Parsing import parse
-from SemGANLib.Terminology import terminology_entry
+from SemGANLib.Scene import Geometry, MapImport, SegmentationExport, SegmentationImport, VolumeExport
+from SemGANLib.Scene.Terminology import terminology_entry
+from SemGANLib.Server.Nrrd import Grid, decode
+from SemGANLib.Server.Parsing import parse
 from SemGANLib.Types import Code, Label
 
 from tests.phantoms import labels_at, points_of, rotation
@@ -346,7 +346,7 @@ def test_voxels_outlive_the_arrays_they_came_from(scene):
 def paint(node: Any, volume: Any, name: str, array: np.ndarray) -> None:
     """Change a segment as the Segment Editor does."""
     import slicer
-    from SemGANLib.SegmentationImport import oriented_image
+    from SemGANLib.Scene.SegmentationImport import oriented_image
 
     image = oriented_image(array.astype(np.uint8), Geometry.ijk_to_ras(volume))
     logic = slicer.vtkSlicerSegmentationsModuleLogic

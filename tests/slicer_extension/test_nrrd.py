@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from SemGANLib.Nrrd import TYPES, Grid, NrrdError, decode, encode
+from SemGANLib.Server.Nrrd import TYPES, Grid, NrrdError, decode, encode
 
 from tests.phantoms import rotation
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SemGANLib import VolumeExport
+from SemGANLib.Scene import VolumeExport
 
 from tests.slicer_extension.browser import Browser, near
 from tests.slicer_extension.conftest import MODULE, REPOSITORY

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SemGANLib import Geometry, SegmentationExport, VolumeExport
-from SemGANLib.Parameters import Parameters
-from SemGANLib.Records import MODULE, records
-from SemGANLib.SegmentationImport import segment_ids
+from SemGANLib.Scene import Geometry, SegmentationExport, VolumeExport
+from SemGANLib.Scene.Parameters import Parameters
+from SemGANLib.Scene.Records import MODULE, records
+from SemGANLib.Scene.SegmentationImport import segment_ids
 
 from tests.slicer_extension.fake_server import FakeServer
 from tests.slicer_extension.scans import add_scan

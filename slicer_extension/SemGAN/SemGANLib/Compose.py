@@ -7,12 +7,12 @@ from typing import Any
 import qt
 import slicer
 
-from .Client import Client
-from .Connector import ClientFactory
 from .Logic import Logic
 from .Protocols import Confirm, Settings
-from .QtTimer import QtTimer
-from .Runner import Runner
+from .Runs.QtTimer import QtTimer
+from .Runs.Runner import Runner
+from .Server.Client import Client
+from .Server.Connector import ClientFactory
 
 
 def ask(title: str, text: str) -> bool:

@@ -5,26 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import Measures, VolumeExport
-from .Client import Client as HttpClient
-from .Connector import ClientFactory, Connector
-from .Consent import Consent
-from .DatastoreDesk import DatastoreDesk
-from .Edits import Edits
-from .Geometry import ijk_to_world, slice_positions
-from .Parameters import Parameters
+from .Datastore.DatastoreDesk import DatastoreDesk
 from .Protocols import Client, Confirm, Runner, Settings
-from .Records import Record, record_of, records
-from .Results import Target
-from .Runs import Runs
-from .SceneWatch import SceneWatch
-from .SegmentationImport import show_surfaces
+from .Runs.Consent import Consent
+from .Runs.Edits import Edits
+from .Runs.Results import Target
+from .Runs.Runs import Runs
+from .Runs.VolumeRun import Plan
+from .Scene import Measures, VolumeExport
+from .Scene.Geometry import ijk_to_world, slice_positions
+from .Scene.Parameters import Parameters
+from .Scene.Records import Record, record_of, records
+from .Scene.SceneWatch import SceneWatch
+from .Scene.SegmentationImport import show_surfaces
+from .Server.Client import Client as HttpClient
+from .Server.Connector import ClientFactory, Connector
 from .Signal import Signal
 from .Texts import domain_warning
 from .Translation import tr as _
 from .Types import JobRequest, Model
 from .Views import ERROR, INFO, WARNING, Connection, Images, Message, OrganVolume, Outcome, Run, SliceValue
-from .VolumeRun import Plan
 
 
 class Logic:

@@ -23,9 +23,9 @@ class Bench:
     """
 
     def __init__(self, scene: Any, server: FakeServer) -> None:
-        from SemGANLib.Client import Client
         from SemGANLib.Compose import compose
-        from SemGANLib.Widget import Panel
+        from SemGANLib.Panel.Widget import Panel
+        from SemGANLib.Server.Client import Client
 
         self.scene, self.server = scene, server
         self.asked: list[str] = []

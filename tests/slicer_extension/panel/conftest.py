@@ -74,7 +74,7 @@ def logic(scene: Any) -> FakeLogic:
 @pytest.fixture
 def panel(logic: FakeLogic) -> Iterator[SimpleNamespace]:
     """The panel on the fake logic, visible: `.ui` widgets, `.saved_to` where a file dialog would say to save."""
-    from SemGANLib.Widget import Panel
+    from SemGANLib.Panel.Widget import Panel
 
     settings = MemorySettings()
     made = Panel(logic, settings, choose_file=lambda *_: "/somewhere/report.html")

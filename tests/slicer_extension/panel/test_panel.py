@@ -48,7 +48,7 @@ def test_it_fits_into_a_narrow_dock(panel: SimpleNamespace, logic: FakeLogic) ->
 
 
 def test_without_a_main_window_there_is_no_comparison(application: Any, scene: Any) -> None:
-    from SemGANLib.Widget import Panel
+    from SemGANLib.Panel.Widget import Panel
 
     application.use_scene(None)
     logic = FakeLogic(scene)
@@ -62,7 +62,7 @@ def test_without_a_main_window_there_is_no_comparison(application: Any, scene: A
 
 class TestServer:
     def test_address_and_key_that_were_remembered_are_there(self, scene: Any) -> None:
-        from SemGANLib.Widget import Panel
+        from SemGANLib.Panel.Widget import Panel
 
         logic = FakeLogic(scene)
         logic.saved = ("http://localhost:8000", "secret")
@@ -288,7 +288,7 @@ def test_the_next_action_takes_the_message_away(panel: SimpleNamespace, logic: F
 
 
 def test_nothing_is_called_after_the_panel_was_closed(scene: Any) -> None:
-    from SemGANLib.Widget import Panel
+    from SemGANLib.Panel.Widget import Panel
 
     logic = FakeLogic(scene)
     panel = Panel(logic, MemorySettings())

@@ -66,6 +66,6 @@ def test_every_node_selector_hears_of_the_scene(design: ElementTree.Element) -> 
 def test_names_are_unique_and_used_by_the_code(design: ElementTree.Element) -> None:
     names = [one.get("name", "") for one in design.iter("widget")]
     assert len(names) == len(set(names))
-    code = "".join(path.read_text() for path in Path(MODULE_FOLDER, "SemGANLib").glob("Widget*.py"))
+    code = "".join(path.read_text() for path in Path(MODULE_FOLDER, "SemGANLib", "Panel").glob("Widget*.py"))
     asked_for = set(re.findall(r"\bui\.(\w+)", code))
     assert asked_for <= set(names)

@@ -70,7 +70,7 @@ def test_offers_its_scan_in_sample_data_when_slicer_has_started(module: Any, app
 
 def test_the_scan_of_the_sample_data_names_nobody(module: Any, load_volume: None) -> None:
     import slicer
-    from SemGANLib.SampleScan import SCAN
+    from SemGANLib.Scene.SampleScan import SCAN
 
     header = SCAN.read_bytes().split(b"\n\n")[0].decode()
     assert ":=" not in header  # NRRD's keys and values of its own
@@ -116,7 +116,7 @@ def test_the_self_test_passes(module: Any, scene: Any, load_volume: None) -> Non
 def test_the_self_test_notices_a_wrong_segment(
     module: Any, scene: Any, load_volume: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from SemGANLib import SelfTestClient
+    from SemGANLib.SelfTesting import SelfTestClient
 
     monkeypatch.setattr(SelfTestClient, "BRIGHT", 90)  # the server finds less than the test expects
     with pytest.raises(AssertionError):

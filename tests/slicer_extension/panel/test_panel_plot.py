@@ -26,7 +26,7 @@ def label(application: Any) -> Iterator[Any]:
 
 def make(label: Any, *lines: Any) -> Any:
     """A plot of some lines."""
-    from SemGANLib.Plot import Plot
+    from SemGANLib.Panel.Plot import Plot
 
     plot = Plot(label, " mm")
     plot.show(lines)
@@ -36,7 +36,7 @@ def make(label: Any, *lines: Any) -> Any:
 
 def line(points: Any, colour: str = "#ff0000") -> Any:
     """A curve."""
-    from SemGANLib.Plot import Line
+    from SemGANLib.Panel.Plot import Line
 
     return Line("curve", points, colour)
 
@@ -61,7 +61,7 @@ def test_a_place_and_its_value_belong_together(low: float, width: float, share: 
     from tests.slicer_extension.standin.application import install
 
     install()
-    from SemGANLib.Plot import Axis
+    from SemGANLib.Panel.Plot import Axis
 
     axis = Axis(low, low + width, 44, 256)
     value = low + share * width

@@ -72,7 +72,7 @@ class TestResults:
     def test_a_click_on_the_plot_goes_to_that_slice(
         self, panel: SimpleNamespace, logic: FakeLogic, scene: Any, volume: Any, with_result: Callable[..., Outcome]
     ) -> None:
-        from SemGANLib.Plot import LEFT, RIGHT
+        from SemGANLib.Panel.Plot import LEFT, RIGHT
 
         logic.choices.volume = volume
         with_result()

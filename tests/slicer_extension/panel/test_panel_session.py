@@ -53,7 +53,7 @@ def test_cancel_keeps_the_partial_result(bench: Bench) -> None:
 def test_another_computer_is_asked_for_first_and_what_is_sent_is_said(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("SemGANLib.Address.Address.local", property(lambda self: False))
+    monkeypatch.setattr("SemGANLib.Server.Address.Address.local", property(lambda self: False))
     bench.connect()
     bench.answer = False
     click(bench.ui.previewButton)
@@ -126,7 +126,7 @@ def test_the_main_thread_is_never_held_by_a_slow_server(bench: Bench, monkeypatc
     """A timer ticks every 5 ms; a gap is what a user feels. Work is counted in time of the processor, which other
     programs do not lengthen. The import of a result may take 1 s."""
     import qt
-    from SemGANLib.VolumeRun import VolumeRun
+    from SemGANLib.Runs.VolumeRun import VolumeRun
 
     bench.connect()
     bench.volume = add_scan(bench.scene, name="large", shape=(160, 160, 60))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from SemGANLib.Nrrd import Grid
+from SemGANLib.Server.Nrrd import Grid
 
 from tests.slicer_extension.panel.bench import SECONDS, Bench
 from tests.slicer_extension.panel.qt_actions import click, settle, shown, wait_until

@@ -1,0 +1,1 @@
+"""Images and labels of the server's datastore."""

@@ -1,0 +1,176 @@
+"""Small plots of the panel: drawn into a picture that a label shows, so that a click can be told from the place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import qt
+
+from ..Signal import Signal
+
+LEFT, RIGHT, TOP, BOTTOM = 44, 44, 16, 18
+"""Margins in pixels: room for the numbers of the axes."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve with a scale of its own: the first one's is written on the left, the second one's on the right.
+
+    Attributes:
+        points: x and y, in order of x; a gap where y is None or no number.
+        colour: as in ``"#1f77b4"``.
+    """
+
+    name: str
+    points: Sequence[tuple[float, float | None]]
+    colour: str
+
+    @property
+    def finite(self) -> list[tuple[float, float]]:
+        """The points that can be drawn."""
+        return [(x, y) for x, y in self.points if y is not None and math.isfinite(y)]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Maps values to pixels, and back.
+
+    Attributes:
+        low, high: values at the ends.
+        start, end: pixels at the ends.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def pixel(self, value: float) -> float:
+        """Place of a value."""
+        width = self.high - self.low
+        return self.start + (self.end - self.start) * ((value - self.low) / width if width else 0.5)
+
+    def value(self, pixel: float) -> float:
+        """Value at a place; at the nearer end for places outside."""
+        share = (pixel - self.start) / (self.end - self.start) if self.end != self.start else 0.5
+        return self.low + (self.high - self.low) * min(1.0, max(0.0, share))
+
+
+class _Watcher(qt.QObject):
+    """Tells a plot of clicks and of changes of size."""
+
+    plot = None
+
+    def eventFilter(self, _label, event):
+        """Called by Qt for every event of the label."""
+        if self.plot is not None and event.type() == qt.QEvent.MouseButtonPress:
+            self.plot.press(event.pos().x())
+        elif self.plot is not None and event.type() == qt.QEvent.Resize:
+            self.plot.draw()
+        return False
+
+
+class Plot:
+    """Curves in a label.
+
+    Args:
+        label: a `QLabel`; it is hidden while there is nothing to draw.
+        unit: written after the numbers of the horizontal axis.
+    """
+
+    def __init__(self, label: qt.QLabel, unit: str = "") -> None:
+        self.clicked = Signal("x")
+        self.lines: list[Line] = []
+        self.marker: float | None = None
+        self._label = label
+        self._unit = unit
+        self._size = (0, 0)
+        self._watcher = _Watcher()
+        self._watcher.plot = self
+        label.installEventFilter(self._watcher)
+        label.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Fixed)
+        label.setVisible(False)
+
+    def show(self, lines: Sequence[Line], marker: float | None = None) -> None:
+        """Draw curves, and a vertical line at `marker`."""
+        self.lines = [line for line in lines if len(line.finite) > 1]
+        self.marker = marker
+        self._size = (0, 0)
+        self._label.setVisible(bool(self.lines))
+        self.draw()
+
+    def press(self, pixel: int) -> None:
+        """The mouse was pressed at a pixel of the label."""
+        if self.lines:
+            self.clicked.emit(self.horizontal().value(pixel))
+
+    def horizontal(self) -> Axis:
+        """Scale that all curves share."""
+        places = [x for line in self.lines for x, _ in line.points]
+        return Axis(min(places), max(places), LEFT, max(LEFT + 1, self._label.width - RIGHT))
+
+    def vertical(self, line: Line) -> Axis:
+        """Scale of one curve: from 0, or from the lowest value where all are far from it."""
+        values = [y for _, y in line.finite]
+        low, high = min(values), max(values)
+        if low >= 0 and low < 0.5 * high:
+            low = 0.0
+        return Axis(low, high, self._label.height - BOTTOM, TOP)
+
+    def draw(self) -> None:
+        """Make the picture anew, for the label's size."""
+        width, height = self._label.width, self._label.height
+        if not self.lines or (width, height) == self._size or width < LEFT + RIGHT or height < TOP + BOTTOM:
+            return
+        self._size = (width, height)
+        picture = qt.QPixmap(width, height)
+        picture.fill(qt.QColor(0, 0, 0, 0))
+        painter = qt.QPainter()
+        painter.begin(picture)
+        painter.setRenderHint(qt.QPainter.Antialiasing)
+        try:
+            self._draw_frame(painter, width, height)
+            for index, line in enumerate(self.lines):
+                self._draw_line(painter, line, index)
+        finally:
+            painter.end()
+        self._label.setPixmap(picture)
+
+    def _draw_frame(self, painter: qt.QPainter, width: int, height: int) -> None:
+        axis = self.horizontal()
+        painter.setPen(_pen(self._label.palette.color(qt.QPalette.WindowText), 1))
+        painter.drawLine(LEFT, height - BOTTOM, width - RIGHT, height - BOTTOM)
+        painter.drawText(LEFT, height - 4, _number(axis.low) + self._unit)
+        end = _number(axis.high) + self._unit
+        painter.drawText(width - RIGHT - 7 * len(end), height - 4, end)
+        if self.marker is not None:
+            place = round(axis.pixel(self.marker))
+            painter.drawLine(place, TOP, place, height - BOTTOM)
+
+    def _draw_line(self, painter: qt.QPainter, line: Line, index: int) -> None:
+        horizontal, vertical = self.horizontal(), self.vertical(line)
+        painter.setPen(_pen(qt.QColor(line.colour), 2))
+        before = None
+        for x, y in line.points:
+            here = None
+            if y is not None and math.isfinite(y):
+                here = (round(horizontal.pixel(x)), round(vertical.pixel(y)))
+                if before is not None:
+                    painter.drawLine(before[0], before[1], here[0], here[1])
+            before = here
+        margin = 2 if index == 0 else self._label.width - RIGHT + 4
+        painter.drawText(margin, TOP + 8, _number(vertical.high))
+        painter.drawText(margin, self._label.height - BOTTOM, _number(vertical.low))
+        painter.drawText(LEFT + 4 + index * (self._label.width - LEFT - RIGHT) // 2, TOP - 4, line.name)
+
+
+def _pen(colour: qt.QColor, width: int) -> qt.QPen:
+    pen = qt.QPen(colour)
+    pen.setWidth(width)
+    return pen
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

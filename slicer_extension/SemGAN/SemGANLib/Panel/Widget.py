@@ -1,0 +1,117 @@
+"""The panel of the module: loads the Qt Designer file and joins its sections with the logic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable
+
+import qt
+import slicer
+
+from ..Protocols import Logic, Settings
+from ..Scene.ComparisonLayout import ComparisonLayout
+from ..Scene.SliceViews import composites
+from ..Views import ERROR, INFO, WARNING, Message
+from .Shortcuts import Shortcuts
+from .WidgetInput import InputSection
+from .WidgetMaps import MapsSection
+from .WidgetResults import ResultsSection
+from .WidgetReview import ReviewSection
+from .WidgetRun import RunSection
+from .WidgetServer import ServerSection
+
+DESIGN = Path(__file__).resolve().parents[2] / "Resources" / "UI" / "SemGAN.ui"
+
+SIGNS = {INFO: "\u2139", WARNING: "\u26a0", ERROR: "\u26a0"}
+
+
+class Panel:
+    """What the user sees; all that is done is done by the logic.
+
+    Args:
+        logic: see `Protocols.Logic`.
+        settings: of the application.
+        choose_file: asks where to save; see `ResultsSection`.
+
+    Attributes:
+        widget: to be put into the module's place.
+        ui: its widgets by name.
+    """
+
+    def __init__(
+        self,
+        logic: Logic,
+        settings: Settings,
+        choose_file: Callable[[str, str, str], str] | None = None,
+    ) -> None:
+        self._logic = logic
+        self._scene = slicer.mrmlScene
+        self.widget = slicer.util.loadUI(str(DESIGN))
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        self.widget.setMRMLScene(self._scene)
+        self.layout = ComparisonLayout(self._scene, slicer.app.layoutManager())
+        self.server = ServerSection(self.ui, logic)
+        self.input = InputSection(self.ui, logic)
+        self.run = RunSection(self.ui, logic, self.input.refusal, self.show_message)
+        ask = choose_file or self._choose_file
+        self.results = ResultsSection(self.ui, logic, self._scene, ask, self.show_message)
+        self.maps = MapsSection(self.ui, logic, self._scene, self.layout)
+        self.review = ReviewSection(self.ui, logic, settings, self.show_message)
+        self.shortcuts = Shortcuts(self.widget, self._keys())
+        self.ui.dismissButton.connect("clicked()", self._on_dismiss)
+        logic.message.connect(self.show_message)
+        events = slicer.vtkMRMLScene
+        self._tags = [
+            # before: Slicer brings the layout back that there was when the closing began
+            self._scene.AddObserver(events.StartCloseEvent, lambda *_: self.layout.restore()),
+            self._scene.AddObserver(events.EndCloseEvent, self._on_scene_closed),
+        ]
+        self.show_message(None)
+
+    def close(self) -> None:
+        """The module is unloaded: the layout goes back to the user's own, nothing is called any more."""
+        for tag in self._tags:
+            self._scene.RemoveObserver(tag)
+        self._logic.message.disconnect(self.show_message)
+        for section in (self.server, self.input, self.run, self.results, self.maps, self.review, self.layout):
+            section.close()
+
+    def enter(self) -> None:
+        """The module is shown: where no volume is chosen, the one in the slice views is proposed."""
+        if self._logic.choices.volume is None:
+            shown = [self._scene.GetNodeByID(view.GetBackgroundVolumeID() or "") for view in composites(self._scene)]
+            scans = [node for node in shown if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode"]
+            if scans:
+                self._logic.choices.volume = scans[0]
+
+    def leave(self) -> None:
+        """Another module is shown: the layout goes back to the user's own."""
+        self.layout.restore()
+
+    def show_message(self, message: Message | None) -> None:
+        """Show a message, or take the last one away."""
+        self.ui.messageFrame.setVisible(message is not None)
+        text = f"{SIGNS.get(message.level, '')} {message.text}" if message is not None else ""
+        self.ui.messageLabel.setText(text)
+
+    def _on_dismiss(self) -> None:
+        self.show_message(None)
+
+    def _on_scene_closed(self, *_arguments: Any) -> None:
+        self.maps.forget()
+        self.input.show()
+        self.run.show()
+        self.results.show()
+        self.review.show_edited()
+
+    def _keys(self) -> dict[str, Callable[[], None]]:
+        return {
+            "Ctrl+Shift+P": self.run.preview,
+            "Ctrl+Shift+R": self.run.refine,
+            "Ctrl+Shift+X": self.run.cancel,
+            "Ctrl+Shift+C": self.results.copy,
+            "Ctrl+Shift+L": self.maps.toggle_comparison,
+        }
+
+    def _choose_file(self, title: str, proposal: str, kinds: str) -> str:
+        return str(qt.QFileDialog.getSaveFileName(self.widget, title, proposal, kinds) or "")

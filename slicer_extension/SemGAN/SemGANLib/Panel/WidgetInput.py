@@ -1,0 +1,176 @@
+"""The panel's section Input: what is segmented, by which model, and where the result goes."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import qt
+
+from ..Protocols import Logic
+from ..Translation import tr as _
+from ..Types import Model, names
+from .VolumeTable import swatch
+
+
+class InputSection:
+    """Shows the choices of the scene and changes them.
+
+    Args:
+        ui: widgets by name.
+        logic: see `Protocols.Logic`.
+    """
+
+    def __init__(self, ui: Any, logic: Logic) -> None:
+        self._ui = ui
+        self._logic = logic
+        self._showing = False
+        self._listed: Model | None = None
+        ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
+        ui.modelComboBox.connect("currentIndexChanged(int)", self._on_model)
+        ui.labelsList.connect("itemChanged(QListWidgetItem*)", self._on_labels)
+        ui.rangeCheckBox.connect("toggled(bool)", self._on_range)
+        ui.rangeWidget.connect("valuesChanged(double,double)", self._on_range)
+        ui.stepsSpinBox.connect("valueChanged(int)", self._on_steps)
+        ui.mapsCheckBox.connect("toggled(bool)", self._on_maps)
+        ui.targetSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_target)
+        logic.choices.changed.connect(self.show)
+        logic.connection_changed.connect(self._on_connection)
+        self.show()
+
+    def close(self) -> None:
+        """Hear of nothing any more."""
+        self._logic.choices.changed.disconnect(self.show)
+        self._logic.connection_changed.disconnect(self._on_connection)
+
+    def refusal(self) -> str:
+        """Why nothing can be segmented now, and what to do; empty if it can."""
+        if self._ui.labelsList.count and not self._ticked():
+            return _("Tick at least one structure under Input.")
+        if self._logic.choices.volume is None:
+            return _("No volume is chosen: load a CT or MRI scan and choose it under Input.")
+        return self._logic.problem(self._logic.choices.volume)
+
+    def show(self) -> None:
+        """Show the choices as they are."""
+        if self._showing:
+            return
+        self._showing = True
+        try:
+            choices, ui = self._logic.choices, self._ui
+            _choose(ui.inputSelector, choices.volume)
+            _choose(ui.targetSelector, choices.segmentation)
+            self._show_models()
+            self._show_labels()
+            self._show_range()
+            ui.stepsSpinBox.setValue(choices.steps or 0)
+            ui.mapsCheckBox.setChecked(choices.maps)
+        finally:
+            self._showing = False
+        self._show_problem()
+
+    def _show_problem(self) -> None:
+        volume = self._logic.choices.volume
+        problem = self._logic.problem(volume) if volume is not None else ""
+        self._ui.problemLabel.setText(problem)
+        self._ui.problemLabel.setVisible(bool(problem))
+
+    def _show_models(self) -> None:
+        box, models = self._ui.modelComboBox, self._logic.connection.models
+        wanted = [model.name for model in models]
+        if [box.itemText(index) for index in range(box.count)] != wanted:
+            box.clear()
+            box.addItems(wanted)
+        model = self._logic.chosen_model()
+        box.setCurrentIndex(wanted.index(model.name) if model is not None and model.name in wanted else -1)
+        box.setToolTip(_describe(model) if model is not None else _("Connect to a server to see its models."))
+        box.setEnabled(bool(wanted))
+
+    def _show_labels(self) -> None:
+        model, widget = self._logic.chosen_model(), self._ui.labelsList
+        if model != self._listed:
+            self._listed = model
+            widget.clear()
+            for label in model.labels if model is not None else ():
+                item = qt.QListWidgetItem(label.name)
+                item.setIcon(swatch(label.colour))
+                widget.addItem(item)
+        chosen = self._logic.choices.labels
+        for index in range(widget.count):
+            item = widget.item(index)
+            ticked = chosen is None or item.text() in chosen
+            item.setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
+        widget.setEnabled(bool(widget.count))
+
+    def _show_range(self) -> None:
+        choices, ui = self._logic.choices, self._ui
+        possible = choices.volume is not None and self._logic.chosen_model() is not None
+        ui.rangeCheckBox.setEnabled(possible)
+        ui.rangeCheckBox.setChecked(choices.slice_range_mm is not None)
+        ui.rangeWidget.setEnabled(possible and choices.slice_range_mm is not None)
+        if possible:
+            low, high = self._logic.slice_bounds(choices.volume)
+            ui.rangeWidget.setRange(low, high)
+            ui.rangeWidget.setValues(*(choices.slice_range_mm or (low, high)))
+
+    def _ticked(self) -> list[str]:
+        widget = self._ui.labelsList
+        items = [widget.item(index) for index in range(widget.count)]
+        return [item.text() for item in items if item.checkState() == qt.Qt.Checked]
+
+    def _on_connection(self, _connection: Any) -> None:
+        self.show()
+
+    def _on_volume(self, node: Any) -> None:
+        if not self._showing:
+            self._logic.choices.volume = node
+            self.show()
+
+    def _on_target(self, node: Any) -> None:
+        if not self._showing:
+            self._logic.choices.segmentation = node
+
+    def _on_model(self, index: int) -> None:
+        if not self._showing and index >= 0:
+            self._logic.choices.model = self._ui.modelComboBox.itemText(index)
+            self.show()
+
+    def _on_labels(self, _item: Any) -> None:
+        if self._showing or self._listed is None:
+            return
+        ticked = self._ticked()
+        if ticked:
+            self._logic.choices.labels = None if ticked == names(self._listed.labels) else tuple(ticked)
+
+    def _on_range(self, *_values: Any) -> None:
+        if self._showing:
+            return
+        ui = self._ui
+        chosen = ui.rangeCheckBox.checked
+        ui.rangeWidget.setEnabled(chosen)
+        low, high = ui.rangeWidget.minimumValue, ui.rangeWidget.maximumValue
+        self._logic.choices.slice_range_mm = (low, high) if chosen and low < high else None
+
+    def _on_steps(self, steps: int) -> None:
+        if not self._showing:
+            self._logic.choices.steps = steps or None
+
+    def _on_maps(self, wanted: bool) -> None:
+        if not self._showing:
+            self._logic.choices.maps = wanted
+
+
+def _choose(selector: Any, node: Any) -> None:
+    if selector.currentNode() is not node:
+        selector.setCurrentNode(node)
+
+
+def _describe(model: Model) -> str:
+    """What is known of a model, for its tooltip."""
+    lines = [model.description, _("Learnt from: {modalities}").format(modalities=", ".join(model.modalities))]
+    for mode in model.modes:
+        if mode.dice:
+            dice = ", ".join(f"{modality} {value:.3f}" for modality, value in mode.dice.items())
+            lines.append(_("Mean Dice of {mode}, as measured: {dice}").format(mode=mode.name, dice=dice))
+    # tooltips guess whether a text is HTML, and this one is the server's
+    return "<p>" + "<br>".join(html.escape(line) for line in lines if line) + "</p>"

@@ -1,0 +1,1 @@
+"""The panel: Qt widgets on top of the logic's protocol. Needs `qt` and `slicer`."""

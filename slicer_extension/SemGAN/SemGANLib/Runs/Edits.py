@@ -1,0 +1,70 @@
+"""Which segmentations differ from the result that came."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from ..Protocols import Runner
+from ..Scene.Records import Record, records
+from ..Scene.SegmentationExport import fingerprint, snapshot
+from ..Scene.SegmentationImport import Mark
+from .Results import Target
+
+
+class Edits:
+    """Knows at once for results of this session; those of a loaded scene are compared by their hash, in a thread."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._marks: dict[str, Mark] = {}
+        self._loaded: dict[str, bool] = {}
+
+    def remember(self, target: Target) -> None:
+        """A result has just come."""
+        if target.mark is not None:
+            self._marks[target.node.GetID()] = target.mark
+
+    def mark(self, record: Record) -> Mark | None:
+        """How the segmentation was when it was as it came; None where it was loaded edited."""
+        node = record.segmentation
+        return None if node is None else self._marks.get(node.GetID())
+
+    def edited(self, record: Record) -> bool:
+        """Whether the segmentation differs from what came."""
+        node, mark = record.segmentation, self.mark(record)
+        if node is None:
+            return False
+        return self._loaded.get(node.GetID(), False) if mark is None else not mark.untouched(node)
+
+    def compare_loaded(self, scene: Any, done: Callable[[], None]) -> None:
+        """Look at segmentations of a loaded scene.
+
+        Args:
+            done: called for every one when its answer has come.
+        """
+        for record in records(scene):
+            node = record.segmentation
+            if record.volume is not None and node is not None and node.GetID() not in self._marks:
+                self._compare(record, done)
+
+    def forget(self, identifier: str) -> None:
+        """A node is gone."""
+        self._marks.pop(identifier, None)
+        self._loaded.pop(identifier, None)
+
+    def forget_all(self) -> None:
+        """The scene is closed."""
+        self._marks.clear()
+        self._loaded.clear()
+
+    def _compare(self, record: Record, done: Callable[[], None]) -> None:
+        pieces, came = snapshot(record.segmentation, record.volume), record.fingerprint
+        identifier, mark = record.segmentation.GetID(), Mark.of(record.segmentation)
+
+        def answered(edited: bool) -> None:
+            self._loaded[identifier] = edited
+            if not edited:  # later edits are noticed as those of a result of this session
+                self._marks[identifier] = mark
+            done()
+
+        self._runner.run(lambda: fingerprint(pieces.merged()) != came, answered, lambda _error: done())

@@ -1,0 +1,87 @@
+"""The runs of all volumes side by side, and what servers have of the volumes."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from ..Protocols import Client, Runner
+from ..Scene.Records import Record
+from ..Views import Run
+from .Results import Target
+from .Uploads import Uploads, Version, version_of
+from .VolumeRun import Plan, VolumeRun
+
+
+class Runs:
+    """One run at a time for each volume.
+
+    Args:
+        changed: called with a `Run`.
+        arrived: called after a result was put into the scene.
+    """
+
+    def __init__(
+        self, runner: Runner, changed: Callable[[Run], None], arrived: Callable[[Record, Target], None]
+    ) -> None:
+        self._runner = runner
+        self._changed = changed
+        self._arrived = arrived
+        self._runs: dict[str, VolumeRun] = {}
+        self._uploads: dict[str, Uploads] = {}
+        self._clients: dict[str, Client] = {}
+        self._stored: dict[str, tuple[str, str, Version]] = {}
+
+    def begin(self, volume: Any, plan: Plan, target: Target, client: Client) -> None:
+        """Begin a run; the former one of the volume must have ended."""
+        uploads = self._uploads.setdefault(client.address, Uploads())
+        self._clients[client.address] = client
+        run = VolumeRun(volume, plan, target, client, self._runner, uploads, self._changed, self._arrived)
+        self._runs[volume.GetID()] = run
+        run.start()
+
+    def cancel(self, volume_id: str) -> None:
+        """End the run of a volume and keep what is there."""
+        if volume_id in self._runs:
+            self._runs[volume_id].cancel()
+
+    def view(self, volume_id: str) -> Run | None:
+        """The run of a volume."""
+        run = self._runs.get(volume_id)
+        return run.view if run else None
+
+    def views(self) -> list[Run]:
+        """All, those under way first."""
+        return sorted((run.view for run in self._runs.values()), key=lambda view: not view.active)
+
+    def remember_stored(self, volume: Any, image: str, client: Client) -> None:
+        """A volume that came from a server's datastore need not be sent to it."""
+        self._stored[volume.GetID()] = (client.address, image, version_of(volume))
+
+    def stored_as(self, volume: Any, client: Client) -> str | None:
+        """Id of a volume in a server's datastore, if it is still as it came from there."""
+        address, image, version = self._stored.get(volume.GetID(), ("", "", None))
+        same = version is not None and address == client.address and version.same(version_of(volume))
+        return image if same else None
+
+    def forget(self, volume_id: str) -> None:
+        """A volume is gone."""
+        run = self._runs.pop(volume_id, None)
+        if run is not None:
+            run.abandon()
+        self._stored.pop(volume_id, None)
+        for address, uploads in self._uploads.items():
+            upload = uploads.forget(volume_id)
+            if upload is not None:
+                self._delete(self._clients[address], upload)
+
+    def forget_all(self) -> None:
+        """The scene is closed."""
+        known = {*self._runs, *self._stored}
+        for uploads in self._uploads.values():
+            known |= set(uploads.volumes())
+        for volume_id in known:
+            self.forget(volume_id)
+
+    def _delete(self, client: Client, upload: str) -> None:
+        """The server may still need it for a moment, and removes it by itself in time: no harm if it refuses."""
+        self._runner.run(lambda: client.delete_upload(upload), lambda _: None, lambda _: None)

@@ -1,0 +1,113 @@
+"""What is known of the newest result of every volume, kept in the scene, so that it is there again after loading."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..Server.Parsing import Unreadable, parse
+from ..Types import MAPS, Result
+
+MODULE = "SemGAN.Result"
+NODE = "vtkMRMLScriptedModuleNode"
+VOLUME, SEGMENTATION = "Volume", "Segmentation"
+RESULT, FINGERPRINT, COUNTS, MAPS_OF = "Result", "Fingerprint", "Voxels", "MapsOf"
+
+
+class Record:
+    """The newest result of a volume: a hidden node that refers to the volume, its segmentation and its maps."""
+
+    def __init__(self, node: Any) -> None:
+        self.node = node
+
+    @property
+    def volume(self) -> Any:
+        """The scan; None if it was deleted."""
+        return self.node.GetNodeReference(VOLUME)
+
+    @property
+    def segmentation(self) -> Any:
+        """The segmentation; None if it was deleted."""
+        return self.node.GetNodeReference(SEGMENTATION)
+
+    @segmentation.setter
+    def segmentation(self, segmentation: Any) -> None:
+        self.node.SetNodeReferenceID(SEGMENTATION, segmentation.GetID())
+
+    @property
+    def maps(self) -> dict[str, Any]:
+        """Volume nodes by part; those that belong to the newest result."""
+        result = self.result
+        return self.map_nodes() if result is not None and self.node.GetParameter(MAPS_OF) == result.job else {}
+
+    def map_nodes(self) -> dict[str, Any]:
+        """Volume nodes by part, of this or an earlier result."""
+        found = {part: self.node.GetNodeReference(part) for part in MAPS}
+        return {part: node for part, node in found.items() if node is not None}
+
+    def set_map(self, part: str, node: Any) -> None:
+        """Refer to the volume node of a map; None for none."""
+        self.node.SetNodeReferenceID(part, None if node is None else node.GetID())
+
+    def mark_maps(self) -> None:
+        """The maps are those of the newest result from now on."""
+        result = self.result
+        self.node.SetParameter(MAPS_OF, result.job if result is not None else "")
+
+    @property
+    def result(self) -> Result | None:
+        """What the server said; None if it cannot be read."""
+        try:
+            return parse(Result, json.loads(self.node.GetParameter(RESULT) or "null"))
+        except (Unreadable, ValueError):
+            return None
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the label map as it came."""
+        return self.node.GetParameter(FINGERPRINT) or ""
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Voxels by number of the label, as it came."""
+        content = json.loads(self.node.GetParameter(COUNTS) or "{}")
+        return {int(label): int(count) for label, count in content.items()}
+
+    def write(self, result: Result, fingerprint: str, counts: Mapping[int, int]) -> None:
+        """Keep what the server said, and what came."""
+        self.node.SetParameter(RESULT, json.dumps(dataclasses.asdict(result)))
+        self.node.SetParameter(FINGERPRINT, fingerprint)
+        self.node.SetParameter(COUNTS, json.dumps({str(label): count for label, count in counts.items()}))
+
+
+def records(scene: Any) -> Iterator[Record]:
+    """All of a scene."""
+    nodes = scene.GetNodesByClass(NODE)
+    nodes.UnRegister(None)
+    for n in range(nodes.GetNumberOfItems()):
+        node = nodes.GetItemAsObject(n)
+        if node.GetModuleName() == MODULE:
+            yield Record(node)
+
+
+def record_of(volume: Any) -> Record | None:
+    """That of a volume, if there is one."""
+    return next((record for record in records(volume.GetScene()) if record.volume is volume), None)
+
+
+def record_for(volume: Any) -> Record:
+    """That of a volume; made if there is none."""
+    found = record_of(volume)
+    if found is not None:
+        return found
+    scene = volume.GetScene()
+    node = scene.CreateNodeByClass(NODE)
+    node.UnRegister(None)
+    node.SetModuleName(MODULE)
+    node.SetName("SemGAN result")
+    node.SetHideFromEditors(True)
+    node = scene.AddNode(node)
+    node.SetNodeReferenceID(VOLUME, volume.GetID())
+    return Record(node)

@@ -1,0 +1,153 @@
+"""A server in memory for the self test: it answers as the job API does, and finds what is bright."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..Server.Nrrd import Grid, decode, encode
+from ..Types import Code, Domain, Health, Job, JobRequest, Label, Mode, Model, ModelId, Result, StoredImage, Upload
+
+ADDRESS = "http://127.0.0.1:8000"
+BRIGHT = 60
+"""Voxels above are the structure."""
+
+TISSUE = Label(
+    1,
+    "bright tissue",
+    (221, 130, 101),
+    Code("SCT", "85756007", "Tissue"),
+    Code("SCT", "85756007", "Tissue"),
+)
+MODEL = Model("self_test", "1.0", "0" * 64, (TISSUE,), (Mode("preview"), Mode("refine", steps=3)), modalities=("CT",))
+
+
+class SelfTestClient:
+    """See `Protocols.Client`.
+
+    Attributes:
+        labels: what was submitted, by image.
+    """
+
+    address = ADDRESS
+
+    def __init__(self, _address: str = ADDRESS, _key: str = "") -> None:
+        self.labels: dict[str, dict[str, Any]] = {}
+        self._volume: Grid | None = None
+        self._mode = "preview"
+
+    def health(self) -> Health:
+        """Ready."""
+        return Health("monai_semgan", "self test", "1.0", ready=True)
+
+    def models(self) -> tuple[Model, ...]:
+        """One."""
+        return (MODEL,)
+
+    def upload(self, data: bytes, suffix: str = ".nrrd") -> Upload:
+        """Keep the volume."""
+        self._volume = decode(data)
+        return Upload("a" * 32, 4e9, self._volume.array.shape[::-1], len(data))
+
+    def delete_upload(self, upload: str) -> None:
+        """Nothing to do."""
+
+    def submit(self, request: JobRequest) -> Job:
+        """Done at once."""
+        self._mode = request.mode
+        return self.job("b" * 32)
+
+    def jobs(self) -> tuple[Job, ...]:
+        """None is remembered."""
+        return ()
+
+    def job(self, job: str) -> Job:
+        """Done."""
+        loss = () if self._mode == "preview" else (3.0, 2.0, 1.5)
+        return Job(job, "done", step=3, steps=3, loss=loss, result_version=1, parts=self._parts())
+
+    def cancel(self, job: str) -> Job:
+        """Too late."""
+        return self.job(job)
+
+    def delete_job(self, job: str) -> None:
+        """Nothing to do."""
+
+    def result(self, job: str) -> Result:
+        """Of the last volume."""
+        grid = self._grid()
+        columns, rows, slices = grid.array.shape[::-1]
+        voxel = abs(float(_determinant(grid.affine))) / 1000.0
+        centres = tuple(_centre(grid.affine, columns, rows, index) for index in range(slices))
+        return Result(
+            job=job,
+            version=1,
+            partial=False,
+            mode=self._mode,
+            labels=(TISSUE,),
+            shape=(columns, rows, slices),
+            affine=tuple(tuple(float(value) for value in row) for row in grid.affine),
+            model=ModelId(MODEL.name, MODEL.version, MODEL.sha256),
+            parts=self._parts(),
+            modality="CT",
+            volumes_ml={TISSUE.name: float((grid.array > BRIGHT).sum()) * voxel},
+            slice_centres=centres,
+            residual_per_slice=tuple(10.0 + index for index in range(slices)),
+            doubt_per_slice=tuple(index / slices for index in range(slices)),
+            domain=Domain(0.1, "in domain"),
+        )
+
+    def part(self, job: str, part: str) -> bytes:
+        """Bright voxels; as maps the scan itself and what is derived from it."""
+        grid = self._grid()
+        bright = grid.array > BRIGHT
+        arrays = {
+            "label": bright.astype("uint8"),
+            "reconstruction": grid.array.astype("float32"),
+            "residual": grid.array.astype("float32") * 0.1,
+            "uncertainty": bright.astype("float32") * 0.5,
+        }
+        return encode(Grid(arrays[part], grid.affine))
+
+    def report(self, job: str) -> bytes:
+        """A page."""
+        return b"<html><body>Self test</body></html>"
+
+    def images(self) -> tuple[StoredImage, ...]:
+        """What was submitted."""
+        return tuple(StoredImage(image, ("final",)) for image in self.labels)
+
+    def image(self, image: str) -> tuple[bytes, str]:
+        """The last volume."""
+        return encode(self._grid()), ".nrrd"
+
+    def add_image(self, image: str, data: bytes, suffix: str = ".nrrd") -> str:
+        """Kept by name only."""
+        return image
+
+    def save_label(self, image: str, data: bytes, tag: str, params: Any, suffix: str = ".nrrd") -> str:
+        """Keep what was said of the label."""
+        self.labels[image] = dict(params)
+        return image
+
+    def next_sample(self, strategy: str) -> str | None:
+        """All are labelled."""
+        return None
+
+    def _grid(self) -> Grid:
+        if self._volume is None:
+            raise ValueError("no volume was sent")
+        return self._volume
+
+    def _parts(self) -> tuple[str, ...]:
+        return ("label",) if self._mode == "preview" else ("label", "reconstruction", "residual", "uncertainty")
+
+
+def _determinant(affine: Any) -> float:
+    import numpy
+
+    return float(numpy.linalg.det(affine[:3, :3]))
+
+
+def _centre(affine: Any, columns: int, rows: int, index: int) -> tuple[float, float, float]:
+    middle = affine[:3, :3] @ [(columns - 1) / 2, (rows - 1) / 2, index] + affine[:3, 3]
+    return (float(middle[0]), float(middle[1]), float(middle[2]))
