@@ -59,7 +59,7 @@ def _sections(text: str) -> dict[str, str]:
 
 def _preprocessing(settings: Preprocessing) -> str:
     low, high = settings.percentiles
-    if settings.frame == "image":
+    if settings.field_of_view == "image":
         return (
             f"The whole image is fitted into {settings.size} x {settings.size} pixels.\n"
             f"Percentiles {low:g} and {high:g} become -1 and 1. Labels come back on exactly the image's grid."

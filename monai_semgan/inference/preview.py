@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from monai_semgan.utils.device import autocast, halving_batches
 from monai_semgan.utils.progress import NullProgress, Progress
+from monai_semgan.utils.settings import check_ranges, checked
 
 PREVIEW_BATCH = 16
 
@@ -16,6 +17,7 @@ AIR = -0.97
 """Darker pixels of a slice are air, which stays as it is in the slice's negative."""
 
 
+@checked
 @dataclass(frozen=True)
 class PreviewSettings:
     """How the student's probabilities are made.
@@ -33,6 +35,9 @@ class PreviewSettings:
     shift_pixels: int = 0
     negative: bool = False
     batch_size: int = PREVIEW_BATCH
+
+    def __post_init__(self) -> None:
+        check_ranges(self, counts=("batch_size",), not_negative=("smoothing_mm", "shift_pixels"))
 
 
 @torch.no_grad()

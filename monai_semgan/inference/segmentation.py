@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.quality.assessment import DomainModel, assess_domain
 from monai_semgan.slicing.postprocessing import label_on_grid
 from monai_semgan.utils.progress import NullProgress, Progress
+from monai_semgan.utils.settings import make_settings
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -112,7 +113,7 @@ def segment_volume(
     if slice_range_mm is not None:
         prepared = prepared.between(*slice_range_mm)
     chosen = tuple(labels) if labels is not None else tuple(bundle.labels)
-    single = bundle.preprocessing.frame == "image"
+    single = bundle.preprocessing.field_of_view == "image"
 
     def finished(probabilities: torch.Tensor, result: InversionResult | None = None) -> Segmentation:
         label = label_on_grid(prepared.geometry, probabilities, bundle.labels, chosen, cleanup=cleanup, single=single)
@@ -145,7 +146,7 @@ def assess(
 def domain_model(bundle: Bundle) -> DomainModel | None:
     """What the bundle knows of its failures; None if nothing."""
     section = bundle.settings.get("domain")
-    return DomainModel(**_known(DomainModel, section, bundle)) if section else None
+    return make_settings(DomainModel, section, where="domain#", path=bundle.folder / CONFIG) if section else None
 
 
 def organ_areas(counts: Mapping[str, float], volume: Volume) -> tuple[dict[str, float], str]:
@@ -159,14 +160,16 @@ def organ_areas(counts: Mapping[str, float], volume: Volume) -> tuple[dict[str, 
 
 def preview_settings(bundle: Bundle, batch_size: int | None = None) -> PreviewSettings:
     """The bundle's settings of the preview."""
-    settings = PreviewSettings(**_known(PreviewSettings, bundle.settings.get("preview", {}), bundle))
+    values = bundle.settings.get("preview", {})
+    settings = make_settings(PreviewSettings, values, where="preview#", path=bundle.folder / CONFIG)
     return replace(settings, batch_size=batch_size) if batch_size is not None else settings
 
 
 def inversion_settings(bundle: Bundle, mode: str, batch_size: int | None = None, **changes: Any) -> InversionSettings:
     """The bundle's settings of a mode with the user's changes; values of None change nothing."""
     section = "refine" if mode == "refine" else "invert"
-    settings = InversionSettings(**_known(InversionSettings, bundle.settings.get(section, {}), bundle))
+    values = bundle.settings.get(section, {})
+    settings = make_settings(InversionSettings, values, where=f"{section}#", path=bundle.folder / CONFIG)
     changes = {name: value for name, value in {**changes, "batch_size": batch_size}.items() if value is not None}
     return replace(settings, **changes)
 
@@ -272,13 +275,3 @@ def _remarks(
         done = int(result.steps_done.max())
         remarks.append(f"Stopped early after {done} steps: the result is the best found until then.")
     return remarks
-
-
-def _known(settings: type, values: Mapping[str, Any], bundle: Bundle) -> dict[str, Any]:
-    """The values, if all of them are fields of a settings class."""
-    names = {field.name for field in fields(settings)}
-    unknown = sorted(set(values) - names)
-    if unknown:
-        problem = f"unknown setting {unknown[0]!r}"
-        raise SemganError(problem, remedy=f"known are {', '.join(sorted(names))}", path=bundle.folder / CONFIG)
-    return dict(values)

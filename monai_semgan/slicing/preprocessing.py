@@ -15,6 +15,7 @@ from monai_semgan.slicing.body import find_body
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.intensity import CT_WINDOW, MR_PERCENTILES, percentile_range, rescale
 from monai_semgan.slicing.planning import plan_frame, plan_slices
+from monai_semgan.utils.settings import checked
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,7 @@ CLASS_LIMIT = 255
 OUTSIDE = -1.0
 """Value of pixels outside the volume."""
 
-FRAMES = ("body", "image")
+FIELDS_OF_VIEW = ("body", "image")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class SlicePlan:
 
     Args:
         geometry: where the slices lie.
-        modality: ``"CT"``, ``"MR"``, ``"DX"`` (radiographs), or what else the file's header says.
+        modality: `"CT"`, `"MR"`, `"DX"` (radiographs), or what else the file's header says.
         value_range: input values that become -1 and 1.
         notes: what a user should know, one sentence each.
     """
@@ -83,6 +84,7 @@ class PreparedVolume(SlicePlan):
         return replace(self, image=image, geometry=geometry, notes=(*self.notes, note))
 
 
+@checked
 @dataclass(frozen=True)
 class Preprocessing:
     """How volumes become slices; part of a bundle's configuration.
@@ -95,9 +97,9 @@ class Preprocessing:
         num_classes: with background.
         label_ids: ids in label files of the classes 1, 2, ...; when left out, class c has id c.
             All other ids become background.
-        frame: ``"body"``: slices of volumes, centred on the body. ``"image"``: single images such as radiographs,
-            each fitted as a whole into the slice, whatever its size in mm; ``pixel_mm`` and ``window`` mean nothing
-            there, and the percentiles are those of the image.
+        field_of_view: `body`: slices of volumes, centred on the body. `image`: single images such as radiographs, each
+            fitted as a whole into the slice, whatever its size in mm; `pixel_mm` and `window` mean nothing there, and
+            the percentiles are those of the image.
     """
 
     size: int = 128
@@ -106,7 +108,7 @@ class Preprocessing:
     percentiles: tuple[float, float] = MR_PERCENTILES
     num_classes: int = 5
     label_ids: tuple[int, ...] | None = None
-    frame: str = "body"
+    field_of_view: str = "body"
 
     def __post_init__(self) -> None:
         for name in ("window", "percentiles", "label_ids"):  # JSON has lists
@@ -118,8 +120,9 @@ class Preprocessing:
             raise SemganError(f"window {self.window} is empty", remedy="give the lower and the upper value")
         if len(self.percentiles) != 2 or not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
             raise SemganError(f"percentiles {self.percentiles} are impossible", remedy="give two between 0 and 100")
-        if self.frame not in FRAMES:
-            raise SemganError(f"unknown frame {self.frame!r}", remedy=f"use {' or '.join(FRAMES)}")
+        if self.field_of_view not in FIELDS_OF_VIEW:
+            problem = f"unknown field of view {self.field_of_view!r}"
+            raise SemganError(problem, remedy=f"use {' or '.join(FIELDS_OF_VIEW)}")
         if not 2 <= self.num_classes <= CLASS_LIMIT:
             raise SemganError(f"{self.num_classes} classes are not possible", remedy=f"use 2 to {CLASS_LIMIT}")
         if self.label_ids is not None and len(self.label_ids) != self.num_classes - 1:
@@ -128,10 +131,10 @@ class Preprocessing:
             )
 
     def __call__(self, volume: Volume, modality: str | None = None) -> PreparedVolume:
-        """Normalises a volume and cuts it into slices.
+        """Normalise a volume and cut it into slices.
 
         Args:
-            volume: CT in HU or MR; a single image where ``frame`` says so.
+            volume: CT in HU or MR; a single image where `field_of_view` says so.
             modality: as the file tells, or guessed from the values, when left out.
 
         Raises:
@@ -143,13 +146,13 @@ class Preprocessing:
         return PreparedVolume(plan.geometry, plan.modality, plan.value_range, plan.notes, image=image[:, None])
 
     def plan(self, volume: Volume, modality: str | None = None) -> SlicePlan:
-        """Looks at a volume, without computing its slices; arguments and errors as above."""
+        """Look at a volume, without computing its slices; arguments and errors as above."""
         self.check_kind(volume, modality)
         if modality:
             modality = canonical_modality(modality)
         elif volume.modality:
             modality = header_modality(volume.modality)
-        if self.frame == "image":
+        if self.field_of_view == "image":
             whole = percentile_range(volume.array, self.percentiles)
             return SlicePlan(plan_frame(volume, self.size), modality or "DX", whole, volume.notes)
         modality = modality or guess_modality(volume.array)
@@ -170,19 +173,19 @@ class Preprocessing:
         return SlicePlan(geometry, modality, (low, high), tuple(notes))
 
     def check_kind(self, volume: Volume, modality: str | None = None) -> None:
-        """Makes sure that a volume is of the kind that is expected.
+        """Make sure that a volume is of the kind that is expected.
 
         Raises:
             SemganError: a volume is given where a single image is expected, or the other way round.
         """
         shape = volume.array.shape
-        if self.frame == "image" and 1 not in shape:
+        if self.field_of_view == "image" and 1 not in shape:
             raise SemganError(
                 f"is a volume of {'x'.join(map(str, shape))} voxels, this model segments single radiographs",
                 remedy="give a PNG or DICOM radiograph, or a bundle for volumes with --bundle",
                 path=volume.path,
             )
-        if self.frame == "body" and volume.projection and (modality is None or not volume.spacing_known):
+        if self.field_of_view == "body" and volume.projection and (modality is None or not volume.spacing_known):
             raise SemganError(
                 "is a single image, this model segments CT or MR volumes",
                 remedy="give a NIfTI, NRRD or DICOM volume, or a bundle for radiographs with --bundle",
@@ -190,14 +193,14 @@ class Preprocessing:
             )
 
     def classes(self, label: np.ndarray) -> np.ndarray:
-        """Ids of a label file to class indices 0 .. ``num_classes - 1``, as uint8 of the same shape."""
+        """Turn ids of a label file into class indices 0 .. `num_classes - 1`, as uint8 of the same shape."""
         ids = self.label_ids if self.label_ids is not None else range(1, self.num_classes)
         table = np.zeros(max(int(label.max(initial=0)), *ids) + 1, dtype=np.uint8)
         table[list(ids)] = np.arange(1, self.num_classes)
         return table[label]
 
     def label_slices(self, label: np.ndarray, geometry: SliceGeometry) -> torch.Tensor:
-        """Cuts a label map (I, J, K) of file ids into class slices (D, H, W) uint8.
+        """Cut a label map (I, J, K) of file ids into class slices (D, H, W) uint8.
 
         Every pixel gets the class that covers most of it.
         """
@@ -212,5 +215,5 @@ class Preprocessing:
         return out
 
     def to_dict(self) -> dict[str, Any]:
-        """Settings in JSON's types; ``Preprocessing(**settings)`` takes them back."""
+        """Settings in JSON's types; `Preprocessing(**settings)` takes them back."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}

@@ -17,7 +17,7 @@ from monai_semgan.io.writing import write_label
 from monai_semgan.slicing.preprocessing import Preprocessing
 from tests.phantoms import save_nifti
 
-WHOLE = Preprocessing(size=32, num_classes=3, frame="image")
+WHOLE = Preprocessing(size=32, num_classes=3, field_of_view="image")
 
 
 def chest(rows: int = 40, columns: int = 30) -> tuple[np.ndarray, np.ndarray]:

@@ -70,7 +70,7 @@ def test_a_radiograph_is_fitted_as_a_whole(tmp_path: Path) -> None:
 
     picture = np.random.default_rng(0).integers(0, 255, (90, 60), dtype=np.uint8)
     Image.fromarray(picture).save(tmp_path / "chest.png")
-    whole = Preprocessing(size=32, frame="image")
+    whole = Preprocessing(size=32, field_of_view="image")
     found = chain(whole)({"image": str(tmp_path / "chest.png")})["image"]
     np.testing.assert_array_equal(
         found.as_tensor().permute(3, 0, 1, 2), whole(read_volume(tmp_path / "chest.png")).image
