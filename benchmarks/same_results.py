@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -173,7 +174,8 @@ def patient(affine: np.ndarray, shape: tuple[int, ...], seed: int) -> tuple[np.n
 def write_patients(folder: Path) -> Path:
     """Four tiny patients, the last for validation and the one before without label, and their data list."""
     shape, spacing = (40, 30, 8), np.array([8.0, 8.0, 20.0])
-    content: dict[str, list[dict[str, str]]] = {"training": [], "validation": []}
+    names = {"1": "liver", "2": "right kidney", "3": "left kidney", "4": "spleen"}
+    content: dict[str, Any] = {"labels": names, "training": [], "validation": []}
     for number in range(4):
         affine = np.diag([-1.0, 1.0, 1.0, 1.0]) @ np.diag([*spacing, 1.0])
         affine[:3, 3] = np.array([7.0, -20.0, 35.0]) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)

@@ -1,38 +1,15 @@
-"""Structures: names, SNOMED CT codes, colours, sides, pairs and sizes."""
+"""Structures: one entry each with name, code, colour, pair, size and place; everything that names them reads here.
+
+Adding a structure touches this file alone, or none: `register_structure` takes it from any program.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import groupby
 
-if TYPE_CHECKING:
-    pass
-
-
-ADULT_ML = {
-    "liver": (600.0, 3500.0),
-    "right kidney": (50.0, 500.0),
-    "left kidney": (50.0, 500.0),
-    "spleen": (30.0, 1200.0),
-}
-"""Wide bounds of adult volumes in ml: what lies outside deserves a look.
-
-Means: liver 1,500; spleen 215 (Prassopoulos et al., Eur Radiol 1997); kidney 150 to 200 (Cheong et al., CJASN 2007).
-"""
-
-
-RIGHT_OF = (("liver", "spleen"), ("right kidney", "left kidney"), ("liver", "left kidney"), ("right kidney", "spleen"))
-"""Pairs whose first organ lies on the patient's right of the second; reversed only in situs inversus."""
-
-
-LARGER = (("liver", "spleen"),)
-"""Pairs whose first organ is larger, but for a spleen that is very much enlarged."""
-
-
-ABOVE = (("liver", "right kidney"), ("spleen", "left kidney"))
-"""Pairs whose first organ has its centre nearer to the head."""
-
+from monai_semgan.errors import SemganError
 
 RESEARCH_ONLY = "Research use only, not for clinical use"
 
@@ -47,13 +24,46 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Structure:
+    """What is known of a structure, whatever model segments it.
+
+    Names of others in the last fields are label names, with the side where there are two.
+
+    Args:
+        name: in lower case, without a side, such as `kidney`.
+        code: SNOMED CT.
+        colour: red, green, blue, 0 to 255; as in the list of general anatomy of 3D Slicer.
+        synonyms: other names.
+        paired: whether there is one on each side.
+        adult_ml: wide bounds of the volume in adults, in ml, of one side; what lies outside deserves a look.
+        one_sided: whether its place tells right from left.
+        right_of: structures that lie on the patient's left of it, but in situs inversus.
+        left_of: structures that lie on the patient's right of it.
+        above: structures whose centre lies nearer to the feet.
+        larger_than: structures that are smaller in all but rare patients.
+    """
+
+    name: str
+    code: Code
+    colour: tuple[int, int, int]
+    synonyms: tuple[str, ...] = ()
+    paired: bool = False
+    adult_ml: tuple[float, float] | None = None
+    one_sided: bool = False
+    right_of: tuple[str, ...] = ()
+    left_of: tuple[str, ...] = ()
+    above: tuple[str, ...] = ()
+    larger_than: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Organ:
-    """How an organ is named to other programs.
+    """How the structure of a label is named to other programs.
 
     Args:
         kind: what it is.
         colour: red, green, blue, 0 to 255.
-        side: right or left, of paired organs.
+        side: right or left, of paired structures.
         category: what kind of thing it is.
     """
 
@@ -68,7 +78,7 @@ class Segments:
     """What the ids of a label map mean, and what made it.
 
     Args:
-        names: organ name by id, without the background.
+        names: structure name by id, without the background.
         model: name of the model.
         version: of the model.
     """
@@ -80,64 +90,158 @@ class Segments:
 
 SIDES = {"right": Code("24028007", "Right"), "left": Code("7771000", "Left")}
 
+TISSUE = Code("85756007", "Tissue")
+PALETTE = ((128, 174, 128), (241, 214, 145), (177, 122, 101), (111, 184, 210), (216, 101, 79), (220, 245, 20))
+"""Generic colours of 3D Slicer, for what has no entry here."""
 
-KINDS: dict[str, tuple[Code, tuple[int, int, int]]] = {
-    "liver": (Code("10200004", "Liver"), (221, 130, 101)),
-    "kidney": (Code("64033007", "Kidney"), (185, 102, 83)),
-    "spleen": (Code("78961009", "Spleen"), (157, 108, 162)),
-    "gallbladder": (Code("28231008", "Gallbladder"), (139, 150, 98)),
-    "oesophagus": (Code("32849002", "Esophagus"), (211, 171, 143)),
-    "stomach": (Code("69695003", "Stomach"), (216, 132, 105)),
-    "aorta": (Code("15825003", "Aorta"), (224, 97, 76)),
-    "inferior vena cava": (Code("64131007", "Inferior vena cava"), (0, 151, 206)),
-    "portal vein": (Code("32764006", "Portal vein"), (0, 151, 206)),
-    "pancreas": (Code("15776009", "Pancreas"), (249, 180, 111)),
-    "adrenal gland": (Code("23451007", "Adrenal gland"), (249, 186, 150)),
-    "lung": (Code("39607008", "Lung"), (197, 165, 145)),
-    "heart": (Code("80891009", "Heart"), (206, 110, 84)),
-}
-"""Codes and colours as in 3D Slicer's list of general anatomy."""
+# Mean volumes of adults: liver 1,500 ml; spleen 215 ml (Prassopoulos et al., Eur Radiol 1997); kidney 150 to 200 ml
+# (Cheong et al., CJASN 2007).
+_BUILT_IN = (
+    Structure(
+        "liver",
+        Code("10200004", "Liver"),
+        (221, 130, 101),
+        adult_ml=(600.0, 3500.0),
+        one_sided=True,
+        right_of=("spleen", "left kidney"),
+        above=("right kidney",),
+        larger_than=("spleen",),
+    ),
+    Structure("kidney", Code("64033007", "Kidney"), (185, 102, 83), paired=True, adult_ml=(50.0, 500.0)),
+    Structure(
+        "spleen",
+        Code("78961009", "Spleen"),
+        (157, 108, 162),
+        adult_ml=(30.0, 1200.0),
+        one_sided=True,
+        left_of=("right kidney",),
+        above=("left kidney",),
+    ),
+    Structure("gallbladder", Code("28231008", "Gallbladder"), (139, 150, 98), synonyms=("gall bladder",)),
+    Structure("oesophagus", Code("32849002", "Esophagus"), (211, 171, 143), synonyms=("esophagus",)),
+    Structure("stomach", Code("69695003", "Stomach"), (216, 132, 105)),
+    Structure("aorta", Code("15825003", "Aorta"), (224, 97, 76)),
+    Structure("inferior vena cava", Code("64131007", "Inferior vena cava"), (0, 151, 206)),
+    Structure("portal vein", Code("32764006", "Portal vein"), (0, 151, 206)),
+    Structure("pancreas", Code("15776009", "Pancreas"), (249, 180, 111)),
+    Structure("adrenal gland", Code("23451007", "Adrenal gland"), (249, 186, 150), synonyms=("adrenal",), paired=True),
+    Structure("lung", Code("39607008", "Lung"), (197, 165, 145), synonyms=("lungs",), paired=True),
+    Structure("heart", Code("80891009", "Heart"), (206, 110, 84)),
+    Structure("clavicle", Code("51299004", "Clavicle"), (241, 214, 145), paired=True),
+)
+
+_STRUCTURES: dict[str, Structure] = {}
+_PLAIN: dict[str, str] = {}
 
 
-SYNONYMS = {"esophagus": "oesophagus", "gall bladder": "gallbladder", "adrenal": "adrenal gland", "lungs": "lung"}
+def register_structure(structure: Structure) -> Structure:
+    """Make a structure known to reports, label files, checks of the anatomy and augmentation.
+
+    Raises:
+        SemganError: if its name, or a synonym, is taken.
+    """
+    names = (structure.name, *structure.synonyms)
+    taken = [name for name in names if name in _PLAIN]
+    if taken:
+        raise SemganError(f"the structure {taken[0]!r} is known already", remedy="choose another name")
+    _STRUCTURES[structure.name] = structure
+    _PLAIN.update(dict.fromkeys(names, structure.name))
+    return structure
 
 
-PAIRED = ("lung", "kidney", "adrenal gland", "clavicle")
+def forget_structure(name: str) -> None:
+    """Take a registered structure back."""
+    structure = _STRUCTURES.pop(name)
+    for known in (structure.name, *structure.synonyms):
+        del _PLAIN[known]
+
+
+for _structure in _BUILT_IN:
+    register_structure(_structure)
+
+
+def structures() -> tuple[Structure, ...]:
+    """All known structures, in the order in which they were registered."""
+    return tuple(_STRUCTURES.values())
+
+
+def structure_of(name: str) -> Structure | None:
+    """Find the structure of a label name, such as `Right_Kidney`; None if it is unknown."""
+    return _STRUCTURES.get(structure_key(name)[0])
+
+
+def structure_key(name: str) -> tuple[str, tuple[str, ...]]:
+    """Split a label name into the structure's own name and its sides.
+
+    Case, `_`, synonyms and the place of the word for the side do not matter.
+    """
+    words = name.replace("_", " ").lower().split()
+    sides = tuple(word for word in words if word in SIDES)
+    plain = " ".join(word for word in words if word not in SIDES)
+    return _PLAIN.get(plain, plain), sides
+
+
+def find_organ(name: str, index: int = 1) -> Organ:
+    """Find code and colour of a label name; unknown names become tissue with a generic colour.
+
+    Args:
+        name: such as `right kidney`, see `structure_key`.
+        index: id of the label; chooses the generic colour.
+    """
+    structure, sides = structure_of(name), structure_key(name)[1]
+    if structure is None:
+        return Organ(TISSUE, PALETTE[(index - 1) % len(PALETTE)], category=TISSUE)
+    return Organ(structure.code, structure.colour, SIDES[sides[0]] if len(sides) == 1 else None)
 
 
 def natural_pieces(name: str) -> int:
-    """How many pieces an organ has: 2 for names such as ``"lungs"`` or ``"both kidneys"``, else 1."""
+    """Tell how many pieces a structure has: 2 for names such as `lungs` or `both kidneys`, else 1."""
     words = name.replace("_", " ").lower().split()
     if words[:1] == ["both"]:
         return 2
     plain = " ".join(words)
-    return 2 if plain.endswith("s") and plain.removesuffix("s") in PAIRED else 1
+    singular = _STRUCTURES.get(plain.removesuffix("s")) if plain.endswith("s") else None
+    return 2 if singular is not None and singular.paired else 1
 
 
-TISSUE = Code("85756007", "Tissue")
+def adult_ml(name: str) -> tuple[float, float] | None:
+    """Look up the bounds of the volume in adults, in ml, of one label; None where they are not known."""
+    structure, sides = structure_of(name), structure_key(name)[1]
+    return structure.adult_ml if structure is not None and len(sides) == int(structure.paired) else None
 
 
-PALETTE = ((128, 174, 128), (241, 214, 145), (177, 122, 101), (111, 184, 210), (216, 101, 79), (220, 245, 20))
-"""3D Slicer's generic colours, for what has no entry here."""
+def right_of() -> Iterator[tuple[str, str]]:
+    """Yield pairs of label names, the first on the patient's right of the second."""
+    for structure in structures():
+        yield from ((structure.name, other) for other in structure.right_of)
+        yield from ((other, structure.name) for other in structure.left_of)
+        if structure.paired:
+            yield f"right {structure.name}", f"left {structure.name}"
 
 
-def find_organ(name: str, index: int = 1) -> Organ:
-    """The organ of a label name; unknown names become tissue with a generic colour.
+def above() -> Iterator[tuple[str, str]]:
+    """Yield pairs of label names, the centre of the first nearer to the head."""
+    return ((structure.name, other) for structure in structures() for other in structure.above)
 
-    Args:
-        name: such as ``"right kidney"``; case, ``_`` and the order of the words for the side do not matter.
-        index: id of the label; chooses the generic colour.
+
+def larger() -> Iterator[tuple[str, str]]:
+    """Yield pairs of label names, the first with the larger volume."""
+    return ((structure.name, other) for structure in structures() for other in structure.larger_than)
+
+
+def one_sided(names: Mapping[int, str]) -> bool:
+    """Whether labels tell right from left: without at least two such structures a body may be its own mirror image."""
+    found = {structure.name for name in names.values() if (structure := structure_of(name)) and structure.one_sided}
+    return len(found) >= 2
+
+
+def pairs(names: Mapping[int, str]) -> tuple[tuple[int, ...], ...]:
+    """Ids of labels that are the two sides of one structure, and so the same tissue.
+
+    Example:
+        >>> pairs({1: "liver", 2: "right kidney", 3: "left kidney"})
+        ((2, 3),)
     """
-    plain, sides = organ_key(name)
-    if plain not in KINDS:
-        return Organ(TISSUE, PALETTE[(index - 1) % len(PALETTE)], category=TISSUE)
-    kind, colour = KINDS[plain]
-    return Organ(kind, colour, SIDES[sides[0]] if len(sides) == 1 else None)
-
-
-def organ_key(name: str) -> tuple[str, tuple[str, ...]]:
-    """A label name without what does not matter (case, ``_``, place of the word for the side), and its sides."""
-    words = name.replace("_", " ").lower().split()
-    sides = tuple(word for word in words if word in SIDES)
-    plain = " ".join(word for word in words if word not in SIDES)
-    return SYNONYMS.get(plain, plain), sides
+    sided = sorted((*structure_key(name), index) for index, name in names.items() if structure_key(name)[1])
+    groups = (tuple(sorted(item[-1] for item in group)) for _, group in groupby(sided, key=lambda item: item[0]))
+    return tuple(sorted(group for group in groups if len(group) > 1))

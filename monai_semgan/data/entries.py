@@ -15,7 +15,7 @@ from monai_semgan.io.formats import find_segment_reader
 from monai_semgan.io.label_names import NAMES, names_from
 from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.io.volume import Volume
-from monai_semgan.organs import organ_key
+from monai_semgan.organs import structure_key
 
 if TYPE_CHECKING:
     from monai_semgan.slicing.preprocessing import Preprocessing
@@ -59,11 +59,11 @@ def names_of_ids(preprocessing: Preprocessing, labels: Mapping[int, str]) -> dic
 
 
 def _renumbered(array: np.ndarray, own: Mapping[int, str], wanted: Mapping[int, str], path: Path) -> np.ndarray:
-    ids = {organ_key(name): index for index, name in wanted.items()}
+    ids = {structure_key(name): index for index, name in wanted.items()}
     table = np.zeros(256, dtype=np.uint8)
     for index, name in own.items():
         if index < len(table):
-            table[index] = ids.get(organ_key(name), 0)
+            table[index] = ids.get(structure_key(name), 0)
     if not table.any():
         names = f"{', '.join(own.values())}; expected are {', '.join(wanted.values())}"
         remedy = 'correct "labels" in the data list'

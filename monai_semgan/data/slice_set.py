@@ -77,6 +77,13 @@ class SliceSet:
         flat = self.labels.flatten(1)
         return torch.nonzero(((flat > 0) & (flat != UNLABELLED)).any(1))[:, 0]
 
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Structure name by class, as the data list tells; empty where it does not."""
+        names = next((dict(entry.names) for entry in self.entries if entry.label and entry.names), {})
+        ids = self.preprocessing.label_ids or range(1, self.preprocessing.num_classes)
+        return {number: names[index] for number, index in enumerate(ids, start=1) if index in names}
+
     def batch(
         self, indices: torch.Tensor | Sequence[int], device: torch.device | str = "cpu"
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -159,6 +166,7 @@ class SliceSet:
             "label": str(entry.label) if entry.label else None,
             "patient": entry.patient,
             "modality": self.modalities[index],
+            "names": [list(name) for name in entry.names],
             "geometry": geometry.to_dict(),
         }
 
@@ -210,7 +218,8 @@ def build_slice_set(
 
 def _volume(item: dict[str, Any]) -> tuple[Entry, str, SliceGeometry]:
     label = Path(item["label"]) if item["label"] else None
-    entry = Entry(Path(item["image"]), label, item["patient"], item["modality"])
+    names = tuple((int(index), str(name)) for index, name in item.get("names", ()))
+    entry = Entry(Path(item["image"]), label, item["patient"], item["modality"], names)
     return entry, item["modality"], SliceGeometry.from_dict(item["geometry"])
 
 

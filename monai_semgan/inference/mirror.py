@@ -14,15 +14,13 @@ import torch
 
 from monai_semgan.inference.preview import preview_slices
 from monai_semgan.inference.segmentation import domain_model, is_out_of_domain, preview_settings
+from monai_semgan.organs import one_sided
 from monai_semgan.quality.anatomy import AnatomyCheck
 from monai_semgan.quality.assessment import DomainModel, assess_domain
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.slicing.preprocessing import PreparedVolume
-
-ONE_SIDED = ("liver", "spleen")
-"""Organs that tell right from left: without them a body may well be its own mirror image."""
 
 SLICE_MM = 10.0
 """Distance of the slices that are looked at."""
@@ -56,8 +54,8 @@ def mirror_scores(bundle: Bundle, prepared: PreparedVolume) -> MirrorScores | No
         None where that tells nothing: bundles without an out-of-domain score or without one-sided organs, radiographs.
     """
     model = domain_model(bundle)
-    sided = set(ONE_SIDED) <= set(bundle.labels.values())
-    if model is None or not sided or "preview" not in model.weights or bundle.preprocessing.frame == "image":
+    telling = one_sided(bundle.labels) and bundle.preprocessing.frame != "image"
+    if model is None or not telling or "preview" not in model.weights:
         return None
     affine = prepared.geometry.grid_affine.copy()
     step = max(1, int(SLICE_MM / float(np.linalg.norm(affine[:3, 2]))))

@@ -12,7 +12,7 @@ from pydicom.sr.coding import Code as Coded
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.volume import Volume
-from monai_semgan.organs import TISSUE, Code, find_organ, organ_key
+from monai_semgan.organs import TISSUE, Code, find_organ, structure_key
 
 OFF_GRID = 0.25
 """Part of a voxel by which the centres of a segment's voxels may miss those of the image."""
@@ -53,7 +53,7 @@ def match_segments(stored: Sequence[StoredSegment], wanted: Mapping[int, str], p
     """
     found: dict[int, int] = {}
     for index, name in wanted.items():
-        found |= {s.number: index for s in stored if organ_key(s.name) == organ_key(name)}
+        found |= {s.number: index for s in stored if structure_key(s.name) == structure_key(name)}
     for index, name in wanted.items():
         if index not in found.values():
             found |= {s.number: index for s in stored if s.number not in found and _has_code_of(s, name)}

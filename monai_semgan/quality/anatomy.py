@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from monai_semgan.organs import ABOVE, ADULT_ML, LARGER, RIGHT_OF, natural_pieces
+from monai_semgan.organs import above, adult_ml, larger, natural_pieces, right_of
 
 if TYPE_CHECKING:
     pass
@@ -61,16 +61,16 @@ def check_anatomy(label: np.ndarray, affine: np.ndarray, labels: Mapping[int, st
     masks = {name: (label[boxes[i]] == i, boxes[i]) for i, name in labels.items() if i in boxes}
     centres = {name: _centre(mask, box, affine) for name, (mask, box) in masks.items()}
     voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0
-    checks = [_order(a, b, centres, 0, "right of") for a, b in RIGHT_OF if a in centres and b in centres]
-    checks += [_order(a, b, centres, 2, "above") for a, b in ABOVE if a in centres and b in centres]
+    checks = [_order(a, b, centres, 0, "right of") for a, b in right_of() if a in centres and b in centres]
+    checks += [_order(a, b, centres, 2, "above") for a, b in above() if a in centres and b in centres]
     volumes = {name: float(mask.sum()) * voxel_ml for name, (mask, _) in masks.items()}
-    checks += [_larger(a, b, volumes) for a, b in LARGER if a in volumes and b in volumes]
+    checks += [_larger(a, b, volumes) for a, b in larger() if a in volumes and b in volumes]
     axis = int(np.abs(affine[2, :3] / np.linalg.norm(affine[:3, :3], axis=0)).argmax())
     for name, (mask, box) in masks.items():
         cut = box[axis].start == 0 or box[axis].stop == label.shape[axis]
         checks.append(_pieces(name, mask, natural_pieces(name)))
-        if name in ADULT_ML:
-            checks.append(_size(name, volumes[name], cut))
+        if (bounds := adult_ml(name)) is not None:
+            checks.append(_size(name, volumes[name], bounds, cut))
         if cut and label.shape[axis] > 1:
             checks.append(AnatomyCheck(f"{name} complete", False, f"The {name} reaches the end of the scan: cut off."))
     return AnatomyReport(tuple(checks))
@@ -114,8 +114,8 @@ def _pieces(name: str, mask: np.ndarray, natural: int) -> AnatomyCheck:
     return AnatomyCheck(f"{name} in one piece", whole, finding)
 
 
-def _size(name: str, ml: float, cut: bool) -> AnatomyCheck:
-    low, high = ADULT_ML[name]
+def _size(name: str, ml: float, bounds: tuple[float, float], cut: bool) -> AnatomyCheck:
+    low, high = bounds
     ok = (low <= ml or cut) and ml <= high
     finding = f"The {name} has {ml:.0f} ml"
     finding += "." if ok else f", adults have {low:.0f} to {high:.0f} ml: check it."

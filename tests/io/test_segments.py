@@ -19,7 +19,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.io.volume import Volume
 from monai_semgan.io.writing import check_label_output, write_label
-from monai_semgan.organs import KINDS, SIDES, TISSUE, Segments, find_organ
+from monai_semgan.organs import SIDES, TISSUE, Segments, Structure, find_organ, structures
 from tests.dicom_phantoms import PATIENT, datasets, enhanced, save, write_series
 from tests.phantoms import dice, grid, labels_at, patient, points_of
 
@@ -263,11 +263,11 @@ def test_a_segmentation_for_slicer_names_and_colours_its_segments(tmp_path: Path
     assert "Research use only" in field["SemGAN_Note"] and "ecret" not in str(field)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_codes_agree_with_the_standard_dictionary(kind: str) -> None:
+@pytest.mark.parametrize("structure", structures(), ids=lambda structure: structure.name)
+def test_codes_agree_with_the_standard_dictionary(structure: Structure) -> None:
     from pydicom.sr.codedict import codes
 
-    code = KINDS[kind][0]
+    code = structure.code
     keyword = code.meaning.title().replace(" ", "")
     entry = getattr(codes.SCT, keyword)
     assert (entry.value, entry.meaning) == (code.value, code.meaning)

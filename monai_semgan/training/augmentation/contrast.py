@@ -1,4 +1,4 @@
-"""Contrast randomisation: one anatomy in the clothes of many scanners.
+"""Contrast randomisation: the same anatomy in the contrasts of many scanners.
 
 A network that sees CT only, but in ever new contrasts, learns the shapes and not the grey values. Ingredients, all
 batched and drawn anew for every sample:
@@ -36,7 +36,8 @@ class ContrastRandomisation:
         clean_probability: share of samples that are returned untouched.
         curve_probability: chance of a random intensity curve.
         class_probability: chance that known organs get curves of their own, where there are labels.
-        tied_labels: labels that are the same tissue and share a curve (both kidneys).
+        tied_labels: labels that are the same tissue and share a curve, such as both kidneys: `organs.pairs` of the
+            names.
         convolution_probability: chance of a random convolutional network (samples without curve always get one).
         dark_air_probability: chance that air stays black, as it is in every MRI.
         air_level: image values below this are air.
@@ -58,7 +59,7 @@ class ContrastRandomisation:
     clean_probability: float = 0.1
     curve_probability: float = 0.7
     class_probability: float = 0.6
-    tied_labels: tuple[tuple[int, ...], ...] = ((2, 3),)
+    tied_labels: tuple[tuple[int, ...], ...] = ()
     convolution_probability: float = 0.6
     dark_air_probability: float = 0.9
     air_level: float = -0.93

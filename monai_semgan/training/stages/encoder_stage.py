@@ -120,17 +120,17 @@ class EncoderStage(Stage):
     """Train the encoder through a frozen generator.
 
     Args:
-        surroundings: data, device and seed.
+        context: data, device and seed.
         settings: see `EncoderSettings`.
         generator: the joint generator; its weights are not changed.
     """
 
     name = "encoder"
 
-    def __init__(self, surroundings: StageContext, settings: EncoderSettings, generator: JointGenerator) -> None:
-        super().__init__(surroundings, settings.batch_size)
+    def __init__(self, context: StageContext, settings: EncoderSettings, generator: JointGenerator) -> None:
+        super().__init__(context, settings.batch_size)
         self.settings = settings
-        context = surroundings
+        context = context
         self.generator = frozen(generator, context.device)
         encoder = LatentEncoder(
             generator.image_channels,
@@ -150,7 +150,10 @@ class EncoderStage(Stage):
         self.latent_std = self._latent_spread()
         self.objective = L1FeatureObjective(self._feature_network(), feature_weight=settings.feature_weight)
         self.label_loss = MaskedDiceCELoss()
-        self.paired, self.contrast = gentler(PairedAugmentation(), settings.geometry), ContrastRandomisation()
+        self.paired, self.contrast = (
+            gentler(PairedAugmentation(), settings.geometry),
+            ContrastRandomisation(tied_labels=self.context.tied_labels),
+        )
         self._divide_batch()
         self.scores: dict[str, list[float]] = {}
         self.load_pretrained(context.initial)

@@ -36,7 +36,7 @@ class GanStage(Stage):
     its gradient reaches the generator through the label head alone (Li et al., CVPR 2021).
 
     Args:
-        surroundings: data, device and seed.
+        context: data, device and seed.
         settings: see `GanSettings`.
 
     Raises:
@@ -45,10 +45,10 @@ class GanStage(Stage):
 
     name = "gan"
 
-    def __init__(self, surroundings: StageContext, settings: GanSettings) -> None:
-        super().__init__(surroundings, settings.batch_size)
+    def __init__(self, context: StageContext, settings: GanSettings) -> None:
+        super().__init__(context, settings.batch_size)
         self.settings = settings
-        context, slices = surroundings, surroundings.slices
+        context, slices = context, context.slices
         if len(slices.labelled_indices) == 0:
             raise SemganError("the joint GAN needs labelled training volumes", remedy="add labels to the data list")
         self._build_networks()

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from monai_semgan.networks.weights import load_into, part
+from monai_semgan.organs import pairs
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.engine.schedule import cosine_factor
@@ -46,6 +47,11 @@ class StageContext:
     initial: Mapping[str, torch.Tensor] = field(default_factory=dict)
     mixed_precision: bool = True
 
+    @property
+    def tied_labels(self) -> tuple[tuple[int, ...], ...]:
+        """Classes that are the two sides of one structure, and so the same tissue, where the names are known."""
+        return pairs(self.slices.class_names)
+
 
 class Stage(abc.ABC):
     """One stage of training.
@@ -54,14 +60,14 @@ class Stage(abc.ABC):
     implement `step` and `sheet`.
 
     Args:
-        surroundings: data, device and seed.
+        context: data, device and seed.
         batch_size: images per step and process.
     """
 
     name: str = ""
 
-    def __init__(self, surroundings: StageContext, batch_size: int) -> None:
-        self.context = surroundings
+    def __init__(self, context: StageContext, batch_size: int) -> None:
+        self.context = context
         self.batch_size = batch_size
         self.networks: dict[str, nn.Module] = {}
         self.optimisers: dict[str, torch.optim.Optimizer] = {}

@@ -67,7 +67,7 @@ class StudentStage(Stage):
     """Train the student.
 
     Args:
-        surroundings: data, device and seed.
+        context: data, device and seed.
         settings: see `StudentSettings`.
         generator: frozen joint generator of the generated pairs, or None.
 
@@ -77,10 +77,10 @@ class StudentStage(Stage):
 
     name = "student"
 
-    def __init__(self, surroundings: StageContext, settings: StudentSettings, generator: JointGenerator | None) -> None:
-        super().__init__(surroundings, settings.batch_size)
+    def __init__(self, context: StageContext, settings: StudentSettings, generator: JointGenerator | None) -> None:
+        super().__init__(context, settings.batch_size)
         self.settings = settings
-        context = surroundings
+        context = context
         if len(context.slices.labelled_indices) == 0:
             raise SemganError("the student needs labelled training volumes", remedy="add labels to the data list")
         student = build_student(context.slices.images.shape[1], context.num_classes, tuple(settings.channels))
@@ -92,7 +92,10 @@ class StudentStage(Stage):
         )
         self.base_rates["student"] = settings.learning_rate
         self.loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
-        self.paired, self.contrast = PairedAugmentation(), ContrastRandomisation()
+        self.paired, self.contrast = (
+            PairedAugmentation(),
+            ContrastRandomisation(tied_labels=self.context.tied_labels),
+        )
         self.generated = round(settings.batch_size * settings.generated_fraction) if generator is not None else 0
         self.sampler = LabelledSampler(
             context.slices, settings.batch_size - self.generated, settings.organ_fraction, context.seed, context.workers
