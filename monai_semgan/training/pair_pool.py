@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -45,6 +46,29 @@ class Pairs(NamedTuple):
     latents: torch.Tensor
 
 
+@dataclass(frozen=True)
+class PoolSettings:
+    """What a pool of generated pairs holds.
+
+    Args:
+        chunk: pairs rendered at a time.
+        chunks: most chunks in stock.
+        refresh_every: steps between two chunks.
+        truncation: lower end of the truncation.
+        mixing: share of pairs whose finer layers take the latent of another draw (style mixing).
+        batch: pairs rendered in one forward pass.
+        mixed_precision: render in bfloat16 where the device is fast with it.
+    """
+
+    chunk: int = 64
+    chunks: int = 32
+    refresh_every: int = 16
+    truncation: float = 0.7
+    mixing: float = 0.0
+    batch: int = 8
+    mixed_precision: bool = True
+
+
 class PairPool:
     """A changing stock of (image, label) pairs from a frozen generator.
 
@@ -57,13 +81,7 @@ class PairPool:
         seed: seed of the run.
         rank: number of this process.
         device: where pairs are rendered and kept.
-        chunk: pairs rendered at a time.
-        chunks: most chunks in stock.
-        refresh_every: steps between two chunks.
-        truncation: lower end of the truncation.
-        mixing: share of pairs whose finer layers take the latent of another draw (style mixing).
-        batch: pairs rendered in one forward pass.
-        mixed_precision: render in bfloat16 where the device is fast with it.
+        settings: size of the stock, and variety.
     """
 
     def __init__(
@@ -72,28 +90,20 @@ class PairPool:
         seed: int,
         rank: int,
         device: torch.device,
-        chunk: int = 64,
-        chunks: int = 32,
-        refresh_every: int = 16,
-        truncation: float = 0.7,
-        mixing: float = 0.0,
-        batch: int = 8,
-        mixed_precision: bool = True,
+        settings: PoolSettings | None = None,
     ) -> None:
         self.generator, self.seed, self.rank, self.device = generator, seed, rank, device
-        self.chunk, self.chunks, self.refresh_every = chunk, chunks, refresh_every
-        self.truncation, self.mixing = truncation, mixing
-        self.batch, self.mixed_precision = batch, mixed_precision
+        self.settings = settings or PoolSettings()
         self._stock: dict[int, Pairs] = {}
 
     def draw(self, step: int, count: int) -> Pairs:
         """So many pairs for a step."""
-        newest = step // self.refresh_every
-        wanted = range(max(0, newest - self.chunks + 1), newest + 1)
+        newest = step // self.settings.refresh_every
+        wanted = range(max(0, newest - self.settings.chunks + 1), newest + 1)
         self._stock = {number: self._stock.get(number) or self.render(number) for number in wanted}
         source = step_generator(self.seed, self.rank, step, "pool")
         which = torch.randint(len(wanted), (count,), generator=source).tolist()
-        row = torch.randint(self.chunk, (count,), generator=source).tolist()
+        row = torch.randint(self.settings.chunk, (count,), generator=source).tolist()
         picks = [(self._stock[wanted[w]], r) for w, r in zip(which, row, strict=True)]
         image, label, latents = (torch.stack([chunk[part][r] for chunk, r in picks]) for part in range(3))
         return Pairs(image.float() / 127.5 - 1.0, label.long(), latents)
@@ -102,7 +112,7 @@ class PairPool:
     def render(self, number: int) -> Pairs:
         """Chunk `number`, pixels as uint8. Implausible pairs are replaced by new ones, three times."""
         source = step_generator(self.seed, self.rank, number, "latent", self.device)
-        pairs, keep = self._render(self.chunk, source)
+        pairs, keep = self._render(self.settings.chunk, source)
         for _ in range(3):
             bad = (~keep).nonzero().flatten()
             if len(bad) == 0:
@@ -116,8 +126,8 @@ class PairPool:
         """Pairs, and which of them are plausible (n,)."""
         latents = self._latents(count, source)
         images, labels, keep = [], [], []
-        for part in latents.split(self.batch):
-            with autocast(self.device, self.mixed_precision):
+        for part in latents.split(self.settings.batch):
+            with autocast(self.device, self.settings.mixed_precision):
                 sample = self.generator.synthesis(part)
             images.append(encode(sample.image))
             labels.append(sample.logits.argmax(1).to(torch.uint8))
@@ -129,8 +139,8 @@ class PairPool:
         z, other = torch.randn(2, count, generator.latent_dim, generator=source, device=self.device)
         layers = torch.full((count,), generator.num_latents, device=self.device)
         crossover = torch.randint(1, generator.num_latents, (count,), generator=source, device=self.device)
-        mixed = torch.rand(count, generator=source, device=self.device) < self.mixing
+        mixed = torch.rand(count, generator=source, device=self.device) < self.settings.mixing
         latents = generator.styles(z, other, torch.where(mixed, crossover, layers))
         strength = torch.rand(count, 1, 1, generator=source, device=self.device)
         mean = generator.mean_latent
-        return mean + (self.truncation + (1.0 - self.truncation) * strength) * (latents - mean)
+        return mean + (self.settings.truncation + (1.0 - self.settings.truncation) * strength) * (latents - mean)

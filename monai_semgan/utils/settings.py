@@ -19,6 +19,7 @@ from monai_semgan.errors import SemganError
 T = TypeVar("T")
 
 RENAMED: dict[str, dict[str, str]] = {
+    "InversionSettings": {"starts": "restarts"},
     "Preprocessing": {"frame": "field_of_view"},
     "StageTrainingSettings": {"weights": "init", "weights_required": "init_required"},
 }

@@ -6,13 +6,13 @@ import torch
 
 from monai_semgan.networks import JointGenerator
 from monai_semgan.training.engine.seeds import STREAMS, step_seed
-from monai_semgan.training.pair_pool import PairPool, plausible
+from monai_semgan.training.pair_pool import PairPool, PoolSettings, plausible
 
 
 def pool(seed: int = 0, rank: int = 0) -> PairPool:
     torch.manual_seed(0)
     generator = JointGenerator(16, 8, 1, 3, {4: 8, 8: 8, 16: 4}, mapping_layers=1).eval().requires_grad_(False)
-    return PairPool(generator, seed, rank, torch.device("cpu"), chunk=6, chunks=3, refresh_every=4, mixing=0.5)
+    return PairPool(generator, seed, rank, torch.device("cpu"), PoolSettings(6, 3, refresh_every=4, mixing=0.5))
 
 
 def test_seeds_differ_between_runs_processes_steps_and_streams() -> None:

@@ -24,13 +24,15 @@ from monai_semgan.training.engine.seeds import step_generator
 from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.image_quality import FrozenFeatures
 from monai_semgan.training.labelled_sampler import LabelledSampler
-from monai_semgan.training.pair_pool import PairPool
+from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import build_image_discriminator, frozen
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.validation import patient_dice, summary
 from monai_semgan.utils.device import autocast
+from monai_semgan.utils.settings import check_ranges, checked
 
 
+@checked
 @dataclass(frozen=True)
 class EncoderSettings:
     """Settings of the encoder's training.
@@ -85,6 +87,17 @@ class EncoderSettings:
     pool_refresh: int = 16
     truncation: float = 0.7
     mixing: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            counts=("batch_size", "refinement_passes", "grid", "pool_chunk", "pool_chunks", "pool_refresh"),
+            positive=("learning_rate", "ema_images"),
+            not_negative=("weight_decay", "geometry", "render_size", "feature_weight", "label_weight", "latent_weight")
+            + ("prior_weight",),
+            shares=("generated_fraction", "labelled_fraction", "organ_fraction", "contrast_probability", "truncation")
+            + ("mixing",),
+        )
 
 
 class Batch(NamedTuple):
@@ -187,11 +200,7 @@ class EncoderStage(Stage):
         if unlabelled > 0:
             indices, workers = context.slices.unlabelled_indices, context.workers
             self.samplers.append(StepSampler(indices, unlabelled, context.seed + 2, workers.rank, workers.size))
-        self.pool = PairPool(
-            self.generator,
-            context.seed,
-            context.workers.rank,
-            context.device,
+        pool = PoolSettings(
             settings.pool_chunk,
             settings.pool_chunks,
             settings.pool_refresh,
@@ -199,6 +208,7 @@ class EncoderStage(Stage):
             settings.mixing,
             mixed_precision=context.mixed_precision,
         )
+        self.pool = PairPool(self.generator, context.seed, context.workers.rank, context.device, pool)
 
     def batch(self, step: int) -> Batch:
         """Inputs and targets of a step. Generated pairs are not moved: their code would no longer be theirs."""

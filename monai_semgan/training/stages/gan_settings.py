@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from monai_semgan.utils.settings import check_ranges, checked
 
+
+@checked
 @dataclass(frozen=True)
 class GanSettings:
     """Settings of the adversarial training.
@@ -62,3 +65,13 @@ class GanSettings:
     resample_filter: Sequence[int] = (1, 3, 3, 1)
     quality_images: int = 2048
     compile: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            counts=("batch_size", "r1_interval", "path_interval", "adapt_images", "latent_dim", "mapping_layers")
+            + ("joint_channels", "quality_images"),
+            positive=("learning_rate", "ema_images"),
+            not_negative=("joint_weight", "r1_gamma", "joint_r1_gamma", "path_weight", "discriminator_warmup"),
+            shares=("mixing", "label_smoothing", "augment"),
+        )

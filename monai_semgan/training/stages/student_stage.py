@@ -18,13 +18,15 @@ from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.engine.seeds import step_generator
 from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.labelled_sampler import LabelledSampler
-from monai_semgan.training.pair_pool import PairPool
+from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import frozen
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.validation import patient_dice, summary
 from monai_semgan.utils.device import autocast
+from monai_semgan.utils.settings import check_ranges, checked
 
 
+@checked
 @dataclass(frozen=True)
 class StudentSettings:
     """Settings of the student's training.
@@ -61,6 +63,15 @@ class StudentSettings:
     pool_chunks: int = 32
     pool_refresh: int = 16
     truncation: float = 0.7
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            counts=("batch_size", "pool_chunk", "pool_chunks", "pool_refresh"),
+            positive=("learning_rate", "ema_images"),
+            not_negative=("weight_decay",),
+            shares=("contrast_probability", "generated_fraction", "organ_fraction", "truncation"),
+        )
 
 
 class StudentStage(Stage):
@@ -102,17 +113,15 @@ class StudentStage(Stage):
         )
         self.pool = None
         if generator is not None and self.generated > 0:
-            self.pool = PairPool(
-                frozen(generator, context.device),
-                context.seed,
-                context.workers.rank,
-                context.device,
+            pool = PoolSettings(
                 settings.pool_chunk,
                 settings.pool_chunks,
                 settings.pool_refresh,
                 settings.truncation,
                 mixed_precision=context.mixed_precision,
             )
+            frozen_generator = frozen(generator, context.device)
+            self.pool = PairPool(frozen_generator, context.seed, context.workers.rank, context.device, pool)
         self.scores: dict[str, list[float]] = {}
         self.load_pretrained(context.initial)
 
