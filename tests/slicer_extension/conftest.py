@@ -62,3 +62,11 @@ def server() -> Iterator[FakeServer]:
     with FakeServer() as server:
         yield server
     assert not server.problems
+
+
+@pytest.fixture
+def session(scene: Any, server: FakeServer) -> Session:
+    """Connected."""
+    session = Session(scene)
+    session.connect(server.address)
+    return session

@@ -23,8 +23,8 @@ from trame_slicer.core import LayoutManager, SlicerApp
 from trame_slicer.rca_view import register_rca_factories
 from trame_slicer.views import Layout, LayoutDirection, ViewLayoutDefinition
 
+from tests.slicer_extension.nodes import load
 from tests.slicer_extension.session import Session
-from tests.slicer_extension.test_nodes import load
 
 SECONDS = 300.0
 

@@ -14,9 +14,9 @@ from SemGANLib.Scene.SegmentationImport import segment_ids
 from SemGANLib.Server.Client import Client
 
 from tests.slicer_extension.label_server import KEY, LabelServer, tiny_bundle
+from tests.slicer_extension.nodes import add_transform, load, paint
 from tests.slicer_extension.scans import GRIDS, add_scan
 from tests.slicer_extension.session import Session
-from tests.slicer_extension.test_nodes import add_transform, load, paint
 
 pytestmark = pytest.mark.slow
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -113,3 +115,29 @@ def bench(scene: Any, server: FakeServer) -> Iterator[Bench]:
     bench = Bench(scene, server)
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def module(application: Any, scene: Any) -> Any:
+    """SemGAN.py, imported as Slicer does; the settings of this computer stay untouched."""
+    import qt
+
+    qt.QSettings.setDefaultFormat(qt.QSettings.IniFormat)
+    sys.modules.pop("SemGAN", None)
+    return importlib.import_module("SemGAN")
+
+
+@pytest.fixture
+def load_volume(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`slicer.util.loadVolume` without Slicer's file dialogs, by the same reader of its core."""
+    import slicer
+
+    def load(path: str, properties: Any = None) -> Any:
+        storage = slicer.vtkMRMLNRRDStorageNode()
+        storage.SetFileName(path)
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic CT")
+        assert storage.ReadData(node)
+        node.CreateDefaultDisplayNodes()
+        return node
+
+    monkeypatch.setattr(slicer.util, "loadVolume", load)

@@ -1,8 +1,7 @@
-"""The module as Slicer sees it: description, panel in its place, sample data, self test."""
+"""The module as Slicer sees it: description, panel in its place, sample data."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -10,32 +9,6 @@ from typing import Any
 import pytest
 
 from tests.slicer_extension.standin.application import MODULE_FOLDER, SampleDataLogic
-
-
-@pytest.fixture
-def module(application: Any, scene: Any) -> Any:
-    """SemGAN.py, imported as Slicer does; the settings of this computer stay untouched."""
-    import qt
-
-    qt.QSettings.setDefaultFormat(qt.QSettings.IniFormat)
-    sys.modules.pop("SemGAN", None)
-    return importlib.import_module("SemGAN")
-
-
-@pytest.fixture
-def load_volume(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`slicer.util.loadVolume` without Slicer's file dialogs, by the same reader of its core."""
-    import slicer
-
-    def load(path: str, properties: Any = None) -> Any:
-        storage = slicer.vtkMRMLNRRDStorageNode()
-        storage.SetFileName(path)
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Synthetic CT")
-        assert storage.ReadData(node)
-        node.CreateDefaultDisplayNodes()
-        return node
-
-    monkeypatch.setattr(slicer.util, "loadVolume", load)
 
 
 def describe(module: Any) -> SimpleNamespace:
@@ -107,17 +80,3 @@ def test_reloading_reads_the_library_too(module: Any, scene: Any) -> None:
         assert not [name for name in sys.modules if name.startswith("SemGANLib")]
     finally:
         sys.modules.update(before)  # other tests have classes of it
-
-
-def test_the_self_test_passes(module: Any, scene: Any, load_volume: None) -> None:
-    module.SemGANTest().runTest()
-
-
-def test_the_self_test_notices_a_wrong_segment(
-    module: Any, scene: Any, load_volume: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from SemGANLib.SelfTesting import SelfTestClient
-
-    monkeypatch.setattr(SelfTestClient, "BRIGHT", 90)  # the server finds less than the test expects
-    with pytest.raises(AssertionError):
-        module.SemGANTest().runTest()

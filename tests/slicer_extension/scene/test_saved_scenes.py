@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from SemGANLib.Scene import Geometry, SegmentationExport, VolumeExport
-from SemGANLib.Scene.Parameters import Parameters
-from SemGANLib.Scene.Records import MODULE, records
 from SemGANLib.Scene.SegmentationImport import segment_ids
 
-from tests.slicer_extension.fake_server import FakeServer
+from tests.slicer_extension.nodes import (
+    paint,
+    previewed,
+)
 from tests.slicer_extension.scans import add_scan
 from tests.slicer_extension.session import Session
-from tests.slicer_extension.test_nodes import paint
 
 FORMATS = ("folder", "mrb")
 
@@ -58,15 +58,6 @@ def node_named(scene: Any, name: str) -> Any:
     node = scene.GetFirstNodeByName(name)
     assert node is not None, f"{name} is not there"
     return node
-
-
-def previewed(scene: Any, server: FakeServer) -> tuple[Session, Any]:
-    """A session with a volume that has a result."""
-    session = Session(scene)
-    session.connect(server.address)
-    volume = add_scan(scene)
-    session.preview(volume)
-    return session, volume
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -152,73 +143,3 @@ def test_the_panel_hears_of_loaded_choices_and_results(scene, server, tmp_path):
     session.logic.outcome_changed.connect(lambda outcome: heard.append(outcome.job))
     load(scene, path)
     assert "choices" in heard and heard[-1] == next(iter(server.jobs))
-
-
-def test_choices_change_only_when_they_change(scene):
-    choices = Parameters(scene)
-    heard: list[int] = []
-    choices.changed.connect(lambda: heard.append(1))
-    choices.model = "a"
-    choices.model = "a"
-    assert len(heard) == 1
-    volume = add_scan(scene)
-    choices.volume = volume
-    count = len(heard)
-    choices.volume = volume
-    assert len(heard) == count
-    choices.close()
-    choices.model = "b"
-    assert len(heard) == count
-
-
-def test_fresh_choices(scene):
-    choices = Parameters(scene)
-    assert choices.volume is None and choices.segmentation is None and choices.model == ""
-    assert choices.slice_range_mm is None and choices.labels is None and choices.steps is None and choices.maps
-    choices.close()
-
-
-def test_choices_can_be_taken_back(scene):
-    choices = Parameters(scene)
-    choices.volume, choices.labels, choices.slice_range_mm, choices.steps = add_scan(scene), ("liver",), (1, 2), 5
-    choices.volume = choices.labels = choices.slice_range_mm = choices.steps = None
-    assert choices.volume is None and choices.labels is None
-    assert choices.slice_range_mm is None and choices.steps is None
-    choices.close()
-
-
-def test_choices_that_somebody_has_broken_count_as_none(scene):
-    choices = Parameters(scene)
-    for name in ("SliceRange", "Labels", "Steps"):
-        choices.node.SetParameter(name, "{broken")
-    assert choices.slice_range_mm is None and choices.labels is None and choices.steps is None
-    choices.close()
-
-
-def test_choices_after_the_scene_was_closed_are_fresh(scene):
-    session = Session(scene)
-    session.logic.choices.model = "a"
-    session.logic.choices.volume = add_scan(scene)
-    scene.Clear(False)
-    assert session.logic.choices.model == "" and session.logic.choices.volume is None
-    heard: list[int] = []
-    session.logic.choices.changed.connect(lambda: heard.append(1))
-    session.logic.choices.model = "b"
-    assert heard
-
-
-def test_a_record_that_somebody_has_broken_is_no_result(scene, server):
-    session, volume = previewed(scene, server)
-    for record in records(scene):
-        record.node.SetParameter("Result", "{broken")
-    assert session.logic.outcome(volume) is None and session.logic.organ_volumes(volume) == []
-    assert session.preview(volume).phase == "done"
-    assert session.logic.outcome(volume) is not None
-
-
-def test_records_are_hidden_and_go_with_their_volume(scene, server):
-    session, volume = previewed(scene, server)
-    (record,) = records(scene)
-    assert record.node.GetHideFromEditors() and record.node.GetModuleName() == MODULE
-    scene.RemoveNode(volume)
-    assert not list(records(scene))

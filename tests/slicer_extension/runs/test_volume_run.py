@@ -1,0 +1,392 @@
+"""From the click to the result in the scene, with the real client, a server on loopback and a real scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from SemGANLib.Scene import Geometry, VolumeExport
+from SemGANLib.Scene.SegmentationImport import segment_ids
+from SemGANLib.Server.Nrrd import Grid
+
+from tests.slicer_extension.fake_server import FakeServer, segment
+from tests.slicer_extension.nodes import (
+    add_transform,
+    expected,
+    merged,
+    paint,
+)
+from tests.slicer_extension.scans import GRIDS, add_scan
+from tests.slicer_extension.session import Session
+
+
+@pytest.mark.parametrize("kind", GRIDS)
+def test_a_preview_is_the_servers_label_voxel_for_voxel(session, scene, kind):
+    volume = add_scan(scene, kind)
+    run = session.preview(volume)
+    assert run.phase == "done" and run.fraction == 1.0
+    np.testing.assert_array_equal(merged(session, volume), expected(volume))
+    outcome = session.logic.outcome(volume)
+    assert outcome.result.model.version == "1.2"
+    node = scene.GetNodeByID(outcome.segmentation_id)
+    assert node.GetName() == "CT preview" and segment_ids(node) == ("liver", "right kidney", "spleen")
+    assert set(outcome.maps) == {"uncertainty"}
+
+
+def test_a_refinement_shows_partial_results_and_progress_as_they_come(session, scene, server):
+    volume = add_scan(scene)
+    server.versions = 3
+    run = session.refine(volume)
+    versions = [outcome.result.version for outcome in session.outcomes]
+    assert versions == [1, 2, 3, 4, 4], "the last one comes again with its maps"
+    assert [outcome.result.partial for outcome in session.outcomes] == [True, True, True, False, False]
+    assert not session.outcomes[-2].maps, "nobody waits for maps to see the label"
+    assert len({outcome.segmentation_id for outcome in session.outcomes}) == 1, "one node for all of them"
+    texts = [entry.text for entry in session.seen]
+    assert "Step 1 of 4, 1 of 16 slices converged, about 2 s left" in texts
+    assert [entry.phase for entry in session.seen][:3] == ["exporting", "uploading", "queued"]
+    assert set(session.logic.outcome(volume).maps) == {"reconstruction", "residual", "uncertainty"}
+    assert run.job.loss == (1.0, 0.5, 1 / 3)
+    np.testing.assert_array_equal(merged(session, volume), expected(volume))
+
+
+def test_cancel_keeps_what_is_there(session, scene, server):
+    volume = add_scan(scene)
+    server.hold = True
+    session.logic.refine(volume)
+    session.wait(lambda: session.outcomes)
+    session.logic.cancel(volume)
+    run = session.finish(volume)
+    assert run.phase == "cancelled"
+    np.testing.assert_array_equal(merged(session, volume), expected(volume))
+    assert [job["state"] for job in server.jobs.values()] == ["cancelled"]
+
+
+def test_a_second_cancel_does_not_wait_for_the_server(session, scene, server):
+    volume = add_scan(scene)
+    server.hold = server.stubborn = True
+    session.logic.refine(volume)
+    session.wait(lambda: session.outcomes)
+    session.logic.cancel(volume)
+    session.settle()
+    assert session.logic.run(volume).active
+    session.logic.cancel(volume)
+    assert not session.logic.run(volume).active and "may go on there" in session.logic.run(volume).text
+    np.testing.assert_array_equal(merged(session, volume), expected(volume))
+
+
+def test_cancel_before_the_server_knows_of_it(session, scene, server):
+    volume = add_scan(scene)
+    server.deaf = 0.3
+    session.logic.refine(volume)
+    session.logic.cancel(volume)
+    assert session.logic.run(volume).phase == "cancelled"
+    server.deaf = 0.0
+    assert session.preview(volume).phase == "done"
+
+
+def test_a_job_that_begins_while_it_is_cancelled_is_cancelled_too(session, scene, server):
+    volume = add_scan(scene)
+    server.hold = True
+    session.logic.refine(volume)
+    session.wait(lambda: session.logic.run(volume).phase == "queued")
+    session.logic.cancel(volume)
+    session.settle()
+    assert session.logic.run(volume).phase == "cancelled"
+    assert [job["state"] for job in server.jobs.values()] == ["cancelled"]
+
+
+def test_a_volume_is_sent_once_for_preview_and_refinement(session, scene, server):
+    volume = add_scan(scene)
+    session.preview(volume)
+    session.refine(volume)
+    assert len(server.asked("POST", "/semgan/uploads")) == 1
+    VolumeExport.voxels(volume)[:] += 1
+    volume.GetImageData().GetPointData().GetScalars().Modified()
+    session.preview(volume)
+    assert len(server.asked("POST", "/semgan/uploads")) == 2, "it has changed"
+    session.settle()
+    assert len(server.uploads) == 1, "the former one is removed"
+
+
+def test_an_upload_that_the_server_has_lost_is_sent_again(session, scene, server):
+    volume = add_scan(scene)
+    session.preview(volume)
+    server.uploads.clear()
+    assert session.preview(volume).phase == "done"
+
+
+def test_what_is_asked_for_is_what_was_chosen(session, scene, server):
+    volume = add_scan(scene)
+    choices = session.logic.choices
+    choices.volume, choices.labels, choices.steps, choices.model = volume, ("liver",), 3, "semgan_abdomen"
+    choices.slice_range_mm = (0.0, 60.0)
+    choices.maps = False
+    session.refine(volume)
+    request = next(iter(server.jobs.values()))["request"]
+    assert request.pop("upload") in server.uploads
+    assert request == {
+        "model": "semgan_abdomen",
+        "mode": "refine",
+        "steps": 3,
+        "labels": ["liver"],
+        "slice_range_mm": [0.0, 60.0],
+        "client": "3D Slicer",
+    }
+    assert segment_ids(scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)) == ("liver",)
+    assert not session.logic.outcome(volume).maps
+
+
+def test_several_volumes_run_side_by_side(session, scene, server):
+    server.hold = True
+    first, second = add_scan(scene, "axial", "one"), add_scan(scene, "oblique", "two")
+    session.logic.refine(first)
+    session.logic.refine(second)
+    session.wait(lambda: len({outcome.volume_id for outcome in session.outcomes}) == 2)
+    assert len(session.logic.runs()) == 2 and all(run.active for run in session.logic.runs())
+    session.logic.cancel(first)
+    session.finish(first)
+    assert session.logic.run(second).active
+    server.hold = False
+    session.finish(second)
+    for volume in (first, second):
+        np.testing.assert_array_equal(merged(session, volume), expected(volume))
+
+
+def test_a_volume_under_transforms_is_sent_hardened_and_left_alone(session, scene, server):
+    volume = add_scan(scene)
+    matrix = np.eye(4)
+    matrix[:3, 3] = (10.0, 20.0, 30.0)
+    transform = add_transform(scene, matrix)
+    volume.SetAndObserveTransformNodeID(transform.GetID())
+    before = Geometry.ijk_to_ras(volume)
+    assert session.preview(volume).phase == "done"
+    sent = next(iter(server.uploads.values()))
+    np.testing.assert_allclose(sent.affine, matrix @ before)
+    np.testing.assert_array_equal(Geometry.ijk_to_ras(volume), before)
+    node = scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)
+    assert node.GetTransformNodeID() == volume.GetTransformNodeID() == transform.GetID()
+    np.testing.assert_array_equal(merged(session, volume), expected(volume))
+
+
+def test_every_run_gets_a_new_node_and_hides_the_former(session, scene):
+    volume = add_scan(scene)
+    session.preview(volume)
+    first = scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)
+    before = merged(session, volume)
+    session.refine(volume)
+    second = scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)
+    assert first is not second and second.GetName() == "CT refined"
+    np.testing.assert_array_equal(merged(session, volume, first), before)
+    assert not first.GetDisplayNode().GetVisibility() and second.GetDisplayNode().GetVisibility()
+
+
+def test_a_chosen_segmentation_is_replaced_only_after_asking(session, scene, server):
+    volume = add_scan(scene)
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+    node.CreateDefaultDisplayNodes()
+    node.GetSegmentation().AddEmptySegment("tumour", "tumour")
+    session.logic.choices.volume, session.logic.choices.segmentation = volume, node
+    session.answer = False
+    session.logic.preview(volume)
+    assert "“mine” will be replaced" in session.asked[-1]
+    assert segment_ids(node) == ("tumour",) and not server.requests[2:]
+    session.answer = True
+    session.preview(volume)
+    assert segment_ids(node) == ("liver", "right kidney", "spleen")
+    assert session.logic.outcome(volume).segmentation_id == node.GetID()
+
+
+def test_a_partial_result_that_was_edited_is_left_alone(session, scene, server):
+    volume = add_scan(scene)
+    server.hold = True
+    session.logic.refine(volume)
+    session.wait(lambda: len(session.outcomes) == 1)
+    node = scene.GetNodeByID(session.outcomes[0].segmentation_id)
+    paint(node, volume, "spleen", np.zeros((16, 28, 40)))
+    session.wait(lambda: len(session.outcomes) == 2)
+    assert session.outcomes[1].segmentation_id != node.GetID()
+    assert not (merged(session, volume, node) == 4).any()
+    assert (merged(session, volume) == 4).any()
+
+
+def test_a_segmentation_deleted_during_the_run_comes_back_as_a_new_one(session, scene, server):
+    volume = add_scan(scene)
+    server.hold = True
+    session.logic.refine(volume)
+    session.wait(lambda: len(session.outcomes) == 1)
+    scene.RemoveNode(scene.GetNodeByID(session.outcomes[0].segmentation_id))
+    session.wait(lambda: len(session.outcomes) == 2)
+    np.testing.assert_array_equal(merged(session, volume), expected(volume))
+
+
+def refused(session: Session, volume: Any) -> str:
+    """What is said when a run ends badly."""
+    run = session.finish(volume)
+    assert run.phase in ("failed", "interrupted") and not run.active
+    assert session.messages[-1].level == "error" and session.messages[-1].text == run.text
+    return run.text
+
+
+def test_the_server_dies_and_comes_back_while_a_job_runs(session, scene, server):
+    volume = add_scan(scene)
+    server.hold = True
+    session.logic.refine(volume)
+    session.wait(lambda: session.outcomes)
+    server.die()
+    session.wait(lambda: session.logic.run(volume).phase == "lost")
+    assert "does not answer" in session.logic.run(volume).text and session.logic.run(volume).active
+    server.hold = False
+    server.listen(server.port)
+    assert session.finish(volume).phase == "done"
+    np.testing.assert_array_equal(merged(session, volume), expected(volume))
+
+
+def test_the_server_dies_for_good_and_the_user_cancels(session, scene, server):
+    volume = add_scan(scene)
+    server.hold = True
+    session.logic.refine(volume)
+    session.wait(lambda: session.outcomes)
+    server.die()
+    session.wait(lambda: session.logic.run(volume).phase == "lost")
+    session.logic.cancel(volume)
+    run = session.finish(volume)
+    assert run.phase == "cancelled" and "may go on there" in run.text
+    np.testing.assert_array_equal(merged(session, volume), expected(volume))
+    server.listen(server.port)
+
+
+def test_a_server_that_stays_away_is_given_up(session, scene, server, monkeypatch):
+    from SemGANLib.Runs import VolumeRun
+
+    monkeypatch.setattr(VolumeRun, "PATIENCE_SECONDS", 0.0)
+    volume = add_scan(scene)
+    server.hold = True
+    session.logic.refine(volume)
+    session.wait(lambda: session.outcomes)
+    server.die()
+    assert "semgan serve" in refused(session, volume)
+    server.listen(server.port)
+
+
+def test_single_dropped_connections_are_not_noticed_by_the_user(session, scene, server):
+    volume = add_scan(scene)
+    server.hold = True
+    session.logic.refine(volume)
+    session.wait(lambda: session.outcomes)
+    server.drop = 2
+    server.hold = False
+    assert session.finish(volume).phase == "done"
+    assert not session.messages
+
+
+def test_a_job_that_fails_says_why(session, scene, server):
+    volume = add_scan(scene)
+    server.fail = "the values do not look like CT or MR"
+    session.logic.preview(volume)
+    assert "do not look like CT" in refused(session, volume)
+    server.fail = ""
+    assert session.preview(volume).phase == "done"
+
+
+@pytest.mark.parametrize("status", [401, 422, 500])
+def test_a_refused_upload_says_why(session, scene, server, status):
+    volume = add_scan(scene)
+    server.status = status
+    session.logic.preview(volume)
+    assert refused(session, volume)
+    server.status = 0
+    assert session.preview(volume).phase == "done"
+
+
+SHIFT, FLIP = np.eye(4), np.diag([-1.0, 1.0, 1.0, 1.0])
+
+
+SHIFT[0, 3] = 0.5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda grid: Grid(grid.array, SHIFT @ grid.affine),
+        lambda grid: Grid(grid.array, grid.affine @ FLIP),
+        lambda grid: Grid(grid.array[1:], grid.affine),
+    ],
+    ids=["shifted", "mirrored", "cut"],
+)
+def test_a_result_on_another_grid_is_not_loaded(session, scene, server, wrong):
+    volume = add_scan(scene)
+    server.grid_of = wrong
+    session.logic.preview(volume)
+    assert "another grid" in refused(session, volume)
+    assert scene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
+
+
+def test_a_damaged_result_is_not_loaded(session, scene, server, monkeypatch):
+    volume = add_scan(scene)
+    monkeypatch.setattr(FakeServer, "_part", lambda *_: b"NRRD0004\ntype: uchar\n\nxx")
+    session.logic.preview(volume)
+    assert "cannot be read" in refused(session, volume)
+    assert scene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
+
+
+def test_numbers_that_no_label_has_become_background(session, scene, server):
+    volume = add_scan(scene)
+    server.label_of = lambda array: np.where(segment(array) == 4, 9, segment(array)).astype(np.uint8)
+    session.preview(volume)
+    assert set(np.unique(merged(session, volume))) == {0, 1, 2}
+
+
+def test_the_scene_is_closed_while_a_job_runs(session, scene, server):
+    volume = add_scan(scene)
+    server.hold = True
+    session.logic.refine(volume)
+    session.wait(lambda: session.outcomes)
+    scene.Clear(False)
+    session.settle()
+    assert [job["state"] for job in server.jobs.values()] == ["cancelled"]
+    assert not server.uploads
+    count = len(session.outcomes)
+    server.hold = False
+    for _ in range(20):
+        session.pump()
+    assert len(session.outcomes) == count and scene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
+    again = add_scan(scene)
+    session.logic.choices.volume = again
+    assert session.preview(again).phase == "done"
+
+
+def test_the_scene_is_closed_while_the_volume_is_sent(session, scene, server):
+    server.deaf = 0.2
+    session.logic.refine(add_scan(scene))
+    scene.Clear(False)
+    session.settle()
+    assert scene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
+    assert all(job["state"] == "cancelled" for job in server.jobs.values())
+
+
+def test_the_volume_is_deleted_while_a_job_runs(session, scene, server):
+    volume, other = add_scan(scene), add_scan(scene, name="other")
+    server.hold = True
+    session.logic.refine(volume)
+    session.wait(lambda: session.outcomes)
+    kept = scene.GetNodeByID(session.outcomes[0].segmentation_id)
+    scene.RemoveNode(volume)
+    session.settle()
+    assert [job["state"] for job in server.jobs.values()] == ["cancelled"]
+    assert kept.GetScene() is scene and segment_ids(kept)
+    assert session.logic.outcome(other) is None
+    server.hold = False
+    assert session.preview(other).phase == "done"
+
+
+def test_closing_the_module_ends_jobs_and_removes_uploads(scene, server):
+    session = Session(scene)
+    session.connect(server.address)
+    server.hold = True
+    session.logic.refine(add_scan(scene))
+    session.wait(lambda: session.outcomes)
+    session.close()
+    assert [job["state"] for job in server.jobs.values()] == ["cancelled"]
+    assert not server.uploads
