@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .Datastore.DatastoreDesk import DatastoreDesk
+from .Datastore.DatastoreAccess import DatastoreAccess
 from .Protocols import Client, Confirm, Runner, Settings
 from .Runs.Consent import Consent
 from .Runs.Edits import Edits
@@ -56,10 +56,10 @@ class Logic:
         self._connector = Connector(runner, settings, make_client)
         self._runs = Runs(runner, self._on_run, self._on_result)
         self._edits = Edits(runner)
-        self._desk = DatastoreDesk(scene, runner, self._runs, self._tell)
+        self._datastore = DatastoreAccess(scene, runner, self._runs, self._tell)
         self.connection_changed = self._connector.changed
-        self.images_changed = self._desk.images_changed
-        self.image_opened = self._desk.image_opened
+        self.images_changed = self._datastore.images_changed
+        self.image_opened = self._datastore.image_opened
         self._watch = SceneWatch(scene, self._on_removed, self._on_closing, self._on_loaded)
         self._edits.compare_loaded(scene, self._show_outcomes)
 
@@ -175,7 +175,7 @@ class Logic:
     @property
     def images(self) -> Images:
         """Images of the server's datastore, as last heard."""
-        return self._desk.images
+        return self._datastore.images
 
     def edited(self, volume: Any) -> bool:
         """Whether the segmentation differs from the result that came."""
@@ -186,25 +186,25 @@ class Logic:
         """Put the label of a volume into the server's datastore."""
         client = self._client()
         if client is not None:
-            self._desk.submit(client, volume, user, tag, lambda scan: self._consent.to_send(scan, self.connection))
+            self._datastore.submit(client, volume, user, tag, lambda scan: self._consent.to_send(scan, self.connection))
 
     def list_images(self) -> None:
         """Ask the server for its images."""
         client = self._client()
         if client is not None:
-            self._desk.list_images(client)
+            self._datastore.list_images(client)
 
     def open_image(self, image: str) -> None:
         """Load an image of the datastore."""
         client = self._client()
         if client is not None:
-            self._desk.open_image(client, image)
+            self._datastore.open_image(client, image)
 
     def next_sample(self, strategy: str = "") -> None:
         """Load the image that active learning would have labelled next."""
         client = self._client()
         if client is not None:
-            self._desk.next_sample(client, strategy)
+            self._datastore.next_sample(client, strategy)
 
     # life
 

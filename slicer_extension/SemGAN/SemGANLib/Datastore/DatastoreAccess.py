@@ -15,7 +15,7 @@ from . import Review
 DEFAULT_STRATEGY = "semgan_residual"
 
 
-class DatastoreDesk:
+class DatastoreAccess:
     """Lists, opens and submits.
 
     Args:
