@@ -25,7 +25,6 @@ from pathlib import Path
 from environment import CORE, DOCS, REPOSITORY, prepare
 
 PAGES = REPOSITORY / "build" / "docs"
-SITE = REPOSITORY / "site"
 GALLERY = REPOSITORY / "examples" / "gallery"
 SEEDS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 """Beside docs/*.md; all that these link to comes along."""
@@ -131,7 +130,7 @@ def package_text(room: str) -> str:
 
 def examples(only: str | None) -> list[Path]:
     """The examples in order."""
-    found = sorted(GALLERY.glob("*.py"))
+    found = sorted(GALLERY.glob("[0-9]*.py"))
     chosen = [path for path in found if only in (None, path.stem)]
     if not chosen:
         sys.exit(f"error: no example {only!r}; there are {', '.join(path.stem for path in found)}")
