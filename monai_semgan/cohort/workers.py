@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
+import logging
+import queue
+import sys
 import threading
+import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, wait
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,29 @@ from monai_semgan.cohort.cases import Case
 from monai_semgan.cohort.cohort_settings import CohortSettings
 from monai_semgan.cohort.records import FAILED, Record, save_record
 from monai_semgan.errors import SemganError
+from monai_semgan.utils.processes import (
+    LineWriter,
+    ProcessPool,
+    Slot,
+    how_it_ended,
+    module_command,
+    parent_messages,
+    run_child,
+)
 
 STOP_SECONDS = 10.0
+"""Time for processes to remove half-written files when the cohort is stopped."""
 
+LOOK_SECONDS = 0.2
+TRIES = 3
+"""Processes that end so many times in a row before their first scan are not started any more."""
 
-@dataclass
-class _Worker:
-    process: Any
-    pipe: Connection
-    case: Case | None = None
+Outcome = tuple[Case, Record]
 
 
 def run_cases(
     cases: Sequence[Case], settings: CohortSettings, output: Path, jobs: int = 1, threads: int | None = None
-) -> Iterator[tuple[Case, Record]]:
+) -> Iterator[Outcome]:
     """Segment scans, in order by one process, as they come by several.
 
     A process that dies, for example for want of memory, costs the scan it was at; another takes its place.
@@ -49,128 +59,185 @@ def run_cases(
     """
     jobs = min(jobs, len(cases))
     if jobs > 1:
-        yield from _run_processes(list(cases), settings, output, jobs, threads)
+        yield from _run_processes(cases, settings, output, jobs, threads)
         return
     from monai_semgan.cohort.case_runner import CaseRunner
 
     if not cases:
         return
-    _limit(threads)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
     runner = CaseRunner(settings, output)
     for case in cases:
         yield case, runner.run(case)
 
 
 def _run_processes(
-    cases: list[Case], settings: CohortSettings, output: Path, jobs: int, threads: int | None
-) -> Iterator[tuple[Case, Record]]:
-    workers = [_start(settings, output, number, threads) for number in range(jobs)]
+    cases: Sequence[Case], settings: CohortSettings, output: Path, jobs: int, threads: int | None
+) -> Iterator[Outcome]:
+    pool = CasePool(cases, settings, output, jobs, threads)
+    with pool.lock:
+        pool.start()
     try:
-        while workers:
-            ready = wait([worker.pipe for worker in workers])
-            for number, worker in enumerate(list(workers)):
-                if worker.pipe not in ready:
-                    continue
-                outcome = _receive(worker, output)
-                if outcome is not None:
-                    yield outcome
-                if not worker.process.is_alive() and cases:
-                    workers[workers.index(worker)] = _start(settings, output, number, threads)
-                elif not cases or not worker.process.is_alive():
-                    worker.pipe.close()
-                    workers.remove(worker)
-                else:
-                    worker.case = cases.pop(0)
-                    worker.pipe.send(worker.case)
+        while not pool.finished:
+            outcome = pool.next_outcome(LOOK_SECONDS)
+            if outcome is None:
+                continue
+            case, record = outcome
+            if not record.key:  # its process has died and could not write it
+                save_record(output, record)
+            yield case, record
     finally:
-        _stop(workers)
+        pool.close(STOP_SECONDS)
 
 
-def _receive(worker: _Worker, output: Path) -> tuple[Case, Record] | None:
-    """What a process has to say: ready, a record, or why it stopped."""
-    try:
-        said = worker.pipe.recv()
-    except (EOFError, ConnectionError):
-        worker.process.join()
-        code, case = worker.process.exitcode, worker.case
-        if case is None:
-            raise SemganError(
-                f"a process ended with code {code} before its first scan", remedy="lower --jobs"
-            ) from None
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        message = f"its process {how}; if memory ran out, use fewer --jobs"
-        record = Record(case.name, str(case.path), FAILED, message=message)
-        save_record(output, record)
-        return case, record
-    if isinstance(said, SemganError):
-        raise said
-    case, worker.case = worker.case, None
-    return None if case is None else (case, said)
+@dataclass
+class CaseSlot(Slot):
+    """A process of a cohort.
+
+    Attributes:
+        case: that it was given.
+        begun: whether it has said that it is at the scan.
+    """
+
+    case: Case | None = None
+    begun: bool = False
 
 
-def _start(settings: CohortSettings, output: Path, number: int, threads: int | None) -> _Worker:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, settings, output, number, threads), daemon=True)
-    process.start()
-    theirs.close()
-    return _Worker(process, ours)
+class CasePool(ProcessPool[CaseSlot]):
+    """Hands scans to processes.
+
+    Args:
+        cases: the scans.
+        settings: what to do.
+        output: folder of the results.
+        jobs: processes.
+        threads: of each process; as torch likes when left out.
+    """
+
+    def __init__(
+        self, cases: Sequence[Case], settings: CohortSettings, output: Path, jobs: int, threads: int | None = None
+    ) -> None:
+        super().__init__([CaseSlot(module_command(__name__), threads) for _ in range(jobs)], threading.RLock())
+        self.settings, self.output = settings, output
+        self._todo = deque(cases)
+        self._tried: set[str] = set()
+        self._outcomes: queue.Queue[Outcome | SemganError] = queue.Queue()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every scan has been given out by `next_outcome`."""
+        with self.lock:
+            busy = any(slot.case is not None for slot in self.slots)
+            return not (self._todo or busy) and self._outcomes.empty()
+
+    def next_outcome(self, seconds: float) -> Outcome | None:
+        """Wait for a scan with its record; None if there was none for some time.
+
+        Raises:
+            SemganError: the processes cannot work.
+        """
+        with self.lock:
+            if self._todo:
+                self.tend()
+        try:
+            outcome = self._outcomes.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        if isinstance(outcome, SemganError):
+            raise outcome
+        return outcome
+
+    def heard(self, slot: CaseSlot, message: dict[str, Any]) -> None:
+        """Note what became of a scan, and give the process the next one."""
+        said = message["say"]
+        if said == "starting" and slot.process is not None:
+            number = next(n for n, one in enumerate(self.slots) if one is slot)
+            settings = _to_json(asdict(self.settings))
+            slot.process.send("settings", settings=settings, number=number, output=str(self.output))
+        elif said == "begun":
+            slot.begun = True
+        elif said == "record" and slot.case is not None:
+            self._outcomes.put((slot.case, Record(**message["record"])))
+            slot.case = None
+        if said in ("ready", "record"):
+            self._give(slot)
+
+    def died(self, slot: CaseSlot, code: int, was_ready: bool) -> None:
+        """Record the scan as failed, or put it back if the process had not begun it."""
+        case, begun = slot.case, slot.begun
+        slot.case, slot.begun = None, False
+        if slot.broken:
+            self._outcomes.put(SemganError(slot.broken))
+        elif case is not None and not begun and case.name not in self._tried:
+            self._tried.add(case.name)
+            self._todo.appendleft(case)
+            for idle in (one for one in self.slots if one.ready and one.case is None):
+                self._give(idle)
+        elif case is not None:
+            message = f"its process {how_it_ended(code)}; if memory ran out, use fewer --jobs"
+            self._outcomes.put((case, Record(case.name, str(case.path), FAILED, message=message)))
+        if slot.deaths >= TRIES:
+            slot.start_at = None
+        if all(one.process is None and one.start_at is None for one in self.slots):
+            problem = f"every process {how_it_ended(code)} before its first scan"
+            self._outcomes.put(SemganError(problem, remedy="lower --jobs"))
+
+    def _give(self, slot: CaseSlot) -> None:
+        if self._todo and slot.process is not None:
+            slot.case, slot.begun = self._todo.popleft(), False
+            slot.process.send("case", case=_to_json(asdict(slot.case)))
 
 
-def _stop(workers: list[_Worker]) -> None:
-    for worker in workers:
-        worker.pipe.close()
-        worker.process.terminate()
-    for worker in workers:
-        worker.process.join(STOP_SECONDS)
-        if worker.process.is_alive():
-            worker.process.kill()
-
-
-def _work(pipe: Connection, settings: CohortSettings, output: Path, number: int, threads: int | None) -> None:
-    """A process: says that it is ready, then answers every scan with its record, until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
-    signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+def work(say: LineWriter) -> int:
+    """Answer every scan with its record, in a process of its own, until the parent is gone."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="semgan: %(message)s")
+    warnings.simplefilter("ignore")
+    tasks: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+    say("starting")
+    first = tasks.get()
     from monai_semgan.cohort.case_runner import CaseRunner
 
-    _limit(threads)
     try:
-        runner = CaseRunner(replace(settings, device=device_of(settings.device, number)), output)
-        pipe.send("ready")
+        settings = _settings_of(first["settings"])
+        settings = replace(settings, device=device_of(settings.device, first["number"]))
+        runner = CaseRunner(settings, Path(first["output"]))
+        say("ready")
         while True:
-            pipe.send(runner.run(pipe.recv()))
-    except (EOFError, BrokenPipeError, ConnectionError):
-        return
+            values = tasks.get()["case"]
+            say("begun")
+            record = runner.run(Case(**{**values, "path": Path(values["path"])}))
+            say("record", record=asdict(record))
     except SemganError as error:
-        pipe.send(SemganError(str(error)))
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is leaving already
+        say("broken", message=str(error))
+        return 1
 
 
-def _leave(number: int, frame: Any) -> None:
-    raise SystemExit(128 + number)
+def _listen(tasks: queue.Queue[dict[str, Any]]) -> None:
+    for message in parent_messages():
+        tasks.put(message)
 
 
-def _leave_with_parent() -> None:
-    """End as soon as the first process is gone, also by `kill -9`: its successor may be at the same scan already."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+def _to_json(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
-def _limit(threads: int | None) -> None:
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
+def _settings_of(values: dict[str, Any]) -> CohortSettings:
+    bundle = None if values["bundle"] is None else Path(values["bundle"])
+    return CohortSettings(**{**values, "bundle": bundle, "labels": tuple(values["labels"])})
 
 
 def device_of(name: str, number: int) -> str:
-    """`auto` and `cuda` become the GPU of this process: they are dealt out in turn."""
+    """Return the GPU of a process for `auto` and `cuda`: they are dealt out in turn."""
     import torch
 
     if name in ("auto", "cuda") and torch.cuda.is_available():
         return f"cuda:{number % torch.cuda.device_count()}"
     return name
+
+
+if __name__ == "__main__":
+    run_child(work)

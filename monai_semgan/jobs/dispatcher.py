@@ -17,6 +17,7 @@ from monai_semgan.jobs.scheduler import Entry, Scheduler
 from monai_semgan.jobs.storage.result_files import parts_of, versions
 from monai_semgan.jobs.storage.store import JobStore
 from monai_semgan.jobs.workers.pool import WorkerPool
+from monai_semgan.utils.processes import how_it_ended
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ class Dispatcher:
                 continue
             entry.attempts += 1
             entry.job.state = State.warming
-            entry.job.message = "is being started" if slot.warm else "the model is being loaded"
+            entry.job.message = "is being started" if slot.ready else "the model is being loaded"
             self.pool.give(slot, task)
 
     def worker_says(self, job: str, message: dict[str, Any]) -> None:
@@ -165,7 +166,7 @@ class Dispatcher:
         elif entry.job.state is State.warming and entry.attempts < 2:
             self.scheduler.requeue(entry)
         else:
-            how = f"was killed (signal {-code})" if code < 0 else f"ended (code {code})"
+            how = how_it_ended(code)
             self._end(entry, State.failed, f"the worker process {how}; it may have run out of memory")
 
     def _take_result(self, entry: Entry, message: dict[str, Any]) -> None:

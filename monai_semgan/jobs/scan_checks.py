@@ -16,7 +16,7 @@ import numpy as np
 from monai_semgan.errors import SemganError
 from monai_semgan.io.reading import read_volume
 from monai_semgan.jobs.job_errors import Refusal, in_words
-from monai_semgan.jobs.workers.process import package_environment
+from monai_semgan.utils.processes import child_environment, module_command
 
 TIMEOUT_SECONDS = 180.0
 
@@ -42,9 +42,9 @@ def check_scan(path: Path, python: str = sys.executable) -> ScanFacts:
     Raises:
         Refusal: if it cannot be read, with the reason.
     """
-    command = [python, "-m", __spec__.name if __spec__ else __name__, str(path)]
+    command = module_command(__spec__.name if __spec__ else __name__, str(path), python=python)
     try:
-        run = subprocess.run(command, capture_output=True, env=package_environment(), timeout=TIMEOUT_SECONDS)
+        run = subprocess.run(command, capture_output=True, env=child_environment(), timeout=TIMEOUT_SECONDS)
         found = json.loads(run.stdout)
     except subprocess.TimeoutExpired:
         raise Refusal("reading the volume takes too long; copy or export it again") from None

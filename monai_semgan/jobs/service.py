@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from monai_semgan import __version__
+from monai_semgan._version import __version__
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import API_VERSION, Health, Job, JobList, JobRequest, ModelList, State, Upload
 from monai_semgan.jobs.dispatcher import Dispatcher

@@ -116,65 +116,85 @@ def test_torchrun_splits_the_scans(scans: Path, tiny_bundle: Path, tmp_path: Pat
     assert {row["status"] for row in table(tmp_path / "out").values()} == {"done"}
 
 
-def test_a_process_that_is_killed_costs_its_scan_only(
-    scans: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """Ids of the processes that a process has started."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [line.split() for line in listed.splitlines()]
+    return [int(pid) for pid, parent in pairs if int(parent) == process.pid]
+
+
+@pytest.fixture
+def many(scans: Path) -> Path:
+    """A dozen more scans, none of them broken."""
+    (scans / "broken.nii.gz").unlink()
+    for copy in range(12):
+        shutil.copy(scans / "sub" / "bert.nii", scans / f"copy{copy:02d}.nii")
+    return scans
+
+
+def slowly(many: Path, out: Path, bundle: Path, jobs: str, steps: int = 40) -> list[str]:
+    command = [sys.executable, "-u", "-m", "monai_semgan", "segment", str(many), "-o", str(out)]
+    return command + [
+        *("--bundle", str(bundle), "--device", "cpu"),
+        *("--mode", "invert", "--steps", str(steps), "--jobs", jobs),
+    ]
+
+
+def await_first(process: subprocess.Popen[str]) -> str:
+    """What is printed until the first scan is finished."""
+    assert process.stdout is not None
+    lines = ""
+    while "[1/" not in lines:
+        line = process.stdout.readline()
+        assert line, process.stderr and process.stderr.read()
+        lines += line
+    return lines
+
+
+def test_a_process_that_is_killed_costs_its_scan_only_and_another_takes_its_place(
+    many: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:
-    from monai_semgan.cohort.cases import find_cases
-    from monai_semgan.cohort.cohort_settings import CohortSettings
-    from monai_semgan.cohort.workers import _receive, _start, _stop
-
     out = tmp_path / "out"
-    (out / ".cohort").mkdir(parents=True)
-    case = find_cases(scans, out).cases[0]
-    worker = _start(CohortSettings(bundle=tiny_bundle, device="cpu"), out, 0, 1)
-    assert _receive(worker, out) is None
-    worker.case = case
-    worker.process.kill()
-    outcome = _receive(worker, out)
-    _stop([worker])
-    assert outcome is not None and outcome[1].status == "failed" and "killed by signal 9" in outcome[1].message
+    for copy in range(4, 12):
+        (many / f"copy{copy:02d}.nii").unlink()
+    command = slowly(many, out, tiny_bundle, "2")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        lines = await_first(process)
+        before = children(process)
+        os.kill(before[0], signal.SIGKILL)
+        time.sleep(3)
+        after = children(process)
+        rest, error = process.communicate(timeout=240)
+    assert process.returncode == 3, error
+    rows = table(out)
+    failed = [row for row in rows.values() if row["status"] != "done"]
+    assert len(rows) == 7 and len(failed) == 1 and failed[0]["status"] == "failed"
+    assert "was killed (signal 9); if memory ran out, use fewer --jobs" in failed[0]["message"]
+    assert (lines + rest).count("FAILED: its process was killed") == 1 and "1 of 7 scans failed" in error
+    assert len(before) == len(after) == 2 and before[0] not in after
+    assert segment(many, out, tiny_bundle, "--mode", "invert", "--steps", "40") == 0
+    assert {row["status"] for row in table(out).values()} == {"done"}
 
 
-ENDLESS = """
-import sys
-from pathlib import Path
-from monai_semgan.cohort.cases import find_cases
-from monai_semgan.cohort.cohort_settings import CohortSettings
-from monai_semgan.cohort.workers import _receive, _start
-
-scans, out, bundle = map(Path, sys.argv[1:])
-worker = _start(CohortSettings(bundle=bundle, device="cpu", mode="invert", steps=10**6), out, 0, 1)
-_receive(worker, out)
-worker.pipe.send(find_cases(scans, out).cases[0])
-print("busy", flush=True)
-worker.process.join()
-"""
-
-
-def test_processes_leave_at_once_when_the_first_one_is_killed(scans: Path, tiny_bundle: Path, tmp_path: Path) -> None:
-    places = [str(scans), str(tmp_path / "out"), str(tiny_bundle)]
-    with subprocess.Popen([sys.executable, "-c", ENDLESS, *places], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None and process.stdout.readline() == "busy\n"
-        time.sleep(1)
+def test_processes_leave_at_once_when_the_first_one_is_killed(many: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    command = slowly(many, tmp_path / "out", tiny_bundle, "2", steps=10**6)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while len(children(process)) < 2:
+            time.sleep(0.1)
+        time.sleep(8)
         process.kill()
-        process.communicate(timeout=20)  # ends when nobody holds the output any more
+        process.communicate(timeout=20)  # ends when nobody holds the error output any more
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_leaves_what_is_finished_and_goes_on_later(
-    number: int, jobs: str, scans: Path, tiny_bundle: Path, tmp_path: Path
+    number: int, jobs: str, many: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:
-    (scans / "broken.nii.gz").unlink()
-    for copy in range(12):
-        shutil.copy(scans / "sub" / "bert.nii", scans / f"copy{copy:02d}.nii")
     out = tmp_path / "out"
-    command = [sys.executable, "-u", "-m", "monai_semgan", "segment", str(scans), "-o", str(out)]
-    command += ["--bundle", str(tiny_bundle), "--device", "cpu", "--mode", "invert", "--steps", "40", "--jobs", jobs]
+    command = slowly(many, out, tiny_bundle, jobs)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        while "[1/" not in (line := process.stdout.readline()):
-            assert line, process.stderr and process.stderr.read()
+        await_first(process)
         process.send_signal(number)
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130 and "the same command goes on" in error and "Traceback" not in error

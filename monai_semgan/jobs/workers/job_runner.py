@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.jobs.workers.messages import Task
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.inference.segmentation import Segmentation
     from monai_semgan.io.volume import Volume
+    from monai_semgan.utils.progress import StepEvent
 
 Say = Callable[..., None]
 
@@ -26,35 +27,31 @@ TELL_SECONDS = 0.2
 
 
 class JobProgress:
-    """Passes the progress of a segmentation on to the server.
+    """Pass the steps of a segmentation on to the server.
 
     Args:
         job: id.
         mode: of the job.
         say: sends a message.
-        cancelled: whether the user wants the job to end.
     """
 
-    def __init__(self, job: str, mode: str, say: Say, cancelled: Callable[[], bool]) -> None:
-        self.job, self.mode, self.say, self.should_stop = job, mode, say, cancelled
+    def __init__(self, job: str, mode: str, say: Say) -> None:
+        self.job, self.mode, self.say = job, mode, say
         self._told = 0.0
-        self._message = ""
 
-    def update(self, done: int, total: int, message: str = "", **values: float) -> None:
+    def __call__(self, event: StepEvent[Any]) -> None:
         """Tell the server; steps of an inversion always, slices of a preview a few times a second."""
-        news = bool(message) and message != self._message
-        self._message = message or self._message
-        inverting = "loss" in values
         now = time.monotonic()
-        if not (inverting or news) and done < total and now - self._told < TELL_SECONDS:
+        often = event.phase == "preview" and 0 < event.step < event.steps and now - self._told < TELL_SECONDS
+        if event.phase == "batch" or often:
             return
         self._told = now
-        facts: dict[str, Any] = {"message": f"{self._message} {done} of {total}"}
-        if inverting:
-            facts |= {"step": done, "steps": total, "loss": values["loss"]}
-            facts |= {"slices": int(values["slices"]), "converged": int(values["converged"])}
+        facts: dict[str, Any] = {"message": event.message}
+        if event.phase == "step":
+            facts |= {"step": event.step, "steps": event.steps, "loss": event.loss}
+            facts |= {"slices": event.slices, "converged": event.converged}
         elif self.mode == "preview":
-            facts |= {"step": done, "steps": total, "slices": total}
+            facts |= {"step": event.step, "steps": event.steps, "slices": event.slices}
         self.say("progress", job=self.job, **facts)
 
 
@@ -98,6 +95,15 @@ class JobRun:
         self.say("progress", job=task.job, message="reading the scan")
         volume = read_volume(task.image)
         self._read = time.perf_counter()
+        tell = JobProgress(task.job, task.mode, self.say)
+
+        def on_step(event: StepEvent[Segmentation]) -> None:
+            tell(event)
+            if self.cancelled():
+                raise Cancelled
+            if event.phase == "start" or (event.phase == "step" and event.step < event.steps):
+                self._partial(event, volume)
+
         try:
             found = segment_volume(
                 volume,
@@ -106,12 +112,11 @@ class JobRun:
                 modality=task.modality,
                 labels=task.labels,
                 slice_range_mm=task.slice_range_mm,
-                progress=JobProgress(task.job, task.mode, self.say, self.cancelled),
-                partial=lambda make: self._partial(make, volume),
+                on_step=on_step,
                 steps=task.steps,
                 objective=task.objective,
             )
-        except KeyboardInterrupt:
+        except Cancelled:
             return "cancelled", "cancelled; the preview is kept" if self.version else "cancelled before it had a result"
         self._write(found, volume, partial=False)
         self._finished = found, volume
@@ -119,13 +124,16 @@ class JobRun:
             return "cancelled", "cancelled; the best result until then is kept"
         return "done", "done"
 
-    def _partial(self, make: Callable[[], Segmentation], volume: Volume) -> None:
+    def _partial(self, event: StepEvent[Segmentation], volume: Volume) -> None:
         """Write what was found so far, if the last time is long enough ago; a failure to write ends nothing."""
         begun = time.monotonic()
-        if begun < self._next_partial or self.cancelled():
+        if begun < self._next_partial:
             return
         try:
-            self._write(make(), volume, partial=True)
+            found = event.partial()
+            if found is None:
+                return
+            self._write(found, volume, partial=True)
         except SemganError:
             self.say("progress", job=self.task.job, message="a partial result could not be written")
         spent = time.monotonic() - begun

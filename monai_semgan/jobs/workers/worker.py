@@ -1,7 +1,6 @@
 """The process that computes: `python -m monai_semgan.jobs.workers.worker`, started by the server, one per device.
 
-Reads and writes the messages of `messages.py` on stdin and stdout. Leaves when stdin ends, so that it never outlives
-the server. Its stderr names no file and no patient.
+Reads and writes the messages of `messages.py` on stdin and stdout. Its stderr names no file and no patient.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import argparse
 import logging
 import os
 import queue
-import signal
 import sys
 import threading
 import warnings
@@ -20,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.job_errors import in_words
 from monai_semgan.jobs.storage.job_log import log_without_values
-from monai_semgan.jobs.workers.messages import LineWriter, Task, read_line
+from monai_semgan.jobs.workers.messages import Task
+from monai_semgan.utils.processes import LineWriter, parent_messages, run_child
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -49,16 +48,12 @@ class WorkerLoop:
 
     def listen(self) -> None:
         """Read messages until the server is gone, then end the process, whatever it is doing."""
-        for line in sys.stdin.buffer:
-            message = read_line(line)
-            if message is None:
-                continue
+        for message in parent_messages():
             if message["say"] == "cancel":
                 self._cancelled.add(message["job"])
             elif message["say"] == "run":
                 values: dict[str, Any] = message["task"]
                 self._tasks.put(Task(**values))
-        os._exit(0)
 
     def run(self, bundle: str) -> None:
         """Warm up, then work until the server is gone."""
@@ -116,7 +111,7 @@ def warm_up(bundle: Bundle) -> None:
     from monai_semgan.inference.segmentation import segment_volume
     from monai_semgan.io.volume import Volume
 
-    thick = 1 if bundle.preprocessing.frame == "image" else 2
+    thick = 1 if bundle.preprocessing.field_of_view == "image" else 2
     array = np.full((48, 40, thick), -1000.0, dtype=np.float32)
     array[8:40, 8:32] = 60.0
     array[16:24, 12:24] = 200.0
@@ -147,16 +142,13 @@ def release_memory() -> None:
         trim(0)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the process."""
+def work(say: LineWriter) -> int:
+    """Work until the server is gone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int)
     parser.add_argument("--partial-seconds", type=float, default=2.0)
-    options = parser.parse_args(arguments)
-    say = LineWriter(_own_stdout())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides
+    options = parser.parse_args()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
@@ -164,25 +156,13 @@ def main(arguments: list[str] | None = None) -> int:
     loop = WorkerLoop(say, options.device, options.partial_seconds)
     threading.Thread(target=loop.listen, daemon=True).start()
     try:
-        if options.threads:
-            import torch
-
-            torch.set_num_threads(options.threads)
         loop.run(str(options.bundle))
     except BrokenPipeError:
         return 0
     except Exception as error:
         say("broken", message=in_plain_words(error))
-        return 1
-    return 0
-
-
-def _own_stdout() -> Any:
-    """Stdout for messages alone: what libraries print goes to stderr."""
-    stream = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return stream
+    return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_child(work)

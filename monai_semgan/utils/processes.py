@@ -1,0 +1,310 @@
+"""Child processes: started with their threads set, spoken to in JSON lines, replaced when they die.
+
+A child leaves with its parent: the end of its stdin is the end of the parent, however that came about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, NoReturn, TypeVar
+
+logger = logging.getLogger(__name__)
+
+LEAVE_SECONDS = 3.0
+"""A child that was asked to leave is killed after this time."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+"""Seconds before a child that died is replaced; doubled every time it dies before it was ready."""
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Read once, when PyTorch and NumPy are loaded: a child cannot set them for itself."""
+
+
+class LineWriter:
+    """Writes messages, one JSON object a line, from any thread.
+
+    Args:
+        stream: a pipe.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self._lock = threading.Lock()
+
+    def __call__(self, say: str, **values: Any) -> None:
+        """Write one message.
+
+        Raises:
+            OSError: if nobody reads any more.
+        """
+        line = json.dumps({"say": say, **{key: _finite(value) for key, value in values.items()}}).encode() + b"\n"
+        with self._lock:
+            self.stream.write(line)
+            self.stream.flush()
+
+
+def read_line(line: bytes) -> dict[str, Any] | None:
+    """Return the message of a line; None if it is none."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) and isinstance(message.get("say"), str) else None
+
+
+def _finite(value: Any) -> Any:
+    """Replace NaN and infinity, which JSON lacks, by None."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def child_environment(threads: int | None = None) -> dict[str, str]:
+    """Return the environment in which another interpreter finds this package, wherever it was imported from.
+
+    Args:
+        threads: of the child's arithmetic; as PyTorch likes when left out.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    limits = {} if threads is None else {name: str(threads) for name in THREAD_VARIABLES}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **limits}
+
+
+def module_command(module: str, *arguments: str, python: str = sys.executable) -> list[str]:
+    """Return the command that runs a module of this package in another interpreter."""
+    return [python, "-m", module, *arguments]
+
+
+def how_it_ended(code: int) -> str:
+    """Say in words what an exit code means."""
+    number = -code if code < 0 else code - 128 if code > 128 else 0
+    return f"was killed (signal {number})" if number else f"ended (code {code})"
+
+
+class ChildProcess:
+    """A running child. Its messages, and its end, are told from a thread of its own.
+
+    Args:
+        command: how to start it.
+        on_message: told every message.
+        on_exit: told the exit code, once, after the last message.
+        threads: see `child_environment`.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        on_message: Callable[[ChildProcess, dict[str, Any]], None],
+        on_exit: Callable[[ChildProcess, int], None],
+        threads: int | None = None,
+    ) -> None:
+        self._on_message, self._on_exit = on_message, on_exit
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=child_environment(threads)
+        )
+        assert self._process.stdin is not None
+        self._say = LineWriter(self._process.stdin)  # type: ignore[arg-type]
+        threading.Thread(target=self._listen, daemon=True, name=f"child-{self.pid}").start()
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
+    def send(self, say: str, **values: Any) -> None:
+        """Send a message; one to a process that is dying is lost, and its end is told."""
+        with contextlib.suppress(OSError, ValueError):
+            self._say(say, **values)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    def ask_to_leave(self) -> None:
+        """Ask it to tidy up and end."""
+        self._process.terminate()
+
+    def wait_or_kill(self, seconds: float) -> None:
+        """Wait for its end, and kill it if that takes longer."""
+        try:
+            self._process.wait(max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        with contextlib.suppress(OSError, ValueError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            message = read_line(line)
+            if message is not None:
+                self._on_message(self, message)
+        code = self._process.wait()
+        self._process.stdout.close()
+        self._on_exit(self, code)
+
+
+@dataclass
+class Slot:
+    """A place for a child, which is filled again when the child dies.
+
+    Attributes:
+        command: how the child is started.
+        threads: of its arithmetic; as PyTorch likes when None.
+        process: None between two.
+        ready: whether it has said that it can work.
+        broken: why it cannot, as it says itself.
+        deaths: ends in a row before it was ready.
+        start_at: time of the next start; None while there is a process, or none is wanted any more.
+    """
+
+    command: Sequence[str]
+    threads: int | None = None
+    process: ChildProcess | None = None
+    ready: bool = False
+    broken: str = ""
+    deaths: int = 0
+    start_at: float | None = None
+
+
+SlotT = TypeVar("SlotT", bound=Slot)
+
+
+class ProcessPool(Generic[SlotT]):
+    """Keeps a child in every slot. The owner holds `lock` while it calls, except for `close`.
+
+    Children say `ready` when they can work and `broken` when they never will; the rest is for `heard`.
+
+    Args:
+        slots: one for each child.
+        lock: of the owner; messages are handled with it held.
+    """
+
+    def __init__(self, slots: Sequence[SlotT], lock: Any) -> None:
+        self.slots, self.lock = list(slots), lock
+        self._closed = False
+
+    def heard(self, slot: SlotT, message: dict[str, Any]) -> None:
+        """Handle a message of a child; for subclasses."""
+
+    def died(self, slot: SlotT, code: int, was_ready: bool) -> None:
+        """Handle the end of a child, whose slot is empty and has a time for the next start; for subclasses."""
+
+    def start(self) -> None:
+        """Start all children."""
+        for slot in self.slots:
+            self._launch(slot)
+
+    def tend(self) -> None:
+        """Start children whose time has come."""
+        for slot in self.slots:
+            if slot.start_at is not None and time.monotonic() >= slot.start_at:
+                self._launch(slot)
+
+    def close(self, seconds: float = LEAVE_SECONDS) -> None:
+        """Ask all children to leave, and kill those that have not after some seconds."""
+        with self.lock:
+            self._closed = True
+            processes = [slot.process for slot in self.slots if slot.process is not None]
+        for process in processes:
+            process.ask_to_leave()
+        deadline = time.monotonic() + seconds
+        for process in processes:
+            process.wait_or_kill(deadline - time.monotonic())
+
+    def _launch(self, slot: SlotT) -> None:
+        slot.start_at, slot.ready = None, False
+        try:
+            slot.process = ChildProcess(slot.command, self._on_message, self._on_exit, slot.threads)
+        except OSError:
+            logger.error("a worker process could not be started")
+            self._later(slot)
+
+    def _later(self, slot: SlotT) -> None:
+        slot.deaths = 0 if slot.ready else slot.deaths + 1
+        pause = min(FIRST_PAUSE * 2.0 ** min(slot.deaths, 10), LONGEST_PAUSE)
+        slot.ready, slot.start_at = False, time.monotonic() + pause
+
+    def _on_message(self, process: ChildProcess, message: dict[str, Any]) -> None:
+        with self.lock:
+            slot = self._slot_with(process)
+            if slot is None or self._closed:
+                return
+            if message["say"] == "ready":
+                slot.ready, slot.broken = True, ""
+            elif message["say"] == "broken":
+                slot.broken = str(message.get("message", ""))
+            self.heard(slot, message)
+
+    def _on_exit(self, process: ChildProcess, code: int) -> None:
+        with self.lock:
+            slot = self._slot_with(process)
+            if slot is None or self._closed:
+                return
+            was_ready, slot.process = slot.ready, None
+            self._later(slot)
+            logger.info("a worker process %s", how_it_ended(code))
+            self.died(slot, code, was_ready)
+
+    def _slot_with(self, process: ChildProcess) -> SlotT | None:
+        return next((slot for slot in self.slots if slot.process is process), None)
+
+
+def run_child(work: Callable[[LineWriter], int]) -> NoReturn:
+    """Be a child: do some work that says messages to the parent, then end with its exit code.
+
+    What libraries print goes to stderr. Ctrl-C, which reaches parent and children, is left to the parent. SIGTERM
+    raises `SystemExit` in the main thread, so that half-written files are removed.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    code = 1
+    try:
+        code = work(LineWriter(_private_stdout()))
+    except BrokenPipeError:
+        code = 0
+    except SystemExit as leave:
+        code = leave.code if isinstance(leave.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)  # threads that still read stdin would end the interpreter with an error
+
+
+def parent_messages() -> Iterator[dict[str, Any]]:
+    """Yield what the parent says; when the parent is gone, end this process, whatever it is doing."""
+    for line in sys.stdin.buffer:
+        message = read_line(line)
+        if message is not None:
+            yield message
+    os._exit(0)
+
+
+def _leave(number: int, frame: Any) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # it is leaving already
+    raise SystemExit(128 + number)
+
+
+def _private_stdout() -> Any:
+    """Return a stream on stdout for messages alone; what libraries print goes to stderr."""
+    stream = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return stream
