@@ -80,7 +80,8 @@ class VolumeCache(PersistentDataset):
             while cause is not None and not isinstance(cause, SemganError):
                 cause = cause.__cause__
             raise cause if cause is not None else error from None
-        return {name: prepared[name] for name in ("image", "label", "modality", "geometry")}
+        kept = {name: prepared[name] for name in ("image", "label", "modality", "geometry")}
+        return kept | {"label_ids": prepared.get("label_ids", [])}
 
 
 def entry_item(entry: Entry) -> dict[str, str]:

@@ -42,6 +42,7 @@ class SliceSet:
         geometries: per volume.
         modalities: per volume, ``"CT"`` or ``"MR"``.
         preprocessing: settings that the slices were made with.
+        file_ids: ids that the label files hold, whether they are of a class or not.
     """
 
     images: torch.Tensor
@@ -52,6 +53,7 @@ class SliceSet:
     geometries: tuple[SliceGeometry, ...]
     modalities: tuple[str, ...]
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    file_ids: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return self.images.shape[0]
@@ -116,7 +118,8 @@ class SliceSet:
             name: tuple(getattr(self, name)[v] for v in volumes)
             for name in ("patients", "entries", "geometries", "modalities")
         }
-        return SliceSet(self.images[index], self.labels[index], order, preprocessing=self.preprocessing, **pick)
+        picked = SliceSet(self.images[index], self.labels[index], order, preprocessing=self.preprocessing, **pick)
+        return replace(picked, file_ids=self.file_ids)
 
     def save(self, folder: str | Path) -> Path:
         """Writes the set as two small files, to carry it to another machine.
@@ -132,7 +135,8 @@ class SliceSet:
         with written_aside(folder / FOLDER_FILES[0]) as temporary, open(temporary, "wb") as stream:
             np.savez_compressed(stream, images=self.images.cpu().numpy(), labels=self.labels.cpu().numpy())
         volumes = [self._describe(index) for index in range(self.num_volumes)]
-        text = json.dumps({"preprocessing": self.preprocessing.to_dict(), "volumes": volumes}, indent=1)
+        described = {"preprocessing": self.preprocessing.to_dict(), "file_ids": self.file_ids, "volumes": volumes}
+        text = json.dumps(described, indent=1)
         with written_aside(folder / FOLDER_FILES[1]) as temporary:
             temporary.write_text(text, encoding="utf-8")
         return folder
@@ -151,13 +155,14 @@ class SliceSet:
             described = json.loads((folder / FOLDER_FILES[1]).read_text(encoding="utf-8"))
             preprocessing = Preprocessing(**described["preprocessing"])
             volumes = [_volume(item) for item in described["volumes"]]
+            file_ids = tuple(int(index) for index in described.get("file_ids", ()))
             if not len(images) == len(labels) == sum(geometry.num_slices for _, _, geometry in volumes):
                 raise ValueError("pixels and volumes do not belong together")
         except FileNotFoundError as error:
             raise SemganError("no slice set here", remedy="build it first", path=folder) from error
         except Exception as error:
             raise SemganError("the slice set is broken", remedy="build it again", path=folder) from error
-        return _join(preprocessing, images, labels, volumes)
+        return replace(_join(preprocessing, images, labels, volumes), file_ids=file_ids)
 
     def _describe(self, index: int) -> dict[str, Any]:
         entry, geometry = self.entries[index], self.geometries[index]
@@ -206,7 +211,8 @@ def build_slice_set(
         (entry, item["modality"], SliceGeometry.from_dict(json.loads(item["geometry"])))
         for entry, item in zip(entries, items, strict=True)
     ]
-    result = _join(preprocessing, images, labels, volumes)
+    file_ids = sorted({index for item in items for index in item.get("label_ids", ())})
+    result = replace(_join(preprocessing, images, labels, volumes), file_ids=tuple(file_ids))
     if len(result.labelled_indices) and not len(result.organ_indices):
         raise SemganError(
             "the labels hold none of the classes",

@@ -191,6 +191,8 @@ class ExtractSlicesd(MapTransform, InvertibleTransform):
 class ExtractLabelSlicesd(MapTransform):
     """Cut labels `(1, I, J, K)` of file ids into slices `(1, H, W, D)` of classes, each pixel with its largest class.
 
+    The ids that a file holds are kept under the key `label_ids` (after the label's own key).
+
     Args:
         keys: of the labels.
         preprocessing: tells what the ids of label files mean.
@@ -209,8 +211,9 @@ class ExtractLabelSlicesd(MapTransform):
         """Replace the labels by their slices."""
         done = dict(data)
         for key in self.key_iterator(done):
-            geometry = geometry_of(done[self.image_key])
-            slices = self.preprocessing.label_slices(as_volume(done[key]).array, geometry)
+            geometry, label = geometry_of(done[self.image_key]), as_volume(done[key]).array
+            done[f"{key}_ids"] = np.unique(label).tolist()
+            slices = self.preprocessing.label_slices(label, geometry)
             done[key] = _in_place_of(done[key], slices.permute(1, 2, 0)[None], _affine(geometry.grid_affine))
         return done
 
