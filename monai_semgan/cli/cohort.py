@@ -32,12 +32,12 @@ def cohort_options(parser: argparse.ArgumentParser) -> None:
 
 def is_cohort(arguments: argparse.Namespace) -> bool:
     """Whether many scans are meant: for a data list, and for a folder when OUT does not name a file."""
-    from monai_semgan.io.formats import LABEL_SUFFIXES
+    from monai_semgan.io.formats import label_endings
 
     source, output = arguments.input, arguments.output
     if arguments.cohort or source.suffix.lower() == ".json":
         return True
-    names_file = output.name.lower().endswith((*LABEL_SUFFIXES, "rtstruct"))
+    names_file = output.name.lower().endswith((*label_endings(), "rtstruct"))
     return bool(source.is_dir() and not names_file and (output.is_dir() or not output.suffix))
 
 

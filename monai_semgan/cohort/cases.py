@@ -10,10 +10,8 @@ from pathlib import Path
 
 from monai_semgan.data.datalist import SECTIONS, load_datalist
 from monai_semgan.errors import SemganError, read_error
-from monai_semgan.io.formats import LABEL_READERS, READERS, marked_as_dicom, stem
+from monai_semgan.io.formats import image2d_endings, marked_as_dicom, readable_endings, stem, volume_endings
 
-PICTURES = tuple(LABEL_READERS)
-VOLUMES = tuple(suffix for suffix in READERS if suffix not in (".dcm", ".ima", *PICTURES))
 """Endings of files that are a scan each; DICOM files make up a scan together with their folder."""
 
 LABEL_NAME = re.compile(r"(^|[_.\- ])(labels?|seg|segmentation|mask|masks)$", re.IGNORECASE)
@@ -74,12 +72,12 @@ def find_cases(path: Path, output: Path, section: str | None = None, pictures: b
             raise SemganError("only a data list has sections", remedy="leave out --section", path=path)
         ignored: list[Path] = []
         root = path.resolve()
-        suffixes = PICTURES if pictures else VOLUMES
+        suffixes = image2d_endings() if pictures else volume_endings()
         found = [_checked(Case("", file), root) for file in _walk(path, suffixes, output.resolve(), ignored)]
     else:
         found, ignored, root = _of_datalist(path, section), [], path.resolve().parent
     if not found:
-        endings = PICTURES if pictures else (*VOLUMES, ".dcm")
+        endings = image2d_endings() if pictures else (*volume_endings(), ".dcm")
         raise SemganError("no scan was found", remedy=f"scans end in {', '.join(endings)}", path=path)
     return Listing(_named(found, root), tuple(ignored))
 
@@ -91,7 +89,7 @@ def _walk(folder: Path, suffixes: tuple[str, ...], output: Path, ignored: list[P
         raise read_error(error, folder) from error
     entries = [entry for entry in entries if not entry.name.startswith(".")]
     dicom = [entry for entry in entries if _is_dicom(entry)]
-    if dicom and suffixes != PICTURES:
+    if dicom and suffixes != image2d_endings():
         yield folder
         return
     for entry in entries:
@@ -117,7 +115,7 @@ def _is_dicom(entry: os.DirEntry[str]) -> bool:
         return False
     if entry.name.lower().endswith((".dcm", ".ima", ".dicom")):
         return True
-    if entry.name.lower().endswith(tuple(READERS)):
+    if entry.name.lower().endswith(readable_endings()):
         return False
     try:
         return marked_as_dicom(entry.path)

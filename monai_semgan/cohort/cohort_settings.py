@@ -7,12 +7,12 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from monai_semgan import __version__
+from monai_semgan._version import __version__
 from monai_semgan.bundle.digest import weights_digest
 from monai_semgan.bundle.labels import CONFIG, bundle_folder
 from monai_semgan.cohort.cases import Case
 from monai_semgan.errors import SemganError
-from monai_semgan.io.formats import LABEL_SUFFIXES
+from monai_semgan.io.formats import label_endings
 from monai_semgan.utils.file_state import file_state
 
 RTSTRUCT = "rtstruct"
@@ -57,7 +57,7 @@ class CohortSettings:
     identifiers: bool = False
 
     def __post_init__(self) -> None:
-        known = (*LABEL_SUFFIXES, RTSTRUCT)
+        known = (*label_endings(), RTSTRUCT)
         ending = self.format.lower().strip()
         ending = ending if ending.startswith(".") or ending == RTSTRUCT else f".{ending}"
         if ending not in known:

@@ -10,7 +10,7 @@ from typing import Any
 from monai_semgan.errors import SemganError, read_error
 from monai_semgan.io.dicom.dicom_files import DicomFile
 from monai_semgan.io.dicom.headers import read_dataset
-from monai_semgan.io.formats import LABEL_READERS, stem
+from monai_semgan.io.formats import image2d_endings, stem
 from monai_semgan.modalities import PROJECTIONS, canonical_modality
 
 SECTIONS = ("training", "validation", "test")
@@ -135,7 +135,7 @@ def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
 
 def _is_radiograph(image: Path) -> bool:
     """Whether it is a picture, or a DICOM file that says so."""
-    if image.name.lower().endswith(tuple(LABEL_READERS)):
+    if image.name.lower().endswith(image2d_endings()):
         return True
     if not image.name.lower().endswith((".dcm", ".ima", ".dicom")) or not image.is_file():
         return False

@@ -9,19 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai_semgan.bundle.labels import bundle_folder, organ_labels, read_metadata
+from monai_semgan.bundle.load import Bundle, load_bundle
+from monai_semgan.data.datalist import SECTIONS, DataList, Entry, load_datalist
 from monai_semgan.data.entries import names_of_ids, read_entry_label
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.metrics import OrganScore, mean_dice, score_volume
 from monai_semgan.inference.segmentation import segment_volume
-from monai_semgan.io.formats import LABEL_SUFFIXES, stem
+from monai_semgan.io.formats import label_endings, stem
 from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.utils.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from monai_semgan.bundle.load import Bundle
-    from monai_semgan.data.datalist import Entry
     from monai_semgan.io.volume import Volume
     from monai_semgan.slicing.preprocessing import Preprocessing
 
@@ -73,6 +74,58 @@ class Study:
     def dice(self) -> dict[str, float]:
         """Mean Dice over the scored patients by organ, and over organs under `mean`."""
         return mean_dice(p.organs for p in self.scored)
+
+
+def evaluate(
+    data: str | Path | DataList,
+    bundle: Bundle | str | Path | None = None,
+    mode: str = "preview",
+    *,
+    predictions: str | Path | None = None,
+    section: str | None = None,
+    **options: Any,
+) -> Study:
+    """Score a model, or label files, against the labels of a data list.
+
+    Args:
+        data: data list, or its file.
+        bundle: the model, or its folder; the one that comes with the package when left out. It also names the labels.
+        mode: of the model, see `segment`.
+        predictions: folder of label files, named like patient or image, to score in place of the model.
+        section: of the data list; the first of test, validation and training with labels when left out.
+        options: `with_distance=False` leaves out the surface distances; for a model those of `segment` as well.
+
+    Raises:
+        SemganError: if the list, the model or the folder cannot be used, or no entry has a label.
+    """
+    _, entries = labelled_section(data, section)
+    if predictions is None:
+        model = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+        return evaluate_bundle(model, entries, mode, **options)
+    labels = bundle.labels if isinstance(bundle, Bundle) else organ_labels(read_metadata(bundle_folder(bundle)))
+    return evaluate_predictions(Path(predictions), entries, labels, **options)
+
+
+def labelled_section(data: str | Path | DataList, section: str | None = None) -> tuple[str, list[Entry]]:
+    """Choose a section of a data list: its name, and its entries that have a label.
+
+    Args:
+        data: data list, or its file.
+        section: the first of test, validation and training with labels when left out.
+
+    Raises:
+        SemganError: if there is no such section, or no labels in it.
+    """
+    path = None if isinstance(data, DataList) else Path(data)
+    datalist = data if isinstance(data, DataList) else load_datalist(data)
+    if section and section not in SECTIONS:
+        raise SemganError(f"unknown section {section!r}", remedy=f"use {', '.join(SECTIONS)}")
+    order = (section,) if section else ("test", "validation", "training")
+    for name in order:
+        entries = getattr(datalist, name)
+        if any(entry.label is not None for entry in entries):
+            return name, labelled_entries(entries)
+    return order[0], labelled_entries([], path)
 
 
 def labelled_entries(
@@ -139,7 +192,7 @@ def find_predictions(folder: Path, entries: Sequence[Entry]) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise SemganError("no such folder of predictions", remedy="check --predictions", path=folder)
-    endings = (*LABEL_SUFFIXES, ".mhd")
+    endings = (*label_endings(), ".mhd")
     files: dict[str, list[Path]] = {}
     for file in sorted(folder.iterdir()):
         if file.name.lower().endswith(endings) and not file.name.startswith("."):

@@ -1,4 +1,14 @@
-"""Which module reads and writes which kind of file; the modules are imported when they are needed."""
+"""Which function reads and writes which kind of file: one registry, by the end of the name.
+
+A format from outside the package registers its functions and works everywhere, in reading, writing, cohorts and
+servers:
+
+    @register_reader(".xyz")
+    def read_xyz(path: Path) -> Volume: ...
+
+The formats that come along stand in the tables below by name only, so that the libraries behind them are imported when
+a file needs them.
+"""
 
 from __future__ import annotations
 
@@ -7,79 +17,164 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from monai_semgan.errors import SemganError
 
-VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
-"""Endings of files that hold any volume."""
+Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
 
+DICOM = "dicom.series_reader.read_dicom"
+"""Also reads folders, and files without ending that carry the mark of DICOM."""
 
-LABEL_SUFFIXES = (".nii", ".nii.gz", ".seg.nrrd", ".nrrd", ".mha", ".dcm", ".png")
-"""Endings of files that hold a label map; ``.dcm`` is a DICOM segmentation, ``.png`` for single images."""
+_IMAGE2D = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
-
-READERS = {
+_READERS: dict[str, Function | str] = {
     ".nii": "nifti.read_nifti",
     ".nii.gz": "nifti.read_nifti",
     ".nrrd": "itk.read_itk",
     ".nhdr": "itk.read_itk",
     ".mha": "itk.read_itk",
     ".mhd": "itk.read_itk",
-    ".dcm": "dicom.series_reader.read_dicom",
-    ".ima": "dicom.series_reader.read_dicom",
-    ".zip": "dicom.series_reader.read_dicom",
-    ".png": "picture.read_picture",
-    ".jpg": "picture.read_picture",
-    ".jpeg": "picture.read_picture",
-    ".tif": "picture.read_picture",
-    ".tiff": "picture.read_picture",
+    ".dcm": DICOM,
+    ".ima": DICOM,
+    ".zip": DICOM,
+    **dict.fromkeys(_IMAGE2D, "image2d.read_image2d"),
 }
-"""File ending to `module.function(path) -> Volume` in `monai_semgan.io`; what it returns is checked by
-`monai_semgan.io.reading.read_volume`."""
+"""`function(path) -> Volume`; what it returns is checked by `monai_semgan.io.reading.read_volume`."""
 
+_LABEL_READERS: dict[str, Function | str] = dict.fromkeys(_IMAGE2D, "image2d.read_image2d_label")
+"""`function(path) -> Volume`, for formats of single images: their labels are read unlike the images."""
 
-WRITERS = {
+_SEGMENT_READERS: dict[str, Function | str] = {
+    ".seg.nrrd": "seg_nrrd.read_seg_nrrd",
+    ".dcm": "dicom.seg_reading.read_dicom_seg",
+}
+"""`function(path, like, names) -> Volume`, for labels that are read by their names."""
+
+_WRITERS: dict[str, Function | str] = {
     ".nii": "nifti.write_nifti",
     ".nii.gz": "nifti.write_nifti",
     ".nrrd": "itk.write_itk",
     ".mha": "itk.write_itk",
 }
-"""File ending to `module.function(array, like, path)`."""
+"""`function(array, like, path)`."""
 
-
-LABEL_READERS = {
-    suffix: "picture.read_picture_label" for suffix, name in READERS.items() if name == "picture.read_picture"
-}
-"""File ending to `module.function(path) -> Volume`, for formats whose labels are read unlike their images."""
-
-
-SEGMENT_READERS = {
-    ".seg.nrrd": "seg_nrrd.read_seg_nrrd",
-    ".dcm": "dicom.seg_reading.read_dicom_seg",
-}
-"""End of a name to `module.function(path, like, names) -> Volume`, for labels that are read by their names."""
-
-
-LABEL_WRITERS = {
+_LABEL_WRITERS: dict[str, Function | str] = {
     ".seg.nrrd": "seg_nrrd.write_seg_nrrd",
     "/rtstruct.dcm": "dicom.rtstruct.write_rtstruct",
     ".dcm": "dicom.seg_writing.write_dicom_seg",
-    ".png": "picture.write_picture_label",
+    ".png": "image2d.write_image2d_label",
 }
-"""End of a path ending to `module.function(array, like, path, segments)`, for formats that hold labels only."""
+"""`function(array, like, path, segments)`, for formats that hold labels only; a key may name the whole file."""
+
+_LABEL_CHECKS: dict[str, Function | str] = {
+    "/rtstruct.dcm": "dicom.rtstruct.check_rtstruct",
+    ".dcm": "dicom.seg_writing.check_dicom_seg",
+    ".png": "image2d.check_single_image",
+}
+"""`function(like, path)`: raises, before long computations, where labels of a scan cannot be written in this format."""
 
 
-ENDINGS = tuple(sorted({*READERS, *SEGMENT_READERS, ".dicom"}, key=len, reverse=True))
-"""Of files that can be read, longest first."""
+def register_reader(*endings: str, single_images: bool = False) -> Callable[[F], F]:
+    """Register `function(path) -> Volume` for images and labels.
+
+    Args:
+        endings: of file names, lower case, with the dot.
+        single_images: whether the format holds single images, not volumes.
+
+    Raises:
+        SemganError: if an ending is taken.
+    """
+
+    def register(function: F) -> F:
+        _add(_READERS, endings, function)
+        if single_images:
+            _add(_LABEL_READERS, endings, function)
+        return function
+
+    return register
 
 
-DICOM = "dicom.series_reader.read_dicom"
-"""Also reads folders, and files without ending that carry DICOM's mark."""
+def register_segment_reader(*endings: str) -> Callable[[F], F]:
+    """Register `function(path, like, names) -> Volume` for labels read by their names; see `register_reader`."""
+    return _decorator(_SEGMENT_READERS, endings)
 
 
-def find_reader(path: Path, series: str | None = None, label: bool = False) -> Callable[[Path], Any]:
-    """The function that reads a file or folder.
+def register_writer(*endings: str) -> Callable[[F], F]:
+    """Register `function(array, like, path)` for volumes and labels; see `register_reader`."""
+    return _decorator(_WRITERS, endings)
+
+
+def register_label_writer(*endings: str, check: Function | None = None) -> Callable[[F], F]:
+    """Register `function(array, like, path, segments)` for formats that hold labels only; see `register_reader`.
+
+    Args:
+        endings: of file names.
+        check: `check(like, path)` raises where the labels of a scan cannot be written.
+    """
+
+    def register(function: F) -> F:
+        _add(_LABEL_WRITERS, endings, function)
+        if check is not None:
+            _LABEL_CHECKS.update(dict.fromkeys(endings, check))
+        return function
+
+    return register
+
+
+def forget_format(*endings: str) -> None:
+    """Take back what was registered for endings."""
+    for table in (_READERS, _LABEL_READERS, _SEGMENT_READERS, _WRITERS, _LABEL_WRITERS, _LABEL_CHECKS):
+        for ending in endings:
+            table.pop(ending, None)
+
+
+def _decorator(table: dict[str, Function | str], endings: tuple[str, ...]) -> Callable[[F], F]:
+    def register(function: F) -> F:
+        _add(table, endings, function)
+        return function
+
+    return register
+
+
+def _add(table: dict[str, Function | str], endings: tuple[str, ...], function: Function) -> None:
+    for ending in endings:
+        if not ending.startswith((".", "/")) or ending != ending.lower():
+            raise SemganError(f"{ending!r} is no file ending", remedy="use lower case, with the dot, such as .nii.gz")
+        if ending in table:
+            raise SemganError(f"files {ending} have a function already", remedy="choose another ending")
+    table.update(dict.fromkeys(endings, function))
+
+
+def readable_endings() -> tuple[str, ...]:
+    """Endings of files that can be read as images."""
+    return tuple(_READERS)
+
+
+def image2d_endings() -> tuple[str, ...]:
+    """Endings of files that hold a single image and are no DICOM."""
+    return tuple(_LABEL_READERS)
+
+
+def volume_endings() -> tuple[str, ...]:
+    """Endings of files, and zips, that hold a whole volume."""
+    series = (ending for ending, function in _READERS.items() if function != DICOM or ending == ".zip")
+    return tuple(ending for ending in series if ending not in _LABEL_READERS)
+
+
+def writable_endings() -> tuple[str, ...]:
+    """Endings of files into which any volume can be written."""
+    return tuple(_WRITERS)
+
+
+def label_endings() -> tuple[str, ...]:
+    """Endings of files into which a label map can be written; `.dcm` is DICOM SEG, `.png` for single images."""
+    return tuple(ending for ending in (*_WRITERS, *_LABEL_WRITERS) if ending.startswith("."))
+
+
+def find_reader(path: Path, series: str | None = None, label: bool = False) -> Function:
+    """Find the function that reads a file or folder.
 
     Args:
         path: what to read.
@@ -92,31 +187,55 @@ def find_reader(path: Path, series: str | None = None, label: bool = False) -> C
     if not path.exists():
         raise SemganError("no such file", remedy="check the path", path=path)
     if path.is_dir():
-        return partial(function(DICOM), series=series)
+        return partial(_loaded(DICOM), series=series)
     if not path.is_file():
         raise SemganError("is no regular file", remedy="give a file or folder", path=path)
     if path.stat().st_size == 0:
         raise SemganError("the file is empty", remedy="copy or export it again", path=path)
     if not os.access(path, os.R_OK):
         raise SemganError("no permission to read the file", remedy="change its permissions", path=path)
-    for suffix, name in {**READERS, **(LABEL_READERS if label else {})}.items():
-        if path.name.lower().endswith(suffix):
-            return _with_series(name, series, path)
-    if marked_as_dicom(path):
-        return _with_series(DICOM, series, path)
-    raise SemganError("unknown file ending", remedy=f"supported are {', '.join(READERS)}", path=path)
-
-
-def _with_series(name: str, series: str | None, path: Path) -> Callable[[Path], Any]:
-    if name == DICOM:
-        return partial(function(name), series=series)
+    known = _entry(path, {**_READERS, **(_LABEL_READERS if label else {})})
+    if known is None and marked_as_dicom(path):
+        known = DICOM
+    if known is None:
+        raise SemganError("unknown file ending", remedy=f"supported are {', '.join(_READERS)}", path=path)
+    if known == DICOM:
+        return partial(_loaded(DICOM), series=series)
     if series is not None:
         raise SemganError("only DICOM has series", remedy="leave out --series", path=path)
-    return function(name)
+    return _loaded(known)
+
+
+def find_segment_reader(path: Path) -> Function | None:
+    """Find the function that reads a label file by the names of its segments, if its format has such."""
+    known = _entry(path, _SEGMENT_READERS)
+    if known is not None:
+        return _loaded(known)
+    unknown = path.is_file() and _entry(path, _READERS) is None
+    return _loaded(_SEGMENT_READERS[".dcm"]) if unknown and marked_as_dicom(path) else None
+
+
+def find_writer(path: Path) -> Function:
+    """Find the function that writes a file of this ending, which has to be known."""
+    known = _entry(path, _WRITERS)
+    assert known is not None
+    return _loaded(known)
+
+
+def find_label_writer(path: Path) -> Function | None:
+    """Find the function that writes a file of this ending, if it holds labels only."""
+    known = _entry(path, _LABEL_WRITERS)
+    return None if known is None else _loaded(known)
+
+
+def find_label_check(path: Path) -> Function | None:
+    """Find the function that tells whether the labels of a scan can be written in this format, if it has one."""
+    known = _entry(path, _LABEL_CHECKS)
+    return None if known is None else _loaded(known)
 
 
 def marked_as_dicom(path: str | Path) -> bool:
-    """Whether a file bears DICOM's mark behind its preamble.
+    """Tell whether a file bears the mark of DICOM behind its preamble.
 
     Raises:
         OSError: it cannot be read.
@@ -125,35 +244,26 @@ def marked_as_dicom(path: str | Path) -> bool:
         return stream.read(132)[128:] == b"DICM"
 
 
-def find_segment_reader(path: Path) -> Callable[..., Any] | None:
-    """The function that reads a label file by the names of its segments, if its format has such."""
-    for suffix, name in SEGMENT_READERS.items():
-        if path.name.lower().endswith(suffix):
-            return function(name)
-    unknown = path.is_file() and not path.name.lower().endswith(tuple(READERS))
-    return function(SEGMENT_READERS[".dcm"]) if unknown and marked_as_dicom(path) else None
-
-
 def stem(path: Path) -> str:
     """Name of a file without an ending that is known here; the whole name of a folder."""
     if path.is_dir():
         return path.name or path.resolve().name
-    suffix = next((s for s in ENDINGS if path.name.lower().endswith(s)), "")
-    return path.name[: len(path.name) - len(suffix)]
+    endings = sorted({*_READERS, *_SEGMENT_READERS, ".dicom"}, key=len, reverse=True)
+    ending = next((ending for ending in endings if path.name.lower().endswith(ending)), "")
+    return path.name[: len(path.name) - len(ending)]
 
 
-def find_writer(path: Path) -> Callable[..., None]:
-    """The function that writes a file of this ending, which has to be known."""
-    return function(next(name for suffix, name in WRITERS.items() if path.name.lower().endswith(suffix)))
+def _entry(path: Path, table: dict[str, Function | str]) -> Function | str | None:
+    """What a table holds for the longest ending that fits."""
+    name = path.as_posix().lower()
+    fitting = [ending for ending in table if name.endswith(ending)]
+    return table[max(fitting, key=len)] if fitting else None
 
 
-def find_label_writer(path: Path) -> Callable[..., None] | None:
-    """The function that writes a file of this ending, if it holds named segments."""
-    names = (name for suffix, name in LABEL_WRITERS.items() if path.as_posix().lower().endswith(suffix))
-    return next((function(name) for name in names), None)
-
-
-def function(name: str) -> Callable[..., Any]:
-    """A function of `monai_semgan.io` by `module.function`."""
-    module, _, attribute = name.rpartition(".")
-    return getattr(import_module(f"monai_semgan.io.{module}"), attribute)
+def _loaded(function: Function | str) -> Function:
+    """A registered function; one that comes along is imported from `monai_semgan.io`."""
+    if not isinstance(function, str):
+        return function
+    module, _, attribute = function.rpartition(".")
+    loaded: Function = getattr(import_module(f"monai_semgan.io.{module}"), attribute)
+    return loaded

@@ -24,7 +24,7 @@ def read_volume(path: str | Path, *, integer: bool = False, series: str | None =
     """Reads an image.
 
     Args:
-        path: a file of one of the formats in :data:`monai_semgan.io.formats.READERS`, or a folder of DICOM files.
+        path: a file of one of the formats of `monai_semgan.io.formats`, or a folder of DICOM files.
         integer: for labels: keep whole numbers as int32 and allow a constant array.
         series: UID or number of a DICOM series; the largest CT or MR when left out.
 

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_semgan.io.formats import LABEL_SUFFIXES, VOLUME_SUFFIXES, find_label_writer, find_writer
+from monai_semgan.io.formats import (
+    find_label_check,
+    find_label_writer,
+    find_writer,
+    label_endings,
+    writable_endings,
+)
 from monai_semgan.organs import Segments
 from monai_semgan.utils.files import check_output, written_aside
 
@@ -23,7 +29,7 @@ def write_volume(array: np.ndarray, like: Volume, path: str | Path, dtype: Any =
     Args:
         array: (I, J, K).
         like: the volume whose grid it has.
-        path: its ending is one of :data:`monai_semgan.io.formats.VOLUME_SUFFIXES`.
+        path: its ending is one of `monai_semgan.io.formats.writable_endings`.
         dtype: stored type; that of ``array`` when left out.
 
     Raises:
@@ -31,7 +37,7 @@ def write_volume(array: np.ndarray, like: Volume, path: str | Path, dtype: Any =
     """
     if array.shape != like.array.shape:
         raise ValueError(f"array has shape {array.shape}, the grid {like.array.shape}")
-    path = check_output(path, VOLUME_SUFFIXES)
+    path = check_output(path, writable_endings())
     with written_aside(path) as temporary:
         find_writer(path)(np.asarray(array, dtype=dtype or array.dtype), like, temporary)
     return path
@@ -66,7 +72,7 @@ def check_label_output(path: str | Path, like: Volume | None = None, inputs: tup
     """Makes sure, before long computations, that labels of a scan can be written in the format that was asked for.
 
     Args:
-        path: a file with one of :data:`monai_semgan.io.formats.LABEL_SUFFIXES`, or a folder whose name ends with
+        path: a file with one of `monai_semgan.io.formats.label_endings`, or a folder whose name ends with
             ``rtstruct``, into which a DICOM structure set goes.
         like: the scan, if it has been read.
         inputs: files that must not be overwritten.
@@ -82,20 +88,10 @@ def check_label_output(path: str | Path, like: Volume | None = None, inputs: tup
         path = path / "RTSTRUCT.dcm"
     if like is not None and like.source is not None:
         inputs += tuple(file.path for file in like.source.files)
-    path = check_output(path, LABEL_SUFFIXES, inputs)
-    if like is not None and path.suffix.lower() == ".png":
-        from monai_semgan.io.picture import check_single_image
-
-        check_single_image(like, path)
-    if like is not None and path.suffix.lower() == ".dcm":
-        if path.name == "RTSTRUCT.dcm":
-            from monai_semgan.io.dicom.rtstruct import check_rtstruct
-
-            check_rtstruct(like, path)
-        else:
-            from monai_semgan.io.dicom.seg_writing import check_dicom_seg
-
-            check_dicom_seg(like, path)
+    path = check_output(path, label_endings(), inputs)
+    check = find_label_check(path)
+    if like is not None and check is not None:
+        check(like, path)
     return path
 
 

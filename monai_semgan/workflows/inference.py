@@ -9,7 +9,7 @@ from typing import Any
 
 from monai_semgan.bundle.labels import METADATA, organ_labels, read_metadata
 from monai_semgan.errors import SemganError
-from monai_semgan.io.formats import DICOM, READERS, marked_as_dicom
+from monai_semgan.io.formats import image2d_endings, marked_as_dicom, volume_endings
 from monai_semgan.networks.weights import load_into, load_weights
 
 
@@ -39,7 +39,7 @@ def find_scans(dataset_dir: str | Path) -> list[dict[str, str]]:
 
 
 def _scans_in(folder: Path) -> list[Path]:
-    suffixes = tuple(suffix for suffix, reader in READERS.items() if reader != DICOM or suffix == ".zip")
+    suffixes = (*volume_endings(), *image2d_endings())
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     volumes = [path for path in files if path.name.lower().endswith(suffixes)]
     if volumes:

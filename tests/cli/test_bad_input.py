@@ -2,7 +2,7 @@
 
 Each format's own test module makes the files. What can go wrong with the place of the result (full disk, read-only
 folder, kill during write) is in test_nothing_lost.py; bundles and options are in test_cli_errors.py, bad radiographs
-in data/test_picture.py.
+in data/test_image2d.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 from monai_semgan.cli import main
 from monai_semgan.io.reading import read_label, read_volume
 from tests.dicom_phantoms import datasets, nuclear, save, write_series
-from tests.io import test_dicom, test_itk, test_picture, test_volume
+from tests.io import test_dicom, test_image2d, test_itk, test_volume
 from tests.phantoms import grid, patient
 
 Case = tuple[Callable[[Path], Path], str]
@@ -31,11 +31,11 @@ SCANS: dict[str, Case] = {
     **{f"NRRD, MHA: {name}": case for name, case in test_itk.BAD.items()},
     **{f"DICOM: {name}": case for name, case in test_dicom.BAD.items()},
     "picture: for volumes": (
-        lambda d: test_picture.save(d, "a.png", test_picture.chest()[0]),
+        lambda d: test_image2d.save(d, "a.png", test_image2d.chest()[0]),
         "single image, this model segments CT or MR volumes; give a NIfTI",
     ),
-    "picture: colours": (test_picture.coloured, "colours where grey values are expected; export"),
-    "picture: huge": (test_picture.huge, "too large|too many"),
+    "picture: colours": (test_image2d.coloured, "colours where grey values are expected; export"),
+    "picture: huge": (test_image2d.huge, "too large|too many"),
 }
 
 REAL_PROCESS = (

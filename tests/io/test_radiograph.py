@@ -18,7 +18,7 @@ from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.io.writing import check_label_output, write_label
 from tests.dicom_phantoms import datasets, radiograph, write_series
 from tests.dicom_phantoms import save as save_dicom
-from tests.io.test_picture import WHOLE, chest, save
+from tests.io.test_image2d import WHOLE, chest, save
 from tests.phantoms import grid, patient
 
 

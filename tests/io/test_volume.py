@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io import limits
-from monai_semgan.io.formats import VOLUME_SUFFIXES
+from monai_semgan.io.formats import writable_endings
 from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.io.volume import Volume
 from monai_semgan.io.writing import write_label, write_map, write_volume
@@ -287,7 +287,7 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path: Path)
         "link.nii.gz": "overwrite the input",
     }.items():
         with pytest.raises(SemganError, match=message):
-            check_output(tmp_path / name, VOLUME_SUFFIXES, inputs=(source,))
+            check_output(tmp_path / name, writable_endings(), inputs=(source,))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="permissions of POSIX")
@@ -300,7 +300,7 @@ def test_a_folder_without_permission_is_named() -> None:
                 if os.geteuid() == 0:
                     os.setgroups([])
                     os.setuid(65534)
-                check_output(Path(folder) / "a.nii.gz", VOLUME_SUFFIXES)
+                check_output(Path(folder) / "a.nii.gz", writable_endings())
             except SemganError as error:
                 os._exit(0 if "cannot be written" in str(error) else 1)
             finally:

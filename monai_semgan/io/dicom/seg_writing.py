@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.sr.codedict import codes
 
-from monai_semgan import __version__
+from monai_semgan._version import __version__
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.headers import quiet, read_dataset
 from monai_semgan.io.dicom.source import DicomSource

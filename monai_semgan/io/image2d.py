@@ -28,7 +28,7 @@ PLACE = np.diag([-1.0, -1.0, 1.0, 1.0])
 COPY = "copy or export it again"
 
 
-def read_picture(path: Path) -> Volume:
+def read_image2d(path: Path) -> Volume:
     """Reads a grey picture as a radiograph: (columns, rows, 1), int16 where that holds all values, else float32.
 
     Pictures do not tell how large a pixel is in the patient; what they tell (dots per inch) is about paper.
@@ -42,18 +42,18 @@ def read_picture(path: Path) -> Volume:
     return _volume(array.astype(np.int16 if fits else np.float32), path, notes)
 
 
-def read_picture_label(path: Path) -> Volume:
+def read_image2d_label(path: Path) -> Volume:
     """Reads a label map (columns, rows, 1) from a picture; of one with a palette the indices are the ids.
 
     Raises:
-        SemganError: as :func:`read_picture`.
+        SemganError: as :func:`read_image2d`.
     """
     with _opened(path) as picture:
         array = _pixels(picture, path) if picture.mode == "P" else _grey(picture, path)[0]
     return _volume(array.astype(np.int32), path, ())
 
 
-def write_picture_label(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:
+def write_image2d_label(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:
     """Writes a label map (I, J, 1) as PNG of 8 bits whose grey values are the ids, pixel by pixel as the image.
 
     Args:
