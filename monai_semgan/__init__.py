@@ -1,5 +1,215 @@
-"""Segmentation of CT and MRI volumes by a joint generative model of images and labels."""
+"""Segmentation of CT and MRI volumes by a joint generative model of images and labels.
+
+    import monai_semgan as sg
+
+    volume = sg.read_volume("scan.nii.gz")
+    result = sg.segment(volume, sg.load_bundle(), mode="preview")
+    sg.write_label(result.label, volume, "organs.nii.gz")
+
+`__all__` is all that is public, and all that configurations of bundles name. Each name is loaded when first used.
+"""
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from monai_semgan._moved import install
+from monai_semgan._version import __version__
+
+if TYPE_CHECKING:
+    from monai_semgan.authoring.create import create_bundle
+    from monai_semgan.authoring.fill import fill_bundle
+    from monai_semgan.authoring.pack import pack_bundle
+    from monai_semgan.authoring.update import update_bundle
+    from monai_semgan.bundle.load import Bundle, load_bundle
+    from monai_semgan.cohort.case_runner import CaseRunner
+    from monai_semgan.cohort.cases import Case, find_cases
+    from monai_semgan.cohort.cohort_settings import CohortSettings
+    from monai_semgan.cohort.records import Record, load_record, write_summary
+    from monai_semgan.data.datalist import DataList, Entry, load_datalist
+    from monai_semgan.errors import Cancelled, SemganError
+    from monai_semgan.evaluation.study import PatientScore, Study, evaluate
+    from monai_semgan.evaluation.tables import write_study
+    from monai_semgan.inference.inferer import SliceInversionInferer
+    from monai_semgan.inference.preview import PreviewSettings
+    from monai_semgan.inference.scan_segmentation import segment
+    from monai_semgan.inference.segmentation import Segmentation
+    from monai_semgan.inference.synthesis import sample_patient, sample_slices
+    from monai_semgan.inversion.inversion_settings import InversionSettings
+    from monai_semgan.inversion.result import InversionResult
+    from monai_semgan.io.reading import read_label, read_volume
+    from monai_semgan.io.volume import Volume
+    from monai_semgan.io.writing import write_label, write_map, write_volume
+    from monai_semgan.networks.discriminators import ImageDiscriminator, JointDiscriminator
+    from monai_semgan.networks.encoder import LatentEncoder
+    from monai_semgan.networks.generator import JointGenerator
+    from monai_semgan.networks.segmenter import InversionSegmenter
+    from monai_semgan.networks.unet import build_student
+    from monai_semgan.outputs.maps import write_maps
+    from monai_semgan.outputs.overlay import save_overlay
+    from monai_semgan.outputs.report.rendering import write_report
+    from monai_semgan.quality.anatomy import check_anatomy
+    from monai_semgan.slicing.preprocessing import Preprocessing
+    from monai_semgan.training.run import train
+    from monai_semgan.training.stages.encoder_stage import EncoderSettings
+    from monai_semgan.training.stages.gan_settings import GanSettings
+    from monai_semgan.training.stages.student_stage import StudentSettings
+    from monai_semgan.transforms.dictionary import (
+        EncodeSlicesd,
+        ExtractLabelSlicesd,
+        ExtractSlicesd,
+        LoadLabeld,
+        LoadVolumed,
+        NormaliseIntensityd,
+        PlanSlicesd,
+    )
+    from monai_semgan.transforms.restoring import RestoreLabeld, RestoreMapsd
+    from monai_semgan.workflows.evaluation import DiceReport, evaluation_entries
+    from monai_semgan.workflows.inference import check_agreement, find_scans, label_names, load_network
+    from monai_semgan.workflows.one_line_errors import one_line_errors
+    from monai_semgan.workflows.overrides import check_overrides
+    from monai_semgan.workflows.training import StageTraining, VolumeDataset, list_volumes
+
+__all__ = [
+    "Bundle",
+    "Cancelled",
+    "Case",
+    "CaseRunner",
+    "CohortSettings",
+    "DataList",
+    "DiceReport",
+    "EncodeSlicesd",
+    "EncoderSettings",
+    "Entry",
+    "ExtractLabelSlicesd",
+    "ExtractSlicesd",
+    "GanSettings",
+    "ImageDiscriminator",
+    "InversionResult",
+    "InversionSegmenter",
+    "InversionSettings",
+    "JointDiscriminator",
+    "JointGenerator",
+    "LatentEncoder",
+    "LoadLabeld",
+    "LoadVolumed",
+    "NormaliseIntensityd",
+    "PatientScore",
+    "PlanSlicesd",
+    "Preprocessing",
+    "PreviewSettings",
+    "Record",
+    "RestoreLabeld",
+    "RestoreMapsd",
+    "Segmentation",
+    "SemganError",
+    "SliceInversionInferer",
+    "StageTraining",
+    "StudentSettings",
+    "Study",
+    "Volume",
+    "VolumeDataset",
+    "__version__",
+    "build_student",
+    "check_agreement",
+    "check_anatomy",
+    "check_overrides",
+    "create_bundle",
+    "evaluate",
+    "evaluation_entries",
+    "fill_bundle",
+    "find_cases",
+    "find_scans",
+    "label_names",
+    "list_volumes",
+    "load_bundle",
+    "load_datalist",
+    "load_network",
+    "load_record",
+    "one_line_errors",
+    "pack_bundle",
+    "read_label",
+    "read_volume",
+    "sample_patient",
+    "sample_slices",
+    "save_overlay",
+    "segment",
+    "train",
+    "update_bundle",
+    "write_label",
+    "write_map",
+    "write_maps",
+    "write_report",
+    "write_study",
+    "write_summary",
+    "write_volume",
+]
+
+_HOMES = {
+    "authoring.create": "create_bundle",
+    "authoring.fill": "fill_bundle",
+    "authoring.pack": "pack_bundle",
+    "authoring.update": "update_bundle",
+    "bundle.load": "Bundle load_bundle",
+    "cohort.case_runner": "CaseRunner",
+    "cohort.cases": "Case find_cases",
+    "cohort.cohort_settings": "CohortSettings",
+    "cohort.records": "Record load_record write_summary",
+    "data.datalist": "DataList Entry load_datalist",
+    "errors": "Cancelled SemganError",
+    "evaluation.study": "PatientScore Study evaluate",
+    "evaluation.tables": "write_study",
+    "inference.inferer": "SliceInversionInferer",
+    "inference.preview": "PreviewSettings",
+    "inference.scan_segmentation": "segment",
+    "inference.segmentation": "Segmentation",
+    "inference.synthesis": "sample_patient sample_slices",
+    "inversion.inversion_settings": "InversionSettings",
+    "inversion.result": "InversionResult",
+    "io.reading": "read_label read_volume",
+    "io.volume": "Volume",
+    "io.writing": "write_label write_map write_volume",
+    "networks.discriminators": "ImageDiscriminator JointDiscriminator",
+    "networks.encoder": "LatentEncoder",
+    "networks.generator": "JointGenerator",
+    "networks.segmenter": "InversionSegmenter",
+    "networks.unet": "build_student",
+    "outputs.maps": "write_maps",
+    "outputs.overlay": "save_overlay",
+    "outputs.report.rendering": "write_report",
+    "quality.anatomy": "check_anatomy",
+    "slicing.preprocessing": "Preprocessing",
+    "training.run": "train",
+    "training.stages.encoder_stage": "EncoderSettings",
+    "training.stages.gan_settings": "GanSettings",
+    "training.stages.student_stage": "StudentSettings",
+    "transforms.dictionary": (
+        "EncodeSlicesd ExtractLabelSlicesd ExtractSlicesd LoadLabeld LoadVolumed NormaliseIntensityd PlanSlicesd"
+    ),
+    "transforms.restoring": "RestoreLabeld RestoreMapsd",
+    "workflows.evaluation": "DiceReport evaluation_entries",
+    "workflows.inference": "check_agreement find_scans label_names load_network",
+    "workflows.one_line_errors": "one_line_errors",
+    "workflows.overrides": "check_overrides",
+    "workflows.training": "StageTraining VolumeDataset list_volumes",
+}
+"""Module to the public names that it defines."""
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+install()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    # where somebody types: MONAI asks every module of a program for its members, and that would load them all
+    return sorted({*globals(), *__all__}) if hasattr(sys, "ps1") else list(globals())

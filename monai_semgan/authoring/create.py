@@ -28,7 +28,7 @@ TASK_SETTINGS = ("domain",)
 MODALITIES = ("CT", "MR", "DX")
 
 
-def new_bundle(
+def create_bundle(
     folder: str | Path,
     labels: Sequence[str],
     modality: str = "CT",
@@ -73,7 +73,7 @@ def new_bundle(
             "pixel_mm": pixel_mm,
             "window": list(settings.window),
             "num_classes": settings.num_classes,
-            "frame": settings.frame,
+            "field_of_view": settings.field_of_view,
         },
         "generator_def": {"channels": _channels(size), "resample_filter": [1, 3, 3, 1]},
         "inferer": {"modality": modality},
@@ -112,8 +112,8 @@ def _preprocessing(
 ) -> Preprocessing:
     if size not in SLIM_CHANNELS or size < 8:
         raise SemganError(f"slices of {size} pixels are not possible", remedy="use a power of two from 8 to 512")
-    frame = "image" if modality == "DX" else "body"
-    settings = Preprocessing(size=size, pixel_mm=pixel_mm, num_classes=len(names) + 1, frame=frame)
+    field = "image" if modality == "DX" else "body"
+    settings = Preprocessing(size=size, pixel_mm=pixel_mm, num_classes=len(names) + 1, field_of_view=field)
     return replace(settings, window=window) if window is not None else settings
 
 

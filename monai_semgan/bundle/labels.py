@@ -5,26 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from monai_semgan.bundle.compatibility import refuse_newer
 from monai_semgan.errors import SemganError
 
-if TYPE_CHECKING:
-    pass
-
-
 DEFAULT_NAME = "semgan_abdomen"
-
-
 METADATA = Path("configs/metadata.json")
-
-
 CONFIG = Path("configs/inference.json")
-
-
 WEIGHTS = Path("models/model.pt")
-
-
 RECORD = Path("models/model.json")
 
 
@@ -53,9 +42,11 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     """Content of a bundle's `metadata.json`.
 
     Raises:
-        SemganError: if it is missing or broken.
+        SemganError: if it is missing or broken, or the bundle was made for a later version of this package.
     """
-    return read_json(folder / METADATA)
+    metadata = read_json(folder / METADATA)
+    refuse_newer(metadata, folder / METADATA)
+    return metadata
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -111,7 +111,8 @@ def _build(config: dict[str, Any], folder: Path) -> tuple[Any, Any, dict[str, An
             raise SemganError(
                 f"the configuration lacks {key!r}", remedy="compare with the bundle of the package", path=path
             )
-    parser = ConfigParser(config)
+    # MONAI looks for short names in all modules: ours need not be searched, nor loaded for that
+    parser = ConfigParser(config, excludes="monai_semgan")
     parser["bundle_root"] = str(folder)
     try:
         network = parser.get_parsed_content("network_def")

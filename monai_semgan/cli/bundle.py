@@ -69,9 +69,9 @@ def _add_pack(actions: Any, common: argparse.ArgumentParser) -> None:
 
 def new(arguments: argparse.Namespace) -> int:
     """Run `semgan bundle new`."""
-    from monai_semgan.authoring.create import new_bundle
+    from monai_semgan.authoring.create import create_bundle
 
-    folder = new_bundle(
+    folder = create_bundle(
         arguments.folder,
         arguments.labels,
         arguments.modality,

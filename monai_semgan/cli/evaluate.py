@@ -56,10 +56,11 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
     from monai_semgan.evaluation.comparison import compare, comparison_table
+    from monai_semgan.evaluation.study import labelled_section
     from monai_semgan.evaluation.tables import read_study, write_study, write_text
     from monai_semgan.utils.files import check_output
 
-    name, entries = _entries(arguments)
+    name, entries = labelled_section(arguments.data, arguments.section)
     other = read_study(arguments.compare) if arguments.compare else None
     out = check_output(arguments.out / "scores.json", (".json",)).parent
     study = _of_files(arguments, entries) if arguments.predictions else _of_model(arguments, entries, out)
@@ -72,22 +73,6 @@ def run(arguments: argparse.Namespace) -> int:
     for path in files:
         say(f"wrote {path}")
     return 0 if arguments.allow_missing or not study.missing else EXIT_MISSING
-
-
-def _entries(arguments: argparse.Namespace) -> tuple[str, list[Entry]]:
-    """Name of the section, and its labelled entries."""
-    from monai_semgan.data.datalist import SECTIONS, load_datalist
-    from monai_semgan.evaluation.study import labelled_entries
-
-    datalist = load_datalist(arguments.data)
-    if arguments.section and arguments.section not in SECTIONS:
-        raise SemganError(f"unknown section {arguments.section!r}", remedy=f"use {', '.join(SECTIONS)}")
-    order = (arguments.section,) if arguments.section else ("test", "validation", "training")
-    for name in order:
-        entries = getattr(datalist, name)
-        if any(entry.label is not None for entry in entries):
-            return name, labelled_entries(entries)
-    return order[0], labelled_entries([], arguments.data)
 
 
 def _of_files(arguments: argparse.Namespace, entries: list[Entry]) -> Study:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai_semgan import __version__
+from monai_semgan._version import __version__
 from monai_semgan.cli.arguments import model_options, say
 
 LIBRARIES = ("torch", "monai", "numpy", "nibabel", "scipy", "pytorch-ignite")

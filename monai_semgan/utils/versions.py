@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-import monai_semgan
+from monai_semgan._version import __version__
 
 
 def versions() -> dict[str, str]:
     """Tell the versions of what decides the outcome of a training, without importing it."""
-    found = {"monai_semgan": monai_semgan.__version__, "python": platform.python_version()}
+    found = {"monai_semgan": __version__, "python": platform.python_version()}
     packages = {"torch": "torch", "monai": "monai", "ignite": "pytorch-ignite", "numpy": "numpy"}
     return found | {name: version(package) for name, package in packages.items()}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from monai_semgan.authoring.checks import CHECKS
-from monai_semgan.authoring.create import new_bundle
+from monai_semgan.authoring.create import create_bundle
 from monai_semgan.authoring.fill import fill_bundle, next_version
 from monai_semgan.authoring.pack import pack_bundle
 from monai_semgan.bundle.labels import read_metadata, read_record
@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def test_a_new_bundle_has_every_file_of_the_shipped_one_but_the_weights(tmp_path: Path) -> None:
+def test_a_create_bundle_has_every_file_of_the_shipped_one_but_the_weights(tmp_path: Path) -> None:
     folder = tmp_path / "lungs"
     assert main(["bundle", "new", str(folder), "--labels", "right lung, left lung", "--modality", "MR"]) == 0
     made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
@@ -41,8 +41,8 @@ def test_a_new_bundle_has_every_file_of_the_shipped_one_but_the_weights(tmp_path
     assert problems["files are there"] == "models/model.pt"
 
 
-def test_a_new_bundle_tells_its_own_task_in_every_file(tmp_path: Path) -> None:
-    folder = new_bundle(tmp_path / "lungs", ["right lung", "left lung"], "MR", size=64, pixel_mm=5.0, authors="Ann")
+def test_a_create_bundle_tells_its_own_task_in_every_file(tmp_path: Path) -> None:
+    folder = create_bundle(tmp_path / "lungs", ["right lung", "left lung"], "MR", size=64, pixel_mm=5.0, authors="Ann")
     metadata = read_metadata(folder)
     names = {"0": "background", "1": "right lung", "2": "left lung"}
     for key in ("network_data_format", "generator_data_format", "student_data_format"):
@@ -63,10 +63,10 @@ def test_a_new_bundle_tells_its_own_task_in_every_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("modality", ["CT", "DX"])
 def test_windows_and_frames_follow_the_modality(tmp_path: Path, modality: str) -> None:
-    folder = new_bundle(tmp_path / "chest", ["lungs"], modality, window=(-1000.0, 400.0))
+    folder = create_bundle(tmp_path / "chest", ["lungs"], modality, window=(-1000.0, 400.0))
     slices = read(folder / "configs" / "train.json")["slices"]
     assert slices["window"] == [-1000.0, 400.0]
-    assert slices["frame"] == ("image" if modality == "DX" else "body")
+    assert slices["field_of_view"] == ("image" if modality == "DX" else "body")
     assert ("whole image" in (folder / "docs" / "README.md").read_text()) == (modality == "DX")
 
 
@@ -85,14 +85,14 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
     tmp_path: Path, labels: list[str], options: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(SemganError, match=problem):
-        new_bundle(tmp_path / "lungs", labels, **options)
+        create_bundle(tmp_path / "lungs", labels, **options)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_filled_bundle_segments_as_the_networks_it_was_made_of(
     run_folder: Path, tiny_bundle: Path, ct_scan: Path, tmp_path: Path
 ) -> None:
-    folder = fill_bundle(new_bundle(tmp_path / "mine", ORGANS), [run_folder])
+    folder = fill_bundle(create_bundle(tmp_path / "mine", ORGANS), [run_folder])
     volume = read_volume(ct_scan)
     filled, original = (segment_volume(volume, load_bundle(f, "cpu")).label for f in (folder, tiny_bundle))
     assert original.any() and np.array_equal(filled, original)
@@ -105,13 +105,13 @@ def test_a_filled_bundle_segments_as_the_networks_it_was_made_of(
 
 
 def test_names_of_patients_do_not_go_into_the_bundle(run_folder: Path, tmp_path: Path) -> None:
-    folder = fill_bundle(new_bundle(tmp_path / "mine", ORGANS), [run_folder])
+    folder = fill_bundle(create_bundle(tmp_path / "mine", ORGANS), [run_folder])
     assert read_record(folder)["training"]["gan"]["data"] == {"labelled": 1, "slices": 3}
     assert not any(b"Smith" in path.read_bytes() for path in folder.rglob("*.json"))
 
 
 def test_new_weights_are_a_new_version_without_the_old_figures(run_folder: Path, tmp_path: Path) -> None:
-    folder = fill_bundle(new_bundle(tmp_path / "mine", ORGANS), [run_folder])
+    folder = fill_bundle(create_bundle(tmp_path / "mine", ORGANS), [run_folder])
     metadata = read_metadata(folder) | {"eval_metrics": {"mean_dice": 0.9}}
     (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
     config = read(folder / "configs" / "inference.json") | {"domain": {"weights": {}}}
@@ -126,8 +126,8 @@ def test_new_weights_are_a_new_version_without_the_old_figures(run_folder: Path,
 def test_trouble_is_said_in_one_line_and_changes_nothing(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    two = new_bundle(tmp_path / "two", ["a", "b"])
-    four = new_bundle(tmp_path / "four", ORGANS)
+    two = create_bundle(tmp_path / "two", ["a", "b"])
+    four = create_bundle(tmp_path / "four", ORGANS)
     before = {path: path.read_bytes() for path in four.rglob("*") if path.is_file()}
     commands = {
         "weights for 4 labels, the bundle names 2: a, b": ["fill", str(two), str(run_folder)],
@@ -146,7 +146,7 @@ def test_trouble_is_said_in_one_line_and_changes_nothing(
 
 
 def test_a_broken_configuration_is_not_packed(run_folder: Path, tmp_path: Path) -> None:
-    folder = fill_bundle(new_bundle(tmp_path / "mine", ORGANS), [run_folder])
+    folder = fill_bundle(create_bundle(tmp_path / "mine", ORGANS), [run_folder])
     config = read(folder / "configs" / "inference.json") | {"inferer": "$1 / 0"}
     (folder / "configs" / "inference.json").write_text(json.dumps(config))
     (folder / "docs" / "README.md").write_text("# Mine")
@@ -161,7 +161,7 @@ def test_a_broken_configuration_is_not_packed(run_folder: Path, tmp_path: Path) 
 def test_the_zip_holds_the_bundle_and_nothing_else(
     run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = fill_bundle(new_bundle(tmp_path / "mine", ORGANS), [run_folder])
+    folder = fill_bundle(create_bundle(tmp_path / "mine", ORGANS), [run_folder])
     for name in ("runs/gan/checkpoint.pt", "data/scan.nii.gz", "eval/seg.nii.gz", "models/model.ts", "docs/.hidden"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("not of the bundle")

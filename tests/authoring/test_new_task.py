@@ -16,7 +16,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow, download, load
 
-from monai_semgan.authoring.create import new_bundle
+from monai_semgan.authoring.create import create_bundle
 from monai_semgan.authoring.fill import fill_bundle
 from monai_semgan.authoring.pack import pack_bundle
 from monai_semgan.bundle.load import load_bundle
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of two organs after three steps of each stage, filled with what its training left."""
-    folder = new_bundle(tmp_path_factory.mktemp("task") / "two_organs", ["big", "small"], size=32, pixel_mm=10.0)
+    folder = create_bundle(tmp_path_factory.mktemp("task") / "two_organs", ["big", "small"], size=32, pixel_mm=10.0)
     write_patients(folder / "data")
     for config in STAGES:
         workflow(folder, config).run()
@@ -97,7 +97,7 @@ def test_the_downloaded_bundle_segments_as_the_command_line_does(
 @pytest.mark.parametrize("mode", ["preview", "refine"])
 def test_a_bundle_that_learnt_mri_takes_mri_for_its_own(tiny_bundle: Path, tmp_path: Path, mode: str) -> None:
     labels = ["liver", "right kidney", "left kidney", "spleen"]
-    folder = new_bundle(tmp_path / "mri", labels, "MR", pixel_mm=11.0)
+    folder = create_bundle(tmp_path / "mri", labels, "MR", pixel_mm=11.0)
     fill_bundle(folder, [tiny_bundle / "models" / "model.pt"])
     config = json.loads((folder / "configs" / "inference.json").read_text())
     config |= {name: tiny_config()[name] for name in ("invert", "refine")}

@@ -46,10 +46,10 @@ class Studies:
 @pytest.fixture(scope="module")
 def bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with tiny networks whose epochs have two steps."""
-    from monai_semgan.authoring.create import new_bundle
+    from monai_semgan.authoring.create import create_bundle
     from monai_semgan.authoring.fill import fill_bundle
 
-    folder = new_bundle(tmp_path_factory.mktemp("zoo") / "tiny", LABELS, pixel_mm=10.0)
+    folder = create_bundle(tmp_path_factory.mktemp("zoo") / "tiny", LABELS, pixel_mm=10.0)
     fill_bundle(folder, [tiny_bundle / "models" / "model.pt"])
     for name in FAST:
         path = folder / "configs" / f"{name}.json"

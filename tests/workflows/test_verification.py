@@ -16,7 +16,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from monai_semgan.authoring.create import measured_formats, new_bundle
+from monai_semgan.authoring.create import create_bundle, measured_formats
 from monai_semgan.authoring.fill import fill_bundle
 from monai_semgan.authoring.pack import pack_bundle
 from monai_semgan.bundle.labels import organ_labels
@@ -51,7 +51,7 @@ def test_every_step_of_the_zoos_verification_passes(which: str, tiny_bundle: Pat
 
 def unpacked(tiny_bundle: Path, folder: Path) -> Path:
     """A new bundle of four labels with the tiny networks, as others unpack it."""
-    made = new_bundle(folder / "mine", ["a", "b", "c", "d"])
+    made = create_bundle(folder / "mine", ["a", "b", "c", "d"])
     archive = pack_bundle(fill_bundle(made, [tiny_bundle / "models" / "model.pt"]), folder / "mine.zip")
     zipfile.ZipFile(archive).extractall(folder / "hub")
     return folder / "hub" / "mine"
