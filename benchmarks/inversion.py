@@ -25,6 +25,7 @@ from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.search import VolumeInverter
 from monai_semgan.networks import InversionSegmenter, JointGenerator, LatentEncoder, build_student
 from monai_semgan.utils.device import fast_bfloat16, select_device
+from monai_semgan.utils.progress import StepEvent
 from monai_semgan.utils.versions import machine, versions
 
 BASELINE = "one slice at a time"
@@ -51,12 +52,12 @@ def step_times(
     """Seconds of every step over all slices: on the clock, and of the processor."""
     clock: list[tuple[float, float]] = []
 
-    def tick(*_: Any) -> bool:
-        synchronise(slices.device)
-        clock.append((time.perf_counter(), time.process_time()))
-        return False
+    def tick(event: StepEvent[Any]) -> None:
+        if event.phase == "step":
+            synchronise(slices.device)
+            clock.append((time.perf_counter(), time.process_time()))
 
-    VolumeInverter(network, settings).run(slices, callback=tick)
+    VolumeInverter(network, settings).run(slices, on_step=tick)
     return [(b[0] - a[0], b[1] - a[1]) for a, b in zip(clock[:-2], clock[1:-1], strict=True)]
 
 

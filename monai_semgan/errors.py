@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this."""
+"""Errors that the command line and the servers turn into one line for the user."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class SemganError(Exception):
-    """A problem with the input or the surroundings that a user can understand and mend.
+    """Report a problem with the input or the machine that the user can correct.
 
     The command line prints it as one line without a traceback.
 
@@ -28,7 +28,14 @@ class SemganError(Exception):
         return " ".join(f"{prefix}{self.problem}{suffix}".split())
 
 
+class Cancelled(Exception):
+    """The user has asked running work to end.
+
+    Raised by an `on_step` callback to ask for it, and by work that has nothing to give when it is ended early.
+    """
+
+
 def read_error(error: OSError, path: str | Path) -> SemganError:
-    """A failure to read, in words that a user can act upon."""
+    """Turn a failure to read into words that a user can act upon."""
     reason = (error.strerror or str(error)).lower()
     return SemganError(f"cannot be read: {reason}", remedy="check the permissions, or copy it again", path=path)

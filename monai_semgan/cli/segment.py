@@ -88,46 +88,43 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_single(arguments: argparse.Namespace) -> int:
     """Segment one scan."""
-    from monai_semgan.inference.examination import examine
-    from monai_semgan.io.reading import read_volume
-    from monai_semgan.io.writing import check_label_output
-    from monai_semgan.outputs.write import check_side_outputs, chosen_labels, write_results
+    from monai_semgan.outputs.write import OutputFiles, segment_file
 
     refuse_cohort_options(arguments)
-    volume = read_volume(arguments.input, series=arguments.series)
-    output = check_label_output(arguments.output, volume, inputs=(arguments.input,))
-    check_side_outputs(arguments.maps, arguments.overlay, arguments.report)
-    from monai_semgan.bundle.load import load_bundle  # costs seconds: only after what can go wrong at once
 
-    bundle = load_bundle(arguments.bundle, arguments.device)
-    segmentation = segment(volume, bundle, arguments)
-    anatomy = None
-    if arguments.anatomy_check or arguments.report:
-        anatomy = examine(segmentation, volume, bundle, chosen_labels(bundle, arguments.labels))
-    files = write_results(
-        segmentation,
-        volume,
-        bundle,
-        output,
-        names=arguments.labels,
-        maps=arguments.maps,
-        overlay=arguments.overlay,
-        report=arguments.report,
+    def load() -> Bundle:
+        from monai_semgan.bundle.load import load_bundle  # costs seconds: only after what can go wrong at once
+
+        return load_bundle(arguments.bundle, arguments.device)
+
+    outputs = OutputFiles(
+        arguments.output,
+        arguments.maps,
+        arguments.overlay,
+        arguments.report,
+        names=tuple(arguments.labels or ()),
         identifiers=arguments.identifiers,
-        anatomy=anatomy,
     )
-    report(arguments.input, volume, segmentation)
-    if arguments.anatomy_check and anatomy is not None:
-        print_anatomy(anatomy)
-    for path in files:
+    done = segment_file(
+        arguments.input,
+        load,
+        lambda volume, bundle: segment(volume, bundle, arguments),
+        outputs,
+        series=arguments.series,
+        check_anatomy=arguments.anatomy_check,
+    )
+    report(arguments.input, done.volume, done.segmentation)
+    if arguments.anatomy_check and done.anatomy is not None:
+        print_anatomy(done.anatomy)
+    for path in done.files:
         say(f"wrote {path}")
-    return EXIT_INTERRUPTED if segmentation.cancelled else 0
+    return EXIT_INTERRUPTED if done.segmentation.cancelled else 0
 
 
 def segment(volume: Volume, bundle: Bundle, arguments: argparse.Namespace) -> Segmentation:
     """Segment with the options of the command line and a bar."""
     from monai_semgan.inference.segmentation import segment_volume
-    from monai_semgan.outputs.write import chosen_labels
+    from monai_semgan.utils.progress import on_step_of
 
     remark = "stopping"
     if arguments.mode in ("invert", "refine"):
@@ -138,10 +135,10 @@ def segment(volume: Volume, bundle: Bundle, arguments: argparse.Namespace) -> Se
             bundle,
             arguments.mode,
             modality=None if arguments.modality == "auto" else arguments.modality,
-            labels=sorted(chosen_labels(bundle, arguments.labels)),
+            labels=arguments.labels,
             cleanup=not arguments.no_cleanup,
             batch_size=arguments.batch_size,
-            progress=progress,
+            on_step=on_step_of(progress),
             steps=arguments.steps,
             objective=arguments.objective,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,19 +13,22 @@ from monai.utils import convert_to_dst_type
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.preview import PreviewSettings, preview_slices
 from monai_semgan.inversion.inversion_settings import InversionSettings
-from monai_semgan.inversion.optimiser import Callback
+from monai_semgan.inversion.objectives.registry import AUTO, check_objective
 from monai_semgan.inversion.result import InversionResult, predictive_entropy
-from monai_semgan.inversion.search import CPU_BATCH, Peek, VolumeInverter
+from monai_semgan.inversion.search import CPU_BATCH, VolumeInverter
 from monai_semgan.losses.label_losses import PixelConstraints
 from monai_semgan.networks import InversionSegmenter
+from monai_semgan.utils.progress import OnStep
+from monai_semgan.utils.settings import make_settings
 
 MODES = ("preview", "encoder", "invert", "refine")
+"""preview: the student; encoder: latents of the encoder, rendered; invert: these latents optimised; refine: both."""
 
 
 class SliceInversionInferer(SliceInferer):
     """Segment a stack of slices along the last axis of a volume.
 
-    `preview` runs the student, as MONAI's `SliceInferer` does. `encoder` renders the encoder's codes. `invert`
+    `preview` runs the student, as MONAI's `SliceInferer` does. `encoder` renders the encoder's latents. `invert`
     optimises them until they render the slice (Li et al., CVPR 2021). `refine` lets student and inversion
     work together: the student's labels guide the search and are averaged with the rendered ones.
 
@@ -52,10 +55,16 @@ class SliceInversionInferer(SliceInferer):
         if mode not in MODES:
             raise SemganError(f"unknown mode {mode!r}", remedy=f"use one of {', '.join(MODES)}")
         self.run_mode = mode
-        self.settings = settings if isinstance(settings, InversionSettings) else InversionSettings(**(settings or {}))
+        self.settings = (
+            settings if isinstance(settings, InversionSettings) else make_settings(InversionSettings, settings or {})
+        )
         changes = {name: value for name, value in (("steps", steps), ("objective", objective)) if value is not None}
         self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
-        self.preview_settings = preview if isinstance(preview, PreviewSettings) else PreviewSettings(**(preview or {}))
+        if self.settings.objective != AUTO:
+            check_objective(self.settings.objective)
+        self.preview_settings = (
+            preview if isinstance(preview, PreviewSettings) else make_settings(PreviewSettings, preview or {})
+        )
         self.modality = modality
         super().__init__(spatial_dim=2, roi_size=(1, 1), sw_batch_size=self.settings.batch_size or CPU_BATCH)
 
@@ -93,7 +102,7 @@ class SliceInversionInferer(SliceInferer):
     def preview(
         self, inputs: torch.Tensor, network: InversionSegmenter, modality: str | None = None, distance_mm: float = 0.0
     ) -> torch.Tensor:
-        """Probabilities `(N, K, H, W, D)` of the student for volumes `(N, C, H, W, D)`; see `preview_slices`."""
+        """Compute the student's probabilities `(N, K, H, W, D)` for `(N, C, H, W, D)`; see `preview_slices`."""
         out_of_domain = modality is not None and modality.upper() != self.modality.upper()
         plain = getattr(inputs, "as_tensor", lambda: inputs)()
         parts = [
@@ -112,9 +121,7 @@ class SliceInversionInferer(SliceInferer):
         student: torch.Tensor | None = None,
         constraints: PixelConstraints | None = None,
         active: torch.Tensor | None = None,
-        callback: Callback | None = None,
-        should_stop: Callable[[], bool] | None = None,
-        peek: Peek | None = None,
+        on_step: OnStep | None = None,
     ) -> InversionResult:
         """Invert one volume; in mode `refine` with the student's help, in mode `encoder` without any step.
 
@@ -126,9 +133,8 @@ class SliceInversionInferer(SliceInferer):
             student: probabilities `(D, K, H, W)` for mode `refine` in place of the plain student's.
             constraints: pixels whose label is known.
             active: `(D,)` bool, slices to optimise; all by default.
-            callback: `callback(step, steps, converged, losses)` after every step; True ends the search.
-            should_stop: asked between batches; True ends the search.
-            peek: given, after every step, a function that makes a result of what was found until then.
+            on_step: called with a `StepEvent` at the start, between batches and after every step, which makes an
+                `InversionResult` of what has been found when asked for it; `Cancelled` ends the search.
 
         Returns:
             Everything about the volume, on the grid of the slices.
@@ -145,11 +151,11 @@ class SliceInversionInferer(SliceInferer):
             student = self.preview(inputs, network, modality, slice_facts(inputs)[1])[0].permute(3, 0, 1, 2)
         inverter = VolumeInverter(network, settings, in_domain)
         student = student if self.run_mode == "refine" else None
-        return inverter.run(slices, start, student, constraints, active, callback, should_stop, peek)
+        return inverter.run(slices, start, student, constraints, active, on_step)
 
 
 def slice_facts(inputs: torch.Tensor) -> tuple[str | None, float]:
-    """Modality and distance of the slices in mm, as the meta data of volumes `(N, C, H, W, D)` tells; None and 0 else.
+    """Read modality and distance of the slices in mm from the meta data of volumes `(N, C, H, W, D)`; else None and 0.
 
     Modality is what `PlanSlicesd` notes; all volumes of a batch are taken to be alike.
     """

@@ -31,7 +31,7 @@ CLEARLY = 0.02
 
 @dataclass(frozen=True)
 class MirrorScores:
-    """Out-of-domain scores of the preview.
+    """Hold out-of-domain scores of the preview.
 
     Attributes:
         stored: of the scan as its header says.
@@ -43,7 +43,7 @@ class MirrorScores:
 
     @property
     def suspicious(self) -> bool:
-        """Whether the mirror image looks more like a body that the model knows."""
+        """Tell whether the mirror image looks more like a body that the model knows."""
         return self.stored - self.mirrored > CLEARLY
 
 
@@ -73,7 +73,7 @@ def mirror_scores(bundle: Bundle, prepared: PreparedVolume) -> MirrorScores | No
 
 
 def mirror_check(scores: MirrorScores) -> AnatomyCheck:
-    """The scores as a check of the anatomy."""
+    """Turn the scores into a check of the anatomy."""
     values = f"out-of-domain score {scores.stored:.2f}, mirrored {scores.mirrored:.2f}"
     finding = f"The body is not mirrored ({values})."
     if scores.suspicious:

@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 
 from monai_semgan.utils.device import autocast, halving_batches
-from monai_semgan.utils.progress import NullProgress, Progress
+from monai_semgan.utils.progress import OnStep, StepEvent
 from monai_semgan.utils.settings import check_ranges, checked
 
 PREVIEW_BATCH = 16
@@ -20,7 +20,7 @@ AIR = -0.97
 @checked
 @dataclass(frozen=True)
 class PreviewSettings:
-    """How the student's probabilities are made.
+    """Set how the student's probabilities are made.
 
     Args:
         smoothing_mm: standard deviation of a Gaussian across the slices, in mm; 0 for none.
@@ -29,6 +29,9 @@ class PreviewSettings:
         negative: for scans of a modality that the model has not learnt, average over the slices and their negatives:
             what is bright may be dark there.
         batch_size: slices computed together.
+
+    Raises:
+        SemganError: if a value makes no sense.
     """
 
     smoothing_mm: float = 0.0
@@ -48,23 +51,23 @@ def preview_slices(
     out_of_domain: bool = False,
     distance_mm: float = 0.0,
     device: torch.device | None = None,
-    progress: Progress | None = None,
+    on_step: OnStep | None = None,
 ) -> torch.Tensor:
-    """The student's probabilities `(D, K, H, W)` of all slices `(D, C, H, W)`, on the CPU.
+    """Compute the student's probabilities `(D, K, H, W)` of all slices `(D, C, H, W)`, on the CPU.
 
     Args:
         network: of a bundle.
         image: slices in -1..1, neighbours in the patient being neighbours here.
         settings: how they are averaged and smoothed.
-        foreign: the scan is of a modality that the model has not learnt.
+        out_of_domain: the scan is of a modality that the model has not learnt.
         distance_mm: of neighbouring slices; 0 if it is not known, then nothing is smoothed across them.
         device: where to compute; that of `image` when left out.
-        progress: told about every batch.
+        on_step: called before the first and after every batch.
 
     Raises:
-        KeyboardInterrupt: if the user wants to stop.
+        Cancelled: if `on_step` raises it.
     """
-    progress = progress or NullProgress()
+    tell = on_step or (lambda event: None)
     place, total = device or image.device, image.shape[0]
 
     def run(window: slice) -> torch.Tensor:
@@ -74,22 +77,20 @@ def preview_slices(
             return student_probabilities(network, batch, settings.shift_pixels, negative).cpu()
 
     probabilities, done = torch.empty(0), 0
-    progress.update(0, total, "segmenting slice")
+    tell(StepEvent("preview", 0, total, total))
     for part in halving_batches(run, total, settings.batch_size):
         if not done:
             probabilities = part.new_empty(total, *part.shape[1:])
         probabilities[done : done + part.shape[0]] = part
         done += part.shape[0]
-        progress.update(done, total)
-        if progress.should_stop():
-            raise KeyboardInterrupt
+        tell(StepEvent("preview", done, total, total))
     return smooth_across(probabilities, settings.smoothing_mm, distance_mm)
 
 
 def student_probabilities(
     network: torch.nn.Module, image: torch.Tensor, shift_pixels: int = 0, negative: bool = False
 ) -> torch.Tensor:
-    """Probabilities `(N, K, H, W)` of the student for `(N, C, H, W)`, averaged over small shifts and the negative."""
+    """Compute the student's probabilities `(N, K, H, W)`, averaged over small shifts and the negative."""
     shifts = [(0, 0)]
     if shift_pixels:
         shifts += [(a * shift_pixels, b * shift_pixels) for a in (-1, 1) for b in (-1, 1)]
@@ -104,7 +105,7 @@ def student_probabilities(
 
 
 def smooth_across(probabilities: torch.Tensor, sigma_mm: float, distance_mm: float) -> torch.Tensor:
-    """Gaussian smoothing of `(D, K, H, W)` across the slices, in place; sums over the classes stay 1."""
+    """Smooth `(D, K, H, W)` by a Gaussian across the slices, in place; sums over the classes stay 1."""
     if sigma_mm <= 0 or distance_mm <= 0 or probabilities.shape[0] < 2:
         return probabilities
     for values in probabilities.unbind(1):  # one class at a time: a long scan's probabilities are large

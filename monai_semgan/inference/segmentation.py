@@ -12,32 +12,26 @@ import torch
 
 from monai_semgan.bundle.labels import CONFIG
 from monai_semgan.errors import SemganError
-from monai_semgan.inference.inferer import SliceInversionInferer
+from monai_semgan.inference.inferer import MODES, SliceInversionInferer
 from monai_semgan.inference.preview import PreviewSettings, preview_slices
 from monai_semgan.inversion.inversion_settings import InversionSettings
+from monai_semgan.inversion.objectives.registry import AUTO, check_objective
 from monai_semgan.quality.assessment import DomainModel, assess_domain
 from monai_semgan.slicing.postprocessing import label_on_grid
-from monai_semgan.utils.progress import NullProgress, Progress
-from monai_semgan.utils.settings import make_settings
+from monai_semgan.utils.progress import OnStep, StepEvent
+from monai_semgan.utils.settings import field_names, make_settings, refuse_unknown
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
-    from monai_semgan.inversion.inversion_settings import InversionSettings
     from monai_semgan.inversion.result import InversionResult
     from monai_semgan.io.volume import Volume
-    from monai_semgan.quality.assessment import DomainAssessment, DomainModel
+    from monai_semgan.quality.assessment import DomainAssessment
     from monai_semgan.slicing.preprocessing import PreparedVolume
-
-MODES = ("preview", "encoder", "invert", "refine")
-"""preview: the student; encoder: codes of the encoder, rendered; invert: these codes optimised; refine: both."""
-
-Peek = Callable[[Callable[[], "tuple[torch.Tensor, InversionResult | None]"]], None]
-"""Given a function that makes probabilities `(D, K, H, W)`, and the inversion behind them, of what was found so far."""
 
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """What segmenting a volume gives.
+    """Hold what segmenting a volume gives.
 
     Attributes:
         label: ids `(I, J, K)` uint8, on the grid of the volume.
@@ -67,7 +61,7 @@ class Segmentation:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the user ended the inversion early; the label is the best that was found until then."""
+        """Tell whether the user ended the inversion early; the label is the best that was found until then."""
         return self.inversion is not None and self.inversion.cancelled
 
 
@@ -77,42 +71,40 @@ def segment_volume(
     mode: str = "preview",
     *,
     modality: str | None = None,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int | str] | None = None,
     cleanup: bool = True,
-    batch_size: int | None = None,
     slice_range_mm: tuple[float, float] | None = None,
-    progress: Progress | None = None,
-    partial: Callable[[Callable[[], Segmentation]], None] | None = None,
-    **inversion: Any,
+    on_step: OnStep | None = None,
+    **settings: Any,
 ) -> Segmentation:
     """Segment a volume.
 
     Args:
         volume: CT in HU, or MR.
         bundle: the model.
-        mode: one of `MODES`.
+        mode: `preview`, `encoder`, `invert` or `refine`.
         modality: `CT` or `MR`; guessed from the values when left out.
-        labels: ids to give out; all when left out.
+        labels: ids or names to give out; all when left out.
         cleanup: keep the largest piece of every organ and fill its holes.
-        batch_size: slices computed together; chosen when left out. Does not change the result.
         slice_range_mm: only slices whose middle lies between these S coordinates (RAS mm); the label is 0 elsewhere.
-        progress: told about every batch or step. A wish to stop ends an inversion with what it has found; a preview
-            has nothing to give yet and raises `KeyboardInterrupt`.
-        partial: given, after every step of an inversion, a function that makes a result of what was found until then,
-            which takes about as long as one step; at the start of `refine` that is the preview.
-        inversion: fields of `InversionSettings` that replace those of the bundle, for example `steps`.
+        on_step: called with a `StepEvent` after every batch and step. Its `partial()` makes a `Segmentation` of what
+            has been found: in phase `step` by the inversion, in phase `start` of mode `refine` by the preview.
+            If it raises `Cancelled`, an inversion ends with the best result so far, which says so in `cancelled`.
+        settings: fields of `InversionSettings` that replace those of the bundle, for example `steps`; None changes
+            nothing. A preview heeds `batch_size` only.
 
     Raises:
-        SemganError: if the mode is unknown, a setting makes no sense, or no slice lies in the range.
+        SemganError: if the mode, a label or a setting is unknown or makes no sense, or no slice lies in the range.
+        Cancelled: if `on_step` raises it before the end of the preview, when there is nothing to give yet.
     """
     if mode not in MODES:
         raise SemganError(f"unknown mode {mode!r}", remedy=f"use {', '.join(MODES)}")
-    progress = progress or NullProgress()
     started = time.perf_counter()
+    chosen = tuple(bundle.labels if labels is None else parse_labels(labels, bundle.labels))
+    inversion = inversion_settings(bundle, mode, **settings)
     prepared = bundle.preprocessing(volume, modality)
     if slice_range_mm is not None:
         prepared = prepared.between(*slice_range_mm)
-    chosen = tuple(labels) if labels is not None else tuple(bundle.labels)
     single = bundle.preprocessing.field_of_view == "image"
 
     def finished(probabilities: torch.Tensor, result: InversionResult | None = None) -> Segmentation:
@@ -121,22 +113,20 @@ def segment_volume(
         volumes = {} if single else {name: count * volume.voxel_ml for name, count in counts.items()}
         areas, unit = organ_areas(counts, volume) if single else ({}, "cm²")
         domain = assess(bundle, prepared, probabilities, chosen, mode)
-        notes = (*prepared.notes, *_remarks(label, prepared, result, bundle, domain))
+        notes = (*prepared.notes, *_remarks(counts, prepared, result, bundle, domain))
         seconds = time.perf_counter() - started
         return Segmentation(label, probabilities, prepared, result, mode, volumes, notes, seconds, areas, unit, domain)
 
     if mode == "preview":
-        return finished(preview(bundle, prepared, preview_settings(bundle, batch_size), progress))
-    settings = inversion_settings(bundle, mode, batch_size, **inversion)
-    peek = None if partial is None else lambda make: partial(lambda: finished(*make()))
-    result = _invert(bundle, prepared, settings, mode, progress, peek)
+        return finished(preview(bundle, prepared, preview_settings(bundle, settings.get("batch_size")), on_step))
+    result = _invert(bundle, prepared, inversion, mode, on_step, finished)
     return finished(result.probabilities, result)
 
 
 def assess(
     bundle: Bundle, prepared: PreparedVolume, probabilities: torch.Tensor, chosen: Sequence[int], mode: str
 ) -> DomainAssessment | None:
-    """How far a scan is from what the model knows; None if the bundle has no settings for that."""
+    """Measure how far a scan is from what the model knows; None if the bundle has no settings for that."""
     model = domain_model(bundle)
     if model is None:
         return None
@@ -144,13 +134,13 @@ def assess(
 
 
 def domain_model(bundle: Bundle) -> DomainModel | None:
-    """What the bundle knows of its failures; None if nothing."""
+    """Read what the bundle knows of its failures; None if nothing."""
     section = bundle.settings.get("domain")
     return make_settings(DomainModel, section, where="domain#", path=bundle.folder / CONFIG) if section else None
 
 
 def organ_areas(counts: Mapping[str, float], volume: Volume) -> tuple[dict[str, float], str]:
-    """Areas by organ name in a single image, and their unit: cm², or pixels where the spacing is not known."""
+    """Compute areas by organ name in a single image, and their unit: cm², or pixels where the spacing is not known."""
     if not volume.spacing_known:
         return dict(counts), "pixels"
     thin = max(axis for axis in range(3) if volume.array.shape[axis] == 1)
@@ -159,56 +149,66 @@ def organ_areas(counts: Mapping[str, float], volume: Volume) -> tuple[dict[str, 
 
 
 def preview_settings(bundle: Bundle, batch_size: int | None = None) -> PreviewSettings:
-    """The bundle's settings of the preview."""
+    """Read the bundle's settings of the preview."""
     values = bundle.settings.get("preview", {})
     settings = make_settings(PreviewSettings, values, where="preview#", path=bundle.folder / CONFIG)
     return replace(settings, batch_size=batch_size) if batch_size is not None else settings
 
 
-def inversion_settings(bundle: Bundle, mode: str, batch_size: int | None = None, **changes: Any) -> InversionSettings:
-    """The bundle's settings of a mode with the user's changes; values of None change nothing."""
+def inversion_settings(bundle: Bundle, mode: str, **changes: Any) -> InversionSettings:
+    """Read the bundle's settings of a mode and apply the user's changes; values of None change nothing.
+
+    Raises:
+        SemganError: if a setting or the objective is unknown, or a value makes no sense.
+    """
     section = "refine" if mode == "refine" else "invert"
     values = bundle.settings.get(section, {})
     settings = make_settings(InversionSettings, values, where=f"{section}#", path=bundle.folder / CONFIG)
-    changes = {name: value for name, value in {**changes, "batch_size": batch_size}.items() if value is not None}
-    return replace(settings, **changes)
+    refuse_unknown(changes, field_names(InversionSettings))
+    settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
+    if settings.objective != AUTO:
+        check_objective(settings.objective)
+    return settings.rendering_only() if mode == "encoder" else settings
 
 
 def preview(
-    bundle: Bundle, prepared: PreparedVolume, settings: PreviewSettings | None = None, progress: Progress | None = None
+    bundle: Bundle, prepared: PreparedVolume, settings: PreviewSettings | None = None, on_step: OnStep | None = None
 ) -> torch.Tensor:
-    """The student's probabilities `(D, K, H, W)` of all slices, on the CPU.
+    """Compute the student's probabilities `(D, K, H, W)` of all slices, on the CPU.
 
     Raises:
-        KeyboardInterrupt: if the user wants to stop.
+        Cancelled: if `on_step` raises it.
     """
     settings = settings or PreviewSettings()
     out_of_domain, device, distance = is_out_of_domain(bundle, prepared), bundle.device, slice_distance(prepared)
-    return preview_slices(bundle.network, prepared.image, settings, out_of_domain, distance, device, progress)
+    return preview_slices(bundle.network, prepared.image, settings, out_of_domain, distance, device, on_step)
 
 
 def is_out_of_domain(bundle: Bundle, prepared: PreparedVolume) -> bool:
-    """Whether a scan is of a modality that the model has not learnt."""
+    """Tell whether a scan is of a modality that the model has not learnt."""
     return bool(bundle.modalities) and prepared.modality not in bundle.modalities
 
 
 def slice_distance(prepared: PreparedVolume) -> float:
-    """Distance of neighbouring slices in mm."""
+    """Compute the distance of neighbouring slices in mm."""
     return float(np.linalg.norm(prepared.geometry.grid_affine[:3, 2]))
 
 
-def parse_labels(names: Sequence[str], labels: Mapping[int, str]) -> list[int]:
-    """Ids of organs given by name (case and `_` for blanks do not matter) or by id.
+def parse_labels(names: Sequence[str | int], labels: Mapping[int, str]) -> list[int]:
+    """Find the ids of organs given by name (case and `_` for blanks do not matter) or by id.
 
     Raises:
-        SemganError: if a name is unknown.
+        SemganError: if a name or id is unknown, or there is none.
     """
     by_name = {name.lower(): index for index, name in labels.items()} | {str(index): index for index in labels}
+    known = f"this model knows {', '.join(labels.values())}"
+    if len(names) == 0:
+        raise SemganError("no label is chosen", remedy=f"{known}; leave the labels out for all")
     found = []
     for name in names:
-        key = " ".join(name.replace("_", " ").lower().split())
+        key = " ".join(str(name).replace("_", " ").lower().split())
         if key not in by_name:
-            raise SemganError(f"unknown label {name!r}", remedy=f"this model knows {', '.join(labels.values())}")
+            raise SemganError(f"unknown label {name!r}", remedy=known)
         found.append(by_name[key])
     return sorted(set(found))
 
@@ -218,45 +218,37 @@ def _invert(
     prepared: PreparedVolume,
     settings: InversionSettings,
     mode: str,
-    progress: Progress,
-    peek: Peek | None = None,
+    on_step: OnStep | None,
+    finished: Callable[[torch.Tensor, InversionResult | None], Segmentation],
 ) -> InversionResult:
     known = bundle.modalities or (prepared.modality,)
     learnt = prepared.modality if prepared.modality in known else known[0]
     inferer = SliceInversionInferer(settings, mode, learnt)
-    student = None
-    if mode == "refine":
-        first = preview(bundle, prepared, preview_settings(bundle), progress)
-        student = first.to(bundle.device)
-        if peek is not None:
-            peek(lambda: (first, None))
-    inputs = prepared.image.permute(1, 2, 3, 0)[None].to(bundle.device)
-    progress.update(0, settings.steps * settings.starts, "finding codes to start from, step")  # as long as some steps
+    first = preview(bundle, prepared, preview_settings(bundle), on_step) if mode == "refine" else None
 
-    def told(step: int, steps: int, converged: int, losses: torch.Tensor) -> bool:
-        loss = float(losses.nanmean())
-        progress.update(step, steps, "inverting step", loss=loss, converged=converged, slices=len(losses))
-        return progress.should_stop()
+    def whole(result: InversionResult) -> Segmentation:
+        result = result.to("cpu")
+        return finished(result.probabilities, result)
+
+    def told(event: StepEvent[Any]) -> None:
+        assert on_step is not None
+        if event.phase == "start" and first is not None:
+            on_step(replace(event, make_partial=lambda: finished(first, None)))
+        else:
+            on_step(event.converted(whole))
 
     result = inferer.invert(
-        inputs,
+        prepared.image.permute(1, 2, 3, 0)[None].to(bundle.device),
         bundle.network,
         modality=prepared.modality,
-        student=student,
-        callback=told,
-        should_stop=progress.should_stop,
-        peek=None if peek is None else lambda make: peek(lambda: _on_cpu(make())),
+        student=None if first is None else first.to(bundle.device),
+        on_step=None if on_step is None else told,
     )
     return result.to("cpu")
 
 
-def _on_cpu(result: InversionResult) -> tuple[torch.Tensor, InversionResult]:
-    result = replace(result.to("cpu"), cancelled=False)  # the search goes on: nobody has stopped it
-    return result.probabilities, result
-
-
 def _remarks(
-    label: np.ndarray,
+    counts: Mapping[str, float],
     prepared: PreparedVolume,
     result: InversionResult | None,
     bundle: Bundle,
@@ -268,9 +260,12 @@ def _remarks(
     if is_out_of_domain(bundle, prepared):
         learnt = " and ".join(bundle.modalities)
         remarks.append(f"The input is {prepared.modality}, the model has learnt from {learnt}: check the result.")
-    if not label.any():
-        organs = ", ".join(bundle.labels.values())
+    if not any(counts.values()):
+        organs = ", ".join(counts)
         remarks.append(f"No organ was found: the scan may not show {organs}, or not be a {prepared.modality}.")
+    if result is not None and result.failed.any():
+        count, total = int(result.failed.sum()), len(result.failed)
+        remarks.append(f"The inversion of {count} of {total} slices met values that are not numbers and was given up.")
     if result is not None and result.cancelled:
         done = int(result.steps_done.max())
         remarks.append(f"Stopped early after {done} steps: the result is the best found until then.")

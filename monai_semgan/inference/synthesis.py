@@ -13,7 +13,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.sparse.csgraph import dijkstra
 
 from monai_semgan.bundle.labels import CONFIG
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.io.volume import Volume
 from monai_semgan.utils.device import autocast
 from monai_semgan.utils.progress import NullProgress, Progress
@@ -32,7 +32,7 @@ TEXTURE_LAYER = 6
 
 @dataclass(frozen=True)
 class PatientShape:
-    """What the synthetic patients of a model look like; the section `patient` of a bundle's configuration.
+    """Describe what the synthetic patients of a model look like; the section `patient` of a bundle's configuration.
 
     Args:
         height_mm: extent of the walk from feet to head.
@@ -47,7 +47,7 @@ class PatientShape:
 
 @dataclass(frozen=True, eq=False)
 class SyntheticSlices:
-    """Generated slices.
+    """Hold generated slices.
 
     Attributes:
         image: `(N, H, W)` in [-1, 1].
@@ -71,7 +71,7 @@ def sample_slices(
         progress: told after every batch.
 
     Raises:
-        KeyboardInterrupt: if the user wants to stop.
+        Cancelled: if the user wants to stop.
     """
     generator = bundle.network.generator
     latents = generator.broadcast(_random_latents(generator, count, seed, truncation))
@@ -94,7 +94,7 @@ def sample_patient(
         progress: told after every batch.
 
     Raises:
-        KeyboardInterrupt: if the user wants to stop.
+        Cancelled: if the user wants to stop.
         SemganError: if the bundle's description of patients does not fit its labels.
     """
     progress = progress or NullProgress()
@@ -107,14 +107,14 @@ def sample_patient(
     path = choose_path(seen, pixel_mm, np.asarray(shape.organ_cm2))
     keys = candidates[torch.as_tensor(path, device=candidates.device)].cpu().numpy()
     latents = smooth_walk(keys, max(2, round(shape.height_mm / shape.slice_mm)))
-    codes = generator.broadcast(latents.to(candidates)).clone()
-    codes[:, TEXTURE_LAYER:] = latents.mean(0).to(candidates)
-    slices = _render(generator, codes, progress, "rendering slice")
+    walk = generator.broadcast(latents.to(candidates)).clone()
+    walk[:, TEXTURE_LAYER:] = latents.mean(0).to(candidates)
+    slices = _render(generator, walk, progress, "rendering slice")
     return as_volumes(slices, bundle, shape.slice_mm)
 
 
 def patient_shape(bundle: Bundle) -> PatientShape:
-    """The bundle's description of patients.
+    """Read the bundle's description of patients.
 
     Raises:
         SemganError: if it does not fit the labels.
@@ -134,7 +134,7 @@ def patient_shape(bundle: Bundle) -> PatientShape:
 
 
 def choose_path(seen: SyntheticSlices, pixel_mm: float, organ_cm2: np.ndarray) -> list[int]:
-    """Which slices to pass, from feet to head.
+    """Choose which slices to pass, from feet to head.
 
     Args:
         seen: candidates.
@@ -156,13 +156,13 @@ def choose_path(seen: SyntheticSlices, pixel_mm: float, organ_cm2: np.ndarray) -
 
 
 def likeness_distance(image: np.ndarray) -> np.ndarray:
-    """Root mean square differences `(N, N)` of slices `(N, H, W)`, blurred to 16 x 16."""
+    """Compute root mean square differences `(N, N)` of slices `(N, H, W)`, blurred to 16 x 16."""
     small = F.adaptive_avg_pool2d(torch.from_numpy(image)[:, None], min(16, image.shape[1])).flatten(1)
     return (torch.cdist(small, small) / small.shape[1] ** 0.5).double().numpy()
 
 
 def viterbi(level_cost: np.ndarray, step_cost: np.ndarray) -> list[int]:
-    """Cheapest sequence of states, no state twice in a row.
+    """Find the cheapest sequence of states, no state twice in a row.
 
     Args:
         level_cost: `(levels, N)`.
@@ -181,7 +181,7 @@ def viterbi(level_cost: np.ndarray, step_cost: np.ndarray) -> list[int]:
 
 
 def smooth_walk(keys: np.ndarray, count: int) -> torch.Tensor:
-    """Latents `(count, D)` on a smooth curve without overshoot through `keys` `(levels, D)`."""
+    """Interpolate latents `(count, D)` on a smooth curve without overshoot through `keys` `(levels, D)`."""
     places = np.linspace(0, len(keys) - 1, count)
     return torch.from_numpy(PchipInterpolator(np.arange(len(keys)), keys)(places)).float()
 
@@ -215,12 +215,12 @@ def _render(
         labels.append(sample.logits.argmax(1).to(torch.uint8).cpu().numpy())
         progress.update(min(start + BATCH, len(latents)), len(latents))
         if progress.should_stop():
-            raise KeyboardInterrupt
+            raise Cancelled
     return SyntheticSlices(np.concatenate(images), np.concatenate(labels))
 
 
 def as_volumes(slices: SyntheticSlices, bundle: Bundle, slice_mm: float) -> tuple[Volume, Volume]:
-    """Slices as volumes in the bundle's orientation, centred on the origin."""
+    """Stack slices to volumes in the bundle's orientation, centred on the origin."""
     pixel, (low, high) = bundle.preprocessing.pixel_mm, bundle.preprocessing.window
     affine = np.diag([-pixel, pixel, slice_mm, 1.0])
     shape = np.array([*slices.image.shape[1:], slices.image.shape[0]])

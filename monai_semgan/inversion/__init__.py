@@ -1,3 +1,3 @@
-"""Inversion: find the latent codes that render given slices, and read the labels that the same codes render."""
+"""Inversion: find the latents that render given slices, and read the labels that the same latents render."""
 
 from __future__ import annotations

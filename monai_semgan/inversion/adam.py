@@ -8,7 +8,7 @@ import torch
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float, decay: float) -> float:
-    """Linear warm-up, plateau, cosine decay.
+    """Compute linear warm-up, plateau, cosine decay.
 
     Args:
         step: update that is about to be made, from 0.
@@ -25,7 +25,7 @@ def learning_rate_factor(step: int, steps: int, warmup: float, decay: float) -> 
 
 
 class SliceAdam:
-    """Adam (Kingma and Ba, ICLR 2015) over rows that drop out one by one; a row never feels the others.
+    """Run Adam (Kingma and Ba, ICLR 2015) over rows that drop out one by one; a row never feels the others.
 
     Args:
         parameters: `(D, ...)`, changed in place.

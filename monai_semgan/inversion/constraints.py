@@ -11,7 +11,7 @@ __all__ = ["PixelConstraints", "constrained_slices", "impose"]
 
 
 def constrained_slices(constraints: PixelConstraints) -> torch.Tensor:
-    """`(D,)` bool: slices with at least one pixel whose label is fixed."""
+    """Find the slices with at least one pixel whose label is fixed: `(D,)` bool."""
     return (constraints.labels >= 0).flatten(1).any(1)
 
 

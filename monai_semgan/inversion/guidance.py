@@ -8,7 +8,7 @@ from monai_semgan.losses.label_losses import soft_label_loss
 
 
 class LabelGuidance:
-    """Divergence of the rendered label from given probabilities, slice by slice.
+    """Measure the divergence of the rendered label from given probabilities, slice by slice.
 
     Cross-entropy minus the entropy of the given probabilities (Kullback-Leibler, so 0 where they agree), averaged over
     the pixels, plus a soft Dice loss over the foreground classes, which does not let the background drown small organs.

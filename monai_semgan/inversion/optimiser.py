@@ -1,35 +1,35 @@
-"""Search of W+ codes for all slices of a volume at once."""
+"""Search of W+ latents for all slices of a volume at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
+from monai_semgan.errors import Cancelled
 from monai_semgan.inversion.adam import SliceAdam, learning_rate_factor
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.stopping import SliceTracker
 from monai_semgan.inversion.total import SliceObjective
 from monai_semgan.networks import JointSample
 from monai_semgan.utils.device import autocast, halving_batches
-
-Callback = Callable[[int, int, int, torch.Tensor], bool]
-"""Called as `callback(step, steps, converged, losses)`: updates made, updates planned, slices that have converged,
-`(D,)` latest losses (NaN where not computed). Returning True ends the search with the best codes so far."""
+from monai_semgan.utils.progress import OnStep, Phase, StepEvent
 
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """What a search found.
+    """Hold what a search has found.
 
     Attributes:
-        latent: `(D, L, C)` best code of every slice.
+        latent: `(D, L, C)` best latent of every slice.
         loss: `(D,)` its loss.
         curve: `(steps + 1, D)` losses after every number of updates; NaN where not computed.
         steps_done: `(D,)` updates whose result has been evaluated.
         converged: `(D,)` bool.
+        failed: `(D,)` bool: slices with a loss that was not finite.
         cancelled: the callback ended the search.
         batch_size: that fitted into memory.
     """
@@ -39,14 +39,21 @@ class SearchOutcome:
     curve: torch.Tensor
     steps_done: torch.Tensor
     converged: torch.Tensor
+    failed: torch.Tensor
     cancelled: bool
     batch_size: int
 
+    def copied(self) -> SearchOutcome:
+        """Return a copy that the search, when it goes on, does not change."""
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        copies: dict[str, Any] = {k: v.clone() for k, v in tensors.items() if isinstance(v, torch.Tensor)}
+        return replace(self, **copies)
+
 
 class LatentOptimiser:
-    """Minimise a per-slice objective over the codes of all slices with Adam.
+    """Minimise a per-slice objective over the latents of all slices with Adam.
 
-    Every step runs over the slices in batches and only then updates all codes, so neither the size of the batches
+    Every step runs over the slices in batches and only then updates all latents, so neither the size of the batches
     nor the company in them changes a result. Converged slices leave the batches.
 
     Args:
@@ -63,9 +70,7 @@ class LatentOptimiser:
         objective: SliceObjective,
         start: torch.Tensor,
         active: torch.Tensor | None = None,
-        callback: Callback | None = None,
-        should_stop: Callable[[], bool] | None = None,
-        peek: Callable[[Callable[[], SearchOutcome]], None] | None = None,
+        on_step: OnStep | None = None,
     ) -> SearchOutcome:
         """Search from a start.
 
@@ -73,46 +78,56 @@ class LatentOptimiser:
             objective: what to minimise.
             start: `(D, L, C)`.
             active: `(D,)` bool, slices to optimise; all by default. The others stay at their start.
-            callback: told the progress after every step.
-            should_stop: asked between batches, so that a search on a slow machine can be left within a step.
-            peek: given, after every step, a function that tells the best codes so far.
+            on_step: called between batches and after every step, with the `SearchOutcome` so far as partial result.
 
         Returns:
-            The best codes so far, also when the search was ended early.
+            The best latents so far, also when `on_step` has ended the search by `Cancelled`.
         """
         settings = self.settings
         latents = start.detach().clone().float()
         if active is None:
             active = torch.ones(latents.shape[0], dtype=torch.bool, device=latents.device)
         tracker = SliceTracker(latents, active, settings.steps, settings.tolerance, settings.patience)
+        listener = _Listener(on_step, tracker, settings.steps, lambda: self._outcome(tracker, False).copied())
         adam = SliceAdam(latents)
-        cancelled = False
         for step in range(settings.steps + 1):
             index = tracker.active_index
             if index.numel() == 0:
                 break
             if objective.adapts and step % settings.refit_every == 0 and step < max(1, settings.steps):
-                self._refit(objective, latents)
+                self.refit(objective, latents)
                 tracker.forget()
-            losses, gradients = self._evaluate(objective, latents, index, step < settings.steps, should_stop)
+            losses, gradients = self._evaluate(objective, latents, index, step < settings.steps, listener)
             done = index[: losses.shape[0]]
             tracker.record(step, done, latents[done], losses)
-            cancelled = done.numel() < index.numel() or bool(should_stop is not None and should_stop())
-            if callback is not None:
-                cancelled |= bool(callback(step, settings.steps, int(tracker.converged.sum()), tracker.curve[step]))
-            if cancelled or step == settings.steps:
+            listener.after_step(step)
+            if listener.cancelled or step == settings.steps:
                 break
-            if peek is not None:
-                peek(lambda: self._outcome(tracker, cancelled=True))
             going_on = tracker.active[done]
             factor = learning_rate_factor(step, settings.steps, settings.warmup, settings.decay)
             adam.step(done[going_on], gradients[going_on], settings.learning_rate * factor)
             stopped = done[~going_on]
             latents[stopped] = tracker.best[stopped]
-        return self._outcome(tracker, cancelled)
+        return self._outcome(tracker, listener.cancelled)
+
+    def refit(self, objective: SliceObjective, latents: torch.Tensor) -> None:
+        """Fit what the slices share to the renderings of `(D, L, C)`."""
+
+        def render(window: slice) -> JointSample:
+            with torch.no_grad(), autocast(latents.device, self.settings.mixed_precision):
+                return objective.render(latents[window])
+
+        parts = list(halving_batches(render, latents.shape[0], self.batch_size, self._shrink))
+        objective.refit(JointSample(*(torch.cat(maps) for maps in zip(*parts, strict=True))))
+
+    def losses(self, objective: SliceObjective, latents: torch.Tensor) -> torch.Tensor:
+        """Evaluate `(D, L, C)` as they are: `(D,)`, infinite where the loss is not a number."""
+        index = torch.arange(latents.shape[0], device=latents.device)
+        losses, _ = self._evaluate(objective, latents, index, gradients=False)
+        return losses.nan_to_num(nan=float("inf"))
 
     def _outcome(self, tracker: SliceTracker, cancelled: bool) -> SearchOutcome:
-        parts = (tracker.best, tracker.best_loss, tracker.curve, tracker.steps_done, tracker.converged)
+        parts = (tracker.best, tracker.best_loss, tracker.curve, tracker.steps_done, tracker.converged, tracker.failed)
         return SearchOutcome(*parts, cancelled, self.batch_size)
 
     def _evaluate(
@@ -121,37 +136,63 @@ class LatentOptimiser:
         latents: torch.Tensor,
         index: torch.Tensor,
         gradients: bool,
-        should_stop: Callable[[], bool] | None,
+        listener: _Listener | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Losses `(m,)` and gradients `(m, L, C)` of the first m slices of `index`; m < n only if asked to stop."""
+        """Losses `(m,)` and gradients `(m, L, C)` of the first m slices of `index`; m < n only if told to stop."""
 
         def evaluate(window: slice) -> tuple[torch.Tensor, torch.Tensor]:
             chosen = index[window]
             below = latents[(chosen - 1).clamp_min(0)]
             above = latents[(chosen + 1).clamp_max(latents.shape[0] - 1)]
             with torch.set_grad_enabled(gradients):
-                codes = latents[chosen].requires_grad_(gradients)
-                losses = objective(codes, chosen, below, above)
-            slope = torch.autograd.grad(losses.sum(), codes)[0] if gradients else torch.zeros_like(codes)
-            return losses.detach(), slope.detach()
+                batch = latents[chosen].requires_grad_(gradients)
+                losses = objective(batch, chosen, below, above)
+            grad = torch.autograd.grad(losses.sum(), batch)[0] if gradients else torch.zeros_like(batch)
+            return losses.detach(), grad.detach()
 
-        parts = []
+        parts, done = [], 0
         for part in halving_batches(evaluate, index.numel(), self.batch_size, self._shrink):
             parts.append(part)
-            if should_stop is not None and should_stop():
-                break
+            done += part[0].shape[0]
+            if listener is not None and done < index.numel():
+                listener.after_batch()
+                if listener.cancelled:
+                    break
         return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
-
-    def _refit(self, objective: SliceObjective, latents: torch.Tensor) -> None:
-        def render(window: slice) -> JointSample:
-            with torch.no_grad(), autocast(latents.device, self.settings.mixed_precision):
-                return objective.render(latents[window])
-
-        parts = list(halving_batches(render, latents.shape[0], self.batch_size, self._shrink))
-        objective.refit(JointSample(*(torch.cat(maps) for maps in zip(*parts, strict=True))))
 
     def _shrink(self, batch_size: int) -> None:
         self.batch_size = batch_size
+
+
+class _Listener:
+    """Tell a callback what a search does, and remember whether it wants the search to end."""
+
+    def __init__(
+        self, on_step: OnStep | None, tracker: SliceTracker, steps: int, partial: Callable[[], SearchOutcome]
+    ) -> None:
+        self.on_step, self.tracker, self.steps, self.partial = on_step, tracker, steps, partial
+        self.cancelled = False
+        self._step = self._converged = 0
+
+    def after_batch(self) -> None:
+        """Give the chance to leave within a step, which takes long on a slow machine."""
+        self._tell("batch", None)
+
+    def after_step(self, step: int) -> None:
+        """Tell of a step, unless the search has been left within it."""
+        if self.on_step is not None and not self.cancelled:
+            self._step, self._converged = step, int(self.tracker.converged.sum())
+            self._tell("step", self.tracker.curve[step])
+
+    def _tell(self, phase: Phase, losses: torch.Tensor | None) -> None:
+        if self.on_step is None:
+            return
+        slices = self.tracker.best.shape[0]
+        event = StepEvent(phase, self._step, self.steps, slices, self._converged, losses, self.partial)
+        try:
+            self.on_step(event)
+        except Cancelled:
+            self.cancelled = True
 
 
 @contextmanager

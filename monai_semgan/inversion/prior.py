@@ -1,4 +1,4 @@
-"""Which latent codes are plausible: statistics of the latent space where it is nearly Gaussian."""
+"""Which latents are plausible: statistics of the latent space where it is nearly Gaussian."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SLOPE = 0.2
 
 
 class LatentPrior:
-    """Mean and covariance of w after undoing the mapping network's last leaky ReLU.
+    """Hold mean and covariance of w after undoing the mapping network's last leaky ReLU.
 
     The inverse activation removes the skew of w, principal components whiten it: Menon et al., "PULSE" (CVPR 2020);
     Zhu et al., "Improved StyleGAN Embedding: Where are the Good Latents?" (2020).
@@ -45,15 +45,15 @@ class LatentPrior:
             return cls(generator.mapping(noise.to(generator.mean_latent.device)))
 
     def whiten(self, latents: torch.Tensor) -> torch.Tensor:
-        """Map w `(..., C)` to coordinates in which typical codes are unit normal."""
+        """Map w `(..., C)` to coordinates in which typical latents are unit normal."""
         return (deskew(latents) - self.mean) @ self.whitening
 
     def length(self, whitened: torch.Tensor) -> torch.Tensor:
-        """How unusual W+ codes are: `(n, L, C)` whitened to `(n,)`, about 1 for a typical code."""
+        """Measure how unusual W+ latents are: `(n, L, C)` whitened to `(n,)`, about 1 for a typical one."""
         return whitened.square().mean((1, 2))
 
     def spread(self, whitened: torch.Tensor) -> torch.Tensor:
-        """How far the layers of a W+ code are from each other: `(n, L, C)` whitened to `(n,)`, 0 for a w code.
+        """Measure how far the layers of a W+ latent are apart: `(n, L, C)` whitened to `(n,)`, 0 for one of W.
 
         The pull of W+ towards W follows Tov et al., "Designing an Encoder for StyleGAN Image Manipulation" (2021).
         """
@@ -61,5 +61,5 @@ class LatentPrior:
 
 
 def deskew(latents: torch.Tensor) -> torch.Tensor:
-    """Inverse of the leaky ReLU with slope 0.2."""
+    """Apply the inverse of the leaky ReLU with slope 0.2."""
     return F.leaky_relu(latents, 1.0 / SLOPE)

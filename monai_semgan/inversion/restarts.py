@@ -14,7 +14,7 @@ JITTER = 0.25
 def encoder_start(
     network: InversionSegmenter, target: torch.Tensor, batch_size: int, mixed_precision: bool = True
 ) -> torch.Tensor:
-    """Codes `(D, L, C)` of slices `(D, C, H, W)` by the encoder."""
+    """Encode slices `(D, C, H, W)`: latents `(D, L, C)`."""
 
     def encode(window: slice) -> torch.Tensor:
         with torch.no_grad(), autocast(target.device, mixed_precision):
@@ -24,13 +24,13 @@ def encoder_start(
 
 
 def mean_start(network: InversionSegmenter, count: int) -> torch.Tensor:
-    """The mean latent for so many slices, `(D, L, C)`."""
+    """Repeat the mean latent for so many slices, `(D, L, C)`."""
     generator = network.generator
     return generator.broadcast(generator.mean_latent[None]).repeat(count, 1, 1).float()
 
 
 def varied_start(start: torch.Tensor, mean: torch.Tensor, prior: LatentPrior, number: int, seed: int) -> torch.Tensor:
-    """Another start near a given one: half way to the mean latent, plus noise that is the same for every slice.
+    """Make another start near a given one: half way to the mean latent, plus noise that is the same for every slice.
 
     The noise does not depend on the number of slices, so neither does what becomes of one of them.
 

@@ -1,4 +1,4 @@
-"""What an inversion hands back."""
+"""The result of an inversion, with residual and uncertainty."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ ENTROPY_SLICES = 32
 
 @dataclass(frozen=True)
 class InversionResult:
-    """Slices of a volume, inverted, on the grid of the slices.
+    """Hold the inverted slices of a volume, on the grid of the slices.
 
     Attributes:
         label: `(D, H, W)` uint8 class ids.
         probabilities: `(D, K, H, W)`, background first; what `label` is taken from.
-        reconstruction: `(D, C, H, W)` rendering of the best codes, in -1..1.
+        reconstruction: `(D, C, H, W)` rendering of the best latents, in -1..1.
         residual: `(D, H, W)` distance between slice and rendering, see `residual_map`.
         uncertainty: `(D, H, W)` normalised predictive entropy, 0 certain to 1 undecided.
-        latent: `(D, L, C)` best codes; a later inversion can start from them.
+        latent: `(D, L, C)` best latents; a later inversion can start from them.
         curve: `(steps + 1, D)` objective of every slice after every number of updates; NaN where not computed.
         steps_done: `(D,)` updates of every slice whose result was evaluated.
-        converged: `(D,)` bool: the slice stopped early.
-        cancelled: ended by the callback; everything above is valid, with the best codes found until then.
+        converged: `(D,)` bool: the slice stopped early, since it did not improve any more.
+        failed: `(D,)` bool: the slice was given up after a loss that is not a number; it keeps its best latent.
+        cancelled: ended by the callback; everything above is valid, with the best latents found until then.
         objective: name of the reconstruction objective.
         batch_size: slices rendered together in the end.
     """
@@ -43,19 +44,20 @@ class InversionResult:
     curve: torch.Tensor
     steps_done: torch.Tensor
     converged: torch.Tensor
+    failed: torch.Tensor
     cancelled: bool
     objective: str
     batch_size: int
 
     def to(self, device: torch.device | str) -> InversionResult:
-        """The same on another device."""
+        """Return the same on another device."""
         tensors = {f.name: getattr(self, f.name) for f in fields(self)}
         moved: dict[str, Any] = {k: v.to(device) for k, v in tensors.items() if isinstance(v, torch.Tensor)}
         return replace(self, **moved)
 
 
 def predictive_entropy(members: list[torch.Tensor]) -> torch.Tensor:
-    """Uncertainty from several opinions: entropy of their mean, as a fraction of the largest possible entropy.
+    """Compute the uncertainty of several opinions: entropy of their mean, as a fraction of the largest possible one.
 
     Args:
         members: probabilities `(D, K, H, W)` each.
@@ -72,7 +74,7 @@ def predictive_entropy(members: list[torch.Tensor]) -> torch.Tensor:
 
 
 def residual_map(target: torch.Tensor, rendering: torch.Tensor, in_domain: bool = True) -> torch.Tensor:
-    """Where slice and rendering differ.
+    """Compute where slice and rendering differ.
 
     Grey values of another modality mean other things, so out of domain the grey values of each rendering are first
     mapped to those of its slice by the piecewise linear map that fits best.

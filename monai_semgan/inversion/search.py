@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.inversion.constraints import constrained_slices, impose
 from monai_semgan.inversion.guidance import LabelGuidance
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.objectives.base import ReconstructionObjective
 from monai_semgan.inversion.objectives.registry import build_objective
-from monai_semgan.inversion.optimiser import Callback, LatentOptimiser, SearchOutcome, ready_for_search
+from monai_semgan.inversion.optimiser import LatentOptimiser, SearchOutcome, ready_for_search
 from monai_semgan.inversion.prior import LatentPrior
 from monai_semgan.inversion.restarts import encoder_start, mean_start, varied_start
 from monai_semgan.inversion.result import InversionResult, predictive_entropy, residual_map
@@ -23,18 +23,15 @@ from monai_semgan.inversion.total import SliceObjective
 from monai_semgan.losses.label_losses import PixelConstraints
 from monai_semgan.networks import InversionSegmenter
 from monai_semgan.utils.device import autocast, halving_batches
+from monai_semgan.utils.progress import OnStep, StepEvent
 
 IN_DOMAIN_OBJECTIVE = "features"
 OUT_OF_DOMAIN_OBJECTIVE = "map-features"
 CPU_BATCH, GPU_BATCH = 4, 128
 
-Peek = Callable[[Callable[[], InversionResult]], None]
-"""Given, after every step, a function that makes a result of the best codes so far; calling it costs a rendering of
-all slices."""
-
 
 class VolumeInverter:
-    """Find codes for the slices of a volume and read their labels.
+    """Find latents for the slices of a volume and read their labels.
 
     Args:
         network: generator, encoder and student.
@@ -65,24 +62,21 @@ class VolumeInverter:
         student: torch.Tensor | None = None,
         constraints: PixelConstraints | None = None,
         active: torch.Tensor | None = None,
-        callback: Callback | None = None,
-        should_stop: Callable[[], bool] | None = None,
-        peek: Peek | None = None,
+        on_step: OnStep | None = None,
     ) -> InversionResult:
         """Invert slices.
 
         Args:
             slices: `(D, C, H, W)` in -1..1, neighbours in the patient being neighbours here.
-            start: `(D, L, C)` codes to start from in place of the settings' choice, such as an earlier result.
+            start: `(D, L, C)` latents to start from in place of the settings' choice, such as an earlier result.
             student: `(D, K, H, W)` probabilities that guide the search and are mixed into the result.
             constraints: pixels whose label is known.
             active: `(D,)` bool, slices to search for; the others only take their start. All by default.
-            callback: see `optimiser.Callback`; steps of all starts count.
-            should_stop: asked between batches.
-            peek: see `Peek`.
+            on_step: called at the start, between batches and after every step, those of all restarts counted through;
+                its events make an `InversionResult` when asked for a partial result.
 
         Returns:
-            The result, valid also when it was cancelled.
+            The result; with `cancelled`, the best so far, when `on_step` has raised `Cancelled`.
 
         Raises:
             SemganError: if the slices do not have the generator's size or channels.
@@ -91,7 +85,7 @@ class VolumeInverter:
         with ready_for_search(self.network):
             target = slices.detach().clone().float()
             student = None if student is None else student.detach().to(target.device).float().clone()
-            search = _Search(self, target, student, constraints, callback, should_stop, peek)
+            search = _Search(self, target, student, constraints, on_step)
             return search.run(start, None if active is None else active.to(target.device).clone())
 
     def _check(self, slices: torch.Tensor) -> None:
@@ -111,38 +105,47 @@ class _Search:
         target: torch.Tensor,
         student: torch.Tensor | None,
         constraints: PixelConstraints | None,
-        callback: Callback | None,
-        should_stop: Callable[[], bool] | None,
-        peek: Peek | None = None,
+        on_step: OnStep | None,
     ) -> None:
         self.inverter, self.network, self.settings = inverter, inverter.network, inverter.settings
         self.target, self.student, self.constraints = target, student, constraints
-        self.callback, self.should_stop, self.peek = callback, should_stop, peek
+        self.on_step = on_step
+        self.cancelled = False
         self.batch_size = self.settings.batch_size or (GPU_BATCH if target.device.type == "cuda" else CPU_BATCH)
         self.prior = LatentPrior.from_generator(self.network.generator, seed=self.settings.seed)
         self.state = inverter.reconstruction.prepare(target)
         self.guidance = LabelGuidance(student) if student is not None else None
 
     def run(self, given: torch.Tensor | None, active: torch.Tensor | None) -> InversionResult:
-        """Search from every start, keep the best code of each slice and render it."""
+        """Search from every start, keep the best latent of each slice and render it."""
+        steps = self.settings.steps * self.settings.restarts
+        self._tell(StepEvent("start", 0, steps, self.target.shape[0]))
         start = self._first_start() if given is None else given.detach().to(self.target.device, torch.float32).clone()
         mean = mean_start(self.network, start.shape[0])
         if active is None and self.settings.organ_margin is not None:
             active = self._near_organs(start, self.settings.organ_margin)
         outcome: SearchOutcome | None = None
         renderings: list[torch.Tensor] = []
-        for number in range(self.settings.starts):
+        for number in range(self.settings.restarts):
             first = start if number == 0 else varied_start(start, mean, self.prior, number, self.settings.seed)
             optimiser = LatentOptimiser(self.settings, self.batch_size)
-            peek = self._peek(start, outcome, renderings)
-            found = optimiser.run(self._objective(first), first, active, *self._observers(number), peek)
+            on_step = self._on_step(number, start, outcome, renderings)
+            found = optimiser.run(self._objective(first), first, active, on_step)
             self.batch_size = found.batch_size
             renderings.append(found.latent)
-            outcome = found if outcome is None else _better(outcome, found)
+            outcome = self._better(outcome, found, refit=True)
             if found.cancelled:
                 break
         assert outcome is not None
         return self._finish(start, outcome, renderings)
+
+    def _tell(self, event: StepEvent[InversionResult]) -> None:
+        """Tell the caller, and remember a wish to stop."""
+        if self.on_step is not None:
+            try:
+                self.on_step(event)
+            except Cancelled:
+                self.cancelled = True
 
     def _near_organs(self, start: torch.Tensor, margin: int) -> torch.Tensor:
         labels = self._in_batches(lambda window: (self.network.render(start[window]).logits.argmax(1),))
@@ -158,13 +161,36 @@ class _Search:
         if self.settings.start == "mean":
             return mean
         encoded = encoder_start(self.network, self.target, self.batch_size, self.settings.mixed_precision)
-        stopped = self.should_stop is not None and self.should_stop()
-        if self.settings.start == "encoder" or stopped:  # who wants to stop does not wait for the comparison
+        if self.settings.start == "encoder" or self.cancelled:  # who wants to stop does not wait for the comparison
             return encoded
-        settings = replace(self.settings, steps=0, neighbour_weight=0.0, start_weight=0.0)
-        optimiser = LatentOptimiser(settings, self.batch_size)
-        losses = [optimiser.run(self._objective(codes, settings), codes).loss for codes in (encoded, mean)]
+        losses = self._comparable_losses([encoded, mean], refit=True)
         return torch.where((losses[0] <= losses[1])[:, None, None], encoded, mean)
+
+    def _comparable_losses(self, candidates: list[torch.Tensor], refit: bool) -> list[torch.Tensor]:
+        """Losses `(D,)` of several latents `(D, L, C)` under one and the same objective.
+
+        An objective that fits a map to the renderings has another scale after every fit, so losses of different
+        searches say nothing about which is better.
+
+        Args:
+            candidates: latents.
+            refit: fit such a map to the first candidate; otherwise the map stays as it is.
+        """
+        settings = replace(self.settings, steps=0, neighbour_weight=0.0, start_weight=0.0)
+        objective = self._objective(candidates[0], settings)
+        optimiser = LatentOptimiser(settings, self.batch_size)
+        if refit and objective.adapts:
+            optimiser.refit(objective, candidates[0])
+        return [optimiser.losses(objective, latents) for latents in candidates]
+
+    def _better(self, former: SearchOutcome | None, found: SearchOutcome, refit: bool) -> SearchOutcome:
+        """Slice by slice the better of two outcomes."""
+        if former is None:
+            return found
+        if self._objective(former.latent).adapts:
+            first, second = self._comparable_losses([former.latent, found.latent], refit)
+            former, found = replace(former, loss=first), replace(found, loss=second)
+        return _better(former, found)
 
     def _objective(self, start: torch.Tensor, settings: InversionSettings | None = None) -> SliceObjective:
         reconstruction, settings = self.inverter.reconstruction, settings or self.settings
@@ -179,37 +205,31 @@ class _Search:
             self.constraints,
         )
 
-    def _observers(self, number: int) -> tuple[Callback | None, Callable[[], bool] | None]:
-        """The caller's callback, counting the steps of all starts through."""
-        callback, each, starts = self.callback, self.settings.steps, self.settings.starts
-        if callback is None:
-            return None, self.should_stop
-        told: Callback = callback
-        return lambda step, _, *rest: told(number * each + step, starts * each, *rest), self.should_stop
-
-    def _peek(
-        self, start: torch.Tensor, former: SearchOutcome | None, renderings: list[torch.Tensor]
-    ) -> Callable[[Callable[[], SearchOutcome]], None] | None:
-        """What passes the best codes so far on to the caller, as a result."""
-        if self.peek is None:
+    def _on_step(
+        self, number: int, start: torch.Tensor, former: SearchOutcome | None, renderings: list[torch.Tensor]
+    ) -> OnStep | None:
+        """Pass the events of one search on, its steps counted from the first search, its partial results rendered."""
+        if self.on_step is None:
             return None
-        pass_on = self.peek
+        pass_on, each, total = self.on_step, self.settings.steps, self.settings.steps * self.settings.restarts
 
-        def peek(best: Callable[[], SearchOutcome]) -> None:
-            def make() -> InversionResult:
-                found = best()
-                return self._finish(start, found if former is None else _better(former, found), renderings)
+        def finish(found: SearchOutcome) -> InversionResult:
+            whole = self._finish(start, replace(self._better(former, found, refit=False), cancelled=True), renderings)
+            return replace(whole, cancelled=False)  # the search goes on
 
-            pass_on(make)
+        def on_step(event: StepEvent[SearchOutcome]) -> None:
+            if self.cancelled:
+                raise Cancelled
+            pass_on(replace(event.converted(finish), step=number * each + event.step, steps=total))
 
-        return peek
+        return on_step
 
     def _finish(self, start: torch.Tensor, outcome: SearchOutcome, renderings: list[torch.Tensor]) -> InversionResult:
-        codes = [outcome.latent]
+        latents = [outcome.latent]
         if not outcome.cancelled:
             others = [start, *renderings] if len(renderings) > 1 else [start]
-            codes += [other for other in others if other is not outcome.latent]
-        found = self._in_batches(lambda window: self._opinions([c[window] for c in codes], window))
+            latents += [other for other in others if other is not outcome.latent]
+        found = self._in_batches(lambda window: self._opinions([one[window] for one in latents], window))
         image, probabilities, uncertainty = found
         if self.constraints is not None:
             probabilities = impose(self.constraints, probabilities)
@@ -223,15 +243,16 @@ class _Search:
             curve=outcome.curve,
             steps_done=outcome.steps_done,
             converged=outcome.converged,
+            failed=outcome.failed,
             cancelled=outcome.cancelled,
             objective=self.inverter.objective_name,
             batch_size=self.batch_size,
         )
 
-    def _opinions(self, codes: list[torch.Tensor], window: slice) -> tuple[torch.Tensor, ...]:
-        """Of some slices: image of the first codes, probabilities, and uncertainty from all codes and the student."""
-        first = self.network.render(codes[0])  # codes that were not searched for are the same in all
-        renderings = [first, *(first if torch.equal(o, codes[0]) else self.network.render(o) for o in codes[1:])]
+    def _opinions(self, latents: list[torch.Tensor], window: slice) -> tuple[torch.Tensor, ...]:
+        """Of some slices: image of the first latents, probabilities, and uncertainty from all latents and student."""
+        first = self.network.render(latents[0])  # latents that were not searched for are the same in all
+        renderings = [first, *(first if torch.equal(o, latents[0]) else self.network.render(o) for o in latents[1:])]
         members = [rendering.logits.float().softmax(1) for rendering in renderings]
         probabilities = members[0]
         if self.student is not None:
@@ -268,6 +289,7 @@ def _better(first: SearchOutcome, second: SearchOutcome) -> SearchOutcome:
             ("curve", (1, -1)),
             ("steps_done", -1),
             ("converged", -1),
+            ("failed", -1),
         )
     }
     return SearchOutcome(**chosen, cancelled=second.cancelled, batch_size=min(first.batch_size, second.batch_size))

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 
 def near_organs(labels: list[torch.Tensor], margin: int) -> torch.Tensor:
-    """Slices that show an organ in one of several label maps, or lie near one that does.
+    """Find slices that show an organ in one of several label maps, or lie near one that does.
 
     Args:
         labels: label maps `(D, H, W)` of the same slices, background 0.

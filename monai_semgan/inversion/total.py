@@ -17,14 +17,14 @@ from monai_semgan.utils.device import autocast
 
 
 class SliceObjective:
-    """Reconstruction, prior, pull to the start and to the neighbours, guidance and constraints.
+    """Add reconstruction, prior, pull to the start and to the neighbours, guidance and constraints.
 
     Args:
         render: W+ `(n, L, C)` to image and logits.
         reconstruction: distance of renderings from the slices.
         state: what `reconstruction.prepare` made of the slices.
         prior: statistics of the latent space.
-        start: `(D, L, C)` codes at the start.
+        start: `(D, L, C)` latents at the start.
         settings: weights of the parts.
         guidance: soft labels, or None.
         constraints: pixels whose label is known, or None.
@@ -52,12 +52,12 @@ class SliceObjective:
     def __call__(
         self, latents: torch.Tensor, index: torch.Tensor, below: torch.Tensor, above: torch.Tensor
     ) -> torch.Tensor:
-        """Evaluate codes.
+        """Evaluate latents.
 
         Args:
             latents: `(n, L, C)`.
             index: `(n,)` which slices of the volume they are.
-            below: `(n, L, C)` codes of the slices below, from the step before; not differentiated.
+            below: `(n, L, C)` those of the slices below, from the step before; not differentiated.
             above: the same of the slices above.
 
         Returns:
@@ -75,7 +75,7 @@ class SliceObjective:
 
     @property
     def adapts(self) -> bool:
-        """Whether the slices share something that is fitted to their renderings."""
+        """Tell whether the slices share something that is fitted to their renderings."""
         return _adapts(self.reconstruction)
 
     def refit(self, sample: JointSample) -> None:

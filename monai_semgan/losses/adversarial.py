@@ -13,7 +13,7 @@ Scores = Tensor | Sequence[Tensor]
 
 
 class AdversarialLoss:
-    """Loss of a discriminator and of its generator.
+    """Compute the loss of a discriminator and of its generator.
 
     `logistic` is the non-saturating loss of Goodfellow et al. (NeurIPS 2014), `hinge` that of Lim and Ye
     (arXiv 1705.02894). The losses of several scales are averaged, so that a third scale does not change the weight.
@@ -31,7 +31,7 @@ class AdversarialLoss:
         self.kind = kind
 
     def discriminator(self, real: Scores, fake: Scores) -> Tensor:
-        """Loss of the discriminator.
+        """Compute the loss of the discriminator.
 
         Args:
             real: scores of real samples, `(N, ...)` or a list of such.
@@ -45,14 +45,14 @@ class AdversarialLoss:
         return _mean(real, lambda s: F.relu(1.0 - s)) + _mean(fake, lambda s: F.relu(1.0 + s))
 
     def generator(self, fake: Scores) -> Tensor:
-        """Loss of the generator, a scalar, from the scores of its samples."""
+        """Compute the loss of the generator, a scalar, from the scores of its samples."""
         if self.kind == "logistic":
             return _mean(fake, lambda s: F.softplus(-s))
         return _mean(fake, torch.neg)
 
 
 def sample_scores(scores: Scores) -> Tensor:
-    """One score per sample `(N,)`: the mean over patches, then over scales."""
+    """Reduce to one score per sample `(N,)`: the mean over patches, then over scales."""
     scales = [scores] if isinstance(scores, Tensor) else list(scores)
     return torch.stack(
         [scale.float().flatten(1).mean(dim=1) if scale.ndim > 1 else scale.float() for scale in scales]

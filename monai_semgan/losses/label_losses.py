@@ -13,7 +13,7 @@ UNKNOWN = 255
 
 @dataclass(frozen=True)
 class PixelConstraints:
-    """Pixels whose label a user has fixed.
+    """Hold pixels whose label a user has fixed.
 
     Attributes:
         labels: `(D, H, W)` integers on the slice grid, -1 where nothing is fixed.
@@ -28,7 +28,7 @@ class PixelConstraints:
             raise ValueError("constraints are integers of shape (D, H, W), -1 where nothing is fixed")
 
     def loss(self, logits: Tensor, index: Tensor) -> Tensor:
-        """Weighted cross-entropy of each slice.
+        """Compute the weighted cross-entropy of each slice.
 
         Args:
             logits: `(n, K, H, W)` of the slices `index`.
@@ -41,7 +41,7 @@ class PixelConstraints:
 
 
 def constraint_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy per slice, a mean over the pixels with a label of 0 or more.
+    """Compute the cross-entropy per slice, a mean over the pixels with a label of 0 or more.
 
     Args:
         logits: `(n, K, H, W)`.
@@ -56,7 +56,7 @@ def constraint_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def soft_label_loss(logits: Tensor, probabilities: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Kullback-Leibler divergence of each slice's labels from given probabilities, a mean over pixels.
+    """Compute the Kullback-Leibler divergence of each slice's labels from given probabilities, a mean over pixels.
 
     Args:
         logits: `(n, K, H, W)`.
@@ -75,7 +75,7 @@ def soft_label_loss(logits: Tensor, probabilities: Tensor, weight: Tensor | None
 
 
 class MaskedDiceCELoss(nn.Module):
-    """Soft Dice of the foreground plus cross-entropy, over the pixels whose label is known.
+    """Add soft Dice of the foreground and cross-entropy, over the pixels whose label is known.
 
     The Dice of a class is taken over the batch, so that slices without the organ do not count as errors, and only
     over classes that are present. MONAI's `DiceCELoss` knows no label to ignore.

@@ -12,7 +12,7 @@ from monai_semgan.losses.adversarial import Scores, sample_scores
 
 
 def r1_penalty(scores: Scores, inputs: Tensor | Sequence[Tensor]) -> Tensor:
-    """Squared norm of the gradient of each sample's score by that sample's inputs.
+    """Compute the squared norm of the gradient of each sample's score by that sample's inputs.
 
     R1 of Mescheder et al., "Which Training Methods for GANs do actually Converge?" (ICML 2018), without its factor
     gamma / 2. The scores are summed over the batch before the derivative is taken: with their mean, every squared
@@ -38,7 +38,7 @@ def r1_penalty(scores: Scores, inputs: Tensor | Sequence[Tensor]) -> Tensor:
 
 
 class PathLength(nn.Module):
-    """Path length regularisation: equal steps in latent space shall make equal steps in image space.
+    """Regularise the path length: equal steps in latent space shall make equal steps in image space.
 
     Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (CVPR 2020).
 
@@ -58,7 +58,7 @@ class PathLength(nn.Module):
 
         Args:
             images: rendered images `(N, C, H, W)`.
-            latents: the W+ codes that they came from, `(N, L, D)`, with `requires_grad`.
+            latents: the W+ latents that they came from, `(N, L, D)`, with `requires_grad`.
             generator: source of randomness, on the images' device.
 
         Returns:

@@ -15,7 +15,7 @@ from monai_semgan.networks.layers import EqualConv2d, EqualLinear, scaled_leaky_
 
 
 class DownBlock(nn.Module):
-    """Residual block that halves the resolution.
+    """Apply a residual block that halves the resolution.
 
     Args:
         in_channels: channels of the input.
@@ -56,7 +56,7 @@ class MinibatchStd(nn.Module):
 
 
 class ImageDiscriminator(nn.Module):
-    """Residual discriminator with minibatch standard deviation: is the image real?
+    """Judge by a residual network with minibatch standard deviation: is the image real?
 
     Args:
         size: edge length of the image, a power of two.
@@ -76,7 +76,7 @@ class ImageDiscriminator(nn.Module):
         self.score = EqualLinear(widths[4], 1)
 
     def features(self, image: torch.Tensor) -> list[torch.Tensor]:
-        """Feature maps of `(N, C, H, W)` from half the resolution down to 4x4."""
+        """Compute feature maps of `(N, C, H, W)` from half the resolution down to 4x4."""
         x = scaled_leaky_relu(self.from_image(image))
         maps = []
         for block in self.blocks:
@@ -92,7 +92,7 @@ class ImageDiscriminator(nn.Module):
 
 
 class JointDiscriminator(nn.Module):
-    """Patch discriminators at three scales: do image and label belong together?
+    """Judge patches at three scales: do image and label belong together?
 
     Wang et al., "High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs" (CVPR 2018).
 

@@ -1,4 +1,4 @@
-"""Encoder from images to W+ codes, with refinement passes (ReStyle: Alaluf et al., ICCV 2021)."""
+"""Encoder from images to W+ latents, with refinement passes (ReStyle: Alaluf et al., ICCV 2021)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monai_semgan.networks.generator import JointGenerator
 
 
 class ResidualBlock(nn.Module):
-    """Pre-activation residual block with group normalisation.
+    """Apply a pre-activation residual block with group normalisation.
 
     Args:
         in_channels: channels of the input.
@@ -38,7 +38,7 @@ class ResidualBlock(nn.Module):
 
 
 class LatentEncoder(nn.Module):
-    """Predict the W+ code that renders an image, as an offset from a given code.
+    """Predict the W+ latents that render an image, as an offset from given ones.
 
     Every latent has its own spatial template over the coarsest feature map, which keeps position (where the liver
     lies) at a fraction of the parameters of a fully connected head.
@@ -49,7 +49,7 @@ class LatentEncoder(nn.Module):
         latent_dim: length of a latent.
         channels: channels at full, 1/2, 1/4, 1/8 and 1/16 resolution.
         grid: edge length to which the coarsest map is pooled, whatever the size of the image.
-        refinement_passes: passes of `encode`; each after the first sees the rendering of the code before it.
+        refinement_passes: passes of `encode`; each after the first sees the rendering of the latents before it.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class LatentEncoder(nn.Module):
         self.head_bias = nn.Parameter(torch.zeros(num_latents, latent_dim))
 
     def features(self, image: torch.Tensor, rendering: torch.Tensor | None = None) -> list[torch.Tensor]:
-        """Feature maps of `(N, C, H, W)` at 1/2, 1/4, 1/8 and 1/16 resolution."""
+        """Compute feature maps of `(N, C, H, W)` at 1/2, 1/4, 1/8 and 1/16 resolution."""
         if rendering is None:
             rendering = torch.zeros_like(image)
         x = self.stem(torch.cat([image, rendering], 1))
@@ -93,7 +93,7 @@ class LatentEncoder(nn.Module):
     def forward(
         self, image: torch.Tensor, latents: torch.Tensor, rendering: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Improve codes by one pass.
+        """Improve latents by one pass.
 
         Args:
             image: `(N, C, H, W)`, any size of at least 16.

@@ -16,7 +16,7 @@ SLIM_CHANNELS: dict[int, int] = {4: 256, 8: 256, 16: 256, 32: 256, 64: 128, 128:
 
 
 class JointSample(NamedTuple):
-    """What one latent renders.
+    """Hold what one latent renders.
 
     Attributes:
         image: `(N, C, H, W)`, about -1 to 1.
@@ -28,7 +28,7 @@ class JointSample(NamedTuple):
 
 
 class SynthesisBlock(nn.Module):
-    """All layers of one resolution: convolutions of the trunk, and the heads of image and label.
+    """Join all layers of one resolution: convolutions of the trunk, and the heads of image and label.
 
     Args:
         in_channels: channels from the resolution below.
@@ -145,7 +145,7 @@ class JointGenerator(nn.Module):
         self.mean_latent.copy_(self.mapping(z.to(self.mean_latent.device)).mean(0))
 
     def synthesis(self, latents: torch.Tensor, noise: bool = False, size: int = 0) -> JointSample:
-        """Render W+ codes.
+        """Render W+ latents.
 
         Args:
             latents: W+ `(N, L, D)`.

@@ -20,12 +20,12 @@ SLOPE = 0.2
 
 
 def scaled_leaky_relu(x: torch.Tensor) -> torch.Tensor:
-    """Leaky ReLU with slope 0.2 that keeps the variance of a unit normal input."""
+    """Apply a leaky ReLU with slope 0.2 that keeps the variance of a unit normal input."""
     return F.leaky_relu(x, SLOPE) * GAIN
 
 
 class EqualLinear(nn.Module):
-    """Linear layer whose weights are stored with unit variance and scaled when used.
+    """Apply a linear layer whose weights are stored with unit variance and scaled when used.
 
     Args:
         in_features: inputs.
@@ -47,7 +47,7 @@ class EqualLinear(nn.Module):
 
 
 class EqualConv2d(nn.Module):
-    """Convolution with equalised learning rate and padding that keeps the size.
+    """Convolve with equalised learning rate and padding that keeps the size.
 
     Args:
         in_channels: channels of the input.
@@ -68,7 +68,7 @@ class EqualConv2d(nn.Module):
 
 
 class ModulatedConv2d(nn.Module):
-    """Convolution whose input channels are scaled by a style, optionally upsampling by two.
+    """Convolve with input channels scaled by a style, optionally upsampling by two.
 
     The activations are scaled before and after one convolution with the shared weight; this equals scaling the
     weight of every sample but needs no grouped convolution. Upsampling is a transposed convolution followed by a
@@ -126,7 +126,7 @@ class ModulatedConv2d(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """Modulated 3x3 convolution, optional noise, bias and activation.
+    """Apply a modulated 3x3 convolution, optional noise, bias and activation.
 
     Args:
         in_channels: channels of the input.
@@ -148,5 +148,6 @@ class StyledConv(nn.Module):
         """Map `(N, in_channels, H, W)` and `(N, latent_dim)` to `(N, out_channels, H or 2H, W or 2W)`."""
         x = self.conv(x, latent)
         if noise:
-            x = x + self.noise_strength * torch.randn(x.shape[0], 1, x.shape[2], x.shape[3], device=x.device)
+            noise_map = torch.randn(x.shape[0], 1, x.shape[2], x.shape[3], device=x.device)
+            x = x + (self.noise_strength * noise_map).to(x.dtype)  # float32 would promote the whole trunk
         return scaled_leaky_relu(x + self.bias[None, :, None, None].to(x.dtype))

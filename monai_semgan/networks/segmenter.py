@@ -40,15 +40,15 @@ class InversionSegmenter(nn.Module):
         self.feed_forward = forward_mode == "preview"
 
     def preview(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits `(N, K, H, W)` of the student for `(N, C, H, W)`."""
+        """Compute logits `(N, K, H, W)` of the student for `(N, C, H, W)`."""
         return self.student(image).float()
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
-        """W+ `(N, L, D)` of images `(N, C, H, W)`."""
+        """Encode images `(N, C, H, W)`: W+ `(N, L, D)`."""
         return self.encoder.encode(image, self.generator)
 
     def render(self, latents: torch.Tensor) -> JointSample:
-        """Image and logits of W+ `(N, L, D)`, without noise."""
+        """Render image and logits of W+ `(N, L, D)`, without noise."""
         return self.generator.synthesis(latents)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -59,7 +59,7 @@ class InversionSegmenter(nn.Module):
 
     @torch.jit.unused
     def rendered(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits `(N, K, H, W)` that the code of `(N, C, H, W)` renders."""
+        """Compute the logits `(N, K, H, W)` that the latents of `(N, C, H, W)` render."""
         logits = self.render(self.encode(image)).logits
         if logits.shape[-2] != image.shape[-2] or logits.shape[-1] != image.shape[-1]:
             logits = F.interpolate(logits, image.shape[-2:], mode="bilinear", align_corners=False)

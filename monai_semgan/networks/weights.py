@@ -117,12 +117,12 @@ def load_into(module: nn.Module, state: Mapping[str, torch.Tensor], path: str | 
 
 
 def part(state: Mapping[str, torch.Tensor], prefix: str) -> StateDict:
-    """The entries below `prefix.`, without it; empty if there are none."""
+    """Take the entries below `prefix.`, without it; empty if there are none."""
     return {k[len(prefix) + 1 :]: v for k, v in state.items() if k.startswith(prefix + ".")}
 
 
 def with_prefix(state: Mapping[str, torch.Tensor], prefix: str) -> StateDict:
-    """All entries, each below `prefix.`."""
+    """Put all entries below `prefix.`."""
     return {f"{prefix}.{k}": v for k, v in state.items()}
 
 

@@ -36,7 +36,7 @@ def select_device(name: str = "auto") -> torch.device:
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32: CUDA from Ampere on, and CPUs with matrix tiles (AMX).
+    """Tell whether bfloat16 is faster than float32: CUDA from Ampere on, and CPUs with matrix tiles (AMX).
 
     Other CPUs emulate bfloat16 and can be a hundred times slower with it.
     """
@@ -68,28 +68,34 @@ def halving_batches(
         The results of `run`, in order.
 
     Raises:
+        SemganError: if the batch size is below 1.
         torch.cuda.OutOfMemoryError: if not even a batch of one fits.
     """
+    if batch_size < 1:
+        raise SemganError(f"batch_size is {batch_size}", remedy="give at least 1")
     start = 0
     while start < total:
         window = slice(start, min(start + batch_size, total))
+        result: list[T] = []
         try:
-            result = run(window)
+            result.append(run(window))
         except torch.cuda.OutOfMemoryError:
             if batch_size == 1:
                 raise
+        if not result:
+            # not in the handler: there, the exception's traceback still holds the tensors of the failed run
             batch_size = max(1, batch_size // 2)
             torch.cuda.empty_cache()
             logger.warning("out of GPU memory: going on with batches of %d", batch_size)
             if on_halved is not None:
                 on_halved(batch_size)
             continue
-        yield result
+        yield result.pop()
         start = window.stop
 
 
 def threads_each(processes: int) -> int | None:
-    """Threads that each of several processes on this machine gets; None, as torch likes, for one alone."""
+    """Return the threads that each of several processes on this machine gets; None, as torch likes, for one alone."""
     if processes < 2:
         return None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from monai_semgan.cli import main
+from monai_semgan.errors import Cancelled
 from monai_semgan.networks import InversionSegmenter
 
 
@@ -101,15 +102,13 @@ def test_labels_of_an_interrupted_inversion_are_whole(ct_scan: Path, tiny_bundle
     from monai_semgan.bundle.load import load_bundle
     from monai_semgan.inference.segmentation import segment_volume
     from monai_semgan.io.reading import read_volume
-    from monai_semgan.utils.progress import NullProgress
 
-    class StopAtOnce(NullProgress):
-        def should_stop(self) -> bool:
-            return True
+    def stop_at_once(event: object) -> None:
+        raise Cancelled
 
     volume = read_volume(ct_scan)
     bundle = load_bundle(tiny_bundle, "cpu")
-    result = segment_volume(volume, bundle, "invert", steps=50, progress=StopAtOnce())
+    result = segment_volume(volume, bundle, "invert", steps=50, on_step=stop_at_once)
     assert result.cancelled and result.label.shape == volume.array.shape
     assert np.isfinite(result.probabilities.numpy()).all()
     assert any("Stopped early" in sentence for sentence in result.notes)

@@ -9,13 +9,13 @@ import torch
 
 from monai_semgan.networks import InversionSegmenter, JointGenerator, LatentEncoder, build_student
 
-SIZE, CLASSES, CODES = 32, 3, 16
+SIZE, CLASSES, LATENT_DIM = 32, 3, 16
 CHANNELS = {4: 16, 8: 16, 16: 16, 32: 16}
 
 
 @dataclass
 class Case:
-    """Slices `(D, 1, H, W)`, the codes and labels behind them, and a start that is off."""
+    """Slices `(D, 1, H, W)`, the latents and labels behind them, and a start that is off."""
 
     network: InversionSegmenter
     slices: torch.Tensor
@@ -45,10 +45,10 @@ def make_labels_follow_from_images(generator: JointGenerator) -> None:
 def network() -> InversionSegmenter:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        generator = JointGenerator(SIZE, CODES, num_classes=CLASSES, channels=CHANNELS, mapping_layers=2)
+        generator = JointGenerator(SIZE, LATENT_DIM, num_classes=CLASSES, channels=CHANNELS, mapping_layers=2)
         generator.update_mean_latent(512)
         make_labels_follow_from_images(generator)
-        encoder = LatentEncoder(1, generator.num_latents, CODES, channels=(8, 8, 8, 8, 8), grid=2)
+        encoder = LatentEncoder(1, generator.num_latents, LATENT_DIM, channels=(8, 8, 8, 8, 8), grid=2)
         torch.nn.init.normal_(encoder.heads, std=0.05)
         student = build_student(1, CLASSES, channels=(8, 8, 8))
     return InversionSegmenter(generator, encoder, student)
@@ -58,7 +58,7 @@ def network() -> InversionSegmenter:
 def case(network: InversionSegmenter) -> Case:
     with torch.no_grad():
         noise = torch.Generator().manual_seed(1)
-        latent = network.generator.styles(torch.randn(5, CODES, generator=noise)).clone()
+        latent = network.generator.styles(torch.randn(5, LATENT_DIM, generator=noise)).clone()
         sample = network.generator.synthesis(latent)
         start = latent + 0.3 * latent.std() * torch.randn(latent.shape, generator=noise)
     return Case(network, sample.image, latent, sample.logits.argmax(1), start)

@@ -35,7 +35,7 @@ def objective_of(name: str):  # type: ignore[no-untyped-def]
     return build_objective(name, Features().requires_grad_(False))
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
 class TestEveryObjective:
     def test_the_target_itself_costs_almost_nothing_and_another_slice_costs_more(self, name: str) -> None:
         target = anatomy()
@@ -133,7 +133,7 @@ def test_large_feature_maps_are_left_out() -> None:
 
 
 def test_unknown_objectives_and_missing_features_are_refused() -> None:
-    with pytest.raises(SemganError, match="use one of l1"):
+    with pytest.raises(SemganError, match="use one of .*structure"):
         build_objective("ssim")
     with pytest.raises(ValueError, match="feature extractor"):
         build_objective("features")
@@ -160,11 +160,10 @@ class TestIntensityMap:
 
     def test_fitting_equal_images_gives_the_identity(self) -> None:
         image = anatomy(4)
-        objective = IntensityMapObjective(L1FeatureObjective(), num_classes=3)
+        objective = IntensityMapObjective(L1FeatureObjective())
         state = objective.prepare(image)
-        labels = torch.rand(4, 3, 32, 32).softmax(dim=1)
-        objective.refit(image, state, labels)
-        torch.testing.assert_close(objective.apply(image, state, labels), image, atol=1e-3, rtol=0)
+        objective.refit(image, state)
+        torch.testing.assert_close(objective.apply(image, state), image, atol=1e-3, rtol=0)
 
     def test_a_fifth_of_wrong_pixels_does_not_spoil_the_fit(self) -> None:
         image = anatomy(8)
@@ -174,18 +173,6 @@ class TestIntensityMap:
         state = objective.prepare(torch.where(wrong, 1.0, target))
         objective.refit(image, state)
         assert (objective.apply(image, state) - target).abs()[~wrong].mean() < 0.08
-
-    def test_classes_of_the_same_grey_can_be_told_apart(self) -> None:
-        image = torch.zeros(2, 1, 16, 16)
-        labels = torch.zeros(2, 3, 16, 16)
-        labels[:, 0, :, :6], labels[:, 1, :, 6:11], labels[:, 2, :, 11:] = 1.0, 1.0, 1.0
-        target = 0.5 * labels[:, 1:2] - 0.5 * labels[:, 2:3]
-        objective = IntensityMapObjective(L1FeatureObjective(), num_classes=3, stride=1)
-        state = objective.prepare(target)
-        objective.refit(image, state, labels)
-        loss = objective(image, state, torch.arange(2), labels)
-        assert loss.max() < 0.05
-        assert objective(image, state, torch.arange(2)).min() > 0.2
 
     def test_the_map_stays_fixed_between_fits(self) -> None:
         image = anatomy(4)

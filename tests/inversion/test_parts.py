@@ -25,8 +25,8 @@ def test_adam_moves_rows_as_torch_does():
     adam, reference = SliceAdam(ours), torch.optim.Adam(theirs, lr=0.1)
     for step in range(5):
         gradient = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(step))
-        for row, slope in zip(theirs, gradient, strict=True):
-            row.grad = slope
+        for row, grad in zip(theirs, gradient, strict=True):
+            row.grad = grad
         adam.step(torch.arange(3), gradient, 0.1)
         reference.step()
     torch.testing.assert_close(ours, torch.stack([row.detach() for row in theirs]))
@@ -70,7 +70,26 @@ def test_slow_but_steady_progress_is_not_taken_for_idling():
     assert not tracker.converged.any()
 
 
-def test_the_prior_is_one_for_typical_codes_and_large_for_strange_ones(network):
+def test_idle_steps_count_across_changes_of_the_objective_but_its_jump_is_no_progress():
+    tracker = SliceTracker(torch.zeros(2, 1, 1), torch.ones(2, dtype=torch.bool), 30, tolerance=0.02, patience=4)
+    losses = [(1.0, 1.0), (1.0, 0.9), (1.0, 0.8), "change", (0.1, 0.1), (0.1, 0.09), (0.1, 0.08), (0.1, 0.07)]
+    for step, values in enumerate(losses):
+        if values == "change":
+            tracker.forget()
+            continue
+        index = tracker.active_index
+        tracker.record(step, index, torch.zeros(len(index), 1, 1), torch.tensor(values)[index])
+    assert tracker.converged.tolist() == [True, False]
+
+
+def test_a_loss_that_is_no_number_is_not_taken_for_convergence():
+    tracker = SliceTracker(torch.zeros(2, 1, 1), torch.ones(2, dtype=torch.bool), 5, tolerance=0.1, patience=1)
+    tracker.record(0, tracker.active_index, torch.zeros(2, 1, 1), torch.tensor([1.0, float("nan")]))
+    assert tracker.failed.tolist() == [False, True] and not tracker.converged.any()
+    assert tracker.active_index.tolist() == [0]
+
+
+def test_the_prior_is_one_for_typical_latents_and_large_for_strange_ones(network):
     generator = network.generator
     prior = LatentPrior.from_generator(generator)
     typical = generator.styles(torch.randn(400, generator.latent_dim)).detach()
@@ -89,10 +108,10 @@ def test_the_prior_survives_a_mapping_that_has_collapsed():
     assert prior.whiten(torch.ones(1, 2, 4)).isfinite().all()
 
 
-def test_codes_with_equal_layers_have_no_spread(network):
+def test_latents_with_equal_layers_have_no_spread(network):
     prior = LatentPrior.from_generator(network.generator)
-    codes = torch.randn(2, 1, network.generator.latent_dim).expand(-1, 8, -1)
-    assert prior.spread(prior.whiten(codes)).abs().max() < 1e-6
+    latents = torch.randn(2, 1, network.generator.latent_dim).expand(-1, 8, -1)
+    assert prior.spread(prior.whiten(latents)).abs().max() < 1e-6
 
 
 def test_varied_starts_treat_all_slices_alike(network):
@@ -155,10 +174,20 @@ def test_the_residual_out_of_domain_does_not_count_the_contrast():
         {"neighbour_weight": float("nan")},
         {"student_weight": 1.5},
         {"start": "moon"},
-        {"starts": 0},
+        {"restarts": 0},
+        {"refit_every": 0},
+        {"organ_margin": -1},
+        {"steps": 1.5},
+        {"patience": True},
+        {"objective": 3},
         {"tolerance": float("nan")},
     ],
 )
 def test_settings_without_sense_are_refused_by_name(wrong):
     with pytest.raises(SemganError, match=next(iter(wrong))):
         InversionSettings(**wrong)
+
+
+def test_the_old_name_of_restarts_still_works_and_says_so():
+    with pytest.warns(FutureWarning, match="starts is called restarts"):
+        assert InversionSettings(starts=3).restarts == 3

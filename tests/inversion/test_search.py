@@ -1,4 +1,4 @@
-"""What an inversion promises, on slices whose codes are known."""
+"""What an inversion promises, on slices whose latents are known."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.inversion.inversion_settings import InversionSettings
+from monai_semgan.inversion.objectives.base import ReconstructionObjective
 from monai_semgan.inversion.search import VolumeInverter
 from monai_semgan.inversion.selection import near_organs
 from monai_semgan.losses.label_losses import PixelConstraints
@@ -58,7 +59,7 @@ def test_a_slice_does_not_depend_on_the_other_slices(case):
 
 
 def test_further_starts_do_not_depend_on_the_other_slices_either(case):
-    settings = replace(BASE, steps=5, starts=3)
+    settings = replace(BASE, steps=5, restarts=3)
     together = invert(case, settings)
     alone = VolumeInverter(case.network, settings).run(case.slices[3:4], case.start[3:4])
     torch.testing.assert_close(together.latent[3:4], alone.latent, atol=1e-3, rtol=0)
@@ -87,7 +88,7 @@ def test_a_coupled_slice_feels_its_neighbours_and_no_more_distant_slice_at_once(
     assert first.curve[1, 3] != second.curve[1, 3]
 
 
-def test_the_best_code_of_every_slice_is_kept_and_not_the_last(case):
+def test_the_best_latent_of_every_slice_is_kept_and_not_the_last(case):
     result = invert(case, replace(BASE, learning_rate=3.0, steps=8, decay=0.0))
     best = result.curve.nan_to_num(torch.inf).amin(0)
     assert (result.curve[-1] > best).any()
@@ -119,25 +120,41 @@ def test_converged_slices_are_no_longer_computed(case, monkeypatch):
 
 def test_everything_ends_when_all_slices_have_converged(case):
     steps = []
-    settings = replace(BASE, steps=50, patience=2)
-    result = invert(case, settings, start=case.latent, callback=lambda step, *_: bool(steps.append(step)))
-    assert steps == [0, 1, 2]
+    settings = replace(BASE, steps=50, patience=2, batch_size=5)
+    result = invert(case, settings, start=case.latent, on_step=lambda event: steps.append((event.phase, event.step)))
+    assert steps == [("start", 0), ("step", 0), ("step", 1), ("step", 2)]
     assert result.converged.all() and not result.cancelled
 
 
-def test_the_callback_hears_of_every_step(case):
+def test_the_callback_hears_of_the_start_and_of_every_step(case):
     heard = []
 
-    def callback(step, steps, converged, losses):
-        heard.append((step, steps, converged, losses.shape, bool(losses.isfinite().all())))
-        return False
+    def on_step(event):
+        losses = event.losses
+        finite = losses is not None and losses.shape == (5,) and bool(losses.isfinite().all())
+        heard.append((event.phase, event.step, event.steps, event.slices, event.converged, finite))
 
-    invert(case, replace(BASE, steps=4), callback=callback)
-    assert heard == [(step, 4, 0, (5,), True) for step in range(5)]
+    invert(case, replace(BASE, steps=4, batch_size=5), on_step=on_step)
+    assert heard == [("start", 0, 4, 5, 0, False), *(("step", step, 4, 5, 0, True) for step in range(5))]
 
 
-def test_cancelling_leaves_a_valid_result_with_the_best_codes_so_far(case):
-    result = invert(case, replace(BASE, steps=40), callback=lambda step, *_: step == 6)
+def test_the_steps_of_restarts_are_counted_through(case):
+    heard = []
+    settings = replace(BASE, steps=2, restarts=2, batch_size=5)
+    invert(case, settings, on_step=lambda event: heard.append((event.step, event.steps)))
+    assert heard == [(0, 4), (0, 4), (1, 4), (2, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def stopping_at(step, phase="step"):
+    def on_step(event):
+        if event.phase == phase and event.step == step:
+            raise Cancelled
+
+    return on_step
+
+
+def test_cancelling_leaves_a_valid_result_with_the_best_latents_so_far(case):
+    result = invert(case, replace(BASE, steps=40), on_step=stopping_at(6))
     full = invert(case, replace(BASE, steps=40))
     assert result.cancelled and not full.cancelled
     assert result.steps_done.tolist() == [6] * 5
@@ -149,17 +166,58 @@ def test_cancelling_leaves_a_valid_result_with_the_best_codes_so_far(case):
 
 
 def test_a_wish_to_stop_is_heard_between_batches(case):
-    asked = []
+    heard = []
 
-    def should_stop():
-        asked.append(1)
-        return len(asked) >= 2
+    def on_step(event):
+        heard.append(event.phase)
+        if heard.count("batch") == 2:
+            raise Cancelled
 
-    result = invert(case, replace(BASE, batch_size=1), should_stop=should_stop)
+    result = invert(case, replace(BASE, batch_size=1), on_step=on_step)
+    assert heard == ["start", "batch", "batch"]
     assert result.cancelled
     assert result.curve[0, :2].isfinite().all() and result.curve[0, 2:].isnan().all()
     torch.testing.assert_close(result.latent[2:], case.start[2:])
     assert result.probabilities.isfinite().all()
+
+
+@pytest.mark.parametrize("start", ["encoder", "mean", "best"])
+def test_a_wish_to_stop_at_the_start_still_gives_a_whole_result(case, start):
+    settings = replace(BASE, start=start, organ_margin=1, restarts=2)
+    result = invert(case, settings, start=None, on_step=stopping_at(0, "start"))
+    assert result.cancelled and result.steps_done.tolist() == [0] * 5
+    assert result.probabilities.isfinite().all()
+
+
+@pytest.mark.parametrize("objective,restarts", [("l1", 1), ("l1", 2), ("map", 2)])
+def test_a_partial_result_is_the_best_until_then_and_stays_as_it_is(case, objective, restarts):
+    kept = []
+
+    def on_step(event):
+        if event.phase == "step" and event.step == 4 * restarts:
+            found = event.partial()
+            kept.append((found, found.latent.clone(), found.label.clone()))
+
+    settings = replace(BASE, steps=6, objective=objective, restarts=restarts, refit_every=3)
+    watched = invert(case, settings, on_step=on_step)
+    same(watched, invert(case, settings), tolerance=0.0)
+    ((partial, latent, label),) = kept
+    assert not partial.cancelled and partial.probabilities.isfinite().all()
+    assert torch.equal(partial.latent, latent) and torch.equal(partial.label, label)
+    if restarts == 1:
+        same(partial, invert(case, settings, on_step=stopping_at(4)), tolerance=0.0)
+
+
+def test_a_partial_result_costs_nothing_unless_it_is_asked_for(case, monkeypatch):
+    rendered = []
+    synthesis = case.network.generator.synthesis
+    monkeypatch.setattr(case.network.generator, "synthesis", lambda w: rendered.append(len(w)) or synthesis(w))
+    invert(case, replace(BASE, steps=3))
+    quiet = sum(rendered)
+    invert(case, replace(BASE, steps=3), on_step=lambda event: None)
+    assert sum(rendered) == 2 * quiet
+    invert(case, replace(BASE, steps=3), on_step=lambda event: event.partial())
+    assert sum(rendered) > 3 * quiet
 
 
 def test_results_are_repeatable(case):
@@ -180,13 +238,41 @@ def test_only_chosen_slices_are_searched(case):
     same(result, invert(case), [1])
 
 
-def test_a_slice_that_turns_into_nan_gives_up_alone(case):
+def test_a_slice_that_turns_into_nan_gives_up_alone_and_has_not_converged(case):
     slices = case.slices.clone()
     slices[2] = float("nan")
     result = VolumeInverter(case.network, BASE).run(slices, case.start)
-    assert result.converged.tolist() == [False, False, True, False, False]
+    assert result.failed.tolist() == [False, False, True, False, False]
+    assert not result.converged.any()
     torch.testing.assert_close(result.latent[2], case.start[2])
     same(result, invert(case), [0, 1, 3, 4])
+
+
+def test_slices_converge_early_although_a_map_is_fitted_as_often_as_patience_ends(case):
+    settings = replace(BASE, objective="map", steps=60, patience=10, refit_every=10, learning_rate=1e-6)
+    result = VolumeInverter(case.network, settings).run(-case.slices, case.start)
+    assert result.converged.all()
+    assert (result.steps_done < 30).all()
+
+
+def test_restarts_are_compared_under_one_map_and_not_by_losses_of_different_fits(case):
+    """A constant map makes the losses of the second search seem small; its latents are no better for that."""
+
+    class Shrinking(ReconstructionObjective):
+        fits = 0
+
+        def prepare(self, target):
+            return {"target": target, "scale": 1.0}
+
+        def __call__(self, image, state, index, probabilities=None):
+            return state["scale"] * (image - state["target"][index]).abs().mean((1, 2, 3))
+
+        def refit(self, images, state, probabilities=None):
+            state["scale"] *= 0.01
+
+    settings = replace(BASE, steps=2, learning_rate=1e-6, restarts=2)
+    result = VolumeInverter(case.network, settings, reconstruction=Shrinking()).run(case.slices, case.latent)
+    torch.testing.assert_close(result.latent, case.latent, atol=1e-3, rtol=0)
 
 
 def test_the_better_of_encoder_and_mean_is_chosen_for_every_slice(case):
@@ -199,7 +285,7 @@ def test_the_better_of_encoder_and_mean_is_chosen_for_every_slice(case):
 
 def test_several_starts_are_never_worse_than_one(case):
     one = invert(case, replace(BASE, steps=5))
-    three = invert(case, replace(BASE, steps=5, starts=3))
+    three = invert(case, replace(BASE, steps=5, restarts=3))
     assert (three.curve.nan_to_num(torch.inf).amin(0) <= one.curve.amin(0) + 1e-6).all()
 
 

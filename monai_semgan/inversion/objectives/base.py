@@ -1,9 +1,9 @@
-"""What every reconstruction objective of the inversion is: a distance per slice to targets prepared once."""
+"""Base of the reconstruction objectives of the inversion: a distance per slice to targets prepared once."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,8 +13,12 @@ State = dict[str, Any]
 """Prepared targets of a volume; an objective alone knows what is in it."""
 
 
+FeaturesFn = Callable[[Tensor], Sequence[Tensor]]
+"""Image `(n, C, H, W)` to a list of feature maps `(n, F, h, w)`."""
+
+
 class ReconstructionObjective(ABC):
-    """Distance between rendered slices and target slices, one number per slice.
+    """Measure the distance between rendered slices and target slices, one number per slice.
 
     No number depends on which other slices are in the batch.
 
@@ -49,7 +53,7 @@ class ReconstructionObjective(ABC):
 
 
 class WeightedSum(ReconstructionObjective):
-    """Weighted sum of objectives.
+    """Add objectives, each with a weight.
 
     Args:
         parts: pairs of objective and weight.
@@ -77,5 +81,5 @@ class WeightedSum(ReconstructionObjective):
 
 
 def slice_mean(values: Tensor) -> Tensor:
-    """Mean over everything but the first axis: `(n, ...)` to `(n,)`."""
+    """Take the mean over everything but the first axis: `(n, ...)` to `(n,)`."""
     return values.flatten(1).mean(dim=1)

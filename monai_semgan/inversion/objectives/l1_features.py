@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
 from torch import Tensor
 
-from monai_semgan.inversion.objectives.base import ReconstructionObjective, State, slice_mean
+from monai_semgan.inversion.objectives.base import FeaturesFn, ReconstructionObjective, State, slice_mean
+from monai_semgan.inversion.objectives.registry import register_objective
 
-FeaturesFn = Callable[[Tensor], Sequence[Tensor]]
 
-
+@register_objective("l1")
 class L1FeatureObjective(ReconstructionObjective):
     """Mean absolute difference of grey values and of feature maps, for scans of the generator's own contrast.
 
@@ -71,3 +69,9 @@ class L1FeatureObjective(ReconstructionObjective):
     def _features(self, image: Tensor) -> list[Tensor]:
         assert self.features_fn is not None
         return [maps for maps in self.features_fn(image) if maps.shape[-1] <= self.max_size]
+
+
+@register_objective("features", needs_features=True)
+def features_objective(features_fn: FeaturesFn) -> L1FeatureObjective:
+    """Compare grey values and features."""
+    return L1FeatureObjective(features_fn)

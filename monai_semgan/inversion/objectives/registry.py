@@ -2,18 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from monai_semgan.errors import SemganError
-from monai_semgan.inversion.objectives.base import ReconstructionObjective, WeightedSum
-from monai_semgan.inversion.objectives.intensity_map import IntensityMapObjective
-from monai_semgan.inversion.objectives.l1_features import FeaturesFn, L1FeatureObjective
-from monai_semgan.inversion.objectives.structure import GradientObjective, LocalCorrelationObjective, MindObjective
+from monai_semgan.inversion.objectives.base import FeaturesFn, ReconstructionObjective
 
-OBJECTIVES = ("l1", "features", "mind", "gradient", "correlation", "structure", "map", "map-features")
+AUTO = "auto"
+"""Name that leaves the choice to the inversion: it depends on the modality."""
+
+Factory = TypeVar("Factory", bound=Callable[..., ReconstructionObjective])
 
 
-def build_objective(name: str, features_fn: FeaturesFn | None = None, num_classes: int = 0) -> ReconstructionObjective:
+@dataclass(frozen=True)
+class ObjectiveEntry:
+    """Hold what is known of a registered objective.
+
+    Attributes:
+        make: class or function that makes it.
+        needs_features: `make` is called with a feature extractor, otherwise with nothing.
+    """
+
+    make: Callable[..., ReconstructionObjective]
+    needs_features: bool = False
+
+
+_entries: dict[str, ObjectiveEntry] = {}
+
+OBJECTIVES: Mapping[str, ObjectiveEntry] = MappingProxyType(_entries)
+"""All objectives by name, in the order of their registration; a view that grows with `register_objective`."""
+
+
+def register_objective(name: str, *, needs_features: bool = False) -> Callable[[Factory], Factory]:
+    """Give a class or a function that makes an objective a name, for settings, configurations and `--objective`.
+
+    Registering the same class or function again, as a notebook does, replaces it.
+
+    Args:
+        name: not yet taken.
+        needs_features: call what is decorated with a feature extractor, image `(n, C, H, W)` to a list of maps.
+
+    Example:
+        >>> @register_objective("squares")
+        ... class SquaresObjective(ReconstructionObjective):
+        ...     def prepare(self, target):
+        ...         return {"target": target}
+        ...
+        ...     def __call__(self, image, state, index, probabilities=None):
+        ...         return (image.float() - state["target"][index]).square().mean((1, 2, 3))
+
+    Raises:
+        SemganError: if the name is taken.
+    """
+
+    def register(make: Factory) -> Factory:
+        taken = _entries.get(name)
+        if name == AUTO or (taken is not None and _origin(taken.make) != _origin(make)):
+            owner = "the choice by modality" if taken is None else _origin(taken.make)
+            problem = f"the name {name!r} of the objective {_origin(make)} is taken by {owner}"
+            raise SemganError(problem, remedy="register it under another name")
+        _entries[name] = ObjectiveEntry(make, needs_features)
+        return make
+
+    return register
+
+
+def build_objective(name: str, features_fn: FeaturesFn | None = None) -> ReconstructionObjective:
     """Build an objective.
 
     `l1` and `features` are for the generator's own contrast, `mind`, `gradient`, `correlation` and their sum
@@ -21,27 +77,27 @@ def build_objective(name: str, features_fn: FeaturesFn | None = None, num_classe
 
     Args:
         name: one of `OBJECTIVES`.
-        features_fn: feature extractor for `features` and `map-features`.
-        num_classes: classes with a contrast of their own in the fitted map; 0 for none.
+        features_fn: feature extractor, for objectives that need one.
 
     Raises:
         SemganError: if the name is unknown.
         ValueError: if features are needed and there is no extractor.
     """
-    if name.endswith("features") and features_fn is None:
+    check_objective(name)
+    entry = OBJECTIVES[name]
+    if not entry.needs_features:
+        return entry.make()
+    if features_fn is None:
         raise ValueError(f"the objective {name!r} needs a feature extractor")
-    builders: dict[str, Callable[[], ReconstructionObjective]] = {
-        "l1": L1FeatureObjective,
-        "features": lambda: L1FeatureObjective(features_fn),
-        "mind": MindObjective,
-        "gradient": GradientObjective,
-        "correlation": LocalCorrelationObjective,
-        "structure": lambda: WeightedSum(
-            [(MindObjective(), 1.0), (GradientObjective(), 1.0), (LocalCorrelationObjective(), 0.25)]
-        ),
-        "map": lambda: IntensityMapObjective(L1FeatureObjective(), num_classes=num_classes),
-        "map-features": lambda: IntensityMapObjective(L1FeatureObjective(features_fn), num_classes=num_classes),
-    }
-    if name not in builders:
+    return entry.make(features_fn)
+
+
+def check_objective(name: str) -> None:
+    """Raise a `SemganError` that names the known objectives if a name is not among them."""
+    if name not in OBJECTIVES:
         raise SemganError(f"unknown objective {name!r}", remedy=f"use one of {', '.join(OBJECTIVES)}")
-    return builders[name]()
+
+
+def _origin(make: Any) -> str:
+    """Say where a class or function comes from."""
+    return f"{getattr(make, '__module__', '?')}.{getattr(make, '__qualname__', repr(make))}"

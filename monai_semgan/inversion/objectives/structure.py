@@ -9,16 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from monai_semgan.inversion.objectives.base import ReconstructionObjective, State, slice_mean
+from monai_semgan.inversion.objectives.base import ReconstructionObjective, State, WeightedSum, slice_mean
+from monai_semgan.inversion.objectives.registry import register_objective
 
 _RING = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 
 
 class DescriptorObjective(ReconstructionObjective):
-    """L1 distance of descriptors; a subclass says which."""
+    """Compare descriptors by their L1 distance; a subclass says which."""
 
     def describe(self, image: Tensor) -> Tensor:
-        """Descriptors `(n, F, H, W)` of single-channel images `(n, 1, H, W)` in float32."""
+        """Compute descriptors `(n, F, H, W)` of single-channel images `(n, 1, H, W)` in float32."""
         raise NotImplementedError
 
     def prepare(self, target: Tensor) -> State:
@@ -27,7 +28,7 @@ class DescriptorObjective(ReconstructionObjective):
             return {"descriptors": self._describe_grey(target)}
 
     def __call__(self, image: Tensor, state: State, index: Tensor, probabilities: Tensor | None = None) -> Tensor:
-        """Mean absolute difference of descriptors: `(n,)`."""
+        """Compute the mean absolute difference of descriptors: `(n,)`."""
         return slice_mean((self._describe_grey(image) - state["descriptors"][index]).abs())
 
     def _describe_grey(self, image: Tensor) -> Tensor:
@@ -35,6 +36,7 @@ class DescriptorObjective(ReconstructionObjective):
             return self.describe(_grey(image))
 
 
+@register_objective("mind")
 class MindObjective(DescriptorObjective):
     """Modality independent neighbourhood descriptor with self-similarity context, in 2D.
 
@@ -53,7 +55,7 @@ class MindObjective(DescriptorObjective):
         self.noise = noise
 
     def describe(self, image: Tensor) -> Tensor:
-        """Descriptors `(n, 8, H, W)`, between 0 and 1."""
+        """Compute descriptors `(n, 8, H, W)`, between 0 and 1."""
         height, width = image.shape[2:]
         reach = self.dilation
         padded = F.pad(image, [reach] * 4, mode="replicate")
@@ -67,6 +69,7 @@ class MindObjective(DescriptorObjective):
         return torch.exp(-(distance - distance.amin(dim=1, keepdim=True)) / spread)
 
 
+@register_objective("gradient")
 class GradientObjective(DescriptorObjective):
     """Normalised gradient fields: edges shall lie and run alike, whatever their strength and sign.
 
@@ -86,7 +89,7 @@ class GradientObjective(DescriptorObjective):
         self.scales = scales
 
     def describe(self, image: Tensor) -> Tensor:
-        """Gradient tensors of all scales, flattened: `(n, P)`."""
+        """Compute gradient tensors of all scales, flattened: `(n, P)`."""
         tensors = []
         for _ in range(self.scales):
             tensors.append(self._tensor(image).flatten(1))
@@ -105,6 +108,7 @@ class GradientObjective(DescriptorObjective):
         return torch.cat((down.square(), across.square(), 2.0 * down * across), dim=1) / norm
 
 
+@register_objective("correlation")
 class LocalCorrelationObjective(ReconstructionObjective):
     """One minus the squared correlation within a moving window, where the target has structure.
 
@@ -120,7 +124,7 @@ class LocalCorrelationObjective(ReconstructionObjective):
         self.noise = noise
 
     def prepare(self, target: Tensor) -> State:
-        """Local means and variances of the targets `(D, C, H, W)`."""
+        """Compute local means and variances of the targets `(D, C, H, W)`."""
         with torch.no_grad(), torch.autocast(target.device.type, enabled=False):
             grey = _grey(target)
             mean, variance = self._moments(grey)
@@ -129,7 +133,7 @@ class LocalCorrelationObjective(ReconstructionObjective):
             return {"grey": grey, "mean": mean, "variance": variance, "weight": weight}
 
     def __call__(self, image: Tensor, state: State, index: Tensor, probabilities: Tensor | None = None) -> Tensor:
-        """Weighted mean of `1 - correlation^2`: `(n,)`."""
+        """Take the weighted mean of `1 - correlation^2`: `(n,)`."""
         target, target_mean, target_variance, weight = (
             state[name][index] for name in ("grey", "mean", "variance", "weight")
         )
@@ -146,12 +150,18 @@ class LocalCorrelationObjective(ReconstructionObjective):
         return mean, (box_mean(grey.square(), self.radius) - mean.square()).clamp_min(0.0)
 
 
+@register_objective("structure")
+def structure_objective() -> WeightedSum:
+    """Add descriptors, gradients and correlation."""
+    return WeightedSum([(MindObjective(), 1.0), (GradientObjective(), 1.0), (LocalCorrelationObjective(), 0.25)])
+
+
 def box_mean(image: Tensor, radius: int) -> Tensor:
-    """Mean over a square of edge `2 radius + 1`, over what lies inside the image; `(n, C, H, W)`."""
+    """Take the mean over a square of edge `2 radius + 1`, over what lies inside the image; `(n, C, H, W)`."""
     across = F.avg_pool2d(image, (1, 2 * radius + 1), 1, (0, radius), count_include_pad=False)
     return F.avg_pool2d(across, (2 * radius + 1, 1), 1, (radius, 0), count_include_pad=False)
 
 
 def _grey(image: Tensor) -> Tensor:
-    """Single-channel float32 image `(n, 1, H, W)`."""
+    """Return the single-channel float32 image `(n, 1, H, W)`."""
     return image.float().mean(dim=1, keepdim=True)
