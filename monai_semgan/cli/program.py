@@ -13,10 +13,10 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from monai_semgan import __version__
+from monai_semgan._version import __version__
 from monai_semgan.cli import bundle, calibrate, evaluate, info, sample, segment, selfcheck, serve, train
 from monai_semgan.cli.arguments import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import Cancelled, SemganError
 
 COMMANDS = (segment, evaluate, selfcheck, sample, info, train, bundle, calibrate, serve)
 
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _quieten(arguments.debug)
     try:
         return int(arguments.run(arguments))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Cancelled):
         return _fail("interrupted; nothing was written", EXIT_INTERRUPTED, prefix="semgan")
     except BrokenPipeError:
         with contextlib.suppress(OSError):

@@ -12,7 +12,7 @@ import torch
 from scipy.optimize import minimize
 
 from monai_semgan.data.entries import names_of_ids, read_entry_label
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.evaluation.corruptions import CORRUPTIONS, SILENT
 from monai_semgan.evaluation.metrics import dice
 from monai_semgan.inference.inferer import SliceInversionInferer
@@ -124,7 +124,7 @@ def collect(
         for place, name in enumerate(spoilings):
             progress.update(number * len(spoilings) + place, total, "segmenting scan")
             if progress.should_stop():
-                raise KeyboardInterrupt
+                raise Cancelled
             generator = torch.Generator().manual_seed(seed + 1000 * number + place)
             spoiled, truth = CORRUPTIONS[name](image, label, generator)
             found = probabilities(bundle, spoiled, affine, prepared.modality, mode)

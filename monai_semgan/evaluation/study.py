@@ -13,7 +13,7 @@ from monai_semgan.bundle.labels import bundle_folder, organ_labels, read_metadat
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.data.datalist import SECTIONS, DataList, Entry, load_datalist
 from monai_semgan.data.entries import names_of_ids, read_entry_label
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.evaluation.metrics import OrganScore, mean_dice, score_volume
 from monai_semgan.inference.segmentation import segment_volume
 from monai_semgan.io.formats import label_endings, stem
@@ -231,7 +231,7 @@ def evaluate_predictions(
     for number, entry in enumerate(entries):
         progress.update(number, len(entries), "scoring patient")
         if progress.should_stop():
-            raise KeyboardInterrupt
+            raise Cancelled
         if entry.patient in files:
             patients.append(score_file(files[entry.patient], entry, labels, with_distance))
         else:
@@ -258,7 +258,7 @@ def evaluate_bundle(
         mode: see `segment_volume`.
         known: scores of an earlier, interrupted run by patient; these are not computed again.
         after: called with the `Study` so far after every patient, to save it.
-        progress: told about every patient; a wish to stop raises `KeyboardInterrupt`.
+        progress: told about every patient; a wish to stop raises `Cancelled`.
         options: as `score_bundle`.
 
     Raises:
@@ -272,7 +272,7 @@ def evaluate_bundle(
     for number, entry in enumerate(entries):
         progress.update(number, len(entries), "scoring patient")
         if progress.should_stop():
-            raise KeyboardInterrupt
+            raise Cancelled
         patients.append((known or {}).get(entry.patient) or score_bundle(bundle, entry, mode, **options))
         study = Study(tuple(patients), dict(bundle.labels), settings)
         if after is not None:

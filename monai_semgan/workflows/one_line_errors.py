@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.workflows.command_line import command_options, configuration, is_monai_bundle
 
 MAKING = re.compile(r"Failed to (?:instantiate component '(.+?)'|evaluate ConfigExpression:\s*\"(.+)\")", re.DOTALL)
@@ -38,7 +38,7 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
     where = f" (at {place})" if place else ""
     if isinstance(cause, SemganError):
         line = f"{cause}{where}"
-    elif isinstance(error, KeyboardInterrupt):
+    elif isinstance(error, KeyboardInterrupt) or isinstance(cause, Cancelled):
         line = "interrupted"
     else:
         traceback.print_exception(kind, error, trace)
