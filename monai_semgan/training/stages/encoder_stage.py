@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from monai_semgan.data.sampler import StepSampler
+from monai_semgan.errors import SemganError
 from monai_semgan.inversion.objectives.base import slice_mean
 from monai_semgan.inversion.objectives.l1_features import L1FeatureObjective
 from monai_semgan.losses.label_losses import MaskedDiceCELoss
@@ -26,6 +27,7 @@ from monai_semgan.training.image_quality import FrozenFeatures
 from monai_semgan.training.labelled_sampler import LabelledSampler
 from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import build_image_discriminator, frozen
+from monai_semgan.training.stages.registry import TrainedGenerator, register_stage
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.validation import patient_dice, summary
 from monai_semgan.utils.device import autocast
@@ -129,6 +131,7 @@ def gentler(augmentation: PairedAugmentation, share: float) -> PairedAugmentatio
     )
 
 
+@register_stage("encoder", EncoderSettings, share=0.2, position=1)
 class EncoderStage(Stage):
     """Train the encoder through a frozen generator.
 
@@ -138,7 +141,15 @@ class EncoderStage(Stage):
         generator: the joint generator; its weights are not changed.
     """
 
-    name = "encoder"
+    @staticmethod
+    def build(
+        context: StageContext, settings: EncoderSettings, generator: Callable[[], TrainedGenerator]
+    ) -> tuple[EncoderStage, dict[str, Any]]:
+        """Make the stage, and tell what the record says of its networks."""
+        trained = generator()
+        if trained.network is None:
+            raise SemganError("the encoder needs a generator", remedy="run `semgan train gan` first or give --init")
+        return EncoderStage(context, settings, trained.network), {"resample_filter": list(trained.resample_filter)}
 
     def __init__(self, context: StageContext, settings: EncoderSettings, generator: JointGenerator) -> None:
         super().__init__(context, settings.batch_size)

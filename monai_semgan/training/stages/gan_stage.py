@@ -23,12 +23,14 @@ from monai_semgan.training.image_quality import FrozenFeatures, describe_all, fr
 from monai_semgan.training.pair_pool import plausible
 from monai_semgan.training.pretrained import build_generator
 from monai_semgan.training.stages.gan_settings import GanSettings
+from monai_semgan.training.stages.registry import TrainedGenerator, register_stage
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.utils.device import autocast
 
 __all__ = ["GanSettings", "GanStage"]
 
 
+@register_stage("gan", GanSettings, share=0.6, position=0)
 class GanStage(Stage):
     """Train generator, image discriminator and joint discriminator.
 
@@ -43,7 +45,12 @@ class GanStage(Stage):
         SemganError: if no training slice is labelled.
     """
 
-    name = "gan"
+    @staticmethod
+    def build(
+        context: StageContext, settings: GanSettings, generator: Callable[[], TrainedGenerator]
+    ) -> tuple[GanStage, dict[str, Any]]:
+        """Make the stage, and tell what the record says of its networks."""
+        return GanStage(context, settings), {"resample_filter": list(settings.resample_filter)}
 
     def __init__(self, context: StageContext, settings: GanSettings) -> None:
         super().__init__(context, settings.batch_size)

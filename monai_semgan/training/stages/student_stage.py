@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,10 +21,13 @@ from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.labelled_sampler import LabelledSampler
 from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import frozen
+from monai_semgan.training.stages.registry import TrainedGenerator, register_stage
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.validation import patient_dice, summary
 from monai_semgan.utils.device import autocast
 from monai_semgan.utils.settings import check_ranges, checked
+
+logger = logging.getLogger(__name__)
 
 
 @checked
@@ -74,6 +78,7 @@ class StudentSettings:
         )
 
 
+@register_stage("student", StudentSettings, share=0.2, labelled_only=True, position=2)
 class StudentStage(Stage):
     """Train the student.
 
@@ -86,7 +91,15 @@ class StudentStage(Stage):
         SemganError: if no training slice is labelled.
     """
 
-    name = "student"
+    @staticmethod
+    def build(
+        context: StageContext, settings: StudentSettings, generator: Callable[[], TrainedGenerator]
+    ) -> tuple[StudentStage, dict[str, Any]]:
+        """Make the stage, and tell what the record says of its networks."""
+        trained = generator()
+        if trained.network is None and settings.generated_fraction > 0:
+            logger.warning("no generator in --init or in the run: the student learns from labelled scans alone")
+        return StudentStage(context, settings, trained.network), {"resample_filter": list(trained.resample_filter)}
 
     def __init__(self, context: StageContext, settings: StudentSettings, generator: JointGenerator | None) -> None:
         super().__init__(context, settings.batch_size)
