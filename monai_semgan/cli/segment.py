@@ -108,7 +108,7 @@ def run_single(arguments: argparse.Namespace) -> int:
     done = segment_file(
         arguments.input,
         load,
-        lambda volume, bundle: segment(volume, bundle, arguments),
+        lambda volume, bundle: segment_scan(volume, bundle, arguments),
         outputs,
         series=arguments.series,
         check_anatomy=arguments.anatomy_check,
@@ -121,16 +121,16 @@ def run_single(arguments: argparse.Namespace) -> int:
     return EXIT_INTERRUPTED if done.segmentation.cancelled else 0
 
 
-def segment(volume: Volume, bundle: Bundle, arguments: argparse.Namespace) -> Segmentation:
+def segment_scan(volume: Volume, bundle: Bundle, arguments: argparse.Namespace) -> Segmentation:
     """Segment with the options of the command line and a bar."""
-    from monai_semgan.inference.segmentation import segment_volume
+    from monai_semgan.inference.segmentation import segment
     from monai_semgan.utils.progress import on_step_of
 
     remark = "stopping"
     if arguments.mode in ("invert", "refine"):
         remark = "stopping; the best result so far is written, Ctrl-C again leaves without it"
     with bar(arguments, remark) as progress:
-        return segment_volume(
+        return segment(
             volume,
             bundle,
             arguments.mode,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.cli.arguments import bar, model_options, non_negative_int, note, say
-from monai_semgan.cli.segment import report, segment
+from monai_semgan.cli.segment import report, segment_scan
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -77,15 +77,15 @@ def _segment_and_save(
     volume: Volume, reference: Volume | None, bundle: Bundle, arguments: argparse.Namespace, label_path: Path
 ) -> None:
     from monai_semgan.evaluation.metrics import dice
-    from monai_semgan.io.writing import write_label, write_volume
-    from monai_semgan.outputs.overlay import save_overlay
+    from monai_semgan.io.writing import write_volume
+    from monai_semgan.outputs.write import OutputFiles, write_results
 
-    segmentation = segment(volume, bundle, arguments)
+    segmentation = segment_scan(volume, bundle, arguments)
     stem = label_path.name.removesuffix("_label.nii.gz")
-    files = [write_label(segmentation.label, volume, label_path)]
+    overlay = label_path.with_name(f"{stem}_overlay.png")
+    files = write_results(segmentation, volume, bundle, OutputFiles(label_path, overlay=overlay))
     if reference is not None:
         files.insert(0, write_volume(volume.array, volume, label_path.with_name(f"{stem}_image.nii.gz"), "int16"))
-    files.append(save_overlay(segmentation, bundle.labels, label_path.with_name(f"{stem}_overlay.png")))
     report(arguments.scan or "synthetic patient", volume, segmentation)
     if reference is not None:
         say("self-consistency check: Dice against the label that was generated beside the image")

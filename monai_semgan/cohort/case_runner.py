@@ -13,10 +13,8 @@ from monai_semgan.cohort.cases import Case
 from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
 from monai_semgan.cohort.records import DONE, FAILED, Record, save_record
 from monai_semgan.errors import SemganError
-from monai_semgan.inference.segmentation import segment_volume
-from monai_semgan.io.reading import read_volume
-from monai_semgan.io.writing import check_label_output
-from monai_semgan.outputs.write import check_side_outputs, chosen_labels, write_results
+from monai_semgan.inference.segmentation import segment
+from monai_semgan.outputs.write import chosen_labels, segment_file
 from monai_semgan.utils.files import DISK_FULL
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class CaseRunner:
-    """Segments scans with one model, which is loaded once.
+    """Segment scans with one model, which is loaded once.
 
     Args:
         settings: what to do.
@@ -38,7 +36,7 @@ class CaseRunner:
     def __init__(self, settings: CohortSettings, output: Path) -> None:
         self.settings, self.output = settings, output
         self.bundle = load_bundle(settings.bundle, settings.device)
-        self.labels = sorted(chosen_labels(self.bundle, list(settings.labels)))
+        chosen_labels(self.bundle, settings.labels)  # an unknown name is told before the first scan
         self.model, self.key = settings.model_hash(), settings.key()
 
     def run(self, case: Case) -> Record:
@@ -63,53 +61,36 @@ class CaseRunner:
     def _done(self, case: Case, key: str) -> Record:
         if case.problem:
             raise SemganError(case.problem)
-        settings, output = self.settings, self.output
-        volume = read_volume(case.path)
-        label = check_label_output(settings.label_path(output, case), volume, inputs=(case.path,))
-        remove_leftovers(label)
-        beside = (settings.maps, settings.overlay, settings.report)
-        maps, overlay, report = (settings.side_path(output, case, name) for name in beside)
-        check_side_outputs(maps, overlay, report)
-        segmentation = self._segment(volume, case)
-        names = list(settings.labels)
-        files = write_results(
-            segmentation,
-            volume,
-            self.bundle,
-            label,
-            names=names,
-            maps=maps,
-            overlay=overlay,
-            report=report,
-            identifiers=settings.identifiers,
-        )
+        output, outputs = self.output, self.settings.outputs(self.output, case)
+        remove_leftovers(outputs.label)
+        done = segment_file(case.path, lambda: self.bundle, lambda volume, _: self._segment(volume, case), outputs)
+        found, domain = done.segmentation, done.segmentation.domain
         sizes = {
-            file.relative_to(output.resolve()).as_posix(): file.stat().st_size for file in map(Path.resolve, files)
+            file.relative_to(output.resolve()).as_posix(): file.stat().st_size for file in map(Path.resolve, done.files)
         }
-        domain = segmentation.domain
         return Record(
             case.name,
             str(case.path),
             DONE,
             key,
             sizes,
-            {name: round(value, 3) for name, value in segmentation.volumes_ml.items()},
-            segmentation.prepared.modality,
+            {name: round(value, 3) for name, value in found.volumes_ml.items()},
+            found.prepared.modality,
             None if domain is None else round(float(domain.score), 4),
             "" if domain is None else str(domain.verdict),
             0.0,
-            " ".join(segmentation.notes),
+            " ".join(found.notes),
             self.model,
         )
 
     def _segment(self, volume: Volume, case: Case) -> Segmentation:
         settings = self.settings
-        return segment_volume(
+        return segment(
             volume,
             self.bundle,
             settings.mode,
             modality=settings.modality or case.modality,
-            labels=self.labels,
+            labels=settings.labels or None,
             cleanup=settings.cleanup,
             batch_size=settings.batch_size,
             steps=settings.steps,
@@ -118,14 +99,14 @@ class CaseRunner:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove half-written files of a process that was killed while it wrote `path`."""
-    for leftover in path.parent.glob(f".*.part.{glob.escape(path.name)}"):
+    """Remove half-written files of a process that was killed while it wrote `path`, a file or a folder of one."""
+    for leftover in (*path.parent.glob(f".*.part.{glob.escape(path.name)}"), *path.glob(".*.part.*")):
         with contextlib.suppress(OSError):
             leftover.unlink()
 
 
 def disk_full(error: BaseException | None) -> bool:
-    """Whether want of space is behind an error."""
+    """Tell whether want of space is behind an error."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             return True
@@ -134,7 +115,7 @@ def disk_full(error: BaseException | None) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """One line."""
+    """Say in one line why a scan failed."""
     if isinstance(error, SemganError):
         return str(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

@@ -13,6 +13,7 @@ from monai_semgan.bundle.labels import CONFIG, bundle_folder
 from monai_semgan.cohort.cases import Case
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import label_endings
+from monai_semgan.outputs.write import OutputFiles
 from monai_semgan.utils.file_state import file_state
 
 RTSTRUCT = "rtstruct"
@@ -22,7 +23,7 @@ WITHOUT_EFFECT = ("bundle", "device", "batch_size")
 
 @dataclass(frozen=True)
 class CohortSettings:
-    """What is done with every scan; fields as in `segment_volume` and `write_results`.
+    """What is done with every scan; fields as in `segment` and `OutputFiles`.
 
     Args:
         bundle: folder of the model; the one that comes along when left out.
@@ -71,19 +72,23 @@ class CohortSettings:
                 )
 
     def label_path(self, output: Path, case: Case) -> Path:
-        """File or folder of a scan's label."""
+        """Return the file or folder of a scan's label."""
         return output / (f"{case.name}_{RTSTRUCT}" if self.format == RTSTRUCT else f"{case.name}{self.format}")
 
-    def side_path(self, output: Path, case: Case, name: str | None) -> Path | None:
-        """Where something beside the label goes."""
-        return None if name is None else output / case.name / name
+    def outputs(self, output: Path, case: Case) -> OutputFiles:
+        """Return the files of a scan: the label, and the rest in a folder of the scan's name."""
+        maps, overlay, report = (
+            None if name is None else output / case.name / name for name in (self.maps, self.overlay, self.report)
+        )
+        label = self.label_path(output, case)
+        return OutputFiles(label, maps, overlay, report, self.labels, self.identifiers)
 
     def model_hash(self) -> str:
-        """SHA-256 of the weights."""
+        """Return the SHA-256 of the weights."""
         return weights_digest(bundle_folder(self.bundle))
 
     def key(self) -> str:
-        """Hash of the model with its configuration, and of the settings."""
+        """Hash the model with its configuration, and the settings."""
         values = {name: value for name, value in asdict(self).items() if name not in WITHOUT_EFFECT}
         config = bundle_folder(self.bundle) / CONFIG
         content = hashlib.sha256(config.read_bytes()).hexdigest() if config.is_file() else ""
@@ -91,10 +96,10 @@ class CohortSettings:
 
 
 def case_key(settings_key: str, case: Case) -> str:
-    """Hash of settings, model and the state of the input (names, sizes and times of its files)."""
+    """Hash settings, model and the state of the input (names, sizes and times of its files)."""
     return digest([settings_key, case.modality, file_state(case.path)])
 
 
 def digest(content: object) -> str:
-    """SHA-256 of what JSON can hold."""
+    """Return the SHA-256 of what JSON can hold."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +19,8 @@ from monai_semgan.label_app.kept_maps import keep_maps
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
+    from monai_semgan.inference.segmentation import Segmentation
+    from monai_semgan.io.volume import Volume
 
 MODES = {
     "preview": "feed-forward, seconds",
@@ -54,12 +56,13 @@ class LocalEngine:
         self._bundle: Bundle | None = None
 
     def load(self) -> Bundle:
-        """The bundle."""
+        """Return the bundle."""
         from monai_semgan.bundle.load import load_bundle
 
-        if self._bundle is None:
-            self._bundle = load_bundle(self.folder, self.device)
-        return self._bundle
+        with self._lock:
+            if self._bundle is None:
+                self._bundle = load_bundle(self.folder, self.device)
+            return self._bundle
 
     def segment(self, image: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
         """Segment a file here and now.
@@ -67,34 +70,30 @@ class LocalEngine:
         Raises:
             SemganError: the image cannot be read, or a value makes no sense.
         """
-        from monai_semgan.inference.segmentation import parse_labels, segment_volume
-        from monai_semgan.io.reading import read_volume
-        from monai_semgan.io.writing import write_label
-        from monai_semgan.organs import Segments
+        from monai_semgan.inference.segmentation import segment
         from monai_semgan.outputs.description import describe
-        from monai_semgan.outputs.maps import write_maps
+        from monai_semgan.outputs.write import OutputFiles, chosen_labels, segment_file
 
-        started = time.perf_counter()
-        volume = read_volume(image)
-        read = time.perf_counter()
-        with self._lock:
-            bundle = self.load()
-            chosen = parse_labels(list(request.labels), bundle.labels) if request.labels else list(bundle.labels)
-            found = segment_volume(volume, bundle, request.mode, labels=chosen, steps=request.steps)
-        segmented = time.perf_counter()
         folder = Path(tempfile.mkdtemp(prefix="semgan_"))
-        names = {index: bundle.labels[index] for index in chosen}
-        label = folder.with_name(f"{folder.name}{request.extension}")
-        write_label(found.label, volume, label, Segments(names, str(bundle.metadata.get("name", "")), ""))
-        params = describe(found, volume, bundle, names)
+        label, maps = folder.with_name(f"{folder.name}{request.extension}"), folder if request.maps else None
+        outputs = OutputFiles(label, maps, names=request.labels, probabilities=False)
+
+        def segment_alone(volume: Volume, bundle: Bundle) -> Segmentation:
+            with self._lock:
+                return segment(volume, bundle, request.mode, labels=request.labels or None, steps=request.steps)
+
+        try:
+            done = segment_file(Path(image), self.load, segment_alone, outputs)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            label.unlink(missing_ok=True)
+            raise
+        params = describe(done.segmentation, done.volume, done.bundle, chosen_labels(done.bundle, request.labels))
         if request.maps:
-            write_maps(found, volume, {}, folder)
             params["maps_folder"] = str(folder)
         else:
             folder.rmdir()
-        times = {"pre": read - started, "infer": segmented - read, "post": time.perf_counter() - segmented}
-        times["total"] = sum(times.values())
-        params["latencies"] = {name: round(value, 3) for name, value in times.items()}
+        params["latencies"] = dict(done.latencies)
         return str(label), params
 
 
@@ -127,7 +126,7 @@ class SemganInferTask(InferTask):
             request: `image` (path) and what `InferRequest.from_params` reads.
 
         Returns:
-            A file with the label on the image's grid, and what `results.describe` tells.
+            A file with the label on the image's grid, and what `outputs.description.describe` tells.
 
         Raises:
             SemganError: the image cannot be read or a value makes no sense.

@@ -17,6 +17,7 @@ from monai_semgan.jobs.contract import Job, JobRequest, Mode, Part, Result, Stat
 from monai_semgan.jobs.job_errors import Conflict, NotReady, Refusal, Unknown
 from monai_semgan.label_app.infer import Engine
 from monai_semgan.label_app.infer_request import InferRequest
+from monai_semgan.outputs.description import FACTS
 
 if TYPE_CHECKING:
     from monai_semgan.jobs.service import JobService
@@ -176,13 +177,12 @@ class _GaveWay(Exception):
 
 
 def describe_result(result: Result) -> dict[str, Any]:
-    """A job's result as `results.describe` tells it."""
+    """Return a job's result as `outputs.description.describe` tells it."""
     facts = result.model_dump(mode="json")
-    names = ("mode", "modality", "shape", "volumes_ml", "residual_per_slice", "doubt_per_slice", "domain", "model")
     return {
         "label_names": {label.name: label.id for label in result.labels},
         "label_colors": {label.name: list(label.colour) for label in result.labels},
-        **{name: facts[name] for name in (*names, "notes", "research_only", "latencies")},
+        **{name: facts[name] for name in (*FACTS, "latencies")},
     }
 
 

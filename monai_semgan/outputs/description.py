@@ -13,8 +13,23 @@ if TYPE_CHECKING:
     from monai_semgan.io.volume import Volume
 
 
+FACTS = (
+    "mode",
+    "modality",
+    "shape",
+    "volumes_ml",
+    "residual_per_slice",
+    "doubt_per_slice",
+    "domain",
+    "model",
+    "notes",
+    "research_only",
+)
+"""What `describe` tells beside names and colours of the labels; results of jobs carry the same."""
+
+
 def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping[int, str]) -> dict[str, Any]:
-    """Facts of a segmentation.
+    """Return the facts of a segmentation.
 
     Args:
         found: the segmentation.
@@ -23,9 +38,9 @@ def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping
         names: organ name by id, of those given out.
 
     Returns:
-        `label_names` (id by name), `label_colors`, `volumes_ml`, `residual_per_slice` (mean absolute difference
-        between slice and rendering in units of the scan; None for a preview), `doubt_per_slice` and `domain` (None
-        where not assessed), `model`, `notes`, `research_only` and more.
+        `label_names` (id by name), `label_colors`, and what `FACTS` names: `residual_per_slice` is the mean absolute
+        difference between slice and rendering in units of the scan, None for a preview; `doubt_per_slice` and
+        `domain` are None where not assessed.
     """
     return {
         "label_names": {name: index for index, name in names.items()},
@@ -37,18 +52,20 @@ def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping
         "residual_per_slice": residual_per_slice(found),
         "doubt_per_slice": doubt_per_slice(found),
         "domain": domain(found),
-        "model": {
-            "name": str(bundle.metadata.get("name", bundle.folder.name)),
-            "version": str(bundle.metadata.get("version", "")),
-            "sha256": bundle.weights_sha256,
-        },
+        "model": {**model_facts(bundle), "sha256": bundle.weights_sha256},
         "notes": list(found.notes),
         "research_only": RESEARCH_ONLY,
     }
 
 
+def model_facts(bundle: Bundle) -> dict[str, str]:
+    """Return `name` and `version` of a model; a bundle without a name has that of its folder."""
+    name, version = (str(bundle.metadata.get(key, "")) for key in ("name", "version"))
+    return {"name": name or bundle.folder.name, "version": version}
+
+
 def residual_per_slice(found: Segmentation) -> list[float] | None:
-    """Mean absolute residual of every slice in units of the scan; None without an inversion."""
+    """Return the mean absolute residual of every slice in units of the scan; None without an inversion."""
     if found.inversion is None:
         return None
     low, high = found.prepared.value_range
@@ -56,12 +73,12 @@ def residual_per_slice(found: Segmentation) -> list[float] | None:
 
 
 def doubt_per_slice(found: Segmentation) -> list[float] | None:
-    """Doubt in every slice, 0 to 1; None where nothing assessed it."""
+    """Return how unsure every slice is, 0 to 1; None where nothing assessed it."""
     return None if found.domain is None else [round(float(value), 3) for value in found.domain.per_slice]
 
 
 def domain(found: Segmentation) -> dict[str, Any] | None:
-    """Whether the model knows scans like this: score, verdict, advice, Dice to expect; None if nothing assessed it."""
+    """Return score, verdict, advice and expected Dice of a scan; None if nothing assessed it."""
     if found.domain is None:
         return None
     facts = found.domain.to_dict()

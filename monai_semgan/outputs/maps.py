@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,24 +13,49 @@ from monai_semgan.slicing.scan_maps import scan_maps
 from monai_semgan.utils.files import check_output_folder
 
 if TYPE_CHECKING:
+    import torch
+
     from monai_semgan.inference.segmentation import Segmentation
     from monai_semgan.io.volume import Volume
 
 
-def check_map_folder(folder: str | Path) -> Path:
-    """Make the folder, before long computations.
+@dataclass(frozen=True, eq=False)
+class SliceMap:
+    """A map on the slices, in the units of the scan.
 
-    Raises:
-        SemganError: if it cannot be made or written.
+    Attributes:
+        values: `(D, H, W)`.
+        outside: value where there are no slices.
+        low: lowest possible value.
+        high: highest possible value.
     """
-    return check_output_folder(folder, "--maps", "uncertainty.nii.gz")
+
+    values: torch.Tensor
+    outside: float
+    low: float
+    high: float
+
+
+def slice_maps(segmentation: Segmentation) -> dict[str, SliceMap]:
+    """Return the maps of a segmentation by name.
+
+    `uncertainty` is the normalised entropy (0 certain, 1 undecided); after an inversion there are `reconstruction` and
+    `residual`, too.
+    """
+    low, high = segmentation.prepared.value_range
+    result = segmentation.inversion
+    if result is None:
+        maps = scan_maps((low, high), predictive_entropy([segmentation.probabilities]))
+    else:
+        maps = scan_maps((low, high), result.uncertainty, result.reconstruction[:, 0], result.residual)
+    limits = {"uncertainty": (0.0, 1.0), "reconstruction": (low, high), "residual": (0.0, high - low)}
+    return {name: SliceMap(values, float(outside), *limits[name]) for name, (values, outside) in maps.items()}
 
 
 def write_maps(segmentation: Segmentation, volume: Volume, labels: Mapping[int, str], folder: str | Path) -> list[Path]:
     """Write all maps of a segmentation as NIfTI, a few planes at a time.
 
-    `uncertainty` is the normalised entropy (0 certain, 1 undecided), `probability_*` one file per organ, and after an
-    inversion `reconstruction` and `residual` in the units of the scan.
+    Besides those of `slice_maps` there is one file `probability_*` per organ.
 
     Args:
         segmentation: the result.
@@ -43,12 +69,8 @@ def write_maps(segmentation: Segmentation, volume: Volume, labels: Mapping[int, 
     Raises:
         SemganError: if a file cannot be written.
     """
-    folder = check_map_folder(folder)
-    result, value_range = segmentation.inversion, segmentation.prepared.value_range
-    if result is None:
-        slices = scan_maps(value_range, predictive_entropy([segmentation.probabilities]))
-    else:
-        slices = scan_maps(value_range, result.uncertainty, result.reconstruction[:, 0], result.residual)
+    folder = check_output_folder(folder, "--maps", "uncertainty.nii.gz")
+    slices = {name: (one.values, one.outside) for name, one in slice_maps(segmentation).items()}
     for index, name in labels.items():
         slices[f"probability_{name.replace(' ', '_')}"] = segmentation.probabilities[:, index], 0.0
     slabs = segmentation.prepared.geometry.restore_slabs

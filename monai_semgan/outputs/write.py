@@ -1,20 +1,142 @@
-"""All files of a segmentation: the label, and what was asked for beside it."""
+"""From a file with a scan to all files of its segmentation: the label, and what was asked for beside it.
+
+What can go wrong at once is checked before PyTorch is imported and the model loaded, which takes seconds.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from monai_semgan.io.reading import read_volume
+from monai_semgan.io.writing import check_label_output, write_label
+from monai_semgan.organs import Segments
+from monai_semgan.utils.files import check_output, check_output_folder
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.inference.segmentation import Segmentation
     from monai_semgan.io.volume import Volume
-    from monai_semgan.organs import Segments
     from monai_semgan.quality.anatomy import AnatomyReport
 
 
-def chosen_labels(bundle: Bundle, names: list[str] | None) -> dict[int, str]:
-    """Organ name by id: those asked for, or all.
+@dataclass(frozen=True)
+class OutputFiles:
+    """Files that a segmentation leaves, and what stands in them.
+
+    Args:
+        label: file, see `monai_semgan.io.writing.check_label_output`.
+        maps: folder; none when left out.
+        overlay: PNG file; none when left out.
+        report: folder; none when left out.
+        names: only these organs; all of the model when empty.
+        identifiers: the report names file, patient and study.
+        probabilities: among the maps is one of every organ.
+    """
+
+    label: Path
+    maps: Path | None = None
+    overlay: Path | None = None
+    report: Path | None = None
+    names: tuple[str, ...] = ()
+    identifiers: bool = False
+    probabilities: bool = True
+
+    def checked(self, volume: Volume, inputs: tuple[Path, ...] = ()) -> OutputFiles:
+        """Find out before long computations that everything can be written, and make the folders.
+
+        Args:
+            volume: the scan.
+            inputs: files that must not be overwritten.
+
+        Returns:
+            The same with the file of the label that will be written.
+
+        Raises:
+            SemganError: with the reason.
+        """
+        label = check_label_output(self.label, volume, inputs)
+        if self.maps is not None:
+            check_output_folder(self.maps, "--maps", "uncertainty.nii.gz")
+        if self.overlay is not None:
+            check_output(self.overlay, (".png",))
+        if self.report is not None:
+            check_output_folder(self.report, "--report", "report.json")
+        return replace(self, label=label)
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentedFile:
+    """What segmenting a file gives.
+
+    Attributes:
+        volume: the scan.
+        bundle: the model.
+        segmentation: the result.
+        anatomy: checks of sides, pieces and sizes, if asked for or made for the report.
+        files: that were written, the label first.
+        latencies: seconds to read (`pre`), segment (`infer`) and write (`post`), and `total`.
+    """
+
+    volume: Volume
+    bundle: Bundle
+    segmentation: Segmentation
+    anatomy: AnatomyReport | None
+    files: tuple[Path, ...]
+    latencies: Mapping[str, float]
+
+
+def segment_file(
+    path: Path,
+    load: Callable[[], Bundle],
+    segment: Callable[[Volume, Bundle], Segmentation],
+    outputs: OutputFiles,
+    *,
+    series: str | None = None,
+    check_anatomy: bool = False,
+) -> SegmentedFile:
+    """Read a scan, segment it and write the results.
+
+    Args:
+        path: the scan.
+        load: gives the model; called when the scan has been read and the outputs checked.
+        segment: how the scan is segmented.
+        outputs: what to write.
+        series: UID or number of a DICOM series; the largest when left out.
+        check_anatomy: check the anatomy also without a report.
+
+    Raises:
+        SemganError: the scan cannot be read, the model not used, or a file not written.
+    """
+    times = [time.perf_counter()]
+    volume = read_volume(path, series=series)
+    outputs = outputs.checked(volume, (path,))
+    times.append(time.perf_counter())
+    bundle = load()
+    segmentation = segment(volume, bundle)
+    times.append(time.perf_counter())
+    anatomy = None
+    if check_anatomy or outputs.report is not None:
+        from monai_semgan.inference.examination import examine
+
+        anatomy = examine(segmentation, volume, bundle, chosen_labels(bundle, outputs.names))
+    files = tuple(write_results(segmentation, volume, bundle, outputs, anatomy))
+    times.append(time.perf_counter())
+    return SegmentedFile(volume, bundle, segmentation, anatomy, files, latencies(times))
+
+
+def latencies(times: Sequence[float]) -> dict[str, float]:
+    """Turn the times before reading, before segmenting, before writing and of the end into seconds by name."""
+    seconds = [later - earlier for earlier, later in zip(times[:-1], times[1:], strict=True)]
+    named = dict(zip(("pre", "infer", "post"), seconds, strict=True))
+    return {name: round(value, 3) for name, value in {**named, "total": sum(seconds)}.items()}
+
+
+def chosen_labels(bundle: Bundle, names: Sequence[str] | None) -> dict[int, str]:
+    """Return the organ name by id of those asked for, or of all.
 
     Raises:
         SemganError: a name is unknown.
@@ -26,59 +148,20 @@ def chosen_labels(bundle: Bundle, names: list[str] | None) -> dict[int, str]:
     return {index: bundle.labels[index] for index in parse_labels(names, bundle.labels)}
 
 
-def segments(bundle: Bundle, names: list[str] | None) -> Segments:
-    """What the label ids mean and what made them, for formats that say so."""
-    from monai_semgan.organs import Segments
-
-    model, version = (str(bundle.metadata.get(key, "")) for key in ("name", "version"))
-    return Segments(chosen_labels(bundle, names), model or bundle.folder.name, version)
-
-
-def check_side_outputs(maps: Path | None = None, overlay: Path | None = None, report: Path | None = None) -> None:
-    """Find out before long computations that pictures, maps and report can be written.
-
-    Raises:
-        SemganError: with the reason.
-    """
-    from monai_semgan.utils.files import check_output
-
-    if maps is not None:
-        from monai_semgan.outputs.maps import check_map_folder
-
-        check_map_folder(maps)
-    if overlay is not None:
-        check_output(overlay, (".png",))
-    if report is not None:
-        from monai_semgan.outputs.report import check_report_folder
-
-        check_report_folder(report)
-
-
 def write_results(
     segmentation: Segmentation,
     volume: Volume,
     bundle: Bundle,
-    output: Path,
-    *,
-    names: list[str] | None = None,
-    maps: Path | None = None,
-    overlay: Path | None = None,
-    report: Path | None = None,
-    identifiers: bool = False,
+    outputs: OutputFiles,
     anatomy: AnatomyReport | None = None,
 ) -> list[Path]:
-    """Write the label, and maps, picture and report if asked for.
+    """Write the label, and maps, overlay and report if asked for.
 
     Args:
         segmentation: the result.
         volume: the scan.
         bundle: the model.
-        output: file of the label, see `monai_semgan.io.writing.check_label_output`.
-        names: only these organs.
-        maps: folder.
-        overlay: PNG file.
-        report: folder.
-        identifiers: the report names file, patient and study.
+        outputs: what to write.
         anatomy: for the report, if it has been examined already.
 
     Returns:
@@ -87,21 +170,30 @@ def write_results(
     Raises:
         SemganError: one cannot be written.
     """
-    from monai_semgan.io.writing import write_label
-    from monai_semgan.outputs.maps import write_maps
-    from monai_semgan.outputs.overlay import save_overlay
+    from monai_semgan.outputs.description import model_facts
 
-    files = [write_label(segmentation.label, volume, output, segments(bundle, names))]
-    if maps is not None:
-        files += write_maps(segmentation, volume, chosen_labels(bundle, names), maps)
-    if overlay is not None:
-        files.append(save_overlay(segmentation, bundle.labels, overlay))
-    if report is not None:
+    labels, model = chosen_labels(bundle, outputs.names), model_facts(bundle)
+    segments = Segments(labels, model["name"], model["version"])
+    files = [write_label(segmentation.label, volume, outputs.label, segments)]
+    if outputs.maps is not None:
+        from monai_semgan.outputs.maps import write_maps
+
+        files += write_maps(segmentation, volume, labels if outputs.probabilities else {}, outputs.maps)
+    if outputs.overlay is not None:
+        from monai_semgan.outputs.overlay import save_overlay
+
+        files.append(save_overlay(segmentation, bundle.labels, outputs.overlay))
+    if outputs.report is not None:
         from monai_semgan.outputs.report import write_report
 
-        labels = chosen_labels(bundle, names)
         written = write_report(
-            segmentation, volume, bundle, report, labels=labels, identifiers=identifiers, anatomy=anatomy
+            segmentation,
+            volume,
+            bundle,
+            outputs.report,
+            labels=labels,
+            identifiers=outputs.identifiers,
+            anatomy=anatomy,
         )
         files += [written.html, written.json]
     return files

@@ -35,8 +35,7 @@ from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.utils.files import write_error
 
 if TYPE_CHECKING:
-    from monai_semgan.io.volume import Volume
-    from monai_semgan.slicing.geometry import SliceGeometry
+    from monai_semgan.outputs.maps import SliceMap
 
 GRID = "grid.json"
 RESULT = "result.json"
@@ -114,18 +113,18 @@ def save_grid(results: Path, volume: Volume, geometry: SliceGeometry) -> None:
     (results / GRID).write_text(json.dumps(grid), encoding="utf-8")
 
 
-def save_maps(folder: Path, maps: Mapping[str, tuple[np.ndarray, float, float, float]]) -> None:
+def save_maps(folder: Path, maps: Mapping[str, SliceMap]) -> None:
     """Write maps on the slices.
 
     Args:
         folder: of a version.
-        maps: by name: `(D, H, W)`, lowest and highest value that it can take, value outside the slices.
+        maps: by name, see `slice_maps`.
     """
     stored: dict[str, np.ndarray] = {}
-    for name, (array, low, high, fill) in maps.items():
-        unit = np.clip((array - low) / max(high - low, 1e-12), 0.0, 1.0)
+    for name, one in maps.items():
+        unit = np.clip((one.values.numpy() - one.low) / max(one.high - one.low, 1e-12), 0.0, 1.0)
         stored[name] = np.rint(unit * LEVELS).astype(np.uint16)
-        stored[f"{name}_range"] = np.array([low, high, fill])
+        stored[f"{name}_range"] = np.array([one.low, one.high, one.outside])
     np.savez(folder / MAPS, **stored)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""A segmentation as the contract's `Result`."""
+"""Turn a segmentation into the contract's `Result`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def contract_result(
     names: Mapping[int, str],
     partial: bool,
 ) -> Result:
-    """What a segmentation has found.
+    """Describe what a segmentation has found.
 
     Args:
         job: id.

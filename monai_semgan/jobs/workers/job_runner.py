@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.inference.segmentation import segment
+from monai_semgan.io.reading import read_volume
+from monai_semgan.io.writing import write_label
+from monai_semgan.jobs.storage.result_files import LABEL, REPORT, RESULT, new_version, save_grid, save_maps
+from monai_semgan.jobs.workers.describing import contract_result
 from monai_semgan.jobs.workers.messages import Task
+from monai_semgan.outputs.maps import slice_maps
+from monai_semgan.outputs.report import write_report
+from monai_semgan.outputs.write import latencies
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -56,7 +64,7 @@ class JobProgress:
 
 
 class JobRun:
-    """Runs one job.
+    """Run one job.
 
     Args:
         task: what to do.
@@ -88,9 +96,6 @@ class JobRun:
         Raises:
             SemganError: if the image cannot be read, or nothing can be written.
         """
-        from monai_semgan.inference.segmentation import segment_volume
-        from monai_semgan.io.reading import read_volume
-
         task = self.task
         self.say("progress", job=task.job, message="reading the scan")
         volume = read_volume(task.image)
@@ -105,7 +110,7 @@ class JobRun:
                 self._partial(event, volume)
 
         try:
-            found = segment_volume(
+            found = segment(
                 volume,
                 self.bundle,
                 task.mode,
@@ -140,11 +145,6 @@ class JobRun:
         self._next_partial = time.monotonic() + max(self.partial_seconds, spent * (1 / PARTIAL_SHARE - 1))
 
     def _write(self, found: Segmentation, volume: Volume, partial: bool) -> None:
-        from monai_semgan.io.writing import write_label
-        from monai_semgan.jobs.storage.result_files import LABEL, RESULT, new_version, save_grid, save_maps
-        from monai_semgan.jobs.workers.describing import contract_result
-        from monai_semgan.jobs.workers.slice_maps import slice_maps
-
         segmented, version = time.perf_counter(), self.version + 1
         with new_version(self.results, version) as folder:
             if version == 1:
@@ -152,9 +152,7 @@ class JobRun:
             write_label(found.label, volume, folder / LABEL)
             save_maps(folder, slice_maps(found))
             result = contract_result(self.task.job, version, found, volume, self.bundle, self.names, partial)
-            times = {"pre": self._read - self._started, "infer": segmented - self._read}
-            times |= {"post": time.perf_counter() - segmented, "total": time.perf_counter() - self._started}
-            result.latencies = {name: round(seconds, 3) for name, seconds in times.items()}
+            result.latencies = latencies([self._started, self._read, segmented, time.perf_counter()])
             (folder / RESULT).write_text(result.model_dump_json(), encoding="utf-8")
         self.version = version
         self.say("result", job=self.task.job, version=version, residual=result.residual_per_slice)
@@ -166,9 +164,6 @@ class JobRun:
             SemganError: if it cannot be written.
             OSError: if the job was removed meanwhile.
         """
-        from monai_semgan.jobs.storage.result_files import REPORT
-        from monai_semgan.outputs.report import write_report
-
         if self._finished is None or not self.task.report:
             return
         found, volume = self._finished

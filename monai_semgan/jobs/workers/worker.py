@@ -108,7 +108,7 @@ def warm_up(bundle: Bundle) -> None:
     """Run everything once on a few slices: the first time takes seconds."""
     import numpy as np
 
-    from monai_semgan.inference.segmentation import segment_volume
+    from monai_semgan.inference.segmentation import segment
     from monai_semgan.io.volume import Volume
 
     thick = 1 if bundle.preprocessing.field_of_view == "image" else 2
@@ -116,7 +116,7 @@ def warm_up(bundle: Bundle) -> None:
     array[8:40, 8:32] = 60.0
     array[16:24, 12:24] = 200.0
     volume = Volume(array, np.diag([-8.0, 8.0, 5.0, 1.0]))
-    segment_volume(volume, bundle, "refine", modality=(bundle.modalities or ("CT",))[0], steps=1)
+    segment(volume, bundle, "refine", modality=(bundle.modalities or ("CT",))[0], steps=1)
 
 
 def in_plain_words(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What a report says, as data."""
+"""Collect what a report says, as data."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from nibabel.orientations import aff2axcodes
 
 from monai_semgan.inference.examination import examine
 from monai_semgan.organs import RESEARCH_ONLY
+from monai_semgan.outputs.description import model_facts
 from monai_semgan.outputs.report.diameters import largest_diameters
 from monai_semgan.outputs.report.rendered_residual import body_mean, rendered_residual
 from monai_semgan.quality.anatomy import AnatomyCheck, AnatomyReport
@@ -80,7 +81,7 @@ class ReportContent:
         organs: findings.
         domain: out-of-domain score and verdict, see `DomainAssessment.to_dict`; None if not assessed.
         curve: residual by slice: of the inversion, or of the encoder's rendering in other modes; None for radiographs.
-        doubt: by slice; None for radiographs.
+        uncertainty: by slice, `doubt` in the file; None for radiographs.
         anatomy: checks of sides, pieces and sizes.
         notes: what a user should know.
         settings: mode and settings of the run.
@@ -109,8 +110,8 @@ class ReportContent:
     area_unit: str
 
     def to_dict(self) -> dict[str, Any]:
-        """The same in JSON's types."""
-        return asdict(self)
+        """Return the same in JSON's types."""
+        return {"doubt" if name == "uncertainty" else name: value for name, value in asdict(self).items()}
 
 
 def report_content(
@@ -147,7 +148,7 @@ def report_content(
         anatomy=anatomy.checks,
         notes=_without_names(segmentation.notes, volume) if not identifiers else segmentation.notes,
         settings=_settings(segmentation),
-        model=_model(bundle),
+        model={**model_facts(bundle), "weights_sha256": bundle.weights_sha256},
         versions=versions(),
         seconds=round(segmentation.seconds, 2),
         areas={name: round(value, 2) for name, value in segmentation.areas.items()},
@@ -156,7 +157,7 @@ def report_content(
 
 
 def residual_curve(segmentation: Segmentation, bundle: Bundle) -> SliceCurve | None:
-    """Residual by slice: that of the inversion, otherwise of some slices as the encoder's codes render them.
+    """Return the residual by slice: that of the inversion, otherwise of some slices as the encoder's codes render them.
 
     None for single images.
     """
@@ -170,7 +171,7 @@ def residual_curve(segmentation: Segmentation, bundle: Bundle) -> SliceCurve | N
 
 
 def uncertainty_curve(segmentation: Segmentation) -> SliceCurve | None:
-    """Doubt by slice; None for single images."""
+    """Return how unsure every slice is; None for single images."""
     if segmentation.prepared.image.shape[0] < 2:
         return None
     return _curve("doubt", slice_uncertainty(segmentation.probabilities))
@@ -223,11 +224,6 @@ def _settings(segmentation: Segmentation) -> dict[str, Any]:
         settings |= {"steps": int(result.steps_done.max()), "objective": result.objective}
         settings |= {"slices_converged": int(result.converged.sum()), "stopped_early": result.cancelled}
     return settings
-
-
-def _model(bundle: Bundle) -> dict[str, str]:
-    name, version = (str(bundle.metadata.get(key, "")) for key in ("name", "version"))
-    return {"name": name or bundle.folder.name, "version": version, "weights_sha256": bundle.weights_sha256}
 
 
 def _identifiers(volume: Volume) -> dict[str, str]:

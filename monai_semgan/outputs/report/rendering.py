@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from monai_semgan.outputs.overlay import colours_of
 from monai_semgan.outputs.report.content import ReportContent, SliceCurve, report_content
+from monai_semgan.outputs.report.pictures import curve_svg, organ_pictures
+from monai_semgan.utils.files import check_output_folder, written_aside
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.inference.segmentation import Segmentation
     from monai_semgan.io.volume import Volume
@@ -27,17 +32,6 @@ class ReportFiles:
 
     html: Path
     json: Path
-
-
-def check_report_folder(folder: str | Path) -> Path:
-    """Make the folder, before long computations.
-
-    Raises:
-        SemganError: if it cannot be made or written.
-    """
-    from monai_semgan.utils.files import check_output_folder
-
-    return check_output_folder(folder, "--report", "report.json")
 
 
 def write_report(
@@ -66,9 +60,7 @@ def write_report(
     Raises:
         SemganError: if a file cannot be written.
     """
-    from monai_semgan.utils.files import written_aside
-
-    folder = check_report_folder(folder)
+    folder = check_output_folder(folder, "--report", "report.json")
     content = report_content(segmentation, volume, bundle, labels=labels, identifiers=identifiers, anatomy=anatomy)
     page = render(content, segmentation, title or "Segmentation report")
     files = ReportFiles(folder / "report.html", folder / "report.json")
@@ -79,11 +71,7 @@ def write_report(
 
 
 def render(content: ReportContent, segmentation: Segmentation, title: str) -> str:
-    """The HTML page; needs no network and no script."""
-    from jinja2 import Environment, PackageLoader
-
-    from monai_semgan.outputs.report.pictures import organ_pictures
-
+    """Render the HTML page, which needs no network and no script."""
     environment = Environment(
         loader=PackageLoader("monai_semgan.outputs.report", "."), autoescape=True, trim_blocks=True
     )
@@ -97,17 +85,9 @@ def render(content: ReportContent, segmentation: Segmentation, title: str) -> st
 
 
 def _drawn(curve: SliceCurve, last: int) -> Markup:
-    from markupsafe import Markup
-
-    from monai_semgan.outputs.report.pictures import curve_svg
-
     return Markup(curve_svg(curve.values, curve.slices, last, curve.name))
 
 
 def css_colour(label: int) -> str:
-    """Colour of a label in the pictures, as CSS writes it."""
-    import numpy as np
-
-    from monai_semgan.outputs.overlay import colours_of
-
+    """Return the colour of a label in the pictures, as CSS writes it."""
     return "rgb({},{},{})".format(*(int(v) for v in colours_of(np.asarray(label))))
