@@ -18,10 +18,10 @@ SPELLINGS = {"CT": "CT", "MR": "MR", "MRI": "MR", "DX": "DX", "CR": "DX", "RG": 
 
 
 def canonical_modality(name: str) -> str:
-    """Returns ``"CT"``, ``"MR"`` or ``"DX"`` (radiographs) for the usual spellings of a modality.
+    """Return `CT`, `MR` or `DX` (radiographs) for the usual spellings of a modality.
 
     Args:
-        name: for example ``"ct"``, ``"MRI"``, ``"cr"``.
+        name: for example `ct`, `MRI`, `cr`.
 
     Raises:
         SemganError: the modality is none of these.
@@ -33,12 +33,12 @@ def canonical_modality(name: str) -> str:
 
 
 def header_modality(name: str) -> str:
-    """The modality that a file tells: as :func:`canonical_modality` where it is known, else DICOM's own code."""
+    """The modality that a file tells: as `canonical_modality` where it is known, else DICOM's own code."""
     return SPELLINGS.get(name.strip().upper(), name.strip().upper())
 
 
 def guess_modality(array: np.ndarray) -> str:
-    """Guesses ``"CT"`` or ``"MR"`` from the values alone: values that reach below about -50 mean CT.
+    """Guess `CT` or `MR` from the values alone: values that reach below about -50 mean CT.
 
     One voxel in a thousand has to be that low, so a few resampling undershoots in an MR do not count.
 

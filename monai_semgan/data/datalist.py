@@ -24,7 +24,7 @@ class Entry:
         image: image file, or folder or zip of a DICOM series.
         label: label file, None for an unlabelled volume.
         patient: who it shows; the name of the image's file or folder when the list does not say.
-        modality: ``"CT"``, ``"MR"``, ``"DX"`` or None: to be guessed. Pictures and DICOM radiographs are ``"DX"``.
+        modality: `CT`, `MR`, `DX` or None: to be guessed. Pictures and DICOM radiographs are `DX`.
         names: label ids with their organ names, if the list tells.
     """
 
@@ -44,7 +44,7 @@ class DataList:
     test: tuple[Entry, ...] = ()
 
     def with_labelled(self, count: int) -> DataList:
-        """The first ``count`` labelled training volumes keep their labels, the others become unlabelled.
+        """The first `count` labelled training volumes keep their labels, the others become unlabelled.
 
         Raises:
             SemganError: there are fewer labelled volumes.
@@ -63,9 +63,9 @@ class DataList:
 
 
 def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataList:
-    """Reads ``{"training": [{"image": ..., "label": ...}, {"image": ...}], "validation": [...], "test": [...]}``.
+    """Read `{"training": [{"image": ..., "label": ...}, {"image": ...}], "validation": [...], "test": [...]}`.
 
-    An entry without label is unlabelled; ``patient`` and ``modality`` are optional, and so is ``"labels": {"1":
+    An entry without label is unlabelled; `patient` and `modality` are optional, and so is ``"labels": {"1":
     "liver", ...}`` beside the sections. An image may be a folder or zip of a DICOM series.
 
     Args:

@@ -31,7 +31,7 @@ def read_entry_label(entry: Entry, like: Volume | None = None, names: Mapping[in
             names, plain label maps are renumbered by them.
 
     Raises:
-        SemganError: as :func:`monai_semgan.io.reading.read_label`; or list and caller have no organ in common.
+        SemganError: as `monai_semgan.io.reading.read_label`; or list and caller have no organ in common.
     """
     assert entry.label is not None
     own = dict(entry.names) or None

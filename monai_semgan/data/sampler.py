@@ -41,7 +41,7 @@ class StepSampler:
         self._epoch, self._order = -1, self.indices
 
     def batch(self, step: int) -> torch.Tensor:
-        """(batch_size,) int64: the slices of ``step`` (0, 1, 2, ...) for this rank."""
+        """(batch_size,) int64: the slices of `step` (0, 1, 2, ...) for this rank."""
         first = (step * self.world_size + self.rank) * self.batch_size
         end, size = first + self.batch_size, len(self.indices)
         parts = []
@@ -51,7 +51,7 @@ class StepSampler:
         return torch.cat(parts)
 
     def epoch(self, step: int) -> float:
-        """How often every slice has been seen before ``step``, over all ranks."""
+        """How often every slice has been seen before `step`, over all ranks."""
         return step * self.world_size * self.batch_size / len(self.indices)
 
     def _permuted(self, epoch: int) -> torch.Tensor:

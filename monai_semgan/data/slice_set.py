@@ -35,12 +35,12 @@ class SliceSet:
 
     Args:
         images: (N, 1, H, W) uint8; 0 .. 255 stands for -1 .. 1.
-        labels: (N, H, W) uint8 class indices, ``UNLABELLED`` in volumes without label.
+        labels: (N, H, W) uint8 class indices, `UNLABELLED` in volumes without label.
         volume_index: (N,) int64, which volume a slice belongs to; ascending.
         patients: per volume.
         entries: per volume; file names where the set was built.
         geometries: per volume.
-        modalities: per volume, ``"CT"`` or ``"MR"``.
+        modalities: per volume, `CT` or `MR`.
         preprocessing: settings that the slices were made with.
         file_ids: ids that the label files hold, whether they are of a class or not.
     """
@@ -96,7 +96,7 @@ class SliceSet:
             device: where the batch shall be.
 
         Returns:
-            images (n, 1, H, W) float32 in [-1, 1] and labels (n, H, W) int64 (``UNLABELLED`` where unknown).
+            images (n, 1, H, W) float32 in [-1, 1] and labels (n, H, W) int64 (`UNLABELLED` where unknown).
         """
         index = torch.as_tensor(indices, dtype=torch.long, device=self.images.device)
         images, labels = self.images[index], self.labels[index]
@@ -107,7 +107,7 @@ class SliceSet:
         return torch.nonzero(self.volume_index == volume)[:, 0]
 
     def to(self, device: torch.device | str) -> SliceSet:
-        """The same set with the pixels on ``device``, for GPUs with room for all of it."""
+        """The same set with the pixels on `device`, for GPUs with room for all of it."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def select(self, volumes: Sequence[int]) -> SliceSet:
@@ -122,7 +122,7 @@ class SliceSet:
         return replace(picked, file_ids=self.file_ids)
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the set as two small files, to carry it to another machine.
+        """Write the set as two small files, to carry it to another machine.
 
         Raises:
             SemganError: the folder cannot be written.
@@ -143,7 +143,7 @@ class SliceSet:
 
     @staticmethod
     def load(folder: str | Path) -> SliceSet:
-        """Reads what :meth:`save` wrote.
+        """Read what `save` wrote.
 
         Raises:
             SemganError: files are missing or broken.
@@ -183,7 +183,7 @@ def build_slice_set(
     progress: Progress | None = None,
     transform: Compose | None = None,
 ) -> SliceSet:
-    """Reads and preprocesses volumes, or takes them from the cache.
+    """Read and preprocesses volumes, or takes them from the cache.
 
     Args:
         entries: volumes, labelled or not.

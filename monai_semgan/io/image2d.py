@@ -29,7 +29,7 @@ COPY = "copy or export it again"
 
 
 def read_image2d(path: Path) -> Volume:
-    """Reads a grey picture as a radiograph: (columns, rows, 1), int16 where that holds all values, else float32.
+    """Read a grey picture as a radiograph: (columns, rows, 1), int16 where that holds all values, else float32.
 
     Pictures do not tell how large a pixel is in the patient; what they tell (dots per inch) is about paper.
 
@@ -43,10 +43,10 @@ def read_image2d(path: Path) -> Volume:
 
 
 def read_image2d_label(path: Path) -> Volume:
-    """Reads a label map (columns, rows, 1) from a picture; of one with a palette the indices are the ids.
+    """Read a label map (columns, rows, 1) from a picture; of one with a palette the indices are the ids.
 
     Raises:
-        SemganError: as :func:`read_image2d`.
+        SemganError: as `read_image2d`.
     """
     with _opened(path) as picture:
         array = _pixels(picture, path) if picture.mode == "P" else _grey(picture, path)[0]
@@ -54,12 +54,12 @@ def read_image2d_label(path: Path) -> Volume:
 
 
 def write_image2d_label(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:
-    """Writes a label map (I, J, 1) as PNG of 8 bits whose grey values are the ids, pixel by pixel as the image.
+    """Write a label map (I, J, 1) as PNG of 8 bits whose grey values are the ids, pixel by pixel as the image.
 
     Args:
         array: label ids.
         like: the image.
-        path: ``.png``.
+        path: `.png`.
         segments: names of the ids; a PNG has no place for them.
     """
     check_single_image(like, path)
@@ -67,7 +67,7 @@ def write_image2d_label(array: np.ndarray, like: Volume, path: Path, segments: S
 
 
 def check_single_image(volume: Volume, path: Path) -> None:
-    """Makes sure that an image fits into a picture.
+    """Make sure that an image fits into a picture.
 
     Raises:
         SemganError: it is a volume.

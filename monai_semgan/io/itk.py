@@ -23,7 +23,7 @@ LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_itk(path: Path) -> Volume:
-    """Reads NRRD or MetaImage: float32, or int16 where the file holds 8- or 16-bit numbers that fit.
+    """Read NRRD or MetaImage: float32, or int16 where the file holds 8- or 16-bit numbers that fit.
 
     Raises:
         SemganError: the file is broken, does not tell its voxel spacing, or does not hold plain numbers.
@@ -36,7 +36,7 @@ def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
     """Voxels of one or several values (I, J, K, values), their (4, 4) affine to RAS mm, and the header's fields.
 
     Raises:
-        SemganError: as :func:`read_itk`.
+        SemganError: as `read_itk`.
     """
     layers, affine, fields, _ = _read(path, layers=True)
     return layers, affine, fields
@@ -79,12 +79,12 @@ def _check_kind(channels: int, kind: str, layers: bool, path: Path) -> None:
 
 
 def write_itk(array: np.ndarray, like: Volume, path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Writes an array (I, J, K), compressed, on the grid of ``like``.
+    """Write an array (I, J, K), compressed, on the grid of `like`.
 
     Args:
         array: (I, J, K).
         like: the volume whose grid it has.
-        path: ``.nrrd`` or ``.mha``.
+        path: `.nrrd` or `.mha`.
         metadata: further fields of the header.
     """
     image = SimpleITK.GetImageFromArray(array.transpose())

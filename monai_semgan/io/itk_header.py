@@ -27,7 +27,7 @@ BYTES = {
 
 
 def check_header(path: Path) -> bool:
-    """Makes sure that the header tells a spacing and a possible size, and that the data lie where they may.
+    """Make sure that the header tells a spacing and a possible size, and that the data lie where they may.
 
     Returns:
         Whether the header tells how the patient lies.

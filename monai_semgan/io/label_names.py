@@ -14,5 +14,5 @@ def names_text(names: tuple[tuple[int, str], ...]) -> str:
 
 
 def names_from(text: str | None) -> dict[int, str] | None:
-    """What :func:`names_text` wrote; None without names."""
+    """What `names_text` wrote; None without names."""
     return dict(json.loads(text)) if text else None

@@ -42,7 +42,7 @@ def check_voxels(
     stored_bytes: float | None = None,
     compressed: bool = False,
 ) -> None:
-    """Makes sure that the declared size is one of an image, that the file can hold it, and memory too.
+    """Make sure that the declared size is one of an image, that the file can hold it, and memory too.
 
     Args:
         shape: voxels along each axis.

@@ -95,7 +95,7 @@ class LabelCanvas:
         self.label = np.zeros(like.array.shape, dtype=np.uint8, order="F")  # as files are stored
 
     def add(self, mask: np.ndarray, affine: np.ndarray, index: int) -> None:
-        """Puts a piece of a segment at its place.
+        """Put a piece of a segment at its place.
 
         Args:
             mask: (i, j, k) bool, on a grid of its own; an axis of one voxel counts as a plane of the image.

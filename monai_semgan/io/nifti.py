@@ -21,7 +21,7 @@ UNIT_MM = {1: 1000.0, 3: 0.001}
 
 
 def read_nifti(path: Path) -> Volume:
-    """Reads NIfTI: affine in mm whatever the header's unit; values in float32, or in int16 where the file holds 8- or
+    """Read NIfTI: affine in mm whatever the header's unit; values in float32, or in int16 where the file holds 8- or
     16-bit numbers without scaling, which takes half the memory.
 
     Raises:
@@ -87,12 +87,12 @@ def _raw_header(image: Any) -> Any:
 
 
 def write_nifti(array: np.ndarray, like: Volume, path: Path) -> None:
-    """Writes an array (I, J, K) on the grid of ``like``; sform and qform codes and units stay as they are."""
+    """Write an array (I, J, K) on the grid of `like`; sform and qform codes and units stay as they are."""
     nibabel.save(nifti_image(array, like), path)
 
 
 def nifti_image(array: np.ndarray, like: Volume) -> Any:
-    """An array (I, J, K) as nibabel's image on the grid of ``like``."""
+    """An array (I, J, K) as nibabel's image on the grid of `like`."""
     affine, header = _placement(like)
     image = nibabel.Nifti1Image(array, affine, header, dtype=array.dtype)
     if header is None:

@@ -21,7 +21,7 @@ GUESSED = "The file does not say how the patient lies: axes right to left, back 
 
 
 def read_volume(path: str | Path, *, integer: bool = False, series: str | None = None) -> Volume:
-    """Reads an image.
+    """Read an image.
 
     Args:
         path: a file of one of the formats of `monai_semgan.io.formats`, or a folder of DICOM files.
@@ -57,17 +57,17 @@ def read_volume(path: str | Path, *, integer: bool = False, series: str | None =
 def read_label(
     path: str | Path, like: Volume | None = None, max_label: int = 255, names: Mapping[int, str] | None = None
 ) -> Volume:
-    """Reads a label map.
+    """Read a label map.
 
     Args:
-        path: file of whole numbers, 0 is background; or of named segments: DICOM SEG, ``.seg.nrrd``.
+        path: file of whole numbers, 0 is background; or of named segments: DICOM SEG, `.seg.nrrd`.
         like: the image it belongs to; the grids have to agree. DICOM SEG cannot be read without it.
         max_label: the largest id that is accepted.
         names: organ name by label id: named segments are read by these, or by their codes. Without names the values
-            in ``.seg.nrrd`` are the ids, and DICOM SEG is refused.
+            in `.seg.nrrd` are the ids, and DICOM SEG is refused.
 
     Raises:
-        SemganError: as :func:`read_volume`; ids are out of range; the grid differs from that of ``like``; there are
+        SemganError: as `read_volume`; ids are out of range; the grid differs from that of `like`; there are
             segments, but none of the names.
     """
     path = Path(path)

@@ -1,4 +1,4 @@
-"""Reads and writes ``.seg.nrrd``, 3D Slicer's segmentation file: a label map whose header names its segments."""
+"""Reads and writes `.seg.nrrd`, 3D Slicer's segmentation file: a label map whose header names its segments."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ REGIONS = "Anatomic codes - DICOM master list"
 
 
 def read_seg_nrrd(path: Path, like: Volume | None, names: Mapping[int, str]) -> Volume:
-    """Reads a label map by the names of its segments, or by their codes.
+    """Read a label map by the names of its segments, or by their codes.
 
     3D Slicer crops the file to what is segmented, and puts segments that overlap into layers.
 
     Args:
-        path: ``.seg.nrrd``.
+        path: `.seg.nrrd`.
         like: the image whose grid the labels shall have; that of the file when left out.
         names: organ name by label id.
 
@@ -46,7 +46,7 @@ def read_seg_nrrd(path: Path, like: Volume | None, names: Mapping[int, str]) -> 
 
 
 def _stored_segments(fields: Mapping[str, str]) -> list[tuple[StoredSegment, int, int]]:
-    """Segments of a header, with their layers and values."""
+    """Segment of a header, with their layers and values."""
     found = []
     for key in fields:
         if (match := SEGMENT_NAME.match(key)) is None:
@@ -64,7 +64,7 @@ def _stored_segments(fields: Mapping[str, str]) -> list[tuple[StoredSegment, int
 
 
 def _read_terminology(tags: str) -> tuple[Code | None, Code | None]:
-    """Codes of type and modifier, see :func:`_terminology`."""
+    """Codes of type and modifier, see `_terminology`."""
     entry = next((tag for tag in tags.split("|") if tag.startswith("TerminologyEntry:")), "")
     parts = [part.split("^") for part in entry.split("~")]
     codes = [Code(p[1], p[2], p[0]) if len(p) == 3 and p[1] else None for p in parts]
@@ -72,12 +72,12 @@ def _read_terminology(tags: str) -> tuple[Code | None, Code | None]:
 
 
 def write_seg_nrrd(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:
-    """Writes a label map (I, J, K) uint8 with one segment per name.
+    """Write a label map (I, J, K) uint8 with one segment per name.
 
     Args:
         array: label ids.
         like: the scan whose grid it has.
-        path: ``.seg.nrrd``.
+        path: `.seg.nrrd`.
         segments: names of the ids; ids without a name are dropped.
     """
     array = array.astype(np.uint8)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def write_map_slabs(slabs: Iterable[np.ndarray], like: Volume, path: str | Path) -> Path:
-    """Writes a map of real values as float32 on the grid of ``like``; what is read back is the same as written at once.
+    """Write a map of real values as float32 on the grid of `like`; what is read back is the same as written at once.
 
     Args:
         slabs: (I, J, k) each, in the order of the last axis; together (I, J, K).
         like: the volume whose grid the map has.
-        path: ends with ``.nii`` or ``.nii.gz``.
+        path: ends with `.nii` or `.nii.gz`.
 
     Raises:
         SemganError: the place cannot be written, or the disk is full.

@@ -25,7 +25,7 @@ class Volume:
         path: file it came from.
         header: nibabel header of that file, if it is NIfTI.
         notes: what a user should know about it, one sentence each.
-        modality: as the file tells, such as ``"CT"``; None if it does not.
+        modality: as the file tells, such as `CT`; None if it does not.
         source: where in DICOM it came from, if it did.
         spacing_known: False for pictures: their spacing of 1 mm is a stand-in.
     """
@@ -56,7 +56,7 @@ class Volume:
 
 
 def keep_labels(label: np.ndarray, chosen: Iterable[int]) -> None:
-    """Sets all other ids of a uint8 array (I, J, K) to 0, in place."""
+    """Set all other ids of a uint8 array (I, J, K) to 0, in place."""
     table = np.zeros(256, dtype=np.uint8)
     kept = list(chosen)
     table[kept] = kept

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def write_volume(array: np.ndarray, like: Volume, path: str | Path, dtype: Any = None) -> Path:
-    """Writes an array on the grid of ``like``: same shape, affine, qform and sform codes and units.
+    """Write an array on the grid of `like`: same shape, affine, qform and sform codes and units.
 
     The file appears at once and complete: it is written beside its final place and moved there.
 
@@ -30,7 +30,7 @@ def write_volume(array: np.ndarray, like: Volume, path: str | Path, dtype: Any =
         array: (I, J, K).
         like: the volume whose grid it has.
         path: its ending is one of `monai_semgan.io.formats.writable_endings`.
-        dtype: stored type; that of ``array`` when left out.
+        dtype: stored type; that of `array` when left out.
 
     Raises:
         SemganError: the place cannot be written, the disk is full or the ending is unknown.
@@ -44,16 +44,16 @@ def write_volume(array: np.ndarray, like: Volume, path: str | Path, dtype: Any =
 
 
 def write_label(array: np.ndarray, like: Volume, path: str | Path, segments: Segments | None = None) -> Path:
-    """Writes label ids (I, J, K) as uint8; see :func:`write_volume`.
+    """Write label ids (I, J, K) as uint8; see `write_volume`.
 
     Args:
         array: (I, J, K).
         like: the volume whose grid it has.
-        path: see :func:`check_label_output`.
+        path: see `check_label_output`.
         segments: names of the ids and of the model, for formats that hold them.
 
     Raises:
-        SemganError: as :func:`write_volume`; ``.dcm`` is asked for but the scan is not DICOM.
+        SemganError: as `write_volume`; `.dcm` is asked for but the scan is not DICOM.
     """
     path = check_label_output(path)
     write = find_label_writer(path)
@@ -69,11 +69,11 @@ def write_label(array: np.ndarray, like: Volume, path: str | Path, segments: Seg
 
 
 def check_label_output(path: str | Path, like: Volume | None = None, inputs: tuple[Path, ...] = ()) -> Path:
-    """Makes sure, before long computations, that labels of a scan can be written in the format that was asked for.
+    """Make sure, before long computations, that labels of a scan can be written in the format that was asked for.
 
     Args:
         path: a file with one of `monai_semgan.io.formats.label_endings`, or a folder whose name ends with
-            ``rtstruct``, into which a DICOM structure set goes.
+            `rtstruct`, into which a DICOM structure set goes.
         like: the scan, if it has been read.
         inputs: files that must not be overwritten.
 
@@ -96,5 +96,5 @@ def check_label_output(path: str | Path, like: Volume | None = None, inputs: tup
 
 
 def write_map(array: np.ndarray, like: Volume, path: str | Path) -> Path:
-    """Writes a map of real values (I, J, K) as float32; see :func:`write_volume`."""
+    """Write a map of real values (I, J, K) as float32; see `write_volume`."""
     return write_volume(array, like, path, np.float32)

@@ -43,7 +43,7 @@ class Body:
         return np.asarray(edges, dtype=np.float64).T
 
     def values(self, array: np.ndarray) -> np.ndarray:
-        """The voxels of ``array`` (I, J, K) inside the body, every ``step``-th of them in large volumes, as (n,)."""
+        """The voxels of `array` (I, J, K) inside the body, every `step`-th of them in large volumes, as (n,)."""
         step = tuple(max(1, factor // 2) for factor in self.factors)
         grids = [np.arange(0, size, s) for size, s in zip(self.shape, step, strict=True)]
         inside = self.mask[np.ix_(*(grid // factor for grid, factor in zip(grids, self.factors, strict=True)))]
@@ -56,7 +56,7 @@ def find_body(array: np.ndarray, spacing: np.ndarray, modality: str, cell_mm: fl
     Args:
         array: (I, J, K) voxel values, HU for CT.
         spacing: (3,) mm per voxel.
-        modality: ``"CT"`` or ``"MR"``.
+        modality: `CT` or `MR`.
         cell_mm: edge of the cells that are averaged first.
 
     Returns:

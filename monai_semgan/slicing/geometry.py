@@ -78,13 +78,13 @@ class SliceGeometry:
         return index @ self.grid_affine[:3].T
 
     def part(self, first: int, count: int) -> SliceGeometry:
-        """The same for ``count`` neighbouring slices from number ``first`` on; nothing is restored elsewhere."""
+        """The same for `count` neighbouring slices from number `first` on; nothing is restored elsewhere."""
         affine = self.grid_affine.copy()
         affine[:3, 3] += first * affine[:3, 2]
         return replace(self, grid_affine=affine, num_slices=count)
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan in JSON's types, for :meth:`from_dict`."""
+        """The plan in JSON's types, for `from_dict`."""
         return {
             "source_shape": [int(n) for n in self.source_shape],
             "source_affine": self.source_affine.tolist(),
@@ -97,12 +97,12 @@ class SliceGeometry:
 
     @classmethod
     def from_dict(cls, plan: dict[str, Any]) -> SliceGeometry:
-        """Takes a plan back from :meth:`to_dict`."""
+        """Take a plan back from `to_dict`."""
         arrays = {key: np.asarray(plan[key], dtype=np.float64) for key in ("source_affine", "grid_affine")}
         return cls(**{**plan, **arrays, "source_shape": tuple(plan["source_shape"])})
 
     def positions(self, axis: int) -> np.ndarray:
-        """Where the stack's samples along ``axis`` lie on the parallel axis of the volume, in voxels."""
+        """Where the stack's samples along `axis` lie on the parallel axis of the volume, in voxels."""
         assert self.axes is not None
         source_axis = self.axes[axis]
         return self.to_source[source_axis, axis] * np.arange(self.grid_shape[axis]) + self.to_source[source_axis, 3]
@@ -115,13 +115,13 @@ class SliceGeometry:
         fill: float = 0.0,
         convert: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> torch.Tensor:
-        """Cuts the slices out of a volume.
+        """Cut the slices out of a volume.
 
         Args:
             array: (I, J, K) on the volume's grid.
-            order: ``"linear"`` for images (averages where the slices are coarser), ``"nearest"`` for labels.
+            order: `linear` for images (averages where the slices are coarser), `nearest` for labels.
             fill: value of pixels outside the volume.
-            convert: applied to pieces of ``array`` first, for example the scaling of intensities.
+            convert: applied to pieces of `array` first, for example the scaling of intensities.
 
         Returns:
             (D, H, W) float32.
@@ -132,7 +132,7 @@ class SliceGeometry:
         return self._extract_parallel(array, order, fill, convert)
 
     def restore(self, slices: torch.Tensor | np.ndarray, fill: float = 0.0) -> np.ndarray:
-        """Brings maps on the slices to the volume's grid by linear interpolation.
+        """Bring maps on the slices to the volume's grid by linear interpolation.
 
         Args:
             slices: (D, H, W) or (D, C, H, W).
@@ -148,7 +148,7 @@ class SliceGeometry:
         return out if slices.ndim == 4 else out[0]
 
     def restore_label(self, scores: torch.Tensor | np.ndarray) -> np.ndarray:
-        """Brings class scores to the volume's grid and takes the best class there.
+        """Bring class scores to the volume's grid and takes the best class there.
 
         Args:
             scores: (D, K, H, W) probabilities or logits, K <= 255.
@@ -163,7 +163,7 @@ class SliceGeometry:
         return out
 
     def restore_slabs(self, slices: torch.Tensor | np.ndarray, fill: float = 0.0) -> Iterator[np.ndarray]:
-        """Does what :meth:`restore` does to one map, a few planes of the volume's last axis at a time, in their order.
+        """Do what `restore` does to one map, a few planes of the volume's last axis at a time, in their order.
 
         Args:
             slices: (D, H, W).
@@ -229,7 +229,7 @@ class SliceGeometry:
         return self._restored_parallel(stack, fill)
 
     def _restored_parallel(self, stack: np.ndarray, fill: float) -> Any:
-        """Yields (index of the volume's axes, values (C, ...)) piece by piece."""
+        """Yield (index of the volume's axes, values (C, ...)) piece by piece."""
         assert self.axes is not None
         places, matrices, empty = [], [], []
         for axis in (0, 1):

@@ -28,7 +28,7 @@ def percentile_range(values: np.ndarray, percentiles: tuple[float, float] = MR_P
 
 
 def rescale(array: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Maps ``low .. high`` linearly to -1 .. 1 and clips what lies outside.
+    """Map `low .. high` linearly to -1 .. 1 and clips what lies outside.
 
     Returns:
         A new float32 array of the same shape.

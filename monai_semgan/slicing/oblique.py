@@ -81,7 +81,7 @@ def restored_oblique(
 
 
 def _sample(volume: torch.Tensor, matrix: np.ndarray, index: np.ndarray, order: str, fill: float) -> torch.Tensor:
-    """Values (C, ...) of ``volume`` (1, C, I, J, K) at ``matrix`` times ``index`` (3, ...)."""
+    """Values (C, ...) of `volume` (1, C, I, J, K) at `matrix` times `index` (3, ...)."""
     sizes = np.asarray(volume.shape[2:])
     points = np.tensordot(matrix[:3, :3].astype(np.float32), index.astype(np.float32), axes=1)
     points += matrix[:3, 3].astype(np.float32).reshape(3, 1, 1, 1)

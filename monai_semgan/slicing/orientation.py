@@ -20,7 +20,7 @@ def closest_axes(affine: np.ndarray) -> list[tuple[int, int]]:
 
 
 def reordering(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(4, 4) index on axes that are reordered and flipped to ``ORIENTATION`` to index on the volume's own axes.
+    """(4, 4) index on axes that are reordered and flipped to `ORIENTATION` to index on the volume's own axes.
 
     Args:
         affine: (4, 4) voxel to RAS mm.

@@ -29,9 +29,9 @@ def plan_slices(
     modality: str | None = None,
     body: Body | None = None,
 ) -> SliceGeometry:
-    """Places a stack of axial slices so that it is centred on the body and holds it.
+    """Place a stack of axial slices so that it is centred on the body and holds it.
 
-    Volumes that lie within ``MAX_OBLIQUE_DEGREES`` of the patient's axes keep their own slices, whatever the order
+    Volumes that lie within `MAX_OBLIQUE_DEGREES` of the patient's axes keep their own slices, whatever the order
     and direction in which they are stored, and so do volumes of a single slice, along which nothing can be
     interpolated; others get true axial planes.
 
@@ -39,8 +39,8 @@ def plan_slices(
         volume: what to segment.
         pixel_mm: edge of a pixel that the model was trained with; it grows for bodies that do not fit.
         size: H = W of the slices.
-        modality: ``"CT"`` or ``"MR"``; guessed when left out.
-        body: result of :func:`find_body`, if it is known.
+        modality: `CT` or `MR`; guessed when left out.
+        body: result of `find_body`, if it is known.
     """
     if body is None:
         body = find_body(volume.array, volume.spacing, modality or guess_modality(volume.array))
@@ -59,7 +59,7 @@ def plan_slices(
 
 
 def plan_frame(volume: Volume, size: int) -> SliceGeometry:
-    """Fits the whole of a single image, such as a radiograph, into one square slice; its proportions stay.
+    """Fit the whole of a single image, such as a radiograph, into one square slice; its proportions stay.
 
     Args:
         volume: one axis has one voxel only, across the image.
@@ -86,7 +86,7 @@ def plan_frame(volume: Volume, size: int) -> SliceGeometry:
 
 
 def fitting_pixel(extent_mm: float, pixel_mm: float, size: int) -> float:
-    """The requested pixel, or the larger one with which ``extent_mm`` fits into ``size`` pixels."""
+    """The requested pixel, or the larger one with which `extent_mm` fits into `size` pixels."""
     return max(pixel_mm, extent_mm / size)
 
 

@@ -37,7 +37,7 @@ class SlicePlan:
 
     Args:
         geometry: where the slices lie.
-        modality: `"CT"`, `"MR"`, `"DX"` (radiographs), or what else the file's header says.
+        modality: `CT`, `MR`, `DX` (radiographs), or what else the file's header says.
         value_range: input values that become -1 and 1.
         notes: what a user should know, one sentence each.
     """

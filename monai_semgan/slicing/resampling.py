@@ -8,7 +8,7 @@ HALF_VOXEL = 0.5 + 1e-6
 
 
 def axis_matrix(source: int, positions: np.ndarray, order: str = "linear") -> np.ndarray:
-    """Weights that take ``source`` samples at 0, 1, 2, ... to samples at ``positions``.
+    """Weights that take `source` samples at 0, 1, 2, ... to samples at `positions`.
 
     Linear weights are a triangle as wide as the larger of the two sample distances, so shrinking averages what it
     covers (no aliasing) and enlarging interpolates. Samples extend half a sample to either side; rows for positions
@@ -17,7 +17,7 @@ def axis_matrix(source: int, positions: np.ndarray, order: str = "linear") -> np
     Args:
         source: number of samples that there are.
         positions: (n,) evenly spaced positions, in units of the source samples; may run backwards.
-        order: ``"linear"`` or ``"nearest"``.
+        order: `linear` or `nearest`.
 
     Returns:
         (n, source) float32.
@@ -36,5 +36,5 @@ def axis_matrix(source: int, positions: np.ndarray, order: str = "linear") -> np
 
 
 def outside(source: int, positions: np.ndarray) -> np.ndarray:
-    """(n,) bool: which positions lie more than half a sample beyond the ``source`` samples."""
+    """(n,) bool: which positions lie more than half a sample beyond the `source` samples."""
     return (positions < -HALF_VOXEL) | (positions > source - 1 + HALF_VOXEL)

@@ -16,7 +16,7 @@ def scan_maps(
     reconstruction: torch.Tensor | None = None,
     residual: torch.Tensor | None = None,
 ) -> dict[str, tuple[torch.Tensor, float]]:
-    """Maps on the slices in the units of the scan, by name, each with its value outside the slices.
+    """Map on the slices in the units of the scan, by name, each with its value outside the slices.
 
     Args:
         value_range: values of the scan that became -1 and 1.

@@ -23,7 +23,7 @@ PIECE = 1 << 20
 
 
 def check_deflated(stream: BinaryIO, file: DicomFile) -> None:
-    """Makes sure that a file does not inflate to what no scan holds; leaves the stream at its beginning.
+    """Make sure that a file does not inflate to what no scan holds; leaves the stream at its beginning.
 
     Raises:
         SemganError: it does.

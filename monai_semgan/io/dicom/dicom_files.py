@@ -20,7 +20,7 @@ MAX_ZIP_BYTES = 64 << 30
 MAX_ENTRY_BYTES = 8 << 30
 MAGIC = slice(128, 132)
 UNMARKED = (".dcm", ".ima", ".dicom")
-"""Files with these endings are tried as DICOM even without its mark ``DICM``."""
+"""Files with these endings are tried as DICOM even without its mark `DICM`."""
 
 
 @dataclass(frozen=True, eq=False)

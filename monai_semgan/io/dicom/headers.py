@@ -58,7 +58,7 @@ class Header:
         file: the file.
         series: UID of the series.
         number: of the series, as text; empty when there is none.
-        modality: such as ``CT``.
+        modality: such as `CT`.
         localiser: whether it is an overview image for planning.
         colour: whether its pixels are not plain grey values.
         inverted: whether its largest values are black (MONOCHROME1).

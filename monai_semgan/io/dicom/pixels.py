@@ -75,7 +75,7 @@ def read_pixels(frames: Sequence[Frame]) -> np.ndarray:
 
 
 def _by_file(frames: Sequence[Frame]) -> dict[DicomFile, list[int]]:
-    """Places in the stack by file, those of a file in the order of its frames."""
+    """Place in the stack by file, those of a file in the order of its frames."""
     files: dict[DicomFile, list[int]] = {}
     for place, frame in enumerate(frames):
         files.setdefault(frame.file, []).append(place)
@@ -140,7 +140,7 @@ def _bit_frames(dataset: Dataset, indices: list[int]) -> Iterator[np.ndarray]:
 
 
 def _check_codestreams(dataset: Dataset, indices: list[int]) -> None:
-    """Raises ValueError if a frame declares another size than the header."""
+    """Raise ValueError if a frame declares another size than the header."""
     count = int(dataset.get("NumberOfFrames") or 1)
     for index, stream in enumerate(generate_frames(dataset.PixelData, number_of_frames=count)):
         size = declared_size(stream) if index in indices else None

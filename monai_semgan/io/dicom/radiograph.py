@@ -42,7 +42,7 @@ MIRRORED = "The header says that the image is mirrored: its left side is the pat
 
 
 def read_radiograph(series: Series, path: Path, notes: list[str]) -> Volume:
-    """Reads a radiograph as (columns, rows, 1): int16 where that holds all values, else float32.
+    """Read a radiograph as (columns, rows, 1): int16 where that holds all values, else float32.
 
     Its values are those of the standard's grey-scale pipeline: modality look-up table or rescale, then the first
     display window or look-up table; MONOCHROME1, where large values are black, is turned round.

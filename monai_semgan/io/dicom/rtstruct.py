@@ -24,7 +24,7 @@ EMPTY_TAGS = ("StudyDate", "StudyTime", "StudyID")
 
 
 def check_rtstruct(volume: Volume, path: Path) -> None:
-    """Makes sure that contours of a volume can be written, before anything is computed.
+    """Make sure that contours of a volume can be written, before anything is computed.
 
     Raises:
         SemganError: rt-utils is missing, or the volume is not a series of single DICOM slices with square pixels.
@@ -44,7 +44,7 @@ def check_rtstruct(volume: Volume, path: Path) -> None:
 
 
 def write_rtstruct(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:
-    """Writes contours of a label map (I, J, K), one region of interest per name that has voxels.
+    """Write contours of a label map (I, J, K), one region of interest per name that has voxels.
 
     Args:
         array: label ids.
@@ -53,7 +53,7 @@ def write_rtstruct(array: np.ndarray, like: Volume, path: Path, segments: Segmen
         segments: names of the ids.
 
     Raises:
-        SemganError: see :func:`check_rtstruct`.
+        SemganError: see `check_rtstruct`.
     """
     from rt_utils import RTStruct  # noqa: PLC0415 - optional extra
     from rt_utils.ds_helper import create_rtstruct_dataset  # noqa: PLC0415 - optional extra

@@ -35,7 +35,7 @@ AGAIN = "copy or export it again"
 
 
 def read_dicom_seg(path: Path, like: Volume | None, names: Mapping[int, str]) -> Volume:
-    """Reads a label map by the names of its segments, or by their codes; probabilities count from one half on.
+    """Read a label map by the names of its segments, or by their codes; probabilities count from one half on.
 
     Args:
         path: a DICOM segmentation.

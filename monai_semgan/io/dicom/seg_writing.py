@@ -36,7 +36,7 @@ EMPTY_TAGS = (
 
 
 def check_dicom_seg(volume: Volume, path: Path) -> DicomSource:
-    """Makes sure that a segmentation of a volume can be written, before anything is computed.
+    """Make sure that a segmentation of a volume can be written, before anything is computed.
 
     Raises:
         SemganError: highdicom is missing, or the volume did not come from DICOM or lacks what refers to it.
@@ -86,7 +86,7 @@ def check_reference(volume: Volume, path: Path) -> DicomSource:
 
 
 def write_dicom_seg(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:
-    """Writes a label map (I, J, K) as a binary segmentation; empty planes are left out.
+    """Write a label map (I, J, K) as a binary segmentation; empty planes are left out.
 
     Args:
         array: label ids.
@@ -95,7 +95,7 @@ def write_dicom_seg(array: np.ndarray, like: Volume, path: Path, segments: Segme
         segments: names of the ids; ids without a name are dropped, names without voxels too.
 
     Raises:
-        SemganError: see :func:`check_dicom_seg`; or there is no voxel to write.
+        SemganError: see `check_dicom_seg`; or there is no voxel to write.
     """
     source = check_dicom_seg(like, path)
     present = [index for index in segments.names if (array == index).any()]

@@ -23,7 +23,7 @@ class Series:
     Args:
         uid: its unique name.
         number: as the scanner counted, as text; may be empty.
-        modality: such as ``CT``.
+        modality: such as `CT`.
         headers: its files.
     """
 
@@ -59,7 +59,7 @@ class Series:
         return self.modality in PROJECTIONS
 
     def check_size(self) -> None:
-        """Makes sure, before pixels are read, that their number is one of an image, and that they fit into memory.
+        """Make sure, before pixels are read, that their number is one of an image, and that they fit into memory.
 
         Raises:
             SemganError: they are too many.

@@ -20,11 +20,11 @@ HU_EVIDENCE = -200
 
 
 def read_dicom(path: Path, series: str | None = None) -> Volume:
-    """Reads a series out of a folder, a zip or a file.
+    """Read a series out of a folder, a zip or a file.
 
     Args:
         path: folder, zip, or DICOM file.
-        series: UID or number of the series; chosen when left out, see :func:`choose_series`.
+        series: UID or number of the series; chosen when left out, see `choose_series`.
 
     Raises:
         SemganError: there is no usable series.

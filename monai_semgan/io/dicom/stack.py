@@ -1,7 +1,7 @@
 """Slices in the order in which they lie in the patient, and whether they make up a volume.
 
 The geometry is that of PS3.3 C.7.6.2.1.1: a pixel in row r and column c lies at
-``position + c * spacing[1] * orientation[0] + r * spacing[0] * orientation[1]`` (LPS mm).
+`position + c * spacing[1] * orientation[0] + r * spacing[0] * orientation[1]` (LPS mm).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def frame_affine(frame: Frame) -> np.ndarray:
 
 
 def check_tags(frames: Sequence[Frame]) -> None:
-    """Makes sure that slices tell their place, orientation and spacing.
+    """Make sure that slices tell their place, orientation and spacing.
 
     Raises:
         SemganError: one does not, or what it tells is not possible.

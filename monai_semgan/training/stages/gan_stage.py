@@ -257,7 +257,7 @@ class GanStage(Stage):
 
     @torch.no_grad()
     def samples(self, count: int, truncation: float = 1.0, batch: int = 16) -> Iterator[JointSample]:
-        """Samples of the averaged generator, the same codes every time, without noise."""
+        """Sample of the averaged generator, the same codes every time, without noise."""
         generator = cast("JointGenerator", self.averages["generator"].network)
         generator.update_mean_latent()
         z = torch.randn(count, generator.latent_dim, generator=torch.Generator().manual_seed(20_240_101))

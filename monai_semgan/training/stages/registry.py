@@ -100,7 +100,7 @@ def find_stage(name: str) -> StageEntry:
 
 
 def stage_names() -> tuple[str, ...]:
-    """Names of all stages, in the order in which `all` trains them."""
+    """Name of all stages, in the order in which `all` trains them."""
     return tuple(sorted(_STAGES, key=lambda name: _STAGES[name].position))
 
 
