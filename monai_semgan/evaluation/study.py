@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.bundle.labels import bundle_folder, organ_labels, read_metadata
-from monai_semgan.bundle.load import Bundle, load_bundle
-from monai_semgan.data.datalist import SECTIONS, DataList, Entry, load_datalist
+from monai_semgan.bundle.load import load_bundle
+from monai_semgan.data.datalist import SECTIONS, DataList, load_datalist
 from monai_semgan.data.entries import names_of_ids, read_entry_label
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.evaluation.metrics import OrganScore, mean_dice, score_volume
-from monai_semgan.inference.segmentation import segment_volume
+from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.formats import label_endings, stem
 from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.utils.progress import NullProgress, Progress
@@ -23,6 +23,8 @@ from monai_semgan.utils.progress import NullProgress, Progress
 if TYPE_CHECKING:
     import numpy as np
 
+    from monai_semgan.bundle.load import Bundle
+    from monai_semgan.data.datalist import Entry
     from monai_semgan.io.volume import Volume
     from monai_semgan.slicing.preprocessing import Preprocessing
 
@@ -100,10 +102,10 @@ def evaluate(
     """
     _, entries = labelled_section(data, section)
     if predictions is None:
-        model = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+        model = load_bundle(bundle) if bundle is None or isinstance(bundle, (str, Path)) else bundle
         return evaluate_bundle(model, entries, mode, **options)
-    labels = bundle.labels if isinstance(bundle, Bundle) else organ_labels(read_metadata(bundle_folder(bundle)))
-    return evaluate_predictions(Path(predictions), entries, labels, **options)
+    folder = bundle_folder(bundle) if bundle is None or isinstance(bundle, (str, Path)) else bundle.folder
+    return evaluate_predictions(Path(predictions), entries, organ_labels(read_metadata(folder)), **options)
 
 
 def labelled_section(data: str | Path | DataList, section: str | None = None) -> tuple[str, list[Entry]]:
@@ -153,14 +155,14 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
     Args:
         bundle: the model.
         entry: with a label.
-        mode: see `segment_volume`.
-        options: of `segment_volume`; `with_distance=False` leaves out the surface distances.
+        mode: see `segment`.
+        options: of `segment`; `with_distance=False` leaves out the surface distances.
     """
     with_distance = options.pop("with_distance", True)
     try:
         volume = read_volume(entry.image)
         started = time.perf_counter()
-        found = segment_volume(volume, bundle, mode, modality=entry.modality, **options)
+        found = segment(volume, bundle, mode, modality=entry.modality, **options)
         seconds = time.perf_counter() - started
         reference = read_entry_label(entry, volume, names_of_ids(bundle.preprocessing, bundle.labels))
         organs = score_labels(found.label, reference, bundle.labels, with_distance, bundle.preprocessing)
@@ -174,7 +176,7 @@ def score_file(prediction: Path, entry: Entry, labels: Mapping[int, str], with_d
     try:
         reference = read_entry_label(entry, names=labels)
         found = read_label(prediction, reference, names=labels).array
-        unknown = sorted({int(value) for value in set(found.flat)} - {0, *labels})
+        unknown = sorted({int(index) for index in np.unique(found)} - {0, *labels})
         if unknown:
             known = ", ".join(f"{index} {name}" for index, name in labels.items())
             raise SemganError(f"holds the label id {unknown[0]}", remedy=f"known are {known}", path=prediction)
@@ -255,7 +257,7 @@ def evaluate_bundle(
     Args:
         bundle: the model.
         entries: of a data list.
-        mode: see `segment_volume`.
+        mode: see `segment`.
         known: scores of an earlier, interrupted run by patient; these are not computed again.
         after: called with the `Study` so far after every patient, to save it.
         progress: told about every patient; a wish to stop raises `Cancelled`.
