@@ -78,13 +78,13 @@ def test_an_inversion_reports_its_residual(tmp_path: Path, ct_scan: Path, tiny_b
 
 def test_a_preview_is_rendered_at_some_slices(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from monai_semgan.bundle.load import load_bundle
-    from monai_semgan.inference.segmentation import segment_volume
+    from monai_semgan.inference.segmentation import segment
     from monai_semgan.outputs.report.content import residual_curve
 
     bundle, scan = load_bundle(tiny_bundle), patient(*grid((8.0, 8.0, 6.0)))
     monkeypatch.setattr("monai_semgan.outputs.report.rendered_residual.RENDERED", 9)
-    some = residual_curve(segment_volume(scan, bundle), bundle)
-    every = residual_curve(segment_volume(scan, bundle, "encoder"), bundle)
+    some = residual_curve(segment(scan, bundle), bundle)
+    every = residual_curve(segment(scan, bundle, "encoder"), bundle)
     assert some is not None and every is not None and len(some.slices) == 9 < len(every.slices)
     assert some.values == pytest.approx([every.values[i] for i in some.slices], abs=2e-3)
 
@@ -140,10 +140,10 @@ def test_the_anatomy_is_examined_once_for_check_and_report(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from monai_semgan.quality import anatomy
+    from monai_semgan.inference import examination
 
-    calls, check = [], anatomy.check_anatomy
-    monkeypatch.setattr(anatomy, "check_anatomy", lambda *given: calls.append(1) or check(*given))
+    calls, check = [], examination.check_anatomy
+    monkeypatch.setattr(examination, "check_anatomy", lambda *given: calls.append(1) or check(*given))
     arguments = ["segment", str(ct_scan), "-o", str(tmp_path / "o.nii.gz"), "--bundle", str(tiny_bundle), "--quiet"]
     assert main([*arguments, "--anatomy-check", "--report", str(tmp_path / "r")]) == 0
     told = json.loads((tmp_path / "r" / "report.json").read_text())["anatomy"]
