@@ -21,7 +21,7 @@ import numpy as np
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.data.datalist import Entry, load_datalist
 from monai_semgan.evaluation.metrics import score_volume
-from monai_semgan.inference.segmentation import Segmentation, segment_volume
+from monai_semgan.inference.segmentation import Segmentation, segment
 from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.label_app.activelearning.measures import disagreement
 from monai_semgan.utils.device import select_device
@@ -50,7 +50,7 @@ def measure(bundle: Bundle, entry: Entry, steps: int) -> dict[str, Any]:
     found = {}
     for name, options in (("preview", {}), ("invert", {"steps": steps})):
         started = time.perf_counter()
-        found[name] = segment_volume(volume, bundle, name, modality=entry.modality, **options)
+        found[name] = segment(volume, bundle, name, modality=entry.modality, **options)
         row["seconds"][name] = round(time.perf_counter() - started, 1)
         scores = score_volume(found[name].label, reference, spacing, bundle.labels, False)  # type: ignore[arg-type]
         row[f"dice_{name}"] = float(np.nanmean([score.dice for score in scores.values()]))

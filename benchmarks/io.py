@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.bundle.load import load_bundle
-from monai_semgan.inference.segmentation import segment_volume
+from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.io.writing import write_label
 from monai_semgan.outputs.write import segments
@@ -45,10 +45,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     bundle, volume = load_bundle(device="cpu"), read_volume(arguments.series)
-    result = segment_volume(volume, bundle)
+    result = segment(volume, bundle)
     names = segments(bundle, None)
     seconds = {
-        "preview": median_seconds(lambda: segment_volume(volume, bundle), 1),
+        "preview": median_seconds(lambda: segment(volume, bundle), 1),
         "read": median_seconds(lambda: read_volume(arguments.series), arguments.repeats),
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from monai_semgan.evaluation.tables import write_study
     from monai_semgan.inference.inferer import SliceInversionInferer
     from monai_semgan.inference.preview import PreviewSettings
-    from monai_semgan.inference.scan_segmentation import segment
-    from monai_semgan.inference.segmentation import Segmentation
+    from monai_semgan.inference.segmentation import Segmentation, segment
     from monai_semgan.inference.synthesis import sample_patient, sample_slices
     from monai_semgan.inversion.inversion_settings import InversionSettings
     from monai_semgan.inversion.result import InversionResult
@@ -56,15 +55,7 @@ if TYPE_CHECKING:
     from monai_semgan.training.stages.encoder_stage import EncoderSettings
     from monai_semgan.training.stages.gan_settings import GanSettings
     from monai_semgan.training.stages.student_stage import StudentSettings
-    from monai_semgan.transforms.dictionary import (
-        EncodeSlicesd,
-        ExtractLabelSlicesd,
-        ExtractSlicesd,
-        LoadLabeld,
-        LoadVolumed,
-        NormaliseIntensityd,
-        PlanSlicesd,
-    )
+    from monai_semgan.transforms.dictionary import EncodeSlicesd, ExtractLabelSlicesd, ExtractSlicesd, LoadLabeld, LoadVolumed, NormaliseIntensityd, PlanSlicesd
     from monai_semgan.transforms.restoring import RestoreLabeld, RestoreMapsd
     from monai_semgan.workflows.evaluation import DiceReport, evaluation_entries
     from monai_semgan.workflows.inference import check_agreement, find_scans, label_names, load_network
@@ -163,8 +154,7 @@ _HOMES = {
     "evaluation.tables": "write_study",
     "inference.inferer": "SliceInversionInferer",
     "inference.preview": "PreviewSettings",
-    "inference.scan_segmentation": "segment",
-    "inference.segmentation": "Segmentation",
+    "inference.segmentation": "Segmentation segment",
     "inference.synthesis": "sample_patient sample_slices",
     "inversion.inversion_settings": "InversionSettings",
     "inversion.result": "InversionResult",
@@ -186,7 +176,8 @@ _HOMES = {
     "training.stages.gan_settings": "GanSettings",
     "training.stages.student_stage": "StudentSettings",
     "transforms.dictionary": (
-        "EncodeSlicesd ExtractLabelSlicesd ExtractSlicesd LoadLabeld LoadVolumed NormaliseIntensityd PlanSlicesd"
+        "EncodeSlicesd ExtractLabelSlicesd ExtractSlicesd LoadLabeld "
+        "LoadVolumed NormaliseIntensityd PlanSlicesd"
     ),
     "transforms.restoring": "RestoreLabeld RestoreMapsd",
     "workflows.evaluation": "DiceReport evaluation_entries",

@@ -143,7 +143,7 @@ MOVED = {
     "report.writing": "outputs.report.rendering",
     "results": "outputs.write",
     "sampling": "inference.synthesis",
-    "segmentation": "inference.scan_segmentation inference.segmentation",
+    "segmentation": "inference.segmentation",
     "training.budget": "training.engine.schedule",
     "training.bundle_stage": "workflows.training",
     "training.ema": "training.engine.ema",
@@ -192,8 +192,8 @@ RENAMED = {
 """Name of 0.1 to that of today."""
 
 
-class MovedWarning(FutureWarning):
-    """A name of 0.1 was used."""
+class OldNameWarning(FutureWarning):
+    """A name of an earlier version was used, of a module, a class or a setting."""
 
 
 class MovedModule(ModuleType):
@@ -304,4 +304,4 @@ def _tell_once(old: str, new: str) -> None:
         return
     _told.add(old)
     # where the name was used: frames of Python's own import machinery do not count
-    warnings.warn(f"{old} has moved and goes in 0.3: write {new}; {REMEDY}", MovedWarning, stacklevel=3)
+    warnings.warn(f"{old} has moved and goes in 0.3: write {new}; {REMEDY}", OldNameWarning, stacklevel=3)

@@ -92,7 +92,7 @@ def create_bundle(
 
 
 def check_labels(labels: Sequence[str]) -> list[str]:
-    """Names of organs without blanks around them.
+    """Name of organs without blanks around them.
 
     Raises:
         SemganError: if there is none, or one stands there twice or is called background.

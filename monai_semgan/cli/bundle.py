@@ -16,6 +16,7 @@ Make and hand on model bundles, the folders that --bundle of the other commands,
   semgan bundle fill lungs               take the weights that its training left in lungs/runs
   semgan bundle fill lungs RUN           or those of a run of `semgan train`
   semgan bundle pack lungs               lungs_v0.1.0.zip, for monai.bundle download
+  semgan bundle update lungs             the names of today for a bundle of an earlier version
 """
 
 
@@ -23,7 +24,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "bundle",
-        help="make a model bundle, fill it with trained weights, pack it",
+        help="make a model bundle, fill it with trained weights, pack it, update it",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -32,6 +33,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     _add_new(actions, common)
     _add_fill(actions, common)
     _add_pack(actions, common)
+    _add_update(actions, common)
 
 
 def _add_new(actions: Any, common: argparse.ArgumentParser) -> None:
@@ -65,6 +67,14 @@ def _add_pack(actions: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="BUNDLE", help="bundle")
     parser.add_argument("--out", type=Path, metavar="ZIP", help="(default BUNDLE_vVERSION.zip here)")
     parser.set_defaults(run=pack)
+
+
+def _add_update(actions: Any, common: argparse.ArgumentParser) -> None:
+    text = "rewrite configurations of an earlier version to the names of today"
+    parser = actions.add_parser("update", parents=[common], help=text, description=text, allow_abbrev=False)
+    parser.add_argument("folder", type=Path, metavar="BUNDLE", help="bundle, is changed")
+    parser.add_argument("--dry-run", action="store_true", help="change nothing, print what would change")
+    parser.set_defaults(run=update)
 
 
 def new(arguments: argparse.Namespace) -> int:
@@ -107,4 +117,21 @@ def pack(arguments: argparse.Namespace) -> int:
     say(f"wrote {target}")
     name = arguments.folder.resolve().name  # without it MONAI 1.6 looks for the metadata in a folder called None
     say(f"try: python -m monai.bundle download --name {name} --url {target.resolve().as_uri()} --bundle_dir DIR")
+    return 0
+
+
+def update(arguments: argparse.Namespace) -> int:
+    """Run `semgan bundle update`."""
+    from monai_semgan.authoring.update import update_bundle
+
+    changes = update_bundle(arguments.folder, dry_run=arguments.dry_run)
+    for change in changes:
+        say(str(change))
+    files = sorted({change.file for change in changes})
+    if not changes:
+        say(f"{arguments.folder} is up to date")
+    elif arguments.dry_run:
+        say(f"would change {len(files)} files: {', '.join(files)}")
+    else:
+        say(f"changed {len(files)} files: {', '.join(files)}")
     return 0

@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from monai_semgan._moved import OldNameWarning
 from monai_semgan._version import __version__
 from monai_semgan.cli import bundle, calibrate, evaluate, info, sample, segment, selfcheck, serve, train
 from monai_semgan.cli.arguments import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
@@ -98,11 +99,13 @@ def _fail(line: str, code: int, prefix: str = "semgan: error") -> int:
 
 
 def _quieten(debug: bool) -> None:
-    """Libraries' warnings are for developers: they show with --debug only."""
+    """Libraries' warnings are for developers: they show with --debug only. What a bundle should be told by is for users."""
     logging.basicConfig(
         level=logging.INFO if debug else logging.WARNING, format="semgan: %(message)s", stream=sys.stderr
     )
     if not debug:
         warnings.simplefilter("ignore")
+        warnings.filterwarnings("once", category=OldNameWarning)
+        warnings.formatwarning = lambda message, *_: f"semgan: note: {message}\n"
         logging.getLogger("monai").setLevel(logging.ERROR)
         logging.getLogger("nibabel").setLevel(logging.CRITICAL)

@@ -133,7 +133,7 @@ def collect(
 
 
 def probabilities(bundle: Bundle, image: torch.Tensor, affine: np.ndarray, modality: str, mode: str) -> torch.Tensor:
-    """Probabilities `(D, K, H, W)` of slices `(D, 1, H, W)`, as `segment_volume` makes them."""
+    """Probabilities `(D, K, H, W)` of slices `(D, 1, H, W)`, as `segment` makes them."""
     out_of_domain = bool(bundle.modalities) and modality not in bundle.modalities
     distance = float(np.linalg.norm(affine[:3, 2]))
     if mode in ("preview", "refine"):

@@ -54,7 +54,7 @@ def mirror_scores(bundle: Bundle, prepared: PreparedVolume) -> MirrorScores | No
         None where that tells nothing: bundles without an out-of-domain score or without one-sided organs, radiographs.
     """
     model = domain_model(bundle)
-    telling = one_sided(bundle.labels) and bundle.preprocessing.frame != "image"
+    telling = one_sided(bundle.labels) and bundle.preprocessing.field_of_view != "image"
     if model is None or not telling or "preview" not in model.weights:
         return None
     affine = prepared.geometry.grid_affine.copy()

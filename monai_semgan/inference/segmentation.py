@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from monai_semgan.bundle.labels import CONFIG
+from monai_semgan.bundle.load import load_bundle
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.inferer import MODES, SliceInversionInferer
 from monai_semgan.inference.preview import PreviewSettings, preview_slices
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.objectives.registry import AUTO, check_objective
+from monai_semgan.io.reading import read_volume
 from monai_semgan.quality.assessment import DomainModel, assess_domain
 from monai_semgan.slicing.postprocessing import label_on_grid
 from monai_semgan.utils.progress import OnStep, StepEvent
@@ -65,9 +68,9 @@ class Segmentation:
         return self.inversion is not None and self.inversion.cancelled
 
 
-def segment_volume(
-    volume: Volume,
-    bundle: Bundle,
+def segment(
+    scan: Volume | str | Path,
+    bundle: Bundle | str | Path | None = None,
     mode: str = "preview",
     *,
     modality: str | None = None,
@@ -77,11 +80,11 @@ def segment_volume(
     on_step: OnStep | None = None,
     **settings: Any,
 ) -> Segmentation:
-    """Segment a volume.
+    """Segment a scan.
 
     Args:
-        volume: CT in HU, or MR.
-        bundle: the model.
+        scan: CT in HU, MR or radiograph; or the file or DICOM folder to read it from.
+        bundle: the model, or its folder; the one that comes with the package when left out. Load it once for many.
         mode: `preview`, `encoder`, `invert` or `refine`.
         modality: `CT` or `MR`; guessed from the values when left out.
         labels: ids or names to give out; all when left out.
@@ -99,6 +102,8 @@ def segment_volume(
     """
     if mode not in MODES:
         raise SemganError(f"unknown mode {mode!r}", remedy=f"use {', '.join(MODES)}")
+    bundle = load_bundle(bundle) if bundle is None or isinstance(bundle, (str, Path)) else bundle
+    volume = read_volume(scan) if isinstance(scan, (str, Path)) else scan
     started = time.perf_counter()
     chosen = tuple(bundle.labels if labels is None else parse_labels(labels, bundle.labels))
     inversion = inversion_settings(bundle, mode, **settings)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
+from monai_semgan._moved import OldNameWarning
 from monai_semgan.errors import SemganError
 
 T = TypeVar("T")
@@ -74,11 +75,11 @@ def _read_renamed(settings: Any, kind: type, old: str, new: str) -> Any:
 
 
 def _warn_of(kind: type, old: str, new: str) -> None:
-    warnings.warn(f"{kind.__name__}: {old} is called {new} now", FutureWarning, stacklevel=4)
+    warnings.warn(f"{kind.__name__}: {old} is called {new} now", OldNameWarning, stacklevel=4)
 
 
 def field_names(kind: type) -> list[str]:
-    """Names of the fields that can be set."""
+    """Name of the fields that can be set."""
     return [field.name for field in dataclasses.fields(kind) if field.init]  # type: ignore[arg-type]
 
 

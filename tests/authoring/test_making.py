@@ -18,7 +18,7 @@ from monai_semgan.bundle.labels import read_metadata, read_record
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.cli import main
 from monai_semgan.errors import SemganError
-from monai_semgan.inference.segmentation import segment_volume
+from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.reading import read_volume
 from tests.conftest import SHIPPED_BUNDLE
 
@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def test_a_create_bundle_has_every_file_of_the_shipped_one_but_the_weights(tmp_path: Path) -> None:
+def test_a_new_bundle_has_every_file_of_the_shipped_one_but_the_weights(tmp_path: Path) -> None:
     folder = tmp_path / "lungs"
     assert main(["bundle", "new", str(folder), "--labels", "right lung, left lung", "--modality", "MR"]) == 0
     made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
@@ -41,7 +41,7 @@ def test_a_create_bundle_has_every_file_of_the_shipped_one_but_the_weights(tmp_p
     assert problems["files are there"] == "models/model.pt"
 
 
-def test_a_create_bundle_tells_its_own_task_in_every_file(tmp_path: Path) -> None:
+def test_a_new_bundle_tells_its_own_task_in_every_file(tmp_path: Path) -> None:
     folder = create_bundle(tmp_path / "lungs", ["right lung", "left lung"], "MR", size=64, pixel_mm=5.0, authors="Ann")
     metadata = read_metadata(folder)
     names = {"0": "background", "1": "right lung", "2": "left lung"}
@@ -94,7 +94,7 @@ def test_a_filled_bundle_segments_as_the_networks_it_was_made_of(
 ) -> None:
     folder = fill_bundle(create_bundle(tmp_path / "mine", ORGANS), [run_folder])
     volume = read_volume(ct_scan)
-    filled, original = (segment_volume(volume, load_bundle(f, "cpu")).label for f in (folder, tiny_bundle))
+    filled, original = (segment(volume, load_bundle(f, "cpu")).label for f in (folder, tiny_bundle))
     assert original.any() and np.array_equal(filled, original)
     assert read_metadata(folder)["network_data_format"]["inputs"]["image"]["spatial_shape"] == [32, 32]
     for name in ("inference", "train_gan", "train", "train_student"):

@@ -20,7 +20,7 @@ from monai_semgan.authoring.create import create_bundle
 from monai_semgan.authoring.fill import fill_bundle
 from monai_semgan.authoring.pack import pack_bundle
 from monai_semgan.bundle.load import load_bundle
-from monai_semgan.inference.segmentation import MODES, segment_volume
+from monai_semgan.inference.segmentation import MODES, segment
 from monai_semgan.io.reading import read_volume
 from tests.conftest import tiny_config
 from tests.phantoms import grid, patient, save_nifti
@@ -89,7 +89,7 @@ def test_the_downloaded_bundle_segments_as_the_command_line_does(
     flow.run()
     written = nibabel.load(next((tmp_path / "out").iterdir()))
     steps = {"steps": 3} if mode == "invert" else {}
-    expected = segment_volume(read_volume(scan), load_bundle(trained, "cpu"), mode, **steps).label
+    expected = segment(read_volume(scan), load_bundle(trained, "cpu"), mode, **steps).label
     np.testing.assert_array_equal(np.asarray(written.dataobj), expected)
     assert np.asarray(written.dataobj).max() <= 2
 
@@ -112,7 +112,7 @@ def test_a_bundle_that_learnt_mri_takes_mri_for_its_own(tiny_bundle: Path, tmp_p
         flow.initialize()
         flow.run()
         found = np.asarray(nibabel.load(tmp_path / "o" / f"{modality}_seg.nii.gz").dataobj)
-        expected = segment_volume(read_volume(scan), load_bundle(folder, "cpu"), mode)
+        expected = segment(read_volume(scan), load_bundle(folder, "cpu"), mode)
         np.testing.assert_array_equal(found, expected.label)
         results[modality] = expected
     assert any("has learnt from MR" in note for note in results["CT"].notes)

@@ -10,7 +10,7 @@ import pytest
 
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.cli import main
-from monai_semgan.inference.segmentation import segment_volume
+from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.reading import read_volume
 from tests.phantoms import save_datalist, save_patient
 
@@ -23,7 +23,7 @@ def test_a_calibrated_bundle_assesses_scans(tmp_path: Path, tiny_bundle: Path, c
     before.pop("domain", None)
     config.write_text(json.dumps(before))
     volume = read_volume(ct_scan)
-    assert segment_volume(volume, load_bundle(bundle)).domain is None
+    assert segment(volume, load_bundle(bundle)).domain is None
     entries = [save_patient(tmp_path, name, spacing=(8.0, 8.0, 12.0)) for name in ("anna", "ben", "carl")]
     arguments = [
         "--data",
@@ -38,7 +38,7 @@ def test_a_calibrated_bundle_assesses_scans(tmp_path: Path, tiny_bundle: Path, c
     after = json.loads(config.read_text())
     assert {k: v for k, v in after.items() if k != "domain"} == before
     assert set(after["domain"]["priors"]) == {"liver", "right kidney", "left kidney", "spleen"}
-    found = segment_volume(volume, load_bundle(bundle))
+    found = segment(volume, load_bundle(bundle))
     assert found.domain is not None and 0 <= found.domain.score <= 1
     assert found.domain.per_slice.shape == (found.probabilities.shape[0],)
     if found.domain.verdict != "in domain":

@@ -100,7 +100,7 @@ def test_full_disk_is_said_in_one_line(
 
 def test_labels_of_an_interrupted_inversion_are_whole(ct_scan: Path, tiny_bundle: Path) -> None:
     from monai_semgan.bundle.load import load_bundle
-    from monai_semgan.inference.segmentation import segment_volume
+    from monai_semgan.inference.segmentation import segment
     from monai_semgan.io.reading import read_volume
 
     def stop_at_once(event: object) -> None:
@@ -108,7 +108,7 @@ def test_labels_of_an_interrupted_inversion_are_whole(ct_scan: Path, tiny_bundle
 
     volume = read_volume(ct_scan)
     bundle = load_bundle(tiny_bundle, "cpu")
-    result = segment_volume(volume, bundle, "invert", steps=50, on_step=stop_at_once)
+    result = segment(volume, bundle, "invert", steps=50, on_step=stop_at_once)
     assert result.cancelled and result.label.shape == volume.array.shape
     assert np.isfinite(result.probabilities.numpy()).all()
     assert any("Stopped early" in sentence for sentence in result.notes)

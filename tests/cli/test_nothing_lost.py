@@ -160,7 +160,7 @@ def removing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the first segmentation remove a folder before its result is written."""
     from monai_semgan.inference import segmentation
 
-    original = segmentation.segment_volume
+    original = segmentation.segment
 
     def segment(volume: Volume, *rest: object, **options: object) -> object:
         result = original(volume, *rest, **options)  # type: ignore[arg-type]
@@ -169,7 +169,7 @@ def removing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             (folder.parent / "removed").touch()
         return result
 
-    monkeypatch.setattr(segmentation, "segment_volume", segment)
+    monkeypatch.setattr(segmentation, "segment", segment)
 
 
 def test_an_output_folder_that_vanishes_before_the_end_is_made_again(

@@ -12,7 +12,7 @@ from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.evaluation.calibration import organ_priors, priors_to_dict
 from monai_semgan.inference.examination import examine
 from monai_semgan.inference.mirror import MirrorScores, mirror_check, mirror_scores
-from monai_semgan.inference.segmentation import segment_volume
+from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.volume import Volume
 from monai_semgan.quality.features import organ_shapes
 from tests.inference.test_segmentation import BrightnessStudent
@@ -47,7 +47,7 @@ def test_right_and_left_in_the_header_are_checked_whatever_the_storage(codes: st
 def test_the_anatomy_check_says_it_first(bundle: Bundle) -> None:
     scan = patient(*grid((4.0, 4.0, 6.0)))
     lying = Volume(scan.array, MIRROR @ scan.affine)
-    first = examine(segment_volume(lying, bundle), lying, bundle, bundle.labels).checks[0]
+    first = examine(segment(lying, bundle), lying, bundle, bundle.labels).checks[0]
     assert not first.ok and "looks mirrored" in first.finding
 
 

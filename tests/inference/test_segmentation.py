@@ -11,7 +11,7 @@ import torch
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.preview import PreviewSettings, smooth_across, student_probabilities
-from monai_semgan.inference.segmentation import parse_labels, preview, segment_volume
+from monai_semgan.inference.segmentation import parse_labels, preview, segment
 from monai_semgan.slicing.postprocessing import clean_label, largest_piece
 from tests.phantoms import CT_VALUES, grid, labels_at, organ_dice, patient, points_of
 
@@ -52,7 +52,7 @@ def test_organs_are_found_where_they_are_whatever_the_storage(
 ) -> None:
     affine, shape = grid((4.0, 4.0, 6.0), codes=codes, degrees=degrees)
     volume = patient(affine, shape)
-    found = segment_volume(volume, bundle)
+    found = segment(volume, bundle)
     true = labels_at(points_of(affine, shape))
     assert found.label.dtype == np.uint8 and found.label.shape == shape
     assert organ_dice(found.label, true) > 0.8
@@ -64,18 +64,18 @@ def test_a_single_slice_is_a_volume_too(bundle: Bundle) -> None:
     affine, shape = grid((4.0, 4.0, 6.0))
     affine = affine @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, shape[2] // 2], [0, 0, 0, 1.0]])
     volume = patient(affine, (*shape[:2], 1))
-    assert segment_volume(volume, bundle).label.shape == (*shape[:2], 1)
+    assert segment(volume, bundle).label.shape == (*shape[:2], 1)
 
 
 def test_only_the_labels_asked_for_come_out(bundle: Bundle) -> None:
-    found = segment_volume(patient(*grid()), bundle, labels=[1, 4])
+    found = segment(patient(*grid()), bundle, labels=[1, 4])
     assert set(np.unique(found.label)) == {0, 1, 4}
     assert set(found.volumes_ml) == {"liver", "spleen"}
 
 
 def test_unknown_mode_and_settings_are_refused(bundle: Bundle) -> None:
     with pytest.raises(SemganError, match="unknown mode"):
-        segment_volume(patient(*grid()), bundle, "magic")
+        segment(patient(*grid()), bundle, "magic")
     with pytest.raises(SemganError, match="unknown label 'heart'; this model knows liver"):
         parse_labels(["heart"], bundle.labels)
 
@@ -163,11 +163,11 @@ def test_partial_results_are_whole_segmentations_of_what_was_found_until_then(mo
     volume = patient(affine, shape)
     loaded = load_bundle(tiny_bundle, "cpu")
     seen = []
-    final = segment_volume(volume, loaded, mode, steps=3, on_step=lambda event: seen.append(event.partial()))
+    final = segment(volume, loaded, mode, steps=3, on_step=lambda event: seen.append(event.partial()))
     seen = [part for part in seen if part is not None]
     assert len(seen) >= (4 if mode == "invert" else 5)
     if mode == "refine":
-        assert np.array_equal(seen[0].label, segment_volume(volume, loaded, "preview").label)
+        assert np.array_equal(seen[0].label, segment(volume, loaded, "preview").label)
         assert seen[0].inversion is None
     for part in seen:
         assert part.label.shape == shape and set(part.volumes_ml) == set(final.volumes_ml)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monai_semgan.bundle.load import load_bundle
-from monai_semgan.inference.segmentation import segment_volume
+from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.reading import read_volume
 from monai_semgan.quality.anatomy import check_anatomy
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 def test_preview_of_a_dicom_series_looks_like_a_body(data_folder: Path) -> None:
     bundle = load_bundle(device="cpu")
     volume = read_volume(data_folder / "dicom_ct" / "series")
-    found = segment_volume(volume, bundle)
+    found = segment(volume, bundle)
     checks = {check.name: check.ok for check in check_anatomy(found.label, volume.affine, bundle.labels).checks}
     for name in ("liver right of spleen", "right kidney right of left kidney", "liver above right kidney"):
         assert checks[name]

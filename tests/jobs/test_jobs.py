@@ -44,14 +44,14 @@ def test_a_job_gives_what_the_package_gives_on_exactly_the_images_grid(
     mode: str, image: str, server: Server, tiny_bundle: Path, tmp_path: Path
 ) -> None:
     from monai_semgan.bundle.load import load_bundle
-    from monai_semgan.inference.segmentation import segment_volume
+    from monai_semgan.inference.segmentation import segment
     from monai_semgan.io.reading import read_volume
 
     job = server.submit(image=image, mode=mode, client="test")
     ended = server.done(job)
     assert ended["expires"] > ended["finished"] >= ended["started"]
     volume = read_volume(server.studies / f"{image}.nii.gz")
-    expected = segment_volume(volume, load_bundle(tiny_bundle, "cpu"), mode)
+    expected = segment(volume, load_bundle(tiny_bundle, "cpu"), mode)
     result = server.get(f"/jobs/{job}/result").json()
     for form in ("nrrd", "nii.gz"):
         label, affine, dtype = fetch(server, job, "label", form, tmp_path)

@@ -20,7 +20,7 @@ def test_stock_task_gives_the_labels_of_the_command_line(
     tiny_bundle: Path, studies: Path, image: str, mode: str
 ) -> None:
     from monai_semgan.bundle.load import load_bundle
-    from monai_semgan.inference.segmentation import segment_volume
+    from monai_semgan.inference.segmentation import segment
     from monai_semgan.io.reading import read_volume
 
     task = bundle_task.BundleInferTask(str(tiny_bundle), {"preload": "false"})
@@ -30,7 +30,7 @@ def test_stock_task_gives_the_labels_of_the_command_line(
     file, answer = task({**request, "result_dtype": "uint8"})
     assert answer["label_names"] == {"liver": 1, "right kidney": 2, "left kidney": 3, "spleen": 4}
     label = nibabel.load(file)
-    expected = segment_volume(read_volume(scan), load_bundle(tiny_bundle, "cpu"), mode).label
+    expected = segment(read_volume(scan), load_bundle(tiny_bundle, "cpu"), mode).label
     assert expected.any()
     np.testing.assert_array_equal(np.asarray(label.dataobj), expected)
     np.testing.assert_allclose(label.affine, nibabel.load(scan).affine, atol=1e-4)

@@ -19,7 +19,7 @@ from monai_semgan.bundle.load import load_bundle
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.metrics import mean_dice, score_volume
 from monai_semgan.evaluation.tables import read_study
-from monai_semgan.inference.segmentation import MODES, segment_volume
+from monai_semgan.inference.segmentation import MODES, segment
 from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.networks import InversionSegmenter
 from monai_semgan.outputs.maps import write_maps
@@ -49,7 +49,7 @@ def test_bundle_and_command_line_agree_in_every_voxel(
     flow.finalize()
     written = nibabel.load(next((tmp_path / "out").iterdir()))
     volume = read_volume(path)
-    expected = segment_volume(volume, load_bundle(tiny_bundle, "cpu"), mode)
+    expected = segment(volume, load_bundle(tiny_bundle, "cpu"), mode)
     assert expected.label.any()
     np.testing.assert_array_equal(np.asarray(written.dataobj), expected.label)
     np.testing.assert_allclose(written.affine, volume.affine, atol=1e-4)
@@ -93,7 +93,7 @@ def test_maps_come_in_the_units_and_on_the_grid_of_the_scan(tiny_bundle: Path, c
     for path in names.values():
         assert nibabel.load(path).shape == scan.array.shape
         np.testing.assert_allclose(nibabel.load(path).affine, scan.affine, atol=1e-4)
-    written = write_maps(segment_volume(scan, load_bundle(tiny_bundle, "cpu"), "refine"), scan, {}, tmp_path / "maps")
+    written = write_maps(segment(scan, load_bundle(tiny_bundle, "cpu"), "refine"), scan, {}, tmp_path / "maps")
     for path in written:
         ours, theirs = (np.asarray(nibabel.load(p).dataobj) for p in (path, names[path.name.split(".")[0]]))
         np.testing.assert_allclose(theirs, ours, atol=1e-3)
@@ -120,7 +120,7 @@ def test_evaluation_prints_and_writes_the_dice_of_the_package(tiny_bundle: Path,
     bundle, patients = load_bundle(tiny_bundle, "cpu"), []
     for entry in entries:
         volume, label = (read(tmp_path / entry[key]) for read, key in ((read_volume, "image"), (read_label, "label")))
-        found = segment_volume(volume, bundle).label
+        found = segment(volume, bundle).label
         spacing = tuple(float(s) for s in volume.spacing)
         patients.append(score_volume(found, label.array, spacing, bundle.labels, with_distance=False))
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
@@ -181,7 +181,7 @@ def test_a_dicom_series_is_segmented_on_its_own_grid(tiny_bundle: Path, tmp_path
     flow.run()
     written = nibabel.load(next((tmp_path / "out").iterdir()))
     volume = read_volume(tmp_path / "series")
-    expected = segment_volume(volume, load_bundle(tiny_bundle, "cpu")).label
+    expected = segment(volume, load_bundle(tiny_bundle, "cpu")).label
     assert expected.any()
     np.testing.assert_array_equal(np.asarray(written.dataobj), expected)
     np.testing.assert_allclose(written.affine, volume.affine, atol=1e-3)
