@@ -1,4 +1,4 @@
-"""The joint generator renders image and label from one code."""
+"""The joint generator renders image and label from one latent."""
 
 from __future__ import annotations
 
@@ -43,6 +43,31 @@ def test_rendering_is_the_same_twice_unless_noise_is_asked_for() -> None:
     z = torch.randn(2, 16)
     assert torch.equal(generator(z).image, generator(z).image)
     assert not torch.allclose(generator(z, noise=True).image, generator(z, noise=True).image)
+
+
+def test_noise_leaves_the_trunk_in_bfloat16_and_keeps_no_more_for_the_way_back() -> None:
+    generator = tiny()
+    latents = generator.styles(torch.randn(2, 16)).detach().requires_grad_()
+
+    def kept_bytes(noise: bool) -> int:
+        sizes: dict[int, int] = {}
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            sizes[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            with torch.autocast("cpu", torch.bfloat16):
+                sample = generator.synthesis(latents, noise)
+            del sample
+        return sum(sizes.values())
+
+    with torch.autocast("cpu", torch.bfloat16):
+        block = generator.blocks[0]
+        trunk = block(generator.constant.expand(2, -1, -1, -1), latents[:, :3], noise=True)[0]
+    assert trunk.dtype == torch.bfloat16
+    assert kept_bytes(True) < 1.15 * kept_bytes(False)
 
 
 def test_an_image_does_not_depend_on_its_batch() -> None:
@@ -107,7 +132,7 @@ def test_filtered_upsampling_equals_bilinear_interpolation_before_the_convolutio
     assert torch.allclose(conv(x, latent)[inner], expected[inner], atol=1e-5)
 
 
-def test_both_heads_send_gradients_to_the_code() -> None:
+def test_both_heads_send_gradients_to_the_latents() -> None:
     generator = tiny()
     latents = generator.styles(torch.randn(1, 16)).detach().requires_grad_()
     sample = generator.synthesis(latents)

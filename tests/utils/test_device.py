@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 
@@ -40,6 +42,31 @@ def test_memory_that_does_not_suffice_for_one_item_is_reported() -> None:
 
     with pytest.raises(torch.cuda.OutOfMemoryError):
         list(halving_batches(run, 2, 2))
+
+
+@pytest.mark.parametrize("size", [0, -2])
+def test_a_batch_of_nothing_is_refused_instead_of_running_for_ever(size: int) -> None:
+    with pytest.raises(SemganError, match=f"batch_size is {size}"):
+        list(halving_batches(lambda window: window, 3, size))
+
+
+def test_the_memory_of_a_failed_batch_is_free_before_the_cache_is_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[weakref.ref[torch.Tensor]] = []
+    left: list[int] = []
+
+    def run(window: slice) -> int:
+        activations = torch.zeros(8)
+        kept.append(weakref.ref(activations))
+        if window.stop - window.start > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return window.start
+
+    def empty_cache() -> None:
+        left.append(sum(one() is not None for one in kept))
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", empty_cache)
+    assert list(halving_batches(run, 2, 2)) == [0, 1]
+    assert left == [0]
 
 
 def test_bfloat16_is_used_only_where_it_is_fast() -> None:

@@ -8,8 +8,10 @@ import signal
 import threading
 
 import pytest
+import torch
 
-from monai_semgan.utils.progress import BarProgress, CancelToken, NullProgress
+from monai_semgan.errors import Cancelled
+from monai_semgan.utils.progress import BarProgress, CancelToken, NullProgress, StepEvent, on_step_of
 
 
 def test_the_bar_shows_message_count_and_eta() -> None:
@@ -61,3 +63,42 @@ def test_no_progress_never_stops() -> None:
     progress = NullProgress()
     progress.update(1, 2, "anything", loss=1.0)
     assert not progress.should_stop()
+
+
+def test_the_steps_of_a_segmentation_are_shown_on_a_bar() -> None:
+    stream = io.StringIO()
+    with BarProgress(stream=stream) as bar:
+        on_step = on_step_of(bar)
+        on_step(StepEvent("preview", 3, 3, 3))
+        on_step(StepEvent("start", 0, 5, 3))
+        on_step(StepEvent("batch", 0, 5, 3))
+        on_step(StepEvent("step", 5, 5, 3, 1, torch.tensor([0.25, float("nan"), 0.75])))
+    shown = stream.getvalue()
+    for part in ("segmenting slice 3/3", "finding latents to start from, step 0/5", "inverting step 5/5", "loss=0.5"):
+        assert part in shown
+
+
+def test_a_search_without_steps_still_comes_to_its_end_on_the_bar() -> None:
+    stream = io.StringIO()
+    with BarProgress(stream=stream) as bar:
+        on_step_of(bar)(StepEvent("start", 0, 0, 3))
+        on_step_of(bar)(StepEvent("step", 0, 0, 3, 0, torch.zeros(3)))
+    assert "0/1" in stream.getvalue() and "1/1" in stream.getvalue()
+
+
+def test_ctrl_c_during_a_segmentation_cancels_it() -> None:
+    token = CancelToken()
+    on_step = on_step_of(BarProgress(token=token, stream=io.StringIO()))
+    on_step(StepEvent("preview", 1, 3, 3))
+    token.cancel()
+    with pytest.raises(Cancelled):
+        on_step(StepEvent("preview", 2, 3, 3))
+
+
+def test_a_partial_result_is_made_only_when_asked_for() -> None:
+    made: list[int] = []
+    event = StepEvent("step", 1, 2, make_partial=lambda: made.append(1) or 20)  # type: ignore[func-returns-value]
+    converted = event.converted(lambda value: value + 1)
+    assert made == []
+    assert converted.partial() == 21 and made == [1]
+    assert StepEvent("preview", 1, 2).converted(str).partial() is None
