@@ -11,7 +11,7 @@ from typing import Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Job, State
-from monai_semgan.jobs.job_errors import NoRoom, Refusal, in_words
+from monai_semgan.jobs.job_errors import JobError, NoSpace, in_words
 from monai_semgan.jobs.planner import TaskPlanner
 from monai_semgan.jobs.scheduler import Entry, Scheduler
 from monai_semgan.jobs.storage.result_files import parts_of, versions
@@ -65,12 +65,12 @@ class Dispatcher:
         """Put a new job into the queue.
 
         Raises:
-            NoRoom: if its record cannot be written.
+            NoSpace: if its record cannot be written.
         """
         try:
             self.store.save(job)
         except SemganError as error:
-            raise NoRoom(in_words(error)) from error
+            raise NoSpace(in_words(error)) from error
         entry = self.scheduler.enqueue(job, report)
         self.worker_free()
         return entry
@@ -126,8 +126,8 @@ class Dispatcher:
                 return
             try:
                 task = self.planner.task(entry.job, entry.report)
-            except Refusal as refusal:
-                self._end(entry, State.failed, refusal.detail)
+            except JobError as error:
+                self._end(entry, State.failed, error.detail)
                 continue
             entry.attempts += 1
             entry.job.state = State.warming

@@ -1,11 +1,11 @@
-"""Why a request is not fulfilled; `problems.py` turns each into an answer with its status."""
+"""Why a request is not fulfilled; `api/error_answers.py` turns each into an answer with its status."""
 
 from __future__ import annotations
 
 from monai_semgan.errors import SemganError
 
 
-class Refusal(Exception):
+class JobError(Exception):
     """A request that is not fulfilled.
 
     Args:
@@ -19,48 +19,48 @@ class Refusal(Exception):
         super().__init__(detail)
 
 
-class Unknown(Refusal):
+class Unknown(JobError):
     """There is no such job, upload, image or part."""
 
     status = 404
 
 
-class Conflict(Refusal):
+class Conflict(JobError):
     """Not in this state."""
 
     status = 409
 
 
-class TooLarge(Refusal):
+class TooLarge(JobError):
     """More bytes than the server takes."""
 
     status = 413
 
 
-class WrongMedia(Refusal):
+class WrongMedia(JobError):
     """Not a kind of content that the server takes."""
 
     status = 415
 
 
-class QueueFull(Refusal):
+class QueueFull(JobError):
     """Too many jobs are waiting."""
 
     status = 429
 
 
-class NotReady(Refusal):
+class NotReady(JobError):
     """The server is stopping, or another one holds the studies."""
 
     status = 503
 
 
-class NoRoom(Refusal):
-    """The disk is full, or what jobs may take of it."""
+class NoSpace(JobError):
+    """The disk, or what jobs may take of it, is full."""
 
     status = 507
 
 
 def in_words(error: SemganError) -> str:
-    """An error of the package without the path, which is nobody's business outside the server."""
+    """Return the words of an error without its path, which is nobody's business outside the server."""
     return f"{error.problem}; {error.remedy}" if error.remedy else error.problem

@@ -9,7 +9,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.inference.segmentation import parse_labels
 from monai_semgan.inversion.objectives.registry import OBJECTIVES
 from monai_semgan.jobs.contract import Job, JobRequest
-from monai_semgan.jobs.job_errors import Refusal, Unknown, in_words
+from monai_semgan.jobs.job_errors import JobError, Unknown, in_words
 from monai_semgan.jobs.models import ServedModel
 from monai_semgan.jobs.scan_checks import check_scan
 from monai_semgan.jobs.workers.messages import Task
@@ -43,7 +43,7 @@ class TaskPlanner:
         """The request with the model that it means, and its scan.
 
         Raises:
-            Refusal: if something in it is unknown or makes no sense.
+            JobError: if something in it is unknown or makes no sense.
         """
         model = self._model(request)
         self._label_ids(request, model)
@@ -56,7 +56,7 @@ class TaskPlanner:
         """What a worker needs to know.
 
         Raises:
-            Refusal: if the scan is gone.
+            JobError: if the scan is gone.
         """
         request = job.request
         model = self._model(request)
@@ -85,7 +85,7 @@ class TaskPlanner:
         try:
             return parse_labels(request.labels, model.labels) if request.labels else list(model.labels)
         except SemganError as error:
-            raise Refusal(in_words(error)) from error
+            raise JobError(in_words(error)) from error
 
     def _source(self, request: JobRequest) -> Path:
         if request.upload is not None:
@@ -100,10 +100,10 @@ class TaskPlanner:
             return
         low, high = check_scan(path, self.python).heights
         if request.slice_range_mm[1] < low or request.slice_range_mm[0] > high:
-            raise Refusal(f"slice_range_mm lies outside the volume, which reaches from {low:.1f} to {high:.1f} mm")
+            raise JobError(f"slice_range_mm lies outside the volume, which reaches from {low:.1f} to {high:.1f} mm")
 
 
 def _check_objective(request: JobRequest) -> None:
     known = ("auto", *OBJECTIVES)
     if request.objective is not None and request.objective not in known:
-        raise Refusal(f"unknown objective; use {', '.join(known)}")
+        raise JobError(f"unknown objective; use {', '.join(known)}")

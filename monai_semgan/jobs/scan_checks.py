@@ -15,7 +15,7 @@ import numpy as np
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.reading import read_volume
-from monai_semgan.jobs.job_errors import Refusal, in_words
+from monai_semgan.jobs.job_errors import JobError, in_words
 from monai_semgan.utils.processes import child_environment, module_command
 
 TIMEOUT_SECONDS = 180.0
@@ -40,18 +40,18 @@ def check_scan(path: Path, python: str = sys.executable) -> ScanFacts:
     """Read a scan.
 
     Raises:
-        Refusal: if it cannot be read, with the reason.
+        JobError: if it cannot be read, with the reason.
     """
     command = module_command(__spec__.name if __spec__ else __name__, str(path), python=python)
     try:
         run = subprocess.run(command, capture_output=True, env=child_environment(), timeout=TIMEOUT_SECONDS)
         found = json.loads(run.stdout)
     except subprocess.TimeoutExpired:
-        raise Refusal("reading the volume takes too long; copy or export it again") from None
+        raise JobError("reading the volume takes too long; copy or export it again") from None
     except ValueError:
-        raise Refusal("the volume cannot be read; copy or export it again") from None
+        raise JobError("the volume cannot be read; copy or export it again") from None
     if "problem" in found:
-        raise Refusal(f"the volume {found['problem']}" if found["problem"][:2] == "is" else found["problem"])
+        raise JobError(f"the volume {found['problem']}" if found["problem"][:2] == "is" else found["problem"])
     return ScanFacts(tuple(found["shape"]), tuple(found["spacing"]), tuple(found["heights"]))
 
 

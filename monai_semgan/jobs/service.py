@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,10 @@ from monai_semgan.jobs.job_errors import Conflict, NotReady, QueueFull, Unknown
 from monai_semgan.jobs.models import served_models
 from monai_semgan.jobs.planner import FindImage, TaskPlanner
 from monai_semgan.jobs.scheduler import Entry
+from monai_semgan.jobs.service_settings import ServiceSettings
 from monai_semgan.jobs.storage.job_log import log_without_values
-from monai_semgan.jobs.storage.quota import DiskRoom
-from monai_semgan.jobs.storage.result_access import ResultDesk
+from monai_semgan.jobs.storage.quota import DiskQuota
+from monai_semgan.jobs.storage.result_access import ResultAccess
 from monai_semgan.jobs.storage.store import JobStore
 from monai_semgan.jobs.storage.uploads import Incoming, UploadStore
 from monai_semgan.jobs.workers.pool import worker_command
@@ -35,64 +35,42 @@ TEND_SECONDS = 0.5
 
 
 class JobService:
-    """Segmentations as jobs.
+    """Run segmentations as jobs.
 
     Thread-safe. Nothing runs before `start`; one server at a time holds a folder of studies.
 
     Args:
         studies: folder of the datastore; jobs and uploads lie in its sub-folder `.semgan`.
         find_image: file of an image of the datastore by id; None if there is no such image.
-        bundles: model folders; the one that comes with the package when left out.
-        devices: a worker process for each: `auto`, `cpu`, `cuda`, `cuda:N`.
-        python: interpreter of the workers.
-        upload_limit_bytes: largest volume that is taken.
-        disk_limit_bytes: what jobs and uploads may take together; the oldest ended jobs make room.
-        keep_seconds: how long ended jobs, and uploads after their last use, stay.
-        queue_limit: jobs that may wait.
-        jobs_limit: ended jobs that are kept, whatever their age.
-        partial_seconds: least time between two partial results of a job.
-        cancel_seconds: a worker that has not obeyed by then is killed.
+        settings: models, devices and limits.
 
     Raises:
         SemganError: if a bundle is missing or broken, or the studies cannot be written.
     """
 
-    def __init__(
-        self,
-        studies: Path,
-        find_image: FindImage,
-        bundles: Sequence[Path | str] | None = None,
-        devices: Sequence[str] = ("auto",),
-        *,
-        python: str = sys.executable,
-        upload_limit_bytes: int = 2 * 2**30,
-        disk_limit_bytes: int = 20 * 2**30,
-        keep_seconds: float = 24 * 3600.0,
-        queue_limit: int = 100,
-        jobs_limit: int = 500,
-        partial_seconds: float = 2.0,
-        cancel_seconds: float = 30.0,
-    ) -> None:
-        self.models = served_models(list(bundles) if bundles else [None])
-        self.queue_limit, self.jobs_limit = queue_limit, jobs_limit
+    def __init__(self, studies: Path, find_image: FindImage, settings: ServiceSettings | None = None) -> None:
+        settings = settings or ServiceSettings()
+        python, keep_seconds = settings.python, settings.keep_seconds
+        self.models = served_models(list(settings.bundles or [None]))
+        self.queue_limit, self.jobs_limit = settings.queue_limit, settings.jobs_limit
         self.store = JobStore(Path(studies))
-        self.room = DiskRoom(self.store, disk_limit_bytes)
-        self.uploads = UploadStore(self.store.uploads, python, upload_limit_bytes, keep_seconds)
+        self.quota = DiskQuota(self.store, settings.disk_limit_bytes)
+        self.uploads = UploadStore(self.store.uploads, python, settings.upload_limit_bytes, keep_seconds)
         self._planner = TaskPlanner(self.models, find_image, self._upload_file, self.store.results, python)
         self._lock = threading.RLock()
         self._dispatcher = Dispatcher(
             self.store,
             self._planner,
-            worker_command(python, next(iter(self.models.values())).folder, partial_seconds),
-            devices,
+            worker_command(python, next(iter(self.models.values())).folder, settings.partial_seconds),
+            settings.devices,
             self._lock,
             keep_seconds,
-            cancel_seconds,
-            self.room.note_growth,
+            settings.cancel_seconds,
+            self.quota.note_growth,
         )
         self.scheduler = self._dispatcher.scheduler
         self._closing = threading.Event()
-        self.results = ResultDesk(self.store, self.room, self._entry, self._lock, self._closing)
+        self.results = ResultAccess(self.store, self.quota, self._entry, self._lock, self._closing)
         self._started: float | None = None
         self._claim: Any = None
 
@@ -121,7 +99,7 @@ class JobService:
         self._claim.release()
 
     def health(self) -> Health:
-        """How the server is."""
+        """Tell how the server is."""
         used, pool = self.store.used(), self._dispatcher.pool
         with self._lock:
             return Health(
@@ -133,13 +111,13 @@ class JobService:
                 queued=self.scheduler.waiting,
                 uptime_seconds=round(time.monotonic() - (self._started or time.monotonic()), 1),
                 disk_bytes=used,
-                disk_limit_bytes=self.room.limit_bytes,
+                disk_limit_bytes=self.quota.limit_bytes,
                 upload_limit_bytes=self.uploads.limit_bytes,
                 research_only=RESEARCH_ONLY,
             )
 
     def model_list(self) -> ModelList:
-        """The models, with the times that were measured here."""
+        """List the models, with the times that were measured here."""
         with self._lock:
             measured = dict(self.scheduler.measured)
         models = []
@@ -156,11 +134,11 @@ class JobService:
             report: whether the page for people is written, which takes seconds.
 
         Raises:
-            Refusal: if something in the request makes no sense, or the queue or the disk is full.
+            JobError: if something in the request makes no sense, or the queue or the disk is full.
         """
         self._check_open()
         request, path = self._planner.check(request)
-        self._make_room(_size(path), keep=request.upload)
+        self._make_space(_size(path), keep=request.upload)
         now = time.time()
         job = Job(id=secrets.token_hex(16), state=State.queued, request=request, message="waiting", created=now)
         with self._lock:
@@ -171,13 +149,13 @@ class JobService:
             return self.scheduler.snapshot(self._dispatcher.add(job, report))
 
     def jobs(self) -> JobList:
-        """All jobs, the newest first."""
+        """List all jobs, the newest first."""
         with self._lock:
             entries = [entry for entry in self.scheduler if not entry.removing]
             return JobList(jobs=[self.scheduler.snapshot(entry) for entry in reversed(entries)])
 
     def job(self, job: str) -> Job:
-        """A job.
+        """Return a job.
 
         Raises:
             Unknown: if there is none.
@@ -210,14 +188,14 @@ class JobService:
 
     @contextlib.contextmanager
     def receiving(self, suffix: str, expected_bytes: int | None = None) -> Iterator[Incoming]:
-        """An upload that is being sent; see `UploadStore.receiving`.
+        """Take in an upload while it is being sent; see `UploadStore.receiving`.
 
         Raises:
-            Refusal: if it is too large, or the suffix unknown, or the disk full.
+            JobError: if it is too large, or the suffix unknown, or the disk full.
         """
         self._check_open()
         self.uploads.check_size(expected_bytes or 0)
-        self._make_room(expected_bytes or 0)
+        self._make_space(expected_bytes or 0)
         with self.uploads.receiving(suffix) as incoming:
             yield incoming
 
@@ -225,12 +203,12 @@ class JobService:
         """Check and keep what was sent.
 
         Raises:
-            Refusal: if it is no volume.
+            JobError: if it is no volume.
         """
         stored = self.uploads.accept(incoming)
         with self._lock:
             self.uploads.add(stored)
-        self.room.note_growth()  # its length may not have been told
+        self.quota.note_growth()  # its length may not have been told
         return stored.info
 
     def remove_upload(self, upload: str) -> None:
@@ -263,12 +241,12 @@ class JobService:
     def _uploads_in_use(self) -> set[str]:
         return {e.job.request.upload for e in self.scheduler if not e.ended and e.job.request.upload is not None}
 
-    def _make_room(self, needed: int, keep: str | None = None) -> None:
+    def _make_space(self, needed: int, keep: str | None = None) -> None:
         with self._lock:
-            self.room.make(needed, self._removals(keep))
+            self.quota.make_space(needed, self._removals(keep))
 
     def _removals(self, keep: str | None = None) -> Iterator[Callable[[], None]]:
-        """The oldest ended jobs, then the uploads that were not used for the longest time, save `keep`."""
+        """Yield the oldest ended jobs, then the uploads that were not used for the longest time, save `keep`."""
         for entry in self.scheduler:
             if entry.ended:
                 yield partial(self._dispatcher.drop, entry)
@@ -283,9 +261,9 @@ class JobService:
                 with self._lock:
                     self._dispatcher.tend()
                     self._expire()
-                if self.room.overfull():
+                if self.quota.overfull():
                     with self._lock:
-                        self.room.shrink(self._removals())
+                        self.quota.shrink(self._removals())
             except Exception as error:  # one bad moment must not end the watch
                 log_without_values(logger, error)
 
@@ -303,7 +281,7 @@ class JobService:
 
 
 def _claim(path: Path) -> Any:
-    """A lock that ends with this process.
+    """Take a lock that ends with this process.
 
     Raises:
         SemganError: if another process has it.

@@ -11,7 +11,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 
 from monai_semgan.errors import SemganError
-from monai_semgan.jobs.job_errors import Refusal, in_words
+from monai_semgan.jobs.job_errors import JobError, in_words
 from monai_semgan.label_app.image_ids import is_tag
 
 log = logging.getLogger(__name__)
@@ -69,8 +69,8 @@ def _segment(request: dict[str, Any], datastore: Any, infer: Callable[..., Any])
         result = dict(infer(request, datastore))
     except SemganError as error:
         return {"error": in_words(error)}
-    except Refusal as refusal:
-        return {"error": refusal.detail}
+    except JobError as error:
+        return {"error": error.detail}
     file = result.pop("file", None)
     if file and os.path.exists(file):
         os.unlink(file)

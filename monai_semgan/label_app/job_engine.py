@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Job, JobRequest, Mode, Part, Result, State, VolumeFormat
-from monai_semgan.jobs.job_errors import Conflict, NotReady, Refusal, Unknown
+from monai_semgan.jobs.job_errors import Conflict, JobError, NotReady, Unknown
 from monai_semgan.label_app.infer import Engine
 from monai_semgan.label_app.infer_request import InferRequest
 from monai_semgan.outputs.description import FACTS
@@ -88,7 +88,7 @@ class JobEngine:
 
         Raises:
             SemganError: the image cannot be read, a value makes no sense, or the job was cancelled.
-            Refusal: the queue or the disk is full, or the server is stopping.
+            JobError: the queue or the disk is full, or the server is stopping.
         """
         assert self.service is not None, "the service comes with `use_jobs`"
         while True:
@@ -117,9 +117,9 @@ class JobEngine:
         asked = JobRequest(image=name, mode=Mode(request.mode), steps=request.steps, labels=labels, client="infer")
         try:
             return service.submit(asked, report=False).id
-        except Refusal as refusal:
-            if refusal.status == Refusal.status:
-                raise SemganError(refusal.detail) from refusal
+        except JobError as error:
+            if error.status == JobError.status:
+                raise SemganError(error.detail) from error
             raise
 
     def _wait(self, service: JobService, job: str) -> None:

@@ -17,7 +17,7 @@ DEFAULTS = {"upload_limit_mb": 2048.0, "disk_limit_gb": 20.0, "keep_days": 7.0}
 
 
 def make_service(conf: Mapping[str, str], studies: Path, find_image: FindImage) -> JobService:
-    """The job service of an app, not started yet.
+    """Make the job service of an app, not started yet.
 
     Args:
         conf: `bundle`, `device` and those of `DEFAULTS`.
@@ -28,17 +28,17 @@ def make_service(conf: Mapping[str, str], studies: Path, find_image: FindImage) 
         SemganError: a value is no positive number; the bundle or the studies cannot be used.
     """
     from monai_semgan.jobs.service import JobService
+    from monai_semgan.jobs.service_settings import ServiceSettings
 
     values = {name: _number(conf, name) for name in DEFAULTS}
-    return JobService(
-        studies,
-        find_image,
-        bundles=[conf["bundle"]] if conf.get("bundle") else None,
+    settings = ServiceSettings(
+        bundles=(conf["bundle"],) if conf.get("bundle") else (),
         devices=(conf.get("device", "auto"),),
         upload_limit_bytes=round(values["upload_limit_mb"] * 2**20),
         disk_limit_bytes=round(values["disk_limit_gb"] * 2**30),
         keep_seconds=values["keep_days"] * DAY,
     )
+    return JobService(studies, find_image, settings)
 
 
 def _number(conf: Mapping[str, str], name: str) -> float:

@@ -111,7 +111,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def serve(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Starts servers: `serve(studies, **options of JobService)`; `before` runs in the process first."""
+    """Starts servers: `serve(studies, **options of ServiceSettings)`; `before` runs in the process first."""
     import requests
 
     started: list[Server] = []

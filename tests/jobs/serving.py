@@ -15,14 +15,15 @@ def main(studies: Path, bundle: Path, port: int, options: dict[str, object]) -> 
     from fastapi import FastAPI
 
     from monai_semgan.jobs.api.attaching import attach_jobs
-    from monai_semgan.jobs.api.error_answers import problem_handlers
     from monai_semgan.jobs.service import JobService
+    from monai_semgan.jobs.service_settings import ServiceSettings
 
     def find_image(image: str) -> Path | None:
         path = studies / f"{image}.nii.gz"
         return path if path.exists() else None
 
-    service = JobService(studies, find_image, [bundle], **{"devices": ["cpu"], **options})  # type: ignore[arg-type]
+    settings = ServiceSettings((bundle,), **{"devices": ("cpu",), **options})  # type: ignore[arg-type]
+    service = JobService(studies, find_image, settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -30,7 +31,6 @@ def main(studies: Path, bundle: Path, port: int, options: dict[str, object]) -> 
         service.close()
 
     app = FastAPI(lifespan=lifespan)
-    problem_handlers(app)
     attach_jobs(app, service)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 

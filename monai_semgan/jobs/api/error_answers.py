@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -14,32 +13,23 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from monai_semgan.errors import SemganError
-from monai_semgan.jobs.job_errors import Refusal, in_words
-from monai_semgan.jobs.storage.job_log import log_without_values
+from monai_semgan.jobs.job_errors import JobError, in_words
 
-logger = logging.getLogger(__name__)
-
-SHOWN_PROBLEMS = 3
+SHOWN_ERRORS = 3
 LONGEST_DETAIL = 500
 
 
-def problem_handlers(app: FastAPI) -> None:
-    """Make all routes of an app answer so."""
-    for kind in (Refusal, SemganError, RequestValidationError, Exception):
-        app.add_exception_handler(kind, _handle)
-
-
-class ProblemRoute(APIRoute):
-    """A route that answers so by itself, whatever app it is in."""
+class ErrorRoute(APIRoute):
+    """Route that answers errors in words by itself, whatever app it is in."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, with its exceptions turned into answers."""
+        """Return the handler, with its exceptions turned into answers."""
         handler = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
             try:
                 return await handler(request)
-            except (Refusal, SemganError, RequestValidationError) as error:
+            except (JobError, SemganError, RequestValidationError) as error:
                 return as_answer(error)
             except HTTPException as error:
                 if error.status_code != 400:  # FastAPI's answer to a body that is no text
@@ -51,24 +41,21 @@ class ProblemRoute(APIRoute):
         return answer
 
 
-def as_answer(error: Exception) -> JSONResponse:
-    """The answer to a request that failed."""
-    if isinstance(error, Refusal):
+def as_answer(error: JobError | SemganError | RequestValidationError) -> JSONResponse:
+    """Answer a request that failed."""
+    if isinstance(error, JobError):
         return _answer(error.status, error.detail)
     if isinstance(error, SemganError):
         return _answer(422, in_words(error))
-    if isinstance(error, RequestValidationError):
-        return _answer(422, validation_detail(error))
-    log_without_values(logger, error)
-    return _answer(500, "an unexpected problem of the server; its log has more")
+    return _answer(422, validation_detail(error))
 
 
 def validation_detail(error: RequestValidationError) -> str:
-    """What is wrong with a request, in one sentence."""
+    """Say in one sentence what is wrong with a request."""
     found = error.errors()
-    said = [_one(problem) for problem in found[:SHOWN_PROBLEMS]]
-    if len(found) > SHOWN_PROBLEMS:
-        said.append(f"and {len(found) - SHOWN_PROBLEMS} more")
+    said = [_one(problem) for problem in found[:SHOWN_ERRORS]]
+    if len(found) > SHOWN_ERRORS:
+        said.append(f"and {len(found) - SHOWN_ERRORS} more")
     return "; ".join(said)
 
 
@@ -84,7 +71,3 @@ def _one(problem: Any) -> str:
 def _answer(status: int, detail: str) -> JSONResponse:
     shown = detail.encode("utf-8", "replace").decode()[:LONGEST_DETAIL]
     return JSONResponse({"detail": shown}, status)
-
-
-async def _handle(request: Request, error: Exception) -> Response:
-    return as_answer(error)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from monai_semgan.jobs.api.error_answers import ProblemRoute
+from monai_semgan.jobs.api.error_answers import ErrorRoute
 from monai_semgan.jobs.contract import (
     Health,
     Job,
@@ -23,7 +23,7 @@ from monai_semgan.jobs.contract import (
     Upload,
     VolumeFormat,
 )
-from monai_semgan.jobs.job_errors import Refusal, WrongMedia
+from monai_semgan.jobs.job_errors import JobError, WrongMedia
 from monai_semgan.jobs.service import JobService
 from monai_semgan.jobs.storage.uploads import SUFFIXES
 
@@ -50,7 +50,7 @@ MEANINGS = {
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What the OpenAPI document says of answers that are no success."""
     return {status: {"model": Problem, "description": MEANINGS[status]} for status in statuses}
 
@@ -61,7 +61,7 @@ def job_router(service: JobService) -> APIRouter:
     Args:
         service: does the work; its owner starts and closes it.
     """
-    router = APIRouter(prefix=PREFIX, tags=["SemGAN jobs"], route_class=ProblemRoute)
+    router = APIRouter(prefix=PREFIX, tags=["SemGAN jobs"], route_class=ErrorRoute)
     _add_server_routes(router, service)
     _add_upload_routes(router, service)
     _add_job_routes(router, service)
@@ -87,7 +87,7 @@ def _add_upload_routes(router: APIRouter, service: JobService) -> None:
         operation_id="upload",
         summary="Send a volume for jobs to use",
         status_code=201,
-        responses=problems(413, 415, 422, 503, 507),
+        responses=errors(413, 415, 422, 503, 507),
         openapi_extra={"requestBody": body},
     )
     async def upload(
@@ -104,7 +104,7 @@ def _add_upload_routes(router: APIRouter, service: JobService) -> None:
         operation_id="remove_upload",
         summary="Remove an upload that no unfinished job uses",
         status_code=204,
-        responses=problems(404, 409, 422),
+        responses=errors(404, 409, 422),
     )
     def remove_upload(upload: UploadPath) -> None:
         service.remove_upload(upload)
@@ -118,8 +118,8 @@ async def _receive(request: Request, service: JobService, suffix: str) -> Upload
     receiving = service.receiving(suffix, expected)
     try:
         incoming = await run_in_threadpool(receiving.__enter__)
-    except Refusal as refusal:
-        await _feed(request, partial(_refuse, refusal), limit)
+    except JobError as error:
+        await _feed(request, partial(_raise, error), limit)
         raise
     try:
         await _feed(request, incoming.write, limit)
@@ -148,7 +148,7 @@ async def _feed(request: Request, take: Callable[[bytes], None], patience: int) 
         if len(waiting) >= BLOCK:
             try:
                 await run_in_threadpool(take, bytes(waiting))
-            except (Refusal, OSError) as error:
+            except (JobError, OSError) as error:
                 problem = error
             waiting.clear()
     if problem is not None:
@@ -156,8 +156,8 @@ async def _feed(request: Request, take: Callable[[bytes], None], patience: int) 
     await run_in_threadpool(take, bytes(waiting))
 
 
-def _refuse(refusal: Refusal, block: bytes) -> None:
-    raise refusal
+def _raise(error: JobError, block: bytes) -> None:
+    raise error
 
 
 def _add_job_routes(router: APIRouter, service: JobService) -> None:
@@ -166,7 +166,7 @@ def _add_job_routes(router: APIRouter, service: JobService) -> None:
         operation_id="submit",
         summary="Segment a volume",
         status_code=201,
-        responses=problems(404, 422, 429, 503, 507),
+        responses=errors(404, 422, 429, 503, 507),
     )
     def submit(request: JobRequest) -> Job:
         return service.submit(request)
@@ -175,7 +175,7 @@ def _add_job_routes(router: APIRouter, service: JobService) -> None:
     def jobs() -> JobList:
         return service.jobs()
 
-    @router.get("/jobs/{job}", operation_id="job", summary="How a job stands", responses=problems(404, 422))
+    @router.get("/jobs/{job}", operation_id="job", summary="How a job stands", responses=errors(404, 422))
     def job(job: JobPath) -> Job:
         return service.job(job)
 
@@ -183,7 +183,7 @@ def _add_job_routes(router: APIRouter, service: JobService) -> None:
         "/jobs/{job}/cancel",
         operation_id="cancel",
         summary="End a job early and keep what it has found; it runs on until its state is `cancelled`",
-        responses=problems(404, 409, 422),
+        responses=errors(404, 409, 422),
     )
     def cancel(job: JobPath) -> Job:
         return service.cancel(job)
@@ -193,7 +193,7 @@ def _add_job_routes(router: APIRouter, service: JobService) -> None:
         operation_id="remove",
         summary="Remove a job and its files; one that runs is cancelled first",
         status_code=204,
-        responses=problems(404, 422),
+        responses=errors(404, 422),
     )
     def remove(job: JobPath) -> None:
         service.remove(job)
@@ -204,7 +204,7 @@ def _add_result_routes(router: APIRouter, service: JobService) -> None:
         "/jobs/{job}/result",
         operation_id="result",
         summary="What a job has found, so far or in the end",
-        responses=problems(404, 409, 422),
+        responses=errors(404, 409, 422),
     )
     def result(job: JobPath, response: Response) -> Result:
         found = service.results.newest(job)
@@ -220,7 +220,7 @@ def _add_result_routes(router: APIRouter, service: JobService) -> None:
         operation_id="result_part",
         summary="A file of a result: label uint8, maps float32, on the scan's own grid; the report is a page",
         response_class=StreamingResponse,
-        responses=success | problems(404, 409, 422, 507),
+        responses=success | errors(404, 409, 422, 507),
     )
     def result_part(
         job: JobPath,

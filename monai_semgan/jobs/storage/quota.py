@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from monai_semgan.jobs.job_errors import NoRoom
+from monai_semgan.jobs.job_errors import NoSpace
 from monai_semgan.jobs.storage.store import JobStore
 
 RESERVE_BYTES = 32 * 2**20
-"""Room on the disk that jobs never take."""
+"""Space on the disk that jobs never take."""
 
 Removals = Iterator[Callable[[], None]]
 """Functions that each remove something, the least missed first."""
 
 
-class DiskRoom:
-    """Lets old things go when there is too little room.
+class DiskQuota:
+    """Remove what is oldest when the disk, or what jobs may take of it, is full.
 
     Args:
         store: what is measured.
@@ -27,24 +27,24 @@ class DiskRoom:
         self.store, self.limit_bytes = store, limit_bytes
         self._grown = threading.Event()
 
-    def make(self, needed: int, removals: Removals) -> None:
-        """Remove until there is room.
+    def make_space(self, needed: int, removals: Removals) -> None:
+        """Remove until there is space.
 
         Raises:
-            NoRoom: if that does not suffice.
+            NoSpace: if that does not suffice.
         """
         while not self._suffices(needed):
             remove = next(removals, None)
             if remove is None:
-                raise NoRoom("no room for another job; remove jobs or uploads, or let the server have more disk")
+                raise NoSpace("no room for another job; remove jobs or uploads, or let the server have more disk")
             remove()
 
     def note_growth(self) -> None:
-        """Something was written; `overfull` looks at it."""
+        """Note that something was written; `overfull` looks at it."""
         self._grown.set()
 
     def overfull(self) -> bool:
-        """Whether what was written since the last look is too much."""
+        """Tell whether what was written since the last look is too much."""
         if not self._grown.is_set():
             return False
         self._grown.clear()

@@ -10,21 +10,21 @@ from typing import Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Part, Result, VolumeFormat
-from monai_semgan.jobs.job_errors import Conflict, NoRoom, Refusal, Unknown, in_words
+from monai_semgan.jobs.job_errors import Conflict, JobError, NoSpace, Unknown, in_words
 from monai_semgan.jobs.scheduler import Entry
-from monai_semgan.jobs.storage.quota import DiskRoom
+from monai_semgan.jobs.storage.quota import DiskQuota
 from monai_semgan.jobs.storage.result_files import part_file, read_result, versions
 from monai_semgan.jobs.storage.store import JobStore
 
 REPORT_SECONDS = 60.0
 
 
-class ResultDesk:
-    """Finds the newest result of a job and its files.
+class ResultAccess:
+    """Find the newest result of a job and its files.
 
     Args:
         store: where they lie.
-        room: is told of files that are made.
+        quota: is told of files that are made.
         entry: the job of an id; raises `Unknown`.
         lock: of the jobs.
         closing: set when the server ends.
@@ -33,15 +33,15 @@ class ResultDesk:
     def __init__(
         self,
         store: JobStore,
-        room: DiskRoom,
+        quota: DiskQuota,
         entry: Callable[[str], Entry],
         lock: threading.RLock,
         closing: threading.Event,
     ) -> None:
-        self._store, self._room, self._entry, self._lock, self._closing = store, room, entry, lock, closing
+        self._store, self._quota, self._entry, self._lock, self._closing = store, quota, entry, lock, closing
 
     def newest(self, job: str) -> Result:
-        """What a job has found so far.
+        """Return what a job has found so far.
 
         Raises:
             Unknown: if there is no such job.
@@ -54,7 +54,7 @@ class ResultDesk:
         raise self._no_result(job)
 
     def open_part(self, job: str, part: Part, form: VolumeFormat) -> tuple[Any, int, int]:
-        """A file of a result.
+        """Open a file of a result.
 
         Returns:
             Open file, its size in bytes, version of the result.
@@ -62,7 +62,7 @@ class ResultDesk:
         Raises:
             Unknown: if there is no such job, or its results have no such part.
             Conflict: if there is no result yet.
-            NoRoom: if the disk is too full to make it.
+            NoSpace: if the disk is too full to make it.
         """
         results = self._store.results(job)
         found = self._versions(job)
@@ -71,12 +71,12 @@ class ResultDesk:
         for version in found:  # a newer one may have taken its place meanwhile
             try:
                 path = part_file(results, version, part, form)
-                self._room.note_growth()
+                self._quota.note_growth()
                 if path is not None:
                     stream = open(path, "rb")  # noqa: SIM115 - whoever sends it closes it
                     return stream, path.stat().st_size, version
             except SemganError as error:
-                raise NoRoom(in_words(error)) from error
+                raise NoSpace(in_words(error)) from error
             except OSError:
                 continue
             break
@@ -85,7 +85,7 @@ class ResultDesk:
         raise self._no_part(job, part)
 
     def _await_report(self, job: str) -> None:
-        """A job has ended when its label and maps are there; who asks for the report waits a little longer."""
+        """Wait for the report, which is written after the job has ended with label and maps."""
         deadline = time.monotonic() + REPORT_SECONDS
         while time.monotonic() < deadline and not self._closing.is_set():
             with self._lock:
@@ -94,17 +94,17 @@ class ResultDesk:
             time.sleep(0.1)
 
     def _versions(self, job: str) -> list[int]:
-        """Versions of a job's results that are there, the newest first."""
+        """List the versions of a job's results that are there, the newest first."""
         with self._lock:
             self._entry(job)
         return versions(self._store.results(job))[::-1]
 
-    def _no_result(self, job: str) -> Refusal:
+    def _no_result(self, job: str) -> JobError:
         with self._lock:
             state = self._entry(job).job.state.value
         return Conflict(f"there is no result yet: the job is {state}")
 
-    def _no_part(self, job: str, part: Part) -> Refusal:
+    def _no_part(self, job: str, part: Part) -> JobError:
         with self._lock:
             entry = self._entry(job)
             if not entry.ended:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Upload
-from monai_semgan.jobs.job_errors import NoRoom, Refusal, TooLarge, Unknown, in_words
+from monai_semgan.jobs.job_errors import JobError, NoSpace, TooLarge, Unknown, in_words
 from monai_semgan.jobs.scan_checks import ScanFacts, check_scan
 from monai_semgan.jobs.storage.store import bytes_in, make_folder, remove_folder
 from monai_semgan.utils.files import write_error, written_aside
@@ -84,11 +84,11 @@ class UploadStore:
         """An upload that is being sent; unless `accept` was called, what has come of it vanishes at the end.
 
         Raises:
-            Refusal: if the suffix is not one of `SUFFIXES`.
-            NoRoom: if the disk is full.
+            JobError: if the suffix is not one of `SUFFIXES`.
+            NoSpace: if the disk is full.
         """
         if suffix not in SUFFIXES:
-            raise Refusal(f"unknown suffix; use {', '.join(SUFFIXES)}")
+            raise JobError(f"unknown suffix; use {', '.join(SUFFIXES)}")
         name = secrets.token_hex(16)
         aside = self.folder / f".{name}.part"
         try:
@@ -96,9 +96,9 @@ class UploadStore:
             with open(aside / f"{VOLUME}{suffix}", "wb") as stream:
                 yield Incoming(name, aside / f"{VOLUME}{suffix}", stream, self.check_size)
         except OSError as error:
-            raise NoRoom(in_words(write_error(error, aside))) from error
+            raise NoSpace(in_words(write_error(error, aside))) from error
         except SemganError as error:
-            raise NoRoom(in_words(error)) from error
+            raise NoSpace(in_words(error)) from error
         finally:
             remove_folder(aside)
 
@@ -115,7 +115,7 @@ class UploadStore:
         """Read what was sent and keep it.
 
         Raises:
-            Refusal: if it is no volume.
+            JobError: if it is no volume.
         """
         incoming.stream.close()
         facts = check_scan(incoming.path, self.python)

@@ -89,7 +89,7 @@ def _routes(options: ServerOptions) -> FastAPI:
     instance = app_instance()
     app = FastAPI(title="MONAILabel", docs_url="/", redoc_url="/docs", lifespan=_lifespan)
     app.state.options, app.state.instance = options, instance
-    failures.answer_problems(app)
+    failures.answer_errors(app)
     static = Path(endpoints.__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")
     add_routes(app)

@@ -9,7 +9,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from monai_semgan.errors import SemganError
-from monai_semgan.jobs.job_errors import Refusal, in_words
+from monai_semgan.jobs.job_errors import JobError, in_words
 from monai_semgan.utils.files import DISK_FULL
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ INTERNAL = "internal error of the server; its log tells the place, please report
 FULL = "the disk of the server is full; nothing was changed"
 
 
-def answer_problems(app: FastAPI) -> None:
+def answer_errors(app: FastAPI) -> None:
     """Give every expected exception an answer with a readable `detail`."""
     from fastapi import Request
     from fastapi.exceptions import RequestValidationError
@@ -57,9 +57,9 @@ def answer_problems(app: FastAPI) -> None:
         return answer(422, validation_detail(error) if isinstance(error, RequestValidationError) else "not valid")
 
     async def refused(_: Request, error: Exception) -> JSONResponse:
-        return answer(*((error.status, error.detail) if isinstance(error, Refusal) else (500, INTERNAL)))
+        return answer(*((error.status, error.detail) if isinstance(error, JobError) else (500, INTERNAL)))
 
-    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(JobError, refused)
     app.add_exception_handler(SemganError, semgan)
     app.add_exception_handler(ImageNotFoundException, missing)
     app.add_exception_handler(LabelNotFoundException, missing)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
-TokenCheck = Callable[[str], Awaitable["Refusal | None"]]
+TokenCheck = Callable[[str], Awaitable["Denial | None"]]
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Denial:
     """Why a request goes no further."""
 
     status: int
@@ -73,27 +73,27 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         headers = Headers(scope=scope)
-        refusal = self._foreign(headers, scope) or await self._without_right(headers, scope["path"])
-        if refusal is None:
+        denial = self._foreign(headers, scope) or await self._without_right(headers, scope["path"])
+        if denial is None:
             await self.app(scope, receive, send)
             return
-        extra = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
-        await JSONResponse({"detail": refusal.detail}, refusal.status, extra)(scope, receive, send)
+        extra = {"WWW-Authenticate": "Bearer"} if denial.status == 401 else None
+        await JSONResponse({"detail": denial.detail}, denial.status, extra)(scope, receive, send)
 
-    def _foreign(self, headers: Headers, scope: Scope) -> Refusal | None:
+    def _foreign(self, headers: Headers, scope: Scope) -> Denial | None:
         host = headers.get("host", "")
         if self.names is not None and _name(host) not in self.names:
-            return Refusal(400, "this server is reached as 127.0.0.1 or localhost only")
+            return Denial(400, "this server is reached as 127.0.0.1 or localhost only")
         origin = headers.get("origin")
         if origin is not None and origin not in self.origins and origin != f"{scope['scheme']}://{host}":
-            return Refusal(403, "web pages of other servers may not ask; see --allow-origin")
+            return Denial(403, "web pages of other servers may not ask; see --allow-origin")
         return None
 
-    async def _without_right(self, headers: Headers, path: str) -> Refusal | None:
+    async def _without_right(self, headers: Headers, path: str) -> Denial | None:
         if self.key is not None:
             sent = (headers.get("x-api-key", ""), _bearer(headers))
             if not any(secrets.compare_digest(one.encode(), self.key) for one in sent):
-                return Refusal(401, "send the server's key as X-API-Key or as Authorization: Bearer")
+                return Denial(401, "send the server's key as X-API-Key or as Authorization: Bearer")
         if self.check_token is not None and path not in self.open_paths:
             return await self.check_token(_bearer(headers))
         return None

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 from fastapi import HTTPException
 
 from monai_semgan.errors import SemganError
-from monai_semgan.jobs.job_errors import Refusal, in_words
+from monai_semgan.jobs.job_errors import JobError, in_words
 from monai_semgan.jobs.scan_checks import check_scan
 from monai_semgan.label_app.infer_request import EXTENSIONS
 
@@ -58,11 +58,11 @@ def check_image(path: Path) -> None:
     """Read it, to see whether that is possible, in a process of its own.
 
     Raises:
-        Refusal: it cannot be read, with the reason; the file is removed then.
+        JobError: it cannot be read, with the reason; the file is removed then.
     """
     try:
         check_scan(path)
-    except Refusal:
+    except JobError:
         discard(path)
         raise
 

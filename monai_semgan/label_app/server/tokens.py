@@ -6,7 +6,7 @@ import logging
 from types import SimpleNamespace
 from typing import Any
 
-from monai_semgan.label_app.server.guard import Refusal
+from monai_semgan.label_app.server.guard import Denial
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 """Those with a public key: a shared secret cannot be what the realm publishes."""
@@ -34,7 +34,7 @@ def repair() -> None:
     auth.jwt = SimpleNamespace(decode=decode)
 
 
-async def check_token(token: str) -> Refusal | None:
+async def check_token(token: str) -> Denial | None:
     """What is wrong with a token, if anything; the routes look at the role that they need themselves."""
     from jwt import InvalidTokenError
     from monailabel.config import settings
@@ -51,8 +51,8 @@ async def check_token(token: str) -> Refusal | None:
     try:
         user = await run_in_threadpool(from_token, token)
     except (InvalidTokenError, ValidationError, AttributeError):  # the last: a token without the claims of the realm
-        return Refusal(401, "log in: the token is missing, wrong or expired")
+        return Denial(401, "log in: the token is missing, wrong or expired")
     except (OSError, KeyError, ValueError) as error:
         log.error("the log-in server gives no key: %s", type(error).__name__)
-        return Refusal(503, "the log-in server gives no key to check tokens with")
-    return None if roles & set(user.roles) else Refusal(403, "this user has no role of MONAI Label")
+        return Denial(503, "the log-in server gives no key to check tokens with")
+    return None if roles & set(user.roles) else Denial(403, "this user has no role of MONAI Label")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, File, Form, HTTPException, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, UploadFile
 from fastapi.background import BackgroundTasks
 from monailabel.endpoints.infer import ResultType, send_response
 
@@ -34,25 +35,38 @@ def whole_slide(model: str) -> None:
     raise HTTPException(404, "this server has no models for whole-slide images")
 
 
+@dataclass
+class Asked:
+    """What a request to `/infer/MODEL` asks for, as MONAI Label's clients send it; FastAPI reads the fields.
+
+    Attributes:
+        model: name of the task.
+        image: id in the datastore.
+        session_id: of a session with an image.
+        params: JSON object.
+        file: the image itself.
+        label: no model here takes one.
+        output: what the answer holds.
+    """
+
+    model: str
+    image: str = ""
+    session_id: str = ""
+    params: str = Form("{}")
+    file: Annotated[UploadFile | None, File()] = None
+    label: Annotated[UploadFile | None, File()] = None
+    output: ResultType | None = None
+
+
 @router.post("/{model}", dependencies=[USER], summary="Run Inference for supported model")
-async def infer(
-    connection: Request,
-    background: BackgroundTasks,
-    model: str,
-    image: str = "",
-    session_id: str = "",
-    params: str = Form("{}"),
-    file: Annotated[UploadFile | None, File()] = None,
-    label: Annotated[UploadFile | None, File()] = None,
-    output: ResultType | None = None,
-) -> Any:
+async def infer(connection: Request, background: BackgroundTasks, asked: Annotated[Asked, Depends()]) -> Any:
     """Segment an image of the datastore, of a session, or of the request, and answer with label and facts.
 
     Ends early when the client has gone.
     """
     gone = threading.Event()
     watching = asyncio.create_task(_watch(connection, gone))
-    work = partial(_infer, gone.is_set, background, model, image, session_id, params, file, label, output)
+    work = partial(_infer, gone.is_set, background, asked)
     try:
         return await to_thread.run_sync(work, limiter=_own_threads())
     finally:
@@ -71,40 +85,30 @@ def _own_threads() -> CapacityLimiter:
     return CapacityLimiter(WAITING)
 
 
-def _infer(
-    gone: Callable[[], bool],
-    background: BackgroundTasks,
-    model: str,
-    image: str,
-    session_id: str,
-    params: str,
-    file: UploadFile | None,
-    label: UploadFile | None,
-    output: ResultType | None,
-) -> Any:
+def _infer(gone: Callable[[], bool], background: BackgroundTasks, asked: Asked) -> Any:
     app: Any = running_app()
-    known_name(model, app.info()["models"], "model")
-    request = _checked(json_object(params), output)
-    if label is not None:
+    known_name(asked.model, app.info()["models"], "model")
+    request = _checked(json_object(asked.params), asked.output)
+    if asked.label is not None:
         raise HTTPException(422, "no model of this server takes a label as input")
-    if file is not None:
-        request["image"] = str(receive(file))  # the worker tells if it cannot be read
+    if asked.file is not None:
+        request["image"] = str(receive(asked.file))  # the worker tells if it cannot be read
         background.add_task(discard, request["image"])
-    elif session_id:
-        request["image"] = _session_image(session_id)
-    elif image:
-        known_image(image)
-        request["image"] = image
+    elif asked.session_id:
+        request["image"] = _session_image(asked.session_id)
+    elif asked.image:
+        known_image(asked.image)
+        request["image"] = asked.image
     else:
         raise HTTPException(422, "give an image id, a file or a session id")
     try:
         with app.stoppable(gone):
-            result = app.infer({**request, "model": model})
+            result = app.infer({**request, "model": asked.model})
     except BaseException:
-        if file is not None:  # tasks in the background run after answers only
+        if asked.file is not None:  # tasks in the background run after answers only
             discard(request["image"])
         raise
-    return send_response(app.datastore(), result, output, background)
+    return send_response(app.datastore(), result, asked.output, background)
 
 
 def _checked(params: dict[str, Any], output: ResultType | None) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import pytest
 pytest.importorskip("pydantic", reason="needs the environment of the extra label")
 
 from monai_semgan.jobs.contract import Job, JobRequest, State
-from monai_semgan.jobs.job_errors import NoRoom
+from monai_semgan.jobs.job_errors import NoSpace
 from monai_semgan.jobs.storage import quota as module
-from monai_semgan.jobs.storage.quota import DiskRoom
+from monai_semgan.jobs.storage.quota import DiskQuota
 from monai_semgan.jobs.storage.store import JobStore
 
 pytestmark = pytest.mark.label
@@ -28,31 +28,31 @@ def fill(store: JobStore, number: int, size: int = 1000) -> str:
 def test_only_as_much_goes_as_is_needed(tmp_path: Path) -> None:
     store = JobStore(tmp_path)
     jobs = [fill(store, number) for number in range(4)]
-    room = DiskRoom(store, store.used())
-    room.make(0, iter([]))
-    room.make(1000, (lambda job=job: store.remove(job) for job in jobs))  # each takes a little more than that
+    quota = DiskQuota(store, store.used())
+    quota.make_space(0, iter([]))
+    quota.make_space(1000, (lambda job=job: store.remove(job) for job in jobs))  # each takes a little more than that
     assert [store.folder(job).exists() for job in jobs] == [False, True, True, True]
-    with pytest.raises(NoRoom, match="no room"):
-        room.make(10 * room.limit_bytes, iter([]))
+    with pytest.raises(NoSpace, match="no room"):
+        quota.make_space(10 * quota.limit_bytes, iter([]))
 
 
 def test_a_disk_that_is_nearly_full_counts_as_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = JobStore(tmp_path)
-    room = DiskRoom(store, 10**12)
-    room.make(1000, iter([]))
+    quota = DiskQuota(store, 10**12)
+    quota.make_space(1000, iter([]))
     monkeypatch.setattr(store, "free", lambda: module.RESERVE_BYTES + 999)
-    with pytest.raises(NoRoom):
-        room.make(1000, iter([]))
+    with pytest.raises(NoSpace):
+        quota.make_space(1000, iter([]))
 
 
 def test_growth_is_looked_at_once(tmp_path: Path) -> None:
     store = JobStore(tmp_path)
     job = fill(store, 0, 5000)
-    room = DiskRoom(store, 3000)
-    assert not room.overfull()
-    room.note_growth()
-    assert room.overfull() and not room.overfull()
-    room.shrink(iter([lambda: store.remove(job)]))
+    quota = DiskQuota(store, 3000)
+    assert not quota.overfull()
+    quota.note_growth()
+    assert quota.overfull() and not quota.overfull()
+    quota.shrink(iter([lambda: store.remove(job)]))
     assert store.used() == 0
 
 
