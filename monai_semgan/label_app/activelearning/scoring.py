@@ -15,7 +15,7 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from monai_semgan.errors import SemganError
 from monai_semgan.label_app.activelearning.measures import disagreement
-from monai_semgan.label_app.activelearning.strategies import SCORES
+from monai_semgan.label_app.activelearning.strategies import OUT_OF_DOMAIN_SCORE, SCORES
 from monai_semgan.label_app.batch import Report
 from monai_semgan.label_app.infer_request import InferRequest
 
@@ -87,7 +87,7 @@ class SemganScores(ScoringMethod):
         ):
             differ = disagreement(preview, inversion, self.engine.labels.keys())
         domain = facts.get("domain")
-        return {"residual": domain["score"] if domain else None, "disagreement": round(differ, 4)}
+        return {OUT_OF_DOMAIN_SCORE: domain["score"] if domain else None, "disagreement": round(differ, 4)}
 
     @contextmanager
     def _segmented(self, path: str, request: InferRequest) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:

@@ -11,12 +11,19 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from monai_semgan.label_app.activelearning.reservations import Reservations, Reserving
 
+OUT_OF_DOMAIN, OLD_NAME = "semgan_out_of_domain", "semgan_residual"
+"""The strategy that ranks by the out-of-domain score, and what clients of version 0.1 call it."""
+
+OUT_OF_DOMAIN_SCORE = "out_of_domain"
+OLD_SCORES = {OUT_OF_DOMAIN_SCORE: "residual"}
+"""Names of scores in image infos that version 0.1 has written."""
+
 SCORES = "semgan_scores"
 """Where an image's info keeps its scores; also the name of the scoring method that writes them."""
 
 
 class HighestScore(Strategy):
-    """The image with the highest score; images without one come last, in random order.
+    """Choose the image with the highest score; images without one come last, in random order.
 
     Args:
         score: key in `image info[SCORES]`.
@@ -29,7 +36,7 @@ class HighestScore(Strategy):
         self.score, self.chance = score, chance or random.Random()
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
-        """The next image, and its score (None without one); None if there is no unlabelled image."""
+        """Return the next image and its score (None without one); None if there is no unlabelled image."""
         images = sorted(datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels")))
         if not images:
             return None
@@ -40,7 +47,7 @@ class HighestScore(Strategy):
 
 
 class AnyImage(Strategy):
-    """An unlabelled image by chance.
+    """Choose an unlabelled image by chance.
 
     MONAI Label's own prefers images that were not given out for long, and fails where all were given out in this
     second, such as the last one.
@@ -54,20 +61,20 @@ class AnyImage(Strategy):
         self.chance = chance or random.Random()
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
-        """An image; None if there is no unlabelled one."""
+        """Return an image; None if there is no unlabelled one."""
         images = sorted(datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels")))
         return {"id": self.chance.choice(images)} if images else None
 
 
 def score_of(info: Mapping[str, Any], score: str) -> float | None:
-    """A score in an image's info; None if it is not there or no number."""
+    """Return a score in an image's info; None if it is not there or no number."""
     scores = info.get(SCORES)
-    value = scores.get(score) if isinstance(scores, dict) else None
+    value = scores.get(score, scores.get(OLD_SCORES.get(score))) if isinstance(scores, dict) else None
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def strategies(reservations: Reservations | None = None) -> dict[str, Strategy]:
-    """All strategies by name, MONAI Label's own too; an image given out by one is reserved in all.
+    """Return all strategies by name, MONAI Label's own too; an image given out by one is reserved in all.
 
     Args:
         reservations: shared by all; new ones when left out.
@@ -76,9 +83,10 @@ def strategies(reservations: Reservations | None = None) -> dict[str, Strategy]:
 
     shared = reservations or Reservations()
     plain = {
-        "semgan_residual": HighestScore("residual", "Scans that are least like what the model knows come first"),
+        OUT_OF_DOMAIN: HighestScore(OUT_OF_DOMAIN_SCORE, "Scans that are least like what the model knows come first"),
         "semgan_disagreement": HighestScore("disagreement", "Scans on which student and inversion differ come first"),
         "random": AnyImage(),
         "first": First(),
+        OLD_NAME: HighestScore(OUT_OF_DOMAIN_SCORE, "Earlier name of semgan_out_of_domain"),
     }
     return {name: Reserving(strategy, shared) for name, strategy in plain.items()}

@@ -16,7 +16,7 @@ from monai_semgan.label_app.activelearning.reservations import Reservations
 from monai_semgan.label_app.activelearning.strategies import strategies
 
 pytestmark = pytest.mark.label
-NAMES = ("semgan_residual", "semgan_disagreement", "random", "first")
+NAMES = ("semgan_out_of_domain", "semgan_disagreement", "random", "first")
 
 
 class Clock:
@@ -101,7 +101,8 @@ def test_requests_at_the_same_time_get_different_images(make_datastore: Callable
             return getattr(datastore, name)
 
     def user(name: str) -> None:
-        given.append(known["semgan_residual"]({"strategy": "semgan_residual", "client_id": name}, Slow())["id"])
+        strategy = "semgan_out_of_domain"
+        given.append(known[strategy]({"strategy": strategy, "client_id": name}, Slow())["id"])
 
     threads = [threading.Thread(target=user, args=(f"user {i}",)) for i in range(16)]
     for thread in threads:

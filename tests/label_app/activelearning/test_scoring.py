@@ -63,9 +63,9 @@ def test_every_image_gets_both_scores_and_one_that_cannot_be_read_holds_nothing_
     assert scores(datastore, "broken") is None
     for image in ("ct", "mr"):
         one = scores(datastore, image)
-        assert 0 < one["residual"] < 1 and 0 <= one["disagreement"] <= 1
+        assert 0 < one["out_of_domain"] < 1 and 0 <= one["disagreement"] <= 1
         assert one["model"] == WEIGHTS and one["steps"] == 1
-    assert scores(datastore, "ct")["residual"] != scores(datastore, "mr")["residual"]
+    assert scores(datastore, "ct")["out_of_domain"] != scores(datastore, "mr")["out_of_domain"]
 
 
 def test_the_strategies_rank_by_what_it_writes_also_after_a_restart(
@@ -73,7 +73,7 @@ def test_the_strategies_rank_by_what_it_writes_also_after_a_restart(
 ) -> None:
     method({"steps": 1}, datastore)
     again = make_datastore()
-    for name in ("residual", "disagreement"):
+    for name in ("out_of_domain", "disagreement"):
         highest = max(("ct", "mr"), key=lambda image: scores(datastore, image)[name])
         assert strategies()[f"semgan_{name}"]({"strategy": name, "client_id": "ann"}, again)["id"] == highest
 

@@ -69,7 +69,7 @@ def test_users_who_ask_at_the_same_time_share_the_images_and_know_of_it_after_a_
     studies, options = copies(tmp_path / "studies"), ("--bundle", tiny_bundle)
     with start_semgan(studies, tmp_path / "home", *options) as server:
         with ThreadPoolExecutor(len(USERS)) as pool:
-            given = list(pool.map(lambda user: next_sample(server, user, "semgan_residual"), USERS))
+            given = list(pool.map(lambda user: next_sample(server, user, "semgan_out_of_domain"), USERS))
         assert sorted(sample.get("id", "") for sample in given) == ["", "", "", "ct", "ct2", "mr"]
         assert {} in given
 
@@ -79,7 +79,7 @@ def test_users_who_ask_at_the_same_time_share_the_images_and_know_of_it_after_a_
         assert scored(server)["progress"] == {"done": 3, "failed": 0, "total": 3}
         image = next(sample["id"] for sample in given if sample)
         before = ask(server, "GET", "/datastore/image/info", params={"image": image})["semgan_scores"]
-        assert 0 < before["residual"] < 1 and 0 <= before["disagreement"] <= 1 and len(before["model"]) == 64
+        assert 0 < before["out_of_domain"] < 1 and 0 <= before["disagreement"] <= 1 and len(before["model"]) == 64
 
     with start_semgan(studies, tmp_path / "home2", *options) as server:
         owner = next(user for user, sample in zip(USERS, given, strict=True) if sample.get("id") == image)

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("monailabel", reason="needs the environment of the extra label")
 
 pytestmark = pytest.mark.label
-STRATEGIES = {"semgan_residual", "semgan_disagreement", "random", "first"}
+STRATEGIES = {"semgan_out_of_domain", "semgan_residual", "semgan_disagreement", "random", "first"}
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def scoring_status(server: str, wait_for: tuple[str, ...], seconds: float = 120)
 
 def test_two_users_get_different_images_and_a_third_one_nothing(client: Callable[[str], Any]) -> None:
     assert set(client("ann").info()["strategies"]) == STRATEGIES
-    given = [client("ann").next_sample("semgan_residual", {}), client("bob").next_sample("random", {})]
+    given = [client("ann").next_sample("semgan_out_of_domain", {}), client("bob").next_sample("random", {})]
     assert {sample["id"] for sample in given} == {"ct", "mr"}
     assert client("cid").next_sample("first", {}) == {}
 
@@ -58,7 +58,7 @@ def test_scoring_runs_in_the_background_and_its_scores_come_with_the_next_image(
         for image in ("ct", "mr")
     }
     for info in infos.values():
-        assert 0 < info["semgan_scores"]["residual"] < 1 and 0 <= info["semgan_scores"]["disagreement"] <= 1
+        assert 0 < info["semgan_scores"]["out_of_domain"] < 1 and 0 <= info["semgan_scores"]["disagreement"] <= 1
     ann = client("ann").next_sample("semgan_disagreement", {})
     assert ann["semgan_scores"] == infos[ann["id"]]["semgan_scores"]
 
