@@ -20,7 +20,7 @@ from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.utils.files import write_error
 
 if TYPE_CHECKING:
-    from monai_semgan.slicing.preprocessing import Preprocessing
+    pass
 
 TASK_SETTINGS = ("domain",)
 """Sections of inference.json that were measured on the template's own scans."""

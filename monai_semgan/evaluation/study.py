@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from monai_semgan.bundle.labels import bundle_folder, organ_labels, read_metadata
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.data.datalist import SECTIONS, DataList, load_datalist
@@ -21,8 +23,6 @@ from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.utils.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.data.datalist import Entry
     from monai_semgan.io.volume import Volume

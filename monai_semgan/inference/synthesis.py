@@ -20,7 +20,6 @@ from monai_semgan.utils.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
-    from monai_semgan.io.volume import Volume
     from monai_semgan.networks import JointGenerator
 
 BATCH = 4

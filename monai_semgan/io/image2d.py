@@ -15,7 +15,7 @@ from monai_semgan.io.volume import Volume
 from monai_semgan.organs import Segments
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 FORMATS = ("PNG", "JPEG", "TIFF")
 

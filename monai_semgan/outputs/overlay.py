@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw
 from monai_semgan.utils.files import check_output, written_aside
 
 if TYPE_CHECKING:
-    from PIL import Image
 
     from monai_semgan.inference.segmentation import Segmentation
 
@@ -27,7 +26,7 @@ LEGEND_HEIGHT = 18
 
 
 def colours_of(labels: np.ndarray) -> np.ndarray:
-    """Colours `(..., 3)` of label ids `(...)`."""
+    """Return the colours `(..., 3)` of label ids `(...)`."""
     index = labels.astype(np.int64)
     cycled = np.where(index > 0, (index - 1) % (len(COLOURS) - 1) + 1, 0)
     return np.asarray(COLOURS, dtype=np.float32)[cycled]
@@ -54,7 +53,7 @@ def as_radiologists_see(plane: np.ndarray) -> np.ndarray:
 
 
 def grid(panels: Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray:
-    """Panels `(H, W, 3)` of one size side by side, row by row, on black."""
+    """Put panels `(H, W, 3)` of one size side by side, row by row, on black."""
     height, width = panels[0].shape[:2]
     rows = -(-len(panels) // columns)
     image_grid = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), dtype=np.uint8)
@@ -65,7 +64,7 @@ def grid(panels: Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray
 
 
 def with_legend(image_grid: np.ndarray, labels: Mapping[int, str]) -> Image.Image:
-    """The picture with the organs' colours and names below."""
+    """Draw the organs' colours and names below."""
     picture = Image.new("RGB", (image_grid.shape[1], image_grid.shape[0] + LEGEND_HEIGHT))
     picture.paste(Image.fromarray(image_grid), (0, 0))
     draw = ImageDraw.Draw(picture)
@@ -93,7 +92,7 @@ def save_picture(picture: Image.Image, path: str | Path) -> Path:
 def volume_overlay(
     image: np.ndarray, label: np.ndarray, labels: Mapping[int, str], count: int = 12, columns: int = 4
 ) -> Image.Image:
-    """A sheet of slices of a stack, those with organs spread evenly.
+    """Draw slices of a stack on an image grid, those with organs spread evenly.
 
     Args:
         image: `(D, H, W)` in [-1, 1], rows to the left, columns to the front, slices to the head.

@@ -14,7 +14,7 @@ from monai_semgan.slicing.oblique import extract_oblique, restored_oblique
 from monai_semgan.slicing.resampling import axis_matrix, outside
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 
 CHUNK_BYTES = 64 * 2**20

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from torch.nn.functional import grid_sample
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 
 CHUNK_POINTS = 2_000_000

@@ -14,7 +14,6 @@ from monai_semgan.slicing.orientation import obliqueness, reordering
 if TYPE_CHECKING:
     from monai_semgan.io.volume import Volume
     from monai_semgan.slicing.body import Body
-    from monai_semgan.slicing.geometry import SliceGeometry
 
 
 MAX_OBLIQUE_DEGREES = 25.0

@@ -18,7 +18,7 @@ from monai_semgan.slicing.planning import plan_frame, plan_slices
 from monai_semgan.utils.settings import checked
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 VERSION = 1
 """Counts changes of the arithmetic, so that caches made by an older version are not used."""

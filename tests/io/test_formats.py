@@ -116,9 +116,10 @@ def test_a_label_format_says_before_the_work_that_it_cannot_hold_a_scan(tmp_path
 def test_reading_nifti_imports_no_library_of_other_formats(tmp_path: Path, scan: Volume) -> None:
     path = tmp_path / "a.nii.gz"
     find_writer(path)(scan.array, scan, path)
+    others = ("SimpleITK", "monai_semgan.io.dicom", "monai_semgan.io.image2d")
     code = (
         "import sys; from pathlib import Path; from monai_semgan.io.reading import read_volume;"
-        f"read_volume(Path({str(path)!r})); print([n for n in ('SimpleITK', 'monai_semgan.io.dicom', 'monai_semgan.io.image2d') if n in sys.modules])"
+        f"read_volume(Path({str(path)!r})); print([name for name in {others} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

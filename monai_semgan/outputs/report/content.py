@@ -237,7 +237,7 @@ def _identifiers(volume: Volume) -> dict[str, str]:
 
 
 def _without_names(notes: Sequence[str], volume: Volume) -> tuple[str, ...]:
-    """Notes without what the scan's file or header may say of the patient.
+    """Return notes without what the scan's file or header may say of the patient.
 
     Of a note on the choice of a DICOM series, which tells its description, only the fact stays.
     """

@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist
 
 
 def largest_diameters(mask: np.ndarray, affine: np.ndarray) -> tuple[float, float]:
-    """Largest diameter within a slice across the patient's long axis, and in any direction, in mm.
+    """Measure the largest diameter within a slice across the patient's long axis, and in any direction, in mm.
 
     Measured between centres of voxels. "Slice" is a plane of the stored grid: the one nearest to axial.
 
@@ -36,14 +36,14 @@ def largest_diameters(mask: np.ndarray, affine: np.ndarray) -> tuple[float, floa
 
 
 def _in_plane(affine: np.ndarray, axis: int) -> np.ndarray:
-    """Orthonormal `(3, 2)` basis of a plane of the grid."""
+    """Return an orthonormal `(3, 2)` basis of a plane of the grid."""
     other = [a for a in range(3) if a != axis]
     basis: np.ndarray = np.linalg.qr(affine[:3, other])[0]
     return basis
 
 
 def _span(points: np.ndarray, basis: np.ndarray) -> float:
-    """Largest distance of two points `(N, 3)`, that all lie in the space of the basis."""
+    """Measure the largest distance of two points `(N, 3)`, that all lie in the space of the basis."""
     flat = points @ basis
     if len(flat) > flat.shape[1] + 1:
         with contextlib.suppress(QhullError):  # all points in a line or plane: then all of them are compared

@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw
 from monai_semgan.outputs.overlay import as_radiologists_see, blend
 
 if TYPE_CHECKING:
-    from PIL import Image
 
     from monai_semgan.inference.segmentation import Segmentation
 
@@ -25,7 +24,7 @@ CURVE_SIZE = (640, 120)
 
 
 def organ_pictures(segmentation: Segmentation, index: int) -> dict[str, str]:
-    """PNG data addresses by plane, through the middle of an organ; only `axial` for single images; empty without it.
+    """Return PNG data addresses by plane, through the middle of an organ: `axial` alone for single images, none without it.
 
     The patient's right is on the left of axial and coronal pictures, as radiologists hang them.
     """
@@ -45,14 +44,14 @@ def organ_pictures(segmentation: Segmentation, index: int) -> dict[str, str]:
 
 
 def data_address(picture: Image.Image) -> str:
-    """A picture as an address that holds it."""
+    """Encode an image as an address that holds it."""
     stream = io.BytesIO()
     picture.save(stream, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def curve_svg(values: Sequence[float], slices: Sequence[int], last: int, name: str) -> str:
-    """A curve from the feet (left) to the head (right) as SVG.
+    """Draw a curve from the feet (left) to the head (right) as SVG.
 
     Args:
         values: one for every slice in `slices`.
@@ -78,7 +77,7 @@ def curve_svg(values: Sequence[float], slices: Sequence[int], last: int, name: s
 
 
 def _middle(where: np.ndarray) -> np.ndarray:
-    """The voxel of an organ nearest to its centre; the centre of a bent organ may lie outside."""
+    """Find the voxel of an organ nearest to its centre; the centre of a bent organ may lie outside."""
     nearest: np.ndarray = where[((where - where.mean(0)) ** 2).sum(1).argmin()]
     return nearest
 
@@ -91,7 +90,7 @@ def _spacing(segmentation: Segmentation) -> tuple[float, float]:
 def _panel(
     name: str, image: np.ndarray, label: np.ndarray, across_mm: float, up_mm: float, lettered: bool
 ) -> Image.Image:
-    """A plane `(across, up)` in its true proportions, with the letters of the directions."""
+    """Draw a plane `(across, up)` in its true proportions, with the letters of the directions."""
     image_grid = as_radiologists_see(blend(image, label))
     height = max(1, round(WIDTH * image.shape[1] * up_mm / (image.shape[0] * across_mm)))
     picture = Image.fromarray(image_grid).resize((WIDTH, height), Image.Resampling.BILINEAR)

@@ -39,6 +39,6 @@ def rendered_residual(bundle: Bundle, prepared: PreparedVolume) -> tuple[list[in
 
 
 def body_mean(residual: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-    """Mean `(D,)` of a residual `(D, H, W)` over the pixels of slices `(D, 1, H, W)` that are not air."""
+    """Compute the mean `(D,)` of a residual `(D, H, W)` over the pixels of slices `(D, 1, H, W)` that are not air."""
     body = image[:, 0] > AIR
     return (residual * body).sum((1, 2)) / body.sum((1, 2)).clamp_min(1)
