@@ -27,7 +27,7 @@ from monai_semgan.training.image_quality import FrozenFeatures
 from monai_semgan.training.labelled_sampler import LabelledSampler
 from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import build_image_discriminator, frozen
-from monai_semgan.training.stages.registry import TrainedGenerator, register_stage
+from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.validation import patient_dice, summary
 from monai_semgan.utils.device import autocast
