@@ -21,7 +21,7 @@ EXIT_INTERRUPTED = 130
 
 
 def common_options() -> argparse.ArgumentParser:
-    """Options that every subcommand has."""
+    """Make a parser of the options that every subcommand has."""
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("general")
     group.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -30,13 +30,13 @@ def common_options() -> argparse.ArgumentParser:
 
 
 def model_options(parser: argparse.ArgumentParser) -> None:
-    """Options of the subcommands that use a trained model."""
+    """Add options of the subcommands that use a trained model."""
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="model bundle (default: the one that comes along)")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
 
 
 def positive_int(text: str) -> int:
-    """Type of options that count something."""
+    """Parse an option that counts something."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
@@ -44,7 +44,7 @@ def positive_int(text: str) -> int:
 
 
 def non_negative_int(text: str) -> int:
-    """Type of options that may be 0."""
+    """Parse an option that may be 0."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
@@ -52,7 +52,7 @@ def non_negative_int(text: str) -> int:
 
 
 def name_list(text: str) -> list[str]:
-    """Type of options that take names separated by commas."""
+    """Parse an option that takes names separated by commas."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise argparse.ArgumentTypeError("names separated by commas are expected")
@@ -65,7 +65,7 @@ for _type, _name in ((positive_int, "positive whole number"), (non_negative_int,
 
 @contextlib.contextmanager
 def bar(arguments: argparse.Namespace, note: str) -> Iterator[Progress]:
-    """A progress bar that Ctrl-C stops in an orderly way; with --quiet only the latter."""
+    """Show a progress bar that Ctrl-C stops in an orderly way; with --quiet only the latter."""
     with CancelToken(note) as token, BarProgress(token=token) as progress:
         yield _Silent(token) if arguments.quiet else progress
 
@@ -77,23 +77,23 @@ class _Silent(NullProgress):
         self.token = token
 
     def should_stop(self) -> bool:
-        """Whether Ctrl-C was pressed."""
+        """Tell whether Ctrl-C was pressed."""
         return self.token.cancelled
 
 
 def say(line: str = "") -> None:
-    """A line of the result, on stdout."""
+    """Print a line of the result on stdout."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def note(line: str) -> None:
-    """A remark, on stderr."""
+    """Print a remark on stderr."""
     sys.stderr.write(f"semgan: note: {line}\n")
 
 
 def describe(volume: Volume) -> str:
-    """Grid of a volume in words."""
+    """Describe the grid of a volume in words."""
     shape = "x".join(str(n) for n in volume.array.shape)
     spacing = "x".join(f"{s:.2f}" for s in volume.spacing)
     return f"{shape} voxels of {spacing} mm" if volume.spacing_known else f"{shape} pixels of unknown size"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def cohort_options(parser: argparse.ArgumentParser) -> None:
-    """Options for many scans."""
+    """Add options for many scans."""
     group = parser.add_argument_group("many scans: INPUT is a folder or data list (.json), OUT a folder")
     group.add_argument("--cohort", action="store_true", help="take OUT for a folder whatever its name")
     group.add_argument("--format", metavar="END", help="ending of the labels: nii.gz (default), seg.nrrd, dcm, ...")
@@ -31,7 +31,7 @@ def cohort_options(parser: argparse.ArgumentParser) -> None:
 
 
 def is_cohort(arguments: argparse.Namespace) -> bool:
-    """Whether many scans are meant: for a data list, and for a folder when OUT does not name a file."""
+    """Tell whether many scans are meant: for a data list, and for a folder when OUT does not name a file."""
     from monai_semgan.io.formats import label_endings
 
     source, output = arguments.input, arguments.output
@@ -42,7 +42,7 @@ def is_cohort(arguments: argparse.Namespace) -> bool:
 
 
 def refuse_cohort_options(arguments: argparse.Namespace) -> None:
-    """A single scan has no use for them.
+    """Refuse options for many scans when there is one.
 
     Raises:
         SemganError: one was given.
@@ -97,7 +97,7 @@ def run_cohort(arguments: argparse.Namespace) -> int:
 
 
 def settings_of(arguments: argparse.Namespace) -> CohortSettings:
-    """The options that say what to do with each scan.
+    """Return the options that say what to do with each scan.
 
     Raises:
         SemganError: one makes no sense.
@@ -126,7 +126,7 @@ def settings_of(arguments: argparse.Namespace) -> CohortSettings:
 
 
 def prepared_folder(output: Path) -> Path:
-    """The folder of the results, made if missing.
+    """Make the folder of the results if it is missing.
 
     Raises:
         SemganError: it cannot be written, or is a file.
@@ -140,7 +140,7 @@ def prepared_folder(output: Path) -> Path:
 
 
 def unfinished(cases: Sequence[Case], settings: CohortSettings, output: Path, overwrite: bool) -> list[Case]:
-    """Scans without results of the same model, settings and input."""
+    """Return scans without results of the same model, settings and input."""
     from monai_semgan.cohort.cohort_settings import case_key
     from monai_semgan.cohort.records import load_record
 
@@ -152,7 +152,7 @@ def unfinished(cases: Sequence[Case], settings: CohortSettings, output: Path, ov
 
 
 def organs_of(settings: CohortSettings) -> list[str]:
-    """Names of the model's organs."""
+    """Return the names of the model's organs."""
     from monai_semgan.bundle.labels import bundle_folder, organ_labels, read_metadata
 
     return list(organ_labels(read_metadata(bundle_folder(settings.bundle))).values())
@@ -167,7 +167,7 @@ def announce(total: int, mine: int, todo: int, jobs: int, threads: int | None) -
 
 
 def lines(work: Iterator[tuple[Case, Record]], total: int, jobs: int) -> Iterator[tuple[str, str]]:
-    """One line per scan, and the scan's name if it failed."""
+    """Yield one line per scan, and the scan's name if it failed."""
     from monai_semgan.cohort.records import DONE
 
     started = time.perf_counter()
@@ -189,7 +189,7 @@ def _clock(seconds: float) -> str:
 
 
 def _device(settings: CohortSettings, local: int, index: int) -> CohortSettings:
-    """Under torchrun every process has a GPU of its own."""
+    """Give every process under torchrun a GPU of its own."""
     from dataclasses import replace
 
     if local < 2:
@@ -201,7 +201,7 @@ def _device(settings: CohortSettings, local: int, index: int) -> CohortSettings:
 
 @contextlib.contextmanager
 def stopped_by_term() -> Iterator[None]:
-    """A schedulers' end of time (SIGTERM) is the same as Ctrl-C."""
+    """Treat a scheduler's end of time (SIGTERM) like Ctrl-C."""
 
     def stop(number: int, frame: Any) -> None:
         raise KeyboardInterrupt

@@ -72,7 +72,7 @@ def _write_slices(bundle: Bundle, arguments: argparse.Namespace, folder: Path, p
 
 
 def _write_png(bundle: Bundle, stem: Path, image: Any, label: Any) -> None:
-    """Grey image; label as a palette picture whose pixel values are the ids."""
+    """Write a grey image, and its label as a palette image whose pixel values are the ids."""
     from PIL import Image
 
     from monai_semgan.outputs.overlay import COLOURS, as_radiologists_see, save_picture
@@ -85,7 +85,7 @@ def _write_png(bundle: Bundle, stem: Path, image: Any, label: Any) -> None:
 
 
 def _write_nifti(bundle: Bundle, stem: Path, image: Any, label: Any) -> None:
-    """A volume of one slice each."""
+    """Write image and label as volumes of one slice."""
     from monai_semgan.inference.synthesis import SyntheticSlices, as_volumes
     from monai_semgan.io.writing import write_volume
 

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _synthetic_patient(bundle: Bundle, arguments: argparse.Namespace) -> tuple[Volume, Volume]:
-    """A patient that went through a file, as a scan does."""
+    """Return a patient that went through a file, as a scan does."""
     from monai_semgan.inference.synthesis import sample_patient
     from monai_semgan.io.reading import read_volume
     from monai_semgan.io.writing import write_volume

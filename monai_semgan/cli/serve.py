@@ -96,7 +96,7 @@ def _options(arguments: argparse.Namespace) -> ServerOptions:
 
 
 def _find_python() -> Path:
-    """The interpreter of an environment with MONAI Label.
+    """Return the interpreter of an environment with MONAI Label.
 
     Raises:
         SemganError: there is none; the message tells how to get one.
@@ -121,7 +121,7 @@ def _has_all(python: Path) -> bool:
 
 
 def _run_elsewhere(python: Path) -> int:
-    """The same command under another interpreter."""
+    """Run the same command under another interpreter."""
     command = [str(python), "-m", "monai_semgan", *sys.argv[1:]]
     if os.name == "posix":
         sys.stdout.flush()

@@ -12,8 +12,6 @@ from monai_semgan.data.datalist import SECTIONS, load_datalist
 from monai_semgan.errors import SemganError, read_error
 from monai_semgan.io.formats import image2d_endings, marked_as_dicom, readable_endings, stem, volume_endings
 
-"""Endings of files that are a scan each; DICOM files make up a scan together with their folder."""
-
 LABEL_NAME = re.compile(r"(^|[_.\- ])(labels?|seg|segmentation|mask|masks)$", re.IGNORECASE)
 LABEL_FOLDERS = re.compile(r"^(labels?(tr|ts)?|segmentations?|masks?)$", re.IGNORECASE)
 BOOKKEEPING = ".cohort"
@@ -27,7 +25,7 @@ class Case:
     Args:
         name: names its results; unique in the cohort.
         path: file, or folder of a DICOM series.
-        modality: ``"CT"`` or ``"MR"`` where a data list tells.
+        modality: `"CT"` or `"MR"` where a data list tells.
         problem: why it cannot be read, if that is known already.
     """
 
@@ -124,7 +122,7 @@ def _is_dicom(entry: os.DirEntry[str]) -> bool:
 
 
 def _checked(case: Case, root: Path) -> Case:
-    """A link must not lead out of the folder that was given."""
+    """Note a link that leads out of the folder that was given as a problem."""
     if Path(os.path.realpath(case.path)).is_relative_to(root):
         return case
     return replace(case, problem=f"{case.path}: is a link that leaves the folder; copy what it points to")
@@ -139,7 +137,7 @@ def _of_datalist(path: Path, section: str | None) -> list[Case]:
 
 
 def _named(cases: list[Case], root: Path) -> tuple[Case, ...]:
-    """The file's name without ending; where several are equal, with the folders before it."""
+    """Name cases by their files without ending; where several are equal, with the folders before it."""
     short = [stem(case.path) or root.name for case in cases]
     counts: dict[str, int] = {}
     for name in short:

@@ -29,12 +29,12 @@ class Part:
     local_index: int = 0
 
     def of(self, items: Sequence[T]) -> list[T]:
-        """The items of this part."""
+        """Return the items of this part."""
         return list(items[self.index - 1 :: self.count])
 
 
 def parse_part(text: str) -> Part:
-    """`2/8` as the second of eight parts.
+    """Read `2/8` as the second of eight parts.
 
     Raises:
         SemganError: it is no such pair.
@@ -46,7 +46,7 @@ def parse_part(text: str) -> Part:
 
 
 def choose_part(text: str | None, environment: Mapping[str, str] = os.environ) -> Part:
-    """The part asked for, or the one that `torchrun` says in `RANK` and `WORLD_SIZE`, or all.
+    """Return the part asked for, or the one that `torchrun` says in `RANK` and `WORLD_SIZE`, or all.
 
     Raises:
         SemganError: both are given, or the numbers make no sense.

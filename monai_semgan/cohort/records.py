@@ -50,7 +50,7 @@ class Record:
     model: str = ""
 
     def finished(self, key: str, output: Path) -> bool:
-        """Whether its results are there, made from the same input with the same model and settings."""
+        """Tell whether its results are there, made from the same input with the same model and settings."""
         if self.status != DONE or self.key != key or not self.outputs:
             return False
         files = [(output / name, size) for name, size in self.outputs.items()]
@@ -58,7 +58,7 @@ class Record:
 
 
 def record_path(output: Path, case: str) -> Path:
-    """Where the record of a scan lies."""
+    """Return where the record of a scan lies."""
     return output / BOOKKEEPING / f"{case}.json"
 
 
@@ -74,7 +74,7 @@ def save_record(output: Path, record: Record) -> None:
 
 
 def load_record(output: Path, case: str) -> Record | None:
-    """The record of a scan; None if there is none that can be understood."""
+    """Return the record of a scan; None if there is none that can be understood."""
     try:
         content: dict[str, Any] = json.loads(record_path(output, case).read_text(encoding="utf-8"))
         return Record(**content)
@@ -106,7 +106,7 @@ def write_summary(output: Path, cases: Sequence[Case], organs: Sequence[str]) ->
 
 
 def summary(output: Path, cases: Sequence[Case], organs: Sequence[str]) -> str:
-    """The table as text; commas separate, one line per scan."""
+    """Make the table as text; commas separate, one line per scan."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     volumes = [f"{organ} ml" for organ in organs]

@@ -51,7 +51,7 @@ class ServedModel:
 
 
 def served_models(bundles: Sequence[Path | str | None]) -> dict[str, ServedModel]:
-    """Models by name, the first one first; nothing is loaded.
+    """Read the models by name, the first one first; nothing is loaded.
 
     Args:
         bundles: folders; None is the bundle that comes with the package.
@@ -107,14 +107,14 @@ def _mode(mode: Mode, folder: Path, record: Mapping[str, Any]) -> ModeInfo:
 
 
 def _steps(mode: Mode, folder: Path) -> int:
-    """Of the bundle's configuration; that of the package's settings where it says nothing that is a number."""
+    """Return the steps of the bundle's configuration, or of the package's settings where it gives no number."""
     steps = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get(mode.value, {}).get("steps")
     default = next(field.default for field in fields(InversionSettings) if field.name == "steps")
     return steps if isinstance(steps, int) else int(default)  # type: ignore[arg-type]
 
 
 def _dice(mode: Mode, record: Mapping[str, Any]) -> dict[str, float]:
-    """Mean Dice by modality of the scans it was measured on."""
+    """Return the mean Dice by modality of the scans it was measured on."""
     found: dict[str, float] = {}
     for where, methods in (record.get("dice") or {}).items():
         mean = methods.get(mode.value, {}).get("mean") if isinstance(methods, Mapping) else None

@@ -40,7 +40,7 @@ class TaskPlanner:
         self.results, self.python = results, python
 
     def check(self, request: JobRequest) -> tuple[JobRequest, Path]:
-        """The request with the model that it means, and its scan.
+        """Return the request with the model that it means, and its scan.
 
         Raises:
             JobError: if something in it is unknown or makes no sense.
@@ -53,7 +53,7 @@ class TaskPlanner:
         return request.model_copy(update={"model": model.info.name}), path
 
     def task(self, job: Job, report: bool) -> Task:
-        """What a worker needs to know.
+        """Return what a worker needs to know.
 
         Raises:
             JobError: if the scan is gone.

@@ -58,16 +58,16 @@ class Scheduler:
         self._queue: deque[str] = deque()
 
     def __iter__(self) -> Iterator[Entry]:
-        """All jobs, the oldest first."""
+        """Return all jobs, the oldest first."""
         return iter(list(self._entries.values()))
 
     def get(self, job: str) -> Entry | None:
-        """A job that is not being removed."""
+        """Return a job that is not being removed."""
         entry = self._entries.get(job)
         return None if entry is None or entry.removing else entry
 
     def held(self, job: str) -> Entry | None:
-        """A job, also one that is being removed."""
+        """Return a job, also one that is being removed."""
         return self._entries.get(job)
 
     def remember(self, job: Job) -> Entry:
@@ -132,7 +132,7 @@ class Scheduler:
         self._measure(job)
 
     def snapshot(self, entry: Entry) -> Job:
-        """A job as clients see it now."""
+        """Return a job as clients see it now."""
         changes: dict[str, Any] = {"eta_seconds": self._eta(entry), "position": None}
         if entry.job.state is State.queued:
             changes["position"] = self._queue.index(entry.job.id) if entry.job.id in self._queue else 0
@@ -159,7 +159,7 @@ class Scheduler:
         return self._queue.index(entry.job.id) if entry.job.id in self._queue else -1
 
     def _left(self, entry: Entry) -> float | None:
-        """Seconds of work that a job still needs: by its own steps, or as the last one like it took."""
+        """Estimate the seconds of work that a job still needs: by its own steps, or as the last one like it took."""
         job, now = entry.job, time.monotonic()
         if len(entry.ticks) > 1 and job.steps:
             (first, low), (last, high) = entry.ticks[0], entry.ticks[-1]

@@ -59,7 +59,7 @@ class SemganBatchInfer(BatchInferTask):
         return results
 
     def get_images(self, request: Mapping[str, Any], datastore: Any) -> list[str]:
-        """Ids that the datastore knows; others in a list of the request are left out."""
+        """Return ids that the datastore knows; others in a list of the request are left out."""
         known = set(datastore.list_images())
         return [image for image in super().get_images(request, datastore) if image in known]
 

@@ -65,18 +65,18 @@ class StudiesDatastore(LocalDatastore):
                     path.unlink(missing_ok=True)
 
     def links_left_out(self) -> int:
-        """Number of links in the folder that lead out of it."""
+        """Return the number of links in the folder that lead out of it."""
         entries = os.scandir(self._datastore_path)
         return sum(1 for entry in entries if entry.is_symlink() and not self._inside(entry.path))
 
     def get_image_uri(self, image_id: str) -> str:
-        """Path of an image, or nothing if there is no such image inside the folder."""
+        """Return the path of an image, or nothing if there is no such image inside the folder."""
         with self._mutex:
             path = super().get_image_uri(image_id)
             return path if path and self._inside(path) else ""
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
-        """Path of a label, or nothing if there is no such label inside the folder."""
+        """Return the path of a label, or nothing if there is no such label inside the folder."""
         with self._mutex:
             path = super().get_label_uri(label_id, label_tag)
             return path if path and self._inside(path) else ""
@@ -191,7 +191,7 @@ class StudiesDatastore(LocalDatastore):
             self.refresh()
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
-        """Zip of the images with final labels, in a temporary file.
+        """Return a zip of the images with final labels, in a temporary file.
 
         Raises:
             LabelNotFoundException: no image has a final label.
@@ -220,7 +220,7 @@ class StudiesDatastore(LocalDatastore):
 
     @contextmanager
     def _written(self, source: str, destination: Path) -> Iterator[None]:
-        """The copy is complete before the block, and in its place after it; a failing block leaves nothing."""
+        """Copy a file before the block and put the copy in its place after it; a failing block leaves nothing."""
         if not self._inside(str(destination.parent / "file")):
             raise SemganError("the folder of the labels is a link that leads elsewhere", remedy="make it a folder")
         with written_aside(destination) as temporary:
@@ -229,7 +229,7 @@ class StudiesDatastore(LocalDatastore):
 
     @contextmanager
     def _entry(self, entries: dict[str, Any], key: str, value: Any) -> Iterator[None]:
-        """The list on the disk has the new entry; if it cannot be written, the one in memory goes back."""
+        """Write the list with a new entry; if it cannot be written, the one in memory goes back."""
         before = entries.get(key)
         entries[key] = value
         try:

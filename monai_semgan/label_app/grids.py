@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_grid(path: str | Path) -> Volume:
-    """Shape and affine of an image, as a volume whose voxels are all 0 and take no memory.
+    """Return shape and affine of an image, as a volume whose voxels are all 0 and take no memory.
 
     Raises:
         SemganError: the file cannot be read.

@@ -16,17 +16,17 @@ TAG_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_. -]{0,63}\Z"
 
 
 def is_image_id(text: object) -> bool:
-    """Whether this can be the id of an image."""
+    """Tell whether this can be the id of an image."""
     return isinstance(text, str) and re.match(ID_PATTERN, text) is not None
 
 
 def is_tag(text: object) -> bool:
-    """Whether this can be the tag of a label."""
+    """Tell whether this can be the tag of a label."""
     return isinstance(text, str) and re.match(TAG_PATTERN, text) is not None
 
 
 def find_image(image: object, datastore: Any) -> tuple[str | None, str]:
-    """Id and file of the image of a request.
+    """Return id and file of the image of a request.
 
     MONAI Label turns an unknown id into an empty path and then segments whatever lies there, and prefers a file of
     that name in the folder where the server was started.

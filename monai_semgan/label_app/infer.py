@@ -35,7 +35,7 @@ class Engine(Protocol):
     labels: dict[int, str]
 
     def segment(self, image: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
-        """A file with the label of an image, and the facts; `maps_folder` among them if maps were asked for."""
+        """Return a file with the label of an image, and the facts; `maps_folder` among them if maps were asked for."""
 
 
 class LocalEngine:
@@ -98,7 +98,7 @@ class LocalEngine:
 
 
 def infer_tasks(engine: Engine) -> dict[str, InferTask]:
-    """The tasks `semgan_preview`, `semgan_invert` and `semgan_refine`, which share one engine."""
+    """Return the tasks `semgan_preview`, `semgan_invert` and `semgan_refine`, which share one engine."""
     return {f"semgan_{mode}": SemganInferTask(engine, mode) for mode in MODES}
 
 
@@ -116,7 +116,7 @@ class SemganInferTask(InferTask):
         self.engine, self.mode = engine, mode
 
     def is_valid(self) -> bool:
-        """Always: a bundle without weights has stopped the server's start."""
+        """Say yes: a bundle without weights has stopped the server's start."""
         return True
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -62,7 +62,7 @@ class JobEngine:
         self._local = threading.local()
 
     def find(self, image: str) -> Path | None:
-        """The file that a job of this engine works on, by the name that it has there."""
+        """Return the file that a job of this engine works on, by the name that it has there."""
         return self._files.get(image)
 
     @contextlib.contextmanager
@@ -148,7 +148,7 @@ class JobEngine:
             raise SemganError("cancelled")
 
     def _must_give_way(self, service: JobService, job: Job) -> bool:
-        """Whether the job holds the worker while others wait; one that is in the queue itself has nothing to give."""
+        """Tell whether the job holds the worker while others wait; one in the queue itself has nothing to give."""
         in_queue, others = job.state is State.queued, service.scheduler.waiting > 0
         return getattr(self._local, "gives_way", False) and others and not in_queue
 
@@ -194,7 +194,7 @@ def _looked_at(service: JobService, job: str) -> Job:
 
 
 def _fetch_label(service: JobService, result: Result, path: Path) -> None:
-    """The label in the format that the path's ending names."""
+    """Write the label in the format that the path's ending names."""
     from monai_semgan.io.reading import read_label
     from monai_semgan.io.writing import write_label
     from monai_semgan.organs import Segments

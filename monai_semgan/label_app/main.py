@@ -51,7 +51,7 @@ class SemganApp(MONAILabelApp):
         super().__init__(app_dir, studies, conf, name="SemGAN", description="Organs in CT and MRI. Research use only.")
 
     def init_datastore(self) -> Datastore:
-        """The folder of studies, or what MONAI Label makes of an address."""
+        """Return the folder of studies, or what MONAI Label makes of an address."""
         if self.studies.startswith(("http://", "https://")):
             return super().init_datastore()
         return StudiesDatastore(
@@ -59,19 +59,19 @@ class SemganApp(MONAILabelApp):
         )
 
     def init_infers(self) -> dict[str, InferTask]:
-        """One task for each of the modes preview, invert and refine."""
+        """Return one task for each of the modes preview, invert and refine."""
         return infer_tasks(self.engine)
 
     def init_batch_infer(self) -> BatchInferTask:
-        """Batches that also run without a GPU."""
+        """Return batches that also run without a GPU."""
         return SemganBatchInfer()
 
     def init_strategies(self) -> dict[str, Strategy]:
-        """Strategies of active learning."""
+        """Return strategies of active learning."""
         return strategies()
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
-        """What gives unlabelled images the scores that strategies rank by."""
+        """Return what gives unlabelled images the scores that strategies rank by."""
         return scoring_methods(self.engine, self._weights_digest)
 
     def _load_sessions(self, load: bool = False) -> SafeSessions | None:
@@ -127,7 +127,7 @@ class SemganApp(MONAILabelApp):
             return dict(method(request, self.datastore(), report))
 
     def async_scoring(self, method: str | None, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Nothing unless `--conf auto_scoring true`: MONAI Label would start a process at every question."""
+        """Do nothing unless `--conf auto_scoring true`: MONAI Label would start a process at every question."""
         wanted = str(self.conf.get("auto_scoring", "")).lower() == "true"
         return dict(super().async_scoring(method, params) or {}) if wanted else {}
 
@@ -137,7 +137,7 @@ class SemganApp(MONAILabelApp):
         return weights_digest(self._local.folder)
 
     def weights(self) -> Path:
-        """The file of weights that is used."""
+        """Return the file of weights that is used."""
         from monai_semgan.bundle.labels import WEIGHTS
 
         return self._local.folder / WEIGHTS

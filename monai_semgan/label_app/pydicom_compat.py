@@ -28,7 +28,7 @@ class StorageUidFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """A specification for the old name, nothing for all others."""
+        """Return a specification for the old name, nothing for all others."""
         return importlib.util.spec_from_loader(fullname, self) if fullname == OLD_NAME else None
 
     def exec_module(self, module: ModuleType) -> None:

@@ -14,7 +14,7 @@ SESSION_PATTERN = r"^[0-9a-f][0-9a-f-]{7,63}\Z"
 
 
 def is_session_id(text: object) -> bool:
-    """Whether this can be the id of a session: MONAI Label joins it to a path."""
+    """Tell whether this can be the id of a session: MONAI Label joins it to a path."""
     return isinstance(text, str) and re.match(SESSION_PATTERN, text) is not None
 
 
@@ -22,7 +22,7 @@ class SafeSessions(Sessions):
     """Sessions whose ids lead nowhere else, and that outlive a half-written one."""
 
     def get_session(self, session_id: str, update_ts: bool = True, fetch_cache: bool = True) -> SessionInfo | None:
-        """The session, or None if there is none or it cannot be read."""
+        """Return the session, or None if there is none or it cannot be read."""
         if not is_session_id(session_id):
             return None
         try:

@@ -51,12 +51,12 @@ BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What the OpenAPI document says of answers that are no success."""
+    """Return what the OpenAPI document says of answers that are no success."""
     return {status: {"model": Problem, "description": MEANINGS[status]} for status in statuses}
 
 
 def job_router(service: JobService) -> APIRouter:
-    """The routes, to be included in an app.
+    """Make the routes, to be included in an app.
 
     Args:
         service: does the work; its owner starts and closes it.

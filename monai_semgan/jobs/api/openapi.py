@@ -12,7 +12,7 @@ from monai_semgan.jobs.service import JobService
 
 
 def document() -> dict[str, Any]:
-    """The document."""
+    """Make the document."""
     from fastapi import FastAPI  # noqa: PLC0415 - optional extra
 
     app = FastAPI(

@@ -55,7 +55,7 @@ _rendering = threading.Lock()
 
 @contextmanager
 def new_version(results: Path, version: int) -> Iterator[Path]:
-    """A folder for a version; it takes its name when the block ends well and vanishes otherwise. Older ones go.
+    """Make a folder for a version; it takes its name when the block ends well and vanishes otherwise. Older ones go.
 
     Raises:
         SemganError: if something cannot be written.
@@ -74,7 +74,7 @@ def new_version(results: Path, version: int) -> Iterator[Path]:
 
 
 def versions(results: Path) -> list[int]:
-    """Versions that are there, the best last."""
+    """Return versions that are there, the best last."""
     try:
         return sorted(int(name) for name in os.listdir(results) if name.isdigit())
     except OSError:
@@ -82,7 +82,7 @@ def versions(results: Path) -> list[int]:
 
 
 def parts_of(folder: Path) -> list[Part]:
-    """Parts that a version can give out."""
+    """Return parts that a version can give out."""
     parts = [Part.label] if (folder / LABEL).exists() else []
     if (folder / MAPS).exists():
         with np.load(folder / MAPS) as maps:
@@ -91,7 +91,7 @@ def parts_of(folder: Path) -> list[Part]:
 
 
 def read_result(folder: Path) -> Result:
-    """What a version says of itself, with the parts that are there now.
+    """Return what a version says of itself, with the parts that are there now.
 
     Raises:
         OSError: if it is gone.
@@ -129,7 +129,7 @@ def save_maps(folder: Path, maps: Mapping[str, SliceMap]) -> None:
 
 
 def part_file(results: Path, version: int, part: Part, form: VolumeFormat) -> Path | None:
-    """A file of a version, made if need be; None if the version has no such part.
+    """Return a file of a version, made if need be; None if the version has no such part.
 
     Raises:
         SemganError: if it cannot be written.
@@ -170,7 +170,7 @@ def _make(results: Path, folder: Path, part: Part, path: Path) -> bool:
 
 
 def _like(grid: Mapping[str, Any]) -> Volume:
-    """The scan without its voxels."""
+    """Return the scan without its voxels."""
     header = None
     if grid["header"] is not None:
         block = base64.b64decode(grid["header"])

@@ -40,7 +40,7 @@ class JobStore:
             make_folder(folder)
 
     def load(self) -> list[Job]:
-        """All jobs of earlier servers, the oldest first; what belongs to none is removed."""
+        """Return all jobs of earlier servers, the oldest first; what belongs to none is removed."""
         found = []
         for folder in list(self.jobs.iterdir()):
             try:
@@ -53,11 +53,11 @@ class JobStore:
         return sorted(found, key=lambda job: job.created)
 
     def folder(self, job: str) -> Path:
-        """Folder of a job."""
+        """Return the folder of a job."""
         return self.jobs / job
 
     def results(self, job: str) -> Path:
-        """Folder of a job's results."""
+        """Return the folder of a job's results."""
         return self.folder(job) / RESULTS
 
     def save(self, job: Job) -> None:
@@ -76,11 +76,11 @@ class JobStore:
         remove_folder(self.folder(job))
 
     def used(self) -> int:
-        """Bytes of all jobs and uploads."""
+        """Count the bytes of all jobs and uploads."""
         return bytes_in(self.root)
 
     def free(self) -> int:
-        """Bytes that the disk has left."""
+        """Count the bytes that the disk has left."""
         return shutil.disk_usage(self.root).free
 
 
@@ -109,7 +109,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def bytes_in(folder: Path) -> int:
-    """Bytes of all files in a folder and below; files may vanish meanwhile."""
+    """Count the bytes of all files in a folder and below; files may vanish meanwhile."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:

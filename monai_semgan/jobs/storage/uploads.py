@@ -64,7 +64,7 @@ class UploadStore:
             self._known[info.id] = StoredUpload(info, path, (float("-inf"), float("inf")))
 
     def get(self, upload: str) -> StoredUpload:
-        """An upload.
+        """Return an upload.
 
         Raises:
             Unknown: if there is none.
@@ -81,7 +81,7 @@ class UploadStore:
 
     @contextlib.contextmanager
     def receiving(self, suffix: str) -> Iterator[Incoming]:
-        """An upload that is being sent; unless `accept` was called, what has come of it vanishes at the end.
+        """Take in an upload while it is being sent; unless `accept` was called, it vanishes at the end.
 
         Raises:
             JobError: if the suffix is not one of `SUFFIXES`.
@@ -136,16 +136,16 @@ class UploadStore:
         remove_folder(self.folder / upload)
 
     def expired(self) -> list[str]:
-        """Uploads whose time is over."""
+        """Return uploads whose time is over."""
         now = time.time()
         return [name for name, upload in self._known.items() if upload.info.expires < now]
 
     def oldest_first(self) -> list[str]:
-        """All uploads, the one that was not used for the longest time first."""
+        """Return all uploads, the one that was not used for the longest time first."""
         return sorted(self._known, key=lambda name: self._known[name].info.expires)
 
     def used(self) -> int:
-        """Bytes of all."""
+        """Count the bytes of all."""
         return bytes_in(self.folder)
 
 

@@ -120,7 +120,7 @@ def warm_up(bundle: Bundle) -> None:
 
 
 def in_plain_words(error: Exception) -> str:
-    """What went wrong, for the user; what nobody foresaw is logged."""
+    """Say what went wrong, for the user; what nobody foresaw is logged."""
     if isinstance(error, SemganError):
         return in_words(error)
     if isinstance(error, MemoryError):

@@ -10,7 +10,7 @@ from monai_semgan.evaluation.metrics import dice
 
 
 def disagreement(one: np.ndarray, other: np.ndarray, organs: Collection[int]) -> float:
-    """How differently two segmentations of an image name its voxels.
+    """Measure how differently two segmentations of an image name its voxels.
 
     Args:
         one: label ids `(I, J, K)`.

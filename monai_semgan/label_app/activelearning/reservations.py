@@ -72,7 +72,7 @@ class Reservations:
             return chosen
 
     def _held(self, image: str, datastore: Any, now: float) -> Reservation | None:
-        """The latest reservation of an image that has not run out."""
+        """Return the latest reservation of an image that has not run out."""
         found = [one for one in noted(datastore.get_image_info(image)) if self._valid(one, now)]
         if image in self._given:
             found.append(self._given[image])
@@ -101,7 +101,7 @@ class Reserving(Strategy):
 
 
 def noted(info: Mapping[str, Any]) -> list[Reservation]:
-    """Reservations in an image's info, as MONAI Label writes them; anything else there is passed over."""
+    """Return reservations in an image's info, as MONAI Label writes them; anything else there is passed over."""
     notes = info.get("strategy")
     values = notes.values() if isinstance(notes, dict) else ()
     return [

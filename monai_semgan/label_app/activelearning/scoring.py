@@ -80,7 +80,7 @@ class SemganScores(ScoringMethod):
         return {**counts, "failed": failed, "latency": round(time.perf_counter() - started, 3)}
 
     def _scores(self, path: str, steps: int) -> dict[str, float | None]:
-        """Scores of a file; a score that the model cannot tell is None."""
+        """Return scores of a file; a score that the model cannot tell is None."""
         with (
             self._segmented(path, InferRequest("preview", ".nii")) as (preview, facts),
             self._segmented(path, InferRequest("invert", ".nii", steps)) as (inversion, _),
@@ -91,7 +91,7 @@ class SemganScores(ScoringMethod):
 
     @contextmanager
     def _segmented(self, path: str, request: InferRequest) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
-        """Label ids `(I, J, K)` and facts; the file with the label is gone in the end."""
+        """Yield label ids `(I, J, K)` and facts; the file with the label is gone in the end."""
         import nibabel
 
         file, facts = self.engine.segment(path, request)
@@ -102,7 +102,7 @@ class SemganScores(ScoringMethod):
 
 
 def scoring_methods(engine: Engine, model: Callable[[], str]) -> dict[str, ScoringMethod]:
-    """The scoring methods by name.
+    """Return the scoring methods by name.
 
     Args:
         engine: segments; that of the infer tasks.

@@ -45,7 +45,7 @@ def prepare_monailabel(options: ServerOptions) -> None:
 
 
 def app_conf(options: ServerOptions) -> dict[str, str]:
-    """The options as MONAI Label's `--conf`."""
+    """Return the options as MONAI Label's `--conf`."""
     conf: dict[str, Any] = {
         "device": options.device,
         "keep_days": options.keep_days,
@@ -66,7 +66,7 @@ class Application:
 
 
 def create_application(options: ServerOptions) -> Application:
-    """The application of a server.
+    """Make the application of a server.
 
     Raises:
         SemganError: nothing would guard the studies; the bundle or the datastore cannot be used; another server holds
@@ -102,7 +102,7 @@ def _routes(options: ServerOptions) -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """What MONAI Label does at its start, without its scoring and its scheduler's threads."""
+    """Do what MONAI Label does at its start, without its scoring and its scheduler's threads."""
     instance = app.state.instance
     instance.server_mode(True)
     cleaning = asyncio.create_task(_clean_sessions(instance))
@@ -119,7 +119,7 @@ async def _clean_sessions(instance: Any) -> None:
 
 
 def _guarded(app: ASGIApp, options: ServerOptions) -> ASGIApp:
-    """The guard outside, so that nothing of MONAI Label is reached without a right to."""
+    """Put the guard outside, so that nothing of MONAI Label is reached without a right to."""
     from starlette.middleware.cors import CORSMiddleware
 
     with_tokens = tokens.enabled()

@@ -45,7 +45,7 @@ class Task:
         return self._stopped.is_set()
 
     def status(self) -> dict[str, Any]:
-        """As MONAI Label tells it, and `progress`."""
+        """Return what MONAI Label tells, and `progress`."""
         told: dict[str, Any] = {"id": self.id, "status": self.state, "request": self.request, "start_ts": self.start}
         if self.end:
             told["end_ts"] = self.end
@@ -68,7 +68,7 @@ class Background:
         self.tasks: list[Task] = []
 
     def running(self) -> list[Task]:
-        """Those that have not ended."""
+        """Return those that have not ended."""
         with self._lock:
             return [task for task in self.tasks if not task.end]
 

@@ -70,7 +70,7 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def _of_semgan_error(error: Exception) -> tuple[int, str]:
-    """Status and words; the path in the error is of the server and stays here."""
+    """Return status and words; the path in the error is of the server and stays here."""
     if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_FULL:
         return 507, FULL
     if not isinstance(error, SemganError):
@@ -79,7 +79,7 @@ def _of_semgan_error(error: Exception) -> tuple[int, str]:
 
 
 def _log_place(error: BaseException) -> None:
-    """Kind and places of an error; its message could name a file or a patient."""
+    """Log kind and places of an error; its message could name a file or a patient."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     places = " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames))
     log.error("%s at %s", type(error).__name__, places)

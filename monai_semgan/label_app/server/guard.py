@@ -100,7 +100,7 @@ class Guard:
 
 
 def _name(host: str) -> str:
-    """The name in a `Host` header, without port; empty if there is none."""
+    """Return the name in a `Host` header, without port; empty if there is none."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:

@@ -60,7 +60,7 @@ class ServerOptions:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this computer reaches the address."""
+    """Tell whether only this computer reaches the address."""
     if host.lower() == "localhost":
         return True
     try:
@@ -92,7 +92,7 @@ def check_access(options: ServerOptions, tokens: bool) -> None:
 
 
 def read_key(path: Path | None, environment: str | None) -> str | None:
-    """The API key, from a file or else from the environment.
+    """Return the API key, from a file or else from the environment.
 
     Raises:
         SemganError: the file cannot be read, or the key is too short or cannot stand in a header.

@@ -68,7 +68,7 @@ def check_image(path: Path) -> None:
 
 
 def receive_label(upload: UploadFile, image: str) -> str:
-    """Path of a label that can be read and lies on the grid of an image.
+    """Return the path of a label that can be read and lies on the grid of an image.
 
     Args:
         upload: what was sent.
@@ -146,12 +146,12 @@ def _copy(source: IO[bytes], path: Path) -> None:
 
 
 def _plain(number: int, name: str) -> str:
-    """A name without folders, which two files of an archive cannot share."""
+    """Return a name without folders, which two files of an archive cannot share."""
     return f"{number:05d}_{plain_name(name)}"
 
 
 def plain_name(name: str | None) -> str:
-    """The last part of a client's file name, without what could lead elsewhere."""
+    """Return the last part of a client's file name, without what could lead elsewhere."""
     last = os.path.basename((name or "").replace("\\", "/"))
     kept = "".join(sign for sign in last if sign.isprintable())[-100:].lstrip(".")
     return kept or "file"

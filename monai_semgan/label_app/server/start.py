@@ -83,7 +83,7 @@ def _serve(application: Application, listener: socket.socket, options: ServerOpt
 
 
 def _announce(listener: socket.socket, options: ServerOptions) -> None:
-    """One line that tells the address."""
+    """Print one line that tells the address."""
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     facts: dict[str, Any] = {"address": address, "port": port, "pid": os.getpid(), "key": options.api_key is not None}

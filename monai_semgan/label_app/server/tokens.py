@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def enabled() -> bool:
-    """Whether $MONAI_LABEL_AUTH_ENABLE asks for the log-in."""
+    """Tell whether $MONAI_LABEL_AUTH_ENABLE asks for the log-in."""
     from monailabel.config import settings
 
     return bool(settings.MONAI_LABEL_AUTH_ENABLE)
@@ -35,7 +35,7 @@ def repair() -> None:
 
 
 async def check_token(token: str) -> Denial | None:
-    """What is wrong with a token, if anything; the routes look at the role that they need themselves."""
+    """Return what is wrong with a token, if anything; the routes look at the role that they need themselves."""
     from jwt import InvalidTokenError
     from monailabel.config import settings
     from monailabel.endpoints.user.auth import from_token

@@ -24,7 +24,7 @@ CURVE_SIZE = (640, 120)
 
 
 def organ_pictures(segmentation: Segmentation, index: int) -> dict[str, str]:
-    """Return PNG data addresses by plane, through the middle of an organ: `axial` alone for single images, none without it.
+    """Return PNG data addresses by plane, through the middle of an organ; `axial` alone for single images.
 
     The patient's right is on the left of axial and coronal pictures, as radiologists hang them.
     """

@@ -38,7 +38,7 @@ ALGORITHMS = ("SHA256", "SHA512", "MD5")
 
 @router.get("/", dependencies=[USER], summary="Get All Images/Labels from datastore")
 def contents(output: ResultType | None = None) -> Any:
-    """Counts, ids, or a data list."""
+    """Return counts, ids, or a data list."""
     return stock_datastore(output)
 
 
@@ -72,7 +72,7 @@ def remove_image(id: str) -> dict[str, Any]:
 
 @router.head("/image", dependencies=[USER], summary="Check If Image Exists")
 def check_image_exists(image: str, check_sum: str | None = None) -> Any:
-    """Whether there is such an image, and with this checksum."""
+    """Tell whether there is such an image, and with this checksum."""
     known_image(image)
     algorithm = check_sum.split(":")[0] if check_sum and ":" in check_sum else "SHA256"
     if algorithm not in ALGORITHMS:
@@ -85,14 +85,14 @@ def check_image_exists(image: str, check_sum: str | None = None) -> Any:
 
 @router.get("/image", dependencies=[USER], summary="Download Image")
 def get_image(image: str) -> Any:
-    """The file of an image."""
+    """Return the file of an image."""
     known_image(image)
     return download_image(image)
 
 
 @router.get("/image/info", dependencies=[USER], summary="Get Image Info")
 def get_image_info(image: str) -> Any:
-    """What is noted of an image."""
+    """Return what is noted of an image."""
     known_image(image)
     return running_app().datastore().get_image_info(image)
 
@@ -139,21 +139,21 @@ def remove_label(id: str, tag: str) -> dict[str, Any]:
 
 @router.head("/label", dependencies=[USER], summary="Check If Label Exists")
 def check_label_exists(image: str, tag: str) -> Response:
-    """Whether there is such a label."""
+    """Tell whether there is such a label."""
     known_label(image, tag)
     return Response()
 
 
 @router.get("/label", dependencies=[USER], summary="Download Label")
 def get_label(label: str, tag: str) -> Any:
-    """The file of a label."""
+    """Return the file of a label."""
     known_label(label, tag)
     return download_label(label, tag)
 
 
 @router.get("/label/info", dependencies=[USER], summary="Get Label Info")
 def get_label_info(label: str, tag: str) -> Any:
-    """What is noted of a label."""
+    """Return what is noted of a label."""
     known_label(label, tag)
     return running_app().datastore().get_label_info(label, tag)
 
@@ -167,13 +167,13 @@ def put_label_info(label: str, tag: str, info: str = Form("{}"), user: User = LA
 
 @router.put("/updatelabelinfo", include_in_schema=False)
 def update_label_info(label: str, tag: str, params: str = Form("{}"), user: User = LABELLER) -> Any:
-    """The former name of the route before."""
+    """Serve the former name of the route before."""
     return put_label_info(label, tag, params, user)
 
 
 @router.get("/dataset", dependencies=[ANNOTATOR], summary="Download full dataset as ZIP archive")
 def get_dataset(background: BackgroundTasks, limit_cases: int | None = None) -> FileResponse:
-    """Images with final labels, as a zip."""
+    """Send the images with final labels as a zip."""
     path = running_app().datastore().get_dataset_archive(limit_cases)
     background.add_task(remove_file, path)
     return FileResponse(path, media_type="application/zip", filename="dataset.zip")

@@ -31,7 +31,7 @@ RESERVED = ("image", "model", "session", "label", "description")
 @router.post("/wsi/{model}", dependencies=[USER], include_in_schema=False)
 @router.post("/wsi_v2/{model}", dependencies=[USER], summary="No model here works on whole-slide images")
 def whole_slide(model: str) -> None:
-    """There are no such models."""
+    """Answer that there are no such models."""
     raise HTTPException(404, "this server has no models for whole-slide images")
 
 
@@ -81,7 +81,7 @@ async def _watch(connection: Request, gone: threading.Event) -> None:
 
 @cache
 def _own_threads() -> CapacityLimiter:
-    """Inferences that wait take no threads away from the other routes."""
+    """Return a limit of its own: inferences that wait take no threads away from the other routes."""
     return CapacityLimiter(WAITING)
 
 

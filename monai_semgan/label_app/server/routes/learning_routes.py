@@ -17,7 +17,7 @@ router = APIRouter(prefix="/activelearning", tags=["ActiveLearning"])
 
 @router.post("/{strategy}", summary="Run Active Learning strategy to get next sample")
 def next_sample(strategy: str, params: dict[str, Any] | None = None, user: User = LEARNER) -> Any:
-    """The next image, or nothing when all have labels."""
+    """Return the next image, or nothing when all have labels."""
     known_name(strategy, running_app().info()["strategies"], "strategy")
     own = {name: value for name, value in (params or {}).items() if name != "strategy"}
     return sample(strategy, own, user.username)

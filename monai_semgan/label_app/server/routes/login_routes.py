@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 30
 
 @router.post("/token", response_model=Token, summary="Fetch new access code/token")
 def access_token(form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> Any:
-    """A token of the log-in server for a name and a password."""
+    """Get a token of the log-in server for a name and a password."""
     data = {"client_id": settings.MONAI_LABEL_AUTH_CLIENT_ID, "grant_type": "password"}
     data |= {"username": form.username, "password": form.password}
     try:
@@ -40,7 +40,7 @@ def access_token(form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> Any:
 
 @router.get("/token/valid", summary="Check If current token is Valid")
 def valid_token(user: Annotated[User, Depends(get_current_user)]) -> Any:
-    """Who the token belongs to."""
+    """Tell who the token belongs to."""
     return user.model_dump()
 
 

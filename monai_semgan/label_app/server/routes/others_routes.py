@@ -22,7 +22,7 @@ FIXED = "the model is chosen when the server starts; start it with --bundle"
 
 @router.get("/logs/", dependencies=[ADMIN], summary="Get Logs")
 def logs(request: Request, lines: int = 300, html: bool = True, text: bool = False, refresh: int = 0) -> Any:
-    """The end of the server's log, always as plain text."""
+    """Return the end of the server's log, always as plain text."""
     log_file: Path = request.app.state.options.log_file
     if not log_file.is_file():
         raise HTTPException(404, "there is no log")
@@ -34,7 +34,7 @@ def logs(request: Request, lines: int = 300, html: bool = True, text: bool = Fal
 
 @router.get("/logs/gpu", dependencies=[ADMIN], summary="Get GPU Info (nvidia-smi)")
 def gpu() -> PlainTextResponse:
-    """What `nvidia-smi` tells."""
+    """Return what `nvidia-smi` tells."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         raise HTTPException(404, "this computer has no nvidia-smi, thus no NVIDIA GPU to tell of")
@@ -47,7 +47,7 @@ def gpu() -> PlainTextResponse:
 
 @router.get("/model/info/{model}", dependencies=[ADMIN], tags=["Model"], summary="Get details of the Model File")
 def model_info(model: str) -> Any:
-    """Checksum and time of the weights."""
+    """Return checksum and time of the weights."""
     known_name(model, running_app().info()["models"], "model")
     weights = running_app().weights()  # type: ignore[attr-defined]
     return {"checksum": file_checksum(weights), "modified_time": int(weights.stat().st_mtime)}
@@ -55,7 +55,7 @@ def model_info(model: str) -> Any:
 
 @router.get("/model/{model}", dependencies=[ADMIN], tags=["Model"], summary="Download Latest Model Weights")
 def get_model(model: str) -> FileResponse:
-    """The weights."""
+    """Return the weights."""
     known_name(model, running_app().info()["models"], "model")
     weights = running_app().weights()  # type: ignore[attr-defined]
     return FileResponse(weights, media_type="application/octet-stream", filename=f"{model}{weights.suffix}")
@@ -64,26 +64,26 @@ def get_model(model: str) -> FileResponse:
 @router.put("/model/{model}", dependencies=[ADMIN], tags=["Model"], summary="Weights cannot be changed here")
 @router.delete("/model/{model}", dependencies=[ADMIN], tags=["Model"], summary="Weights cannot be changed here")
 def change_model(model: str) -> None:
-    """Refused."""
+    """Refuse."""
     known_name(model, running_app().info()["models"], "model")
     raise HTTPException(403, FIXED)
 
 
 @router.post("/reload", dependencies=[ADMIN], include_in_schema=False)
 def reload() -> None:
-    """Refused: MONAI Label's would start a second app beside the first."""
+    """Refuse: MONAI Label's would start a second app beside the first."""
     raise HTTPException(403, "stop the server and start it again")
 
 
 @router.api_route("/proxy/dicom/{path:path}", methods=["GET", "POST"], dependencies=[USER], include_in_schema=False)
 def dicom_proxy(path: str) -> None:
-    """No DICOMweb server stands behind a folder of studies; one that does would be reached here."""
+    """Refuse: no DICOMweb server stands behind a folder of studies; one that does would be reached here."""
     raise HTTPException(404, "no DICOMweb server stands behind this one")
 
 
 @router.get("/ohif/{path:path}", dependencies=[USER], include_in_schema=False)
 def ohif(path: str) -> Any:
-    """The viewer's page."""
+    """Return the viewer's page."""
     if any(part in ("", ".", "..") for part in path.split("/") if path):
         raise HTTPException(404, "no such page")
     return get_ohif(path)

@@ -21,7 +21,7 @@ router = APIRouter(prefix="/session", tags=["Session"])
 
 @router.get("/{session_id}", dependencies=[USER], summary="Get Session ID")
 def get_session(session_id: str, update_ts: bool = False, image: bool = False) -> Any:
-    """Facts of a session, or its image."""
+    """Return facts of a session, or its image."""
     info = _sessions().get_session(session_id, update_ts=update_ts)
     if info is None:
         raise HTTPException(404, "unknown or expired session")
@@ -67,7 +67,7 @@ def _sessions() -> Any:
 
 
 def _received(files: list[UploadFile], folder: Path) -> Path:
-    """The file, or the folder of several, that was sent."""
+    """Return the file, or the folder of several, that was sent."""
     several = folder / "image"
     several.mkdir()
     for number, upload in enumerate(files):
@@ -78,7 +78,7 @@ def _received(files: list[UploadFile], folder: Path) -> Path:
 
 
 def _unpacked(archive: Path, limit_bytes: int) -> Path:
-    """The file, or the folder of several, in an archive."""
+    """Return the file, or the folder of several, in an archive."""
     folder = archive.parent.parent / "unpacked"
     folder.mkdir()
     unpack(archive, folder, limit_bytes)

@@ -21,12 +21,12 @@ ADMIN = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
 
 
 def running_app() -> MONAILabelApp:
-    """The app that serves."""
+    """Return the app that serves."""
     return app_instance()
 
 
 def known_image(image: str | None) -> str:
-    """Path of an image of the datastore.
+    """Return the path of an image of the datastore.
 
     Raises:
         HTTPException: 404 if there is none.
@@ -38,7 +38,7 @@ def known_image(image: str | None) -> str:
 
 
 def known_label(label: str, tag: str) -> str:
-    """Path of a label of the datastore.
+    """Return the path of a label of the datastore.
 
     Raises:
         HTTPException: 404 if there is none.
@@ -50,7 +50,7 @@ def known_label(label: str, tag: str) -> str:
 
 
 def known_name(name: str, names: Any, kind: str) -> str:
-    """The name of a model, strategy or method.
+    """Return the name of a model, strategy or method.
 
     Raises:
         HTTPException: 404 if the server has none of that name.
@@ -62,7 +62,7 @@ def known_name(name: str, names: Any, kind: str) -> str:
 
 
 def json_object(text: str | None, field: str = "params") -> dict[str, Any]:
-    """A JSON object out of a form field; empty text is an empty one.
+    """Read a JSON object out of a form field; empty text is an empty one.
 
     Raises:
         HTTPException: 422 if it is none.

@@ -35,7 +35,7 @@ batches, scorings = Background(_batch), Background(_score)
 
 @router.get("/batch/infer", tags=["Infer"], dependencies=[USER], summary="Get Status of Batch Inference Task")
 def batch_status(all: bool = False, check_if_running: bool = False) -> Any:
-    """How far the last batch is."""
+    """Tell how far the last batch is."""
     return _status(batches, "batch", all, check_if_running)
 
 
@@ -63,7 +63,7 @@ def stop_batch() -> Any:
 
 @router.get("/scoring/", tags=["Scoring"], dependencies=[USER], summary="Get Status of Scoring Task")
 def scoring_status(all: bool = False, check_if_running: bool = False) -> Any:
-    """How far scoring is."""
+    """Tell how far scoring is."""
     return _status(scorings, "scoring", all, check_if_running)
 
 
@@ -92,7 +92,7 @@ def stop_scoring() -> Any:
 
 @router.get("/train/", tags=["Train"], dependencies=[USER], summary="Get Status of Training Task")
 def training_status(all: bool = False, check_if_running: bool = False) -> None:
-    """There is none."""
+    """Answer that there is none."""
     raise HTTPException(404, "no training tasks")
 
 
@@ -104,13 +104,13 @@ def train_all(params: dict[str, Any] | None = None) -> dict[str, Any]:
 
 @router.post("/train/{model}", tags=["Train"], dependencies=[ADMIN], summary="Run Training Task for specific model")
 def train(model: str, params: dict[str, Any] | None = None, run_sync: bool = False, enqueue: bool = False) -> None:
-    """There are no trainers."""
+    """Answer that there are no trainers."""
     known_name(model, running_app().info()["trainers"], "model to train")
 
 
 @router.delete("/train/", tags=["Train"], dependencies=[ADMIN], summary="Stop Training Task")
 def stop_training() -> None:
-    """There is nothing to stop."""
+    """Answer that there is nothing to stop."""
 
 
 def _checked(params: dict[str, Any]) -> dict[str, Any]:
