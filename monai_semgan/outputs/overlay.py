@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw
 from monai_semgan.utils.files import check_output, written_aside
 
 if TYPE_CHECKING:
-
     from monai_semgan.inference.segmentation import Segmentation
 
 COLOURS = (

@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw
 from monai_semgan.outputs.overlay import as_radiologists_see, blend
 
 if TYPE_CHECKING:
-
     from monai_semgan.inference.segmentation import Segmentation
 
 WIDTH = 300
