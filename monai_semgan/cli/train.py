@@ -47,14 +47,32 @@ def _add_length(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--budget", metavar="TIME", help="time, for example 25m or 1h30m; `all` divides it")
     group.add_argument("--steps", type=positive_int, metavar="N", help="steps of each stage")
     group.add_argument("--slot", metavar="TIME", help="stop cleanly after this time, to be resumed later")
-    group.add_argument("--resume", action="store_true", help="continue the run in RUN")
+    group.add_argument("--resume", action="store_true", help="continue the run in RUN, with the same patients")
+    group.add_argument(
+        "--more-labels", action="store_true", help="resume although training patients have labels that had none"
+    )
 
 
 def _add_setup(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what")
-    group.add_argument("--size", type=positive_int, default=128, metavar="N", help="pixels of a slice (default 128)")
-    group.add_argument("--pixel-mm", type=float, default=2.75, metavar="MM", help="pixel spacing (default 2.75)")
-    group.add_argument("--classes", type=positive_int, default=5, metavar="K", help="with background (default 5)")
+    group = parser.add_argument_group("what (left out: as in the run that goes on, the packed slices or the data list)")
+    group.add_argument("--size", type=positive_int, metavar="N", help="pixels of a slice (default 128)")
+    group.add_argument("--pixel-mm", type=float, metavar="MM", help="pixel spacing (default 2.75)")
+    group.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="HU of CT (default -125 275)")
+    group.add_argument(
+        "--percentiles", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the body in MR (default 0.5 99.5)"
+    )
+    group.add_argument(
+        "--labels",
+        type=label_names,
+        metavar="NAMES",
+        help='labels to learn: "1:liver,6:aorta", or names that the data list knows; all others become background',
+    )
+    group.add_argument(
+        "--classes",
+        type=positive_int,
+        metavar="K",
+        help="with background, without --labels: ids from K on become background (default: the list's labels, or 5)",
+    )
     group.add_argument(
         "--labelled", type=non_negative_int, metavar="N", help="use the labels of the first N volumes only"
     )
@@ -62,7 +80,7 @@ def _add_setup(parser: argparse.ArgumentParser) -> None:
         "--init", type=Path, action="append", metavar="WEIGHTS", help="file or run to begin with; repeatable"
     )
     group.add_argument("--batch-size", type=positive_int, metavar="N", help="images per step")
-    group.add_argument("--seed", type=non_negative_int, default=0)
+    group.add_argument("--seed", type=non_negative_int, metavar="N", help="seed of everything random (default 0)")
     group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
     group.add_argument(
         "--set",
@@ -87,6 +105,19 @@ def setting(text: str) -> tuple[str, Any]:
         return name.replace("-", "_"), value
 
 
+def label_names(text: str) -> dict[int, str] | list[str]:
+    """Type of `--labels`: names, or ids with names."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if parts and all(":" in part for part in parts):
+        pairs = [part.split(":", 1) for part in parts]
+        if not all(index.strip().isdigit() for index, _ in pairs) or len({int(i) for i, _ in pairs}) < len(pairs):
+            raise argparse.ArgumentTypeError(f"{text!r} does not give every id once, as in 1:liver,6:aorta")
+        return {int(index): name.strip() for index, name in pairs}
+    if not parts or any(":" in part for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither names nor ids with names, as in 1:liver,6:aorta")
+    return parts
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
     if not arguments.data.exists():
@@ -94,30 +125,23 @@ def run(arguments: argparse.Namespace) -> int:
             "no such data list", remedy="give a JSON file, or a folder of packed slices", path=arguments.data
         )
     from monai_semgan.training.run import train
+    from monai_semgan.training.training_settings import TrainSettings
     from monai_semgan.utils.progress import NullProgress
 
+    settings = TrainSettings.gather(_chosen(arguments))
     with BarProgress("training") as shown:
         progress: Progress = shown if is_main_process() and not arguments.quiet else NullProgress()
-        results = train(
-            arguments.stage,
-            arguments.data,
-            arguments.out,
-            budget=arguments.budget,
-            steps=arguments.steps,
-            slot=arguments.slot,
-            resume=arguments.resume,
-            size=arguments.size,
-            pixel_mm=arguments.pixel_mm,
-            num_classes=arguments.classes,
-            labelled=-1 if arguments.labelled is None else arguments.labelled,
-            init=arguments.init,
-            batch_size=arguments.batch_size,
-            seed=arguments.seed,
-            device=arguments.device,
-            progress=progress,
-            **dict(arguments.set),
-        )
+        results = train(arguments.stage, arguments.data, arguments.out, settings, progress=progress)
     return _report(arguments, results, say if is_main_process() else lambda line: None)
+
+
+def _chosen(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Settings that stand on the command line."""
+    same = ("budget", "steps", "slot", "resume", "more_labels", "size", "pixel_mm", "window", "percentiles", "labels")
+    same += ("labelled", "init", "batch_size", "seed", "device")
+    chosen = {name: getattr(arguments, name) for name in same} | {"num_classes": arguments.classes}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return given | dict(arguments.set)
 
 
 def is_main_process() -> bool:

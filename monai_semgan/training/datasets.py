@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from monai_semgan.data.datalist import load_datalist
+from monai_semgan.data.datalist import SECTIONS, Entry, load_datalist
 from monai_semgan.data.slice_set import SliceSet, build_slice_set
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.encoding import UNLABELLED
+from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, plain_ids
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.record import DataRecord
+from monai_semgan.training.engine.run_files import read_json, write_json
+from monai_semgan.training.run_plan import PACKED_TRAINING as TRAINING
+from monai_semgan.training.run_plan import RunPlan, list_names
 
 if TYPE_CHECKING:
     from monai_semgan.utils.progress import Progress
 
-TRAINING, VALIDATION = "training", "validation"
+VALIDATION = "validation"
+PATIENTS = "patients.json"
+"""Beside packed slices: patients by section of the data list."""
+
+MODALITIES = ("CT", "MR", "DX")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +38,18 @@ class RunData:
     Args:
         training: labelled and unlabelled volumes, in the order of the data list.
         validation: labelled volumes, or None.
+        sections: patients by section of the data list, whether they are used or not.
     """
 
     training: SliceSet
     validation: SliceSet | None
+    sections: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def model(self) -> ModelSettings:
+        """The settings that travel with weights that are trained on these slices."""
+        modality = tuple(name for name in MODALITIES if name in self.training.modalities)
+        return ModelSettings(plain_ids(self.training.preprocessing), self.training.class_names, modality)
 
     def labelled_only(self) -> RunData:
         """Without the unlabelled training volumes.
@@ -55,6 +72,7 @@ class RunData:
             validation=list(self.validation.patients) if self.validation is not None else [],
             slices=len(self.training),
             labelled_slices=len(self.training.labelled_indices),
+            sections={name: list(patients) for name, patients in self.sections.items()},
         )
 
 
@@ -78,43 +96,28 @@ def hide_labels(slices: SliceSet, keep: int) -> SliceSet:
     return dataclasses.replace(slices, labels=labels)
 
 
-def frame_of(source: Path) -> str:
-    """`Preprocessing.frame` for a data list or packed slices: `image` when they are radiographs.
-
-    Raises:
-        SemganError: if radiographs and volumes are mixed.
-    """
-    if source.is_dir():
-        return SliceSet.load(source / TRAINING).preprocessing.frame
-    entries = load_datalist(source)
-    kinds = {entry.modality == "DX" for entry in (*entries.training, *entries.validation)}
-    if len(kinds) > 1:
-        raise SemganError("lists both radiographs and volumes", remedy="make a list for each", path=source)
-    return "image" if kinds == {True} else "body"
-
-
 def load_run_data(
-    source: Path, preprocessing: Preprocessing, cache: Path, labelled: int, workers: Workers, progress: Progress
+    source: Path, plan: RunPlan, cache: Path, labelled: int, workers: Workers, progress: Progress
 ) -> RunData:
     """Slices of a data list, through the cache; or packed ones (see `pack`) when `source` is a folder.
 
     Args:
         source: data list, or folder of packed slices.
-        preprocessing: how slices are cut.
+        plan: how slices are cut, and what the classes are.
         cache: folder of the cache.
         labelled: training volumes that keep their labels; -1 for all.
         workers: the first process fills the cache before the others read it.
         progress: told after every volume.
 
     Raises:
-        SemganError: if the data cannot be used, or packed slices were cut otherwise.
+        SemganError: if the data cannot be used, labels would be lost, or packed slices were cut otherwise.
     """
     if source.is_dir():
-        data = _load_packed(source, preprocessing)
+        data = _load_packed(source, plan)
     else:
         if not workers.is_main:
             workers.wait()
-        data = _build(source, preprocessing, cache, progress)
+        data = _build(source, plan, cache, progress)
         if workers.is_main:
             workers.wait()
     if labelled >= 0:
@@ -122,32 +125,45 @@ def load_run_data(
     return data
 
 
-def _build(source: Path, preprocessing: Preprocessing, cache: Path, progress: Progress) -> RunData:
+def _build(source: Path, plan: RunPlan, cache: Path, progress: Progress) -> RunData:
     entries = load_datalist(source)
     if not entries.training:
         raise SemganError("the training list is empty", remedy='fill "training"', path=source)
     scored = [entry for entry in entries.validation if entry.label is not None]
-    training = build_slice_set(entries.training, preprocessing, cache, progress)
-    return RunData(training, build_slice_set(scored, preprocessing, cache, progress) if scored else None)
+    preprocessing = plan.preprocessing
+    training = build_slice_set(_named(entries.training, plan), preprocessing, cache, progress)
+    plan.check_ids(training.file_ids, source)
+    validation = build_slice_set(_named(scored, plan), preprocessing, cache, progress) if scored else None
+    sections = {name: [entry.patient for entry in getattr(entries, name)] for name in SECTIONS}
+    return RunData(training, validation, sections)
 
 
-def _load_packed(source: Path, preprocessing: Preprocessing) -> RunData:
+def _named(entries: Sequence[Entry], plan: RunPlan) -> list[Entry]:
+    """The entries with the structure names of the plan."""
+    names = tuple(sorted(plan.names.items()))
+    return [dataclasses.replace(entry, names=names) for entry in entries]
+
+
+def _load_packed(source: Path, plan: RunPlan) -> RunData:
     training = SliceSet.load(source / TRAINING)
-    if training.preprocessing != preprocessing:
-        raise SemganError(
-            f"holds slices of {training.preprocessing.size} pixels of {training.preprocessing.pixel_mm:g} mm with "
-            f"{training.preprocessing.num_classes} classes",
-            remedy="train with these settings or pack the slices again",
-            path=source,
-        )
-    validation = source / VALIDATION
-    return RunData(training, SliceSet.load(validation) if validation.is_dir() else None)
+    packed, wanted = (ModelSettings(plain_ids(one)) for one in (training.preprocessing, plan.preprocessing))
+    found = packed.difference(wanted)
+    if found is not None:
+        problem = f"holds slices with {found.name} {found.own}, not {found.other}"
+        raise SemganError(problem, remedy="train with these settings or pack the slices again", path=source)
+    validation = SliceSet.load(source / VALIDATION) if (source / VALIDATION).is_dir() else None
+    patients = {TRAINING: training.patients, VALIDATION: validation.patients if validation is not None else ()}
+    return RunData(training, validation, read_json(source / PATIENTS) or patients)
 
 
-def pack(datalist: Path, out: Path, preprocessing: Preprocessing, progress: Progress) -> Path:
+def pack(datalist: Path, out: Path, plan: RunPlan | Preprocessing, progress: Progress) -> Path:
     """Write the slices of a data list as a few small files, to be trained on elsewhere in place of the list."""
-    data = _build(datalist, preprocessing, out / "cache", progress)
+    if isinstance(plan, Preprocessing):
+        plan = RunPlan(plan, list_names(datalist), chosen=True)
+    data = _build(datalist, plan, out / "cache", progress)
     data.training.save(out / TRAINING)
     if data.validation is not None:
         data.validation.save(out / VALIDATION)
+    write_json(out / PATIENTS, data.sections)
+    data.model.save(out / SETTINGS)
     return out

@@ -15,7 +15,9 @@ from monai_semgan.inference.preview import PreviewSettings
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.training.engine.loop import LoopSettings
 from monai_semgan.training.run import settings_class
+from monai_semgan.utils.settings import field_names
 from monai_semgan.workflows.command_line import command_options, configuration, is_monai_bundle
+from monai_semgan.workflows.training import StageTrainingSettings
 
 TRACKING = ("output_dir", "tracking_uri", "experiment_name", "run_name", "save_execute_config")
 """Ids that `--tracking` of `monai.bundle run` takes in addition."""
@@ -63,7 +65,7 @@ def _arguments(place: str, parent: Mapping[str, Any], config: Mapping[str, Any])
     """What may stand in a section beside what does: arguments of its component, or fields of its settings."""
     if "_target_" not in parent:
         kind = _settings_class(place, config)
-        return set(inspect.signature(kind).parameters) if kind is not None else set()
+        return set(field_names(kind)) if kind is not None else set()
     module, _, attribute = str(parent["_target_"]).rpartition(".")
     if not module:
         return set()
@@ -77,6 +79,8 @@ def _settings_class(section: str, config: Mapping[str, Any]) -> type | None:
     if section == "settings":
         stage = _at("train#trainer#stage", config)
         return settings_class(stage) if stage else None
+    if section == "train#trainer#settings":
+        return StageTrainingSettings
     return (classes | {"loop": LoopSettings}).get(section)
 
 

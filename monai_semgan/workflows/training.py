@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from monai.data import Dataset
 from monai.transforms import Compose
 
@@ -16,14 +16,19 @@ from monai_semgan.data.cache import entry_item
 from monai_semgan.data.datalist import Entry, load_datalist
 from monai_semgan.data.slice_set import SliceSet, build_slice_set
 from monai_semgan.errors import SemganError
+from monai_semgan.io.label_names import NAMES, names_from
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.datasets import RunData, hide_labels
 from monai_semgan.training.engine.distributed import Workers
-from monai_semgan.training.engine.loop import LoopSettings, StageResult
+from monai_semgan.training.engine.loop import StageResult
 from monai_semgan.training.engine.run_files import STAGES
-from monai_semgan.training.engine.schedule import Schedule, parse_duration
-from monai_semgan.training.run import TrainRequest, run_stage, settings_class
+from monai_semgan.training.engine.run_lock import locked_run
+from monai_semgan.training.run import check_options, run_stage, stage_settings
+from monai_semgan.training.run_plan import RunPlan
+from monai_semgan.training.training_settings import TrainSettings
+from monai_semgan.utils.device import select_device
 from monai_semgan.utils.progress import NullProgress, Progress
+from monai_semgan.utils.settings import RENAMED, check_ranges, checked, field_names, refuse_unknown
 
 
 def list_volumes(dataset_dir: str | Path, section: str, name: str = "datalist.json") -> list[dict[str, str]]:
@@ -87,7 +92,34 @@ class VolumeDataset(Dataset):
             raise SemganError(problem, remedy='write {"image": ..., "label": ...}')
         label = Path(item["label"]) if item.get("label") else None
         image = Path(item["image"])
-        return Entry(image, label, str(item.get("patient") or image.name.split(".")[0]), item.get("modality"))
+        names = tuple((names_from(item.get(NAMES)) or {}).items())
+        return Entry(image, label, str(item.get("patient") or image.name.split(".")[0]), item.get("modality"), names)
+
+
+@checked
+@dataclasses.dataclass(frozen=True)
+class StageTrainingSettings(TrainSettings):
+    """`TrainSettings` for the configurations of a bundle, where the section `slices` tells how slices are cut.
+
+    Args:
+        epoch_length: steps of an epoch; one pass over the slices when left out.
+        init_required: whether every one of `init` must exist, unless the run holds a generator already; otherwise
+            those that do not exist are left out.
+
+    Raises:
+        SemganError: if a value makes no sense, or belongs into `slices`.
+    """
+
+    epoch_length: int | None = None
+    init_required: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, counts=("epoch_length",))
+        for name in ("size", "pixel_mm", "window", "percentiles", "num_classes", "labels"):
+            if getattr(self, name) is not None:
+                problem = f"the setting {name} of the training stands elsewhere in a bundle"
+                raise SemganError(problem, remedy="set it in the section slices")
 
 
 class StageTraining:
@@ -100,24 +132,16 @@ class StageTraining:
         stage: `gan`, `encoder` or `student`.
         dataset: training volumes.
         output_dir: folder of the run.
-        device: where to train.
         max_epochs: number of epochs.
         validation: labelled volumes to score on, or None.
-        settings: fields of the stage's settings that are not the default's.
-        epoch_length: steps of an epoch; one pass over the slices when left out.
-        budget: most time, such as `25m`, or None.
-        weights: files or folders to begin with; those that do not exist are left out when `weights_required` is off.
-        weights_required: whether every one of `weights` must exist, unless the run holds a generator already.
-        labelled: how many volumes keep their label; -1 for all.
-        seed: seed of everything random.
-        resume: go on with a run in `output_dir`.
-        mixed_precision: bfloat16 where the device is fast with it.
-        loop: fields of `LoopSettings` that are not the default's.
+        settings: fields of `StageTrainingSettings`, and those of the stage's settings among them or in `options`. In
+            the section `loop` may stand what `LoopSettings` has. A run that is there goes on unless `resume` is off.
         train_handlers: handlers of MONAI or ignite, as for MONAI's trainers.
         inferer: how the network is run in training; stages do that themselves, the entry is for tools that ask.
+        old: fields of `StageTrainingSettings` one by one, as in bundles of 0.1.
 
     Raises:
-        SemganError: if a setting is unknown.
+        SemganError: if a setting is unknown or makes no sense.
     """
 
     def __init__(
@@ -125,34 +149,22 @@ class StageTraining:
         stage: str,
         dataset: VolumeDataset,
         output_dir: str | Path,
-        device: Any,
         max_epochs: int,
         *,
         validation: VolumeDataset | None = None,
         settings: Mapping[str, Any] | None = None,
-        epoch_length: int | None = None,
-        budget: str | float | None = None,
-        weights: Sequence[str | Path] = (),
-        weights_required: bool = False,
-        labelled: int = -1,
-        seed: int = 0,
-        resume: bool = True,
-        mixed_precision: bool = True,
-        loop: Mapping[str, Any] | None = None,
         train_handlers: Sequence[Any] = (),
         inferer: Any = None,
+        **old: Any,
     ) -> None:
         if stage not in STAGES:
             raise SemganError(f"train#trainer#stage: unknown stage {stage!r}", remedy=f"use {', '.join(STAGES)}")
         if int(max_epochs) < 1:
             raise SemganError(f"max_epochs: {max_epochs} is too few", remedy="give --max_epochs 1 or more")
         self.stage, self.dataset, self.validation = stage, dataset, validation
-        self.output_dir, self.device = Path(output_dir), device
-        self.max_epochs, self.epoch_length, self.budget = int(max_epochs), epoch_length, budget
-        self.settings = _settings(stage, settings or {})
-        self.weights, self.weights_required = [Path(source) for source in weights], weights_required
-        self.labelled, self.seed, self.resume, self.mixed_precision = labelled, seed, resume, mixed_precision
-        self.loop, self.handlers, self.inferer = dict(loop or {}), tuple(train_handlers), inferer
+        self.output_dir, self.max_epochs = Path(output_dir), int(max_epochs)
+        self.settings = _training_settings(stage, settings or {}, old)
+        self.handlers, self.inferer = tuple(train_handlers), inferer
         self.result: StageResult | None = None
 
     def run(self) -> StageResult:
@@ -161,17 +173,16 @@ class StageTraining:
         Raises:
             SemganError: on anything that the user can mend.
         """
-        workers = Workers(Workers.local_device(torch.device(self.device)))
+        device = self.settings.device
+        chosen = select_device(device) if isinstance(device, str) else device
+        workers = Workers(Workers.local_device(chosen))
         try:
-            data = self._data(workers, NullProgress())
-            steps = self.max_epochs * (self.epoch_length or self._pass(data, workers))
-            seconds = parse_duration(self.budget) if self.budget is not None else None
-            loop = LoopSettings(**{**self.loop, "epochs": self.max_epochs})
-            request = self._request(data.training.preprocessing)
-            schedule, handlers = Schedule(steps, seconds), self.handlers
-            self.result = run_stage(
-                self.stage, self.settings, data, request, schedule, loop, workers, NullProgress(), handlers
-            )
+            with locked_run(self.output_dir, workers):
+                data = self._data(workers, NullProgress())
+                steps = self.max_epochs * (self.settings.epoch_length or self._pass(data, workers))
+                settings = replace(self.settings, steps=steps, epochs=self.max_epochs, init=self._sources())
+                handlers, progress = self.handlers, NullProgress()
+                self.result = run_stage(self.stage, data, self.output_dir, settings, workers, progress, handlers)
         finally:
             workers.close()
         return self.result
@@ -187,45 +198,42 @@ class StageTraining:
         if training is None:
             remedy = "give --dataset_dir a data list with training volumes"
             raise SemganError("train#dataset#data: there are no training volumes", remedy=remedy)
-        if self.labelled >= 0:
-            training = hide_labels(training, self.labelled)
+        RunPlan(training.preprocessing, dict(training.entries[0].names), chosen=True).check_ids(training.file_ids)
+        if self.settings.labelled >= 0:
+            training = hide_labels(training, self.settings.labelled)
         if len(training.labelled_indices) == 0 and self.stage != "encoder":
             problem = f"train#dataset#data: no training volume has a label, the {self.stage} needs some"
             raise SemganError(problem, remedy='add "label" to entries of the data list')
         if validation is not None and len(validation.labelled_indices) < len(validation):
             problem = "validate#dataset#data: a volume has no label"
             raise SemganError(problem, remedy='add its "label" to the data list or leave the volume out')
-        return RunData(training, validation)
+        scored = validation.patients if validation is not None else ()
+        return RunData(training, validation, {"training": training.patients, "validation": scored})
 
     def _pass(self, data: RunData, workers: Workers) -> int:
         """Steps of one pass over the slices by all processes."""
-        return max(1, -(-len(data.training) // (self.settings.batch_size * workers.size)))
+        batch = stage_settings(self.stage, self.settings.stage_options).batch_size
+        return max(1, -(-len(data.training) // (batch * workers.size)))
 
-    def _request(self, preprocessing: Preprocessing) -> TrainRequest:
-        missing = [source for source in self.weights if not source.exists()]
+    def _sources(self) -> tuple[Path, ...]:
+        """Weights to begin with."""
+        missing = [source for source in self.settings.sources if not source.exists()]
         own = any((self.output_dir / STAGES[0]).glob("weights*.pt"))
-        if missing and self.weights_required and not own:
+        if missing and self.settings.init_required and not own:
             remedy = "train the stage before this one, or give --generator_weights"
             raise SemganError("generator_weights: no such file", remedy=remedy, path=missing[0])
-        return TrainRequest(
-            datalist=Path(),
-            out=self.output_dir,
-            size=preprocessing.size,
-            labelled=self.labelled,
-            seed=self.seed,
-            num_classes=preprocessing.num_classes,
-            pixel_mm=preprocessing.pixel_mm,
-            init=tuple(source for source in self.weights if source.exists()),
-            resume=self.resume,
-            mixed_precision=self.mixed_precision,
-            options={},
-        )
+        return tuple(source for source in self.settings.sources if source.exists())
 
 
-def _settings(stage: str, chosen: Mapping[str, Any]) -> Any:
-    kind = settings_class(stage)
-    known = [field.name for field in dataclasses.fields(kind)]
-    unknown = sorted(set(chosen) - set(known))
-    if unknown:
-        raise SemganError(f"settings#{unknown[0]}: unknown setting", remedy=f"known are {', '.join(sorted(known))}")
-    return kind(**chosen)
+def _training_settings(stage: str, settings: Mapping[str, Any], old: Mapping[str, Any]) -> StageTrainingSettings:
+    """The settings of a section and of the keywords of 0.1, checked as far as that is possible without data."""
+    if old:
+        message = f"StageTraining({next(iter(old))}=...) is old: `semgan bundle update DIR` puts it into settings"
+        warnings.warn(message, FutureWarning, stacklevel=3)
+        known = {*field_names(StageTrainingSettings), *RENAMED["StageTrainingSettings"], "loop"}
+        refuse_unknown(old, known, "train#trainer#")
+    values = {"resume": True, **settings, **old}
+    found = StageTrainingSettings.gather({**values.pop("loop", {}), **values})
+    check_options([stage], found, "settings#")
+    stage_settings(stage, found.stage_options, "settings#")
+    return found

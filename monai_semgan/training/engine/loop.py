@@ -25,10 +25,11 @@ from monai_semgan.training.engine.handlers import (
     StopRequest,
     board_handler,
 )
-from monai_semgan.training.engine.schedule import Schedule, Stopwatch
+from monai_semgan.training.engine.schedule import Schedule, Stopwatch, parse_duration
 from monai_semgan.training.engine.seeds import step_seed
 from monai_semgan.training.image_grids import write_png
 from monai_semgan.training.stages.stage import Stage
+from monai_semgan.utils.settings import check_ranges, checked
 from monai_semgan.utils.versions import machine, versions
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@checked
 @dataclasses.dataclass(frozen=True)
 class LoopSettings:
     """How often things happen around the steps.
@@ -46,7 +48,7 @@ class LoopSettings:
         checkpoint_steps: most steps between two checkpoints, or None.
         validations: parts into which the stage is cut by validations and sheets; the last is at the end.
         log_every: steps between two readings of the losses.
-        slot: seconds after which this process stops cleanly, to be resumed in another, or None.
+        slot: time, such as `9m` or seconds, after which this process stops cleanly, to be resumed in another, or None.
         tensorboard: write TensorBoard files.
         epochs: epochs into which the steps are cut for handlers that count in epochs.
     """
@@ -55,9 +57,20 @@ class LoopSettings:
     checkpoint_steps: int | None = None
     validations: int = 4
     log_every: int = 20
-    slot: float | None = None
+    slot: str | float | None = None
     tensorboard: bool = True
     epochs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.slot is not None:
+            object.__setattr__(self, "slot", parse_duration(self.slot))
+        counts = ("checkpoint_steps", "validations", "log_every", "epochs")
+        check_ranges(self, counts=counts, not_negative=("checkpoint_seconds",))
+
+    @property
+    def slot_seconds(self) -> float | None:
+        """The slot in seconds."""
+        return None if self.slot is None else parse_duration(self.slot)
 
 
 @dataclasses.dataclass
@@ -126,6 +139,11 @@ class StageLoop:
         """Full state of the stage."""
         return self.folder / "checkpoint.pt"
 
+    @property
+    def finished(self) -> bool:
+        """Whether the schedule has come to its end before this process begins."""
+        return self.schedule.done(self.start, self.watch.elapsed)
+
     def prepare(self, resume: bool) -> None:
         """Load the state of an earlier process, or make sure that there is none to overwrite.
 
@@ -175,7 +193,7 @@ class StageLoop:
     def run(self) -> StageResult:
         """Train to the end of the schedule, or until stopped; the last checkpoint is written either way."""
         workers = self.stage.context.workers
-        with StopRequest(self.progress, self.settings.slot) as stop:
+        with StopRequest(self.progress, self.settings.slot_seconds) as stop:
             warmup = self.start if self.fresh_optimisers else None
             schedule = ScheduleHandler(self.stage, self.schedule, self.watch, stop, warmup_from=warmup)
             speed = ProgressHandler(self.progress, schedule, self.settings.log_every)
@@ -184,6 +202,7 @@ class StageLoop:
             finished = self.schedule.done(step, schedule.elapsed)
             if workers.is_main:
                 with self.watch.paused():
+                    self._refuse_divergence(step)
                     if not done and not stop.cancelled:
                         self._evaluate(step, finished)
                     self._save(step, speed.images_per_second(step))
@@ -253,7 +272,23 @@ class StageLoop:
                 self._writer.add_scalar(f"validation/{name}", value, step)
             self._writer.add_image("sheet", picture, step, dataformats="HWC")
 
+    def _refuse_divergence(self, step: int) -> None:
+        """Raise before weights that are of no use replace good ones, on disk or as the end of the run.
+
+        Raises:
+            SemganError: if a weight is no number, or too large for the half precision of the files.
+        """
+        for name, network in [*self.stage.networks.items(), *((n, a.network) for n, a in self.stage.averages.items())]:
+            for tensor in network.state_dict().values():
+                if tensor.is_floating_point() and not bool(torch.isfinite(tensor.half()).all()):
+                    kept = files.read_json(self.folder / "record.json").get("step")
+                    remedy = "lower the learning_rate"
+                    remedy += f"; the weights of step {kept} are kept" if kept else " and start again"
+                    problem = f"the training has diverged: weights of the {name} are no numbers after {step} steps"
+                    raise SemganError(problem, remedy=remedy, path=self.folder)
+
     def _save(self, step: int, speed: float) -> None:
+        self._refuse_divergence(step)
         parts = self.stage.parts()
         elapsed = self.watch.elapsed
         for stem, prefixed in parts.items():

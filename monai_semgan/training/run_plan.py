@@ -1,0 +1,187 @@
+"""How the slices of a run are cut and what its classes are: from options, the run itself, packed slices or the list."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from monai_semgan.data.datalist import load_datalist
+from monai_semgan.data.slice_set import SliceSet
+from monai_semgan.errors import SemganError
+from monai_semgan.organs import structure_key
+from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_settings, plain_ids
+from monai_semgan.slicing.preprocessing import Preprocessing
+from monai_semgan.training.engine.run_files import STAGES, read_json
+from monai_semgan.training.training_settings import TrainSettings
+
+logger = logging.getLogger(__name__)
+
+PACKED_TRAINING = "training"
+"""Folder of the training slices among packed ones."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What slices a run needs.
+
+    Args:
+        preprocessing: how they are cut.
+        names: structure names by id in label files; empty where nothing tells them.
+        chosen: whether someone has said which ids are classes, so that all others may become background.
+    """
+
+    preprocessing: Preprocessing
+    names: Mapping[int, str]
+    chosen: bool
+
+    def check_ids(self, found: Iterable[int], path: Path | None = None) -> None:
+        """Tell which ids of the label files become background.
+
+        Raises:
+            SemganError: if there are such ids and nobody has chosen the classes.
+        """
+        known = self.preprocessing.label_ids or range(1, self.preprocessing.num_classes)
+        beyond = sorted(set(found) - set(known) - {0})
+        if not beyond:
+            return
+        words = ", ".join(f"{index} ({self.names[index]})" if index in self.names else str(index) for index in beyond)
+        if self.chosen:
+            logger.warning("label ids that become background: %s", words)
+            return
+        problem = f"the label files hold ids beyond the {self.preprocessing.num_classes} classes: {words}"
+        remedy = f"give --classes {beyond[-1] + 1} for all of them, or choose with --labels"
+        raise SemganError(problem, remedy=remedy, path=path)
+
+
+def plan_run(source: Path, settings: TrainSettings, kept: ModelSettings | None = None) -> RunPlan:
+    """Decide how slices are cut and what the classes are.
+
+    Args:
+        source: data list, or folder of packed slices.
+        settings: what the user asks for.
+        kept: settings of the run that is there already.
+
+    Raises:
+        SemganError: if list and settings contradict each other.
+    """
+    if source.is_dir():
+        packed = SliceSet.load(source / PACKED_TRAINING)
+        listed, base = next((dict(entry.names) for entry in packed.entries if entry.names), {}), packed.preprocessing
+    else:
+        listed, base = list_names(source), kept.preprocessing if kept is not None else Preprocessing()
+        base = replace(base, field_of_view=field_of_view(source))
+    asked = {name: getattr(settings, name) for name in ("size", "pixel_mm", "window", "percentiles")}
+    base = replace(base, **{name: value for name, value in asked.items() if value is not None})
+    if source.is_dir() and settings.labels is None and settings.num_classes is None:
+        return RunPlan(base, listed, True)
+    names, ids, chosen = _classes(settings, listed, kept, source)
+    preprocessing = plain_ids(replace(base, num_classes=len(ids) + 1, label_ids=ids))
+    return RunPlan(preprocessing, names, chosen)
+
+
+def list_names(source: Path) -> dict[int, str]:
+    """Structure names by label id that a data list tells; empty if it does not."""
+    entries = load_datalist(source)
+    return next((dict(entry.names) for entry in (*entries.training, *entries.validation) if entry.names), {})
+
+
+def field_of_view(source: Path) -> str:
+    """`Preprocessing.field_of_view` for a data list or packed slices: `image` when they are radiographs.
+
+    Raises:
+        SemganError: if radiographs and volumes are mixed.
+    """
+    if source.is_dir():
+        return SliceSet.load(source / PACKED_TRAINING).preprocessing.field_of_view
+    entries = load_datalist(source)
+    kinds = {entry.modality == "DX" for entry in (*entries.training, *entries.validation)}
+    if len(kinds) > 1:
+        raise SemganError("lists both radiographs and volumes", remedy="make a list for each", path=source)
+    return "image" if kinds == {True} else "body"
+
+
+def _classes(
+    settings: TrainSettings, listed: Mapping[int, str], kept: ModelSettings | None, source: Path
+) -> tuple[dict[int, str], tuple[int, ...], bool]:
+    """Name by file id, file ids in the order of the classes, and whether someone has chosen them."""
+    if settings.labels is not None:
+        names = _asked_labels(settings.labels, listed, source)
+        ids = tuple(names)
+        if settings.num_classes is not None and settings.num_classes != len(ids) + 1:
+            problem = f"{len(ids)} labels and the background are {len(ids) + 1} classes, not {settings.num_classes}"
+            raise SemganError(problem, remedy="leave out --classes, or correct --labels")
+        return {**listed, **names}, ids, True
+    if settings.num_classes is not None:
+        return dict(listed), tuple(range(1, settings.num_classes)), True
+    if kept is not None:
+        known = {kept.label_ids[index - 1]: name for index, name in kept.labels.items()}
+        return {**known, **listed}, kept.label_ids, True
+    if listed:
+        return dict(listed), tuple(sorted(listed)), False
+    return {}, tuple(range(1, Preprocessing().num_classes)), False
+
+
+def _asked_labels(labels: Any, listed: Mapping[int, str], source: Path) -> dict[int, str]:
+    """Name by file id, in the order of the classes."""
+    if isinstance(labels, Mapping):
+        names = {int(index): str(name).strip() for index, name in labels.items()}
+    elif listed:
+        by_key = {structure_key(name): index for index, name in listed.items()}
+        unknown = [name for name in labels if structure_key(name) not in by_key]
+        if unknown:
+            problem = f"the data list has no label {unknown[0]!r}"
+            raise SemganError(problem, remedy=f"it names {', '.join(listed.values())}", path=source)
+        names = {by_key[structure_key(name)]: name for name in labels}
+    else:
+        names = {index: str(name).strip() for index, name in enumerate(labels, start=1)}
+    keys = {structure_key(name) for name in names.values()}
+    if not names or min(names) < 1 or len(keys) < len(labels) or not all(names.values()):
+        remedy = 'write for example "1:liver,2:spleen", each once and without the background'
+        raise SemganError("--labels does not tell a name for every id", remedy=remedy)
+    for index in set(names) & set(listed):
+        if structure_key(names[index]) != structure_key(listed[index]):
+            problem = f"label {index} is {names[index]} in --labels and {listed[index]} in the data list"
+            raise SemganError(problem, remedy="correct one of them", path=source)
+    return names
+
+
+def kept_settings(run: Path, view: str, quiet: bool = False) -> ModelSettings | None:
+    """The settings of a run that has trained something, or None.
+
+    Runs of 0.1 have no settings file: their records tell the size, and the rest could not be chosen then; `view` is
+    the field of view of their data.
+    """
+    if not any((run / stage / name).exists() for stage in STAGES for name in ("record.json", "checkpoint.pt")):
+        return None
+    found = find_settings(run)
+    if found is not None:
+        return found
+    for stage in STAGES:
+        known = read_json(run / stage / "record.json").get("settings", {})
+        values = {name: known[name] for name in ("size", "pixel_mm", "num_classes") if name in known}
+        if values:
+            if not quiet:
+                logger.warning("%s: no %s, as in runs of 0.1; its records tell the settings", run, SETTINGS)
+            return ModelSettings(Preprocessing(**values, field_of_view=view))
+    return None
+
+
+def keep_settings(run: Path, model: ModelSettings, kept: ModelSettings | None) -> ModelSettings:
+    """Compare a run's settings with those that it has been trained with, if any.
+
+    Returns:
+        What is to be written: names and modality also where only the older settings tell them.
+
+    Raises:
+        SemganError: naming the first setting that differs.
+    """
+    if kept is None:
+        return model
+    found = kept.difference(model)
+    if found is not None:
+        problem = f"was trained with {found.name} {found.own}, not {found.other}"
+        raise SemganError(problem, remedy="go on with the same settings, or choose another --out", path=run)
+    return replace(model, labels=model.labels or kept.labels, modality=model.modality or kept.modality)
