@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from monai_semgan.inference.segmentation import Segmentation, segment
     from monai_semgan.inference.synthesis import sample_patient, sample_slices
     from monai_semgan.inversion.inversion_settings import InversionSettings
+    from monai_semgan.inversion.objectives.registry import register_objective
     from monai_semgan.inversion.result import InversionResult
+    from monai_semgan.io.formats import register_label_writer, register_reader, register_segment_reader, register_writer
     from monai_semgan.io.reading import read_label, read_volume
     from monai_semgan.io.volume import Volume
     from monai_semgan.io.writing import write_label, write_map, write_volume
@@ -46,17 +48,30 @@ if TYPE_CHECKING:
     from monai_semgan.networks.generator import JointGenerator
     from monai_semgan.networks.segmenter import InversionSegmenter
     from monai_semgan.networks.unet import build_student
+    from monai_semgan.organs import Structure, register_structure
     from monai_semgan.outputs.maps import write_maps
     from monai_semgan.outputs.overlay import save_overlay
+    from monai_semgan.outputs.report.content import report_content
     from monai_semgan.outputs.report.rendering import write_report
     from monai_semgan.quality.anatomy import check_anatomy
     from monai_semgan.slicing.preprocessing import Preprocessing
     from monai_semgan.training.run import train
     from monai_semgan.training.stages.encoder_stage import EncoderSettings
     from monai_semgan.training.stages.gan_settings import GanSettings
+    from monai_semgan.training.stages.stage_registry import register_stage
     from monai_semgan.training.stages.student_stage import StudentSettings
-    from monai_semgan.transforms.dictionary import EncodeSlicesd, ExtractLabelSlicesd, ExtractSlicesd, LoadLabeld, LoadVolumed, NormaliseIntensityd, PlanSlicesd
+    from monai_semgan.training.training_settings import TrainSettings
+    from monai_semgan.transforms.dictionary import (
+        EncodeSlicesd,
+        ExtractLabelSlicesd,
+        ExtractSlicesd,
+        LoadLabeld,
+        LoadVolumed,
+        NormaliseIntensityd,
+        PlanSlicesd,
+    )
     from monai_semgan.transforms.restoring import RestoreLabeld, RestoreMapsd
+    from monai_semgan.utils.progress import StepEvent
     from monai_semgan.workflows.evaluation import DiceReport, evaluation_entries
     from monai_semgan.workflows.inference import check_agreement, find_scans, label_names, load_network
     from monai_semgan.workflows.one_line_errors import one_line_errors
@@ -98,8 +113,11 @@ __all__ = [
     "SemganError",
     "SliceInversionInferer",
     "StageTraining",
+    "StepEvent",
+    "Structure",
     "StudentSettings",
     "Study",
+    "TrainSettings",
     "Volume",
     "VolumeDataset",
     "__version__",
@@ -123,6 +141,14 @@ __all__ = [
     "pack_bundle",
     "read_label",
     "read_volume",
+    "register_label_writer",
+    "register_objective",
+    "register_reader",
+    "register_segment_reader",
+    "register_stage",
+    "register_structure",
+    "register_writer",
+    "report_content",
     "sample_patient",
     "sample_slices",
     "save_overlay",
@@ -157,7 +183,9 @@ _HOMES = {
     "inference.segmentation": "Segmentation segment",
     "inference.synthesis": "sample_patient sample_slices",
     "inversion.inversion_settings": "InversionSettings",
+    "inversion.objectives.registry": "register_objective",
     "inversion.result": "InversionResult",
+    "io.formats": "register_label_writer register_reader register_segment_reader register_writer",
     "io.reading": "read_label read_volume",
     "io.volume": "Volume",
     "io.writing": "write_label write_map write_volume",
@@ -166,20 +194,24 @@ _HOMES = {
     "networks.generator": "JointGenerator",
     "networks.segmenter": "InversionSegmenter",
     "networks.unet": "build_student",
+    "organs": "Structure register_structure",
     "outputs.maps": "write_maps",
     "outputs.overlay": "save_overlay",
+    "outputs.report.content": "report_content",
     "outputs.report.rendering": "write_report",
     "quality.anatomy": "check_anatomy",
     "slicing.preprocessing": "Preprocessing",
     "training.run": "train",
     "training.stages.encoder_stage": "EncoderSettings",
     "training.stages.gan_settings": "GanSettings",
+    "training.stages.stage_registry": "register_stage",
     "training.stages.student_stage": "StudentSettings",
+    "training.training_settings": "TrainSettings",
     "transforms.dictionary": (
-        "EncodeSlicesd ExtractLabelSlicesd ExtractSlicesd LoadLabeld "
-        "LoadVolumed NormaliseIntensityd PlanSlicesd"
+        "EncodeSlicesd ExtractLabelSlicesd ExtractSlicesd LoadLabeld LoadVolumed NormaliseIntensityd PlanSlicesd"
     ),
     "transforms.restoring": "RestoreLabeld RestoreMapsd",
+    "utils.progress": "StepEvent",
     "workflows.evaluation": "DiceReport evaluation_entries",
     "workflows.inference": "check_agreement find_scans label_names load_network",
     "workflows.one_line_errors": "one_line_errors",
