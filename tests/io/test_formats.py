@@ -80,7 +80,7 @@ def test_the_command_line_and_cohorts_take_it(tmp_path: Path, scan: Volume, tiny
     out = tmp_path / "organs.xyz"
     assert main(["segment", str(scans / "a.xyz"), "-o", str(out), "--bundle", str(tiny_bundle), "--quiet"]) == 0
     assert read_label(out, scan).array.shape == scan.array.shape
-    assert [case.name for case in find_cases(scans).cases] == ["a", "b"]
+    assert [case.name for case in find_cases(scans, tmp_path / "labels").cases] == ["a", "b"]
 
 
 @pytest.mark.usefixtures("xyz")
