@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import socket
 import threading
@@ -77,6 +78,8 @@ class FakeServer:
         deaf: seconds until an answer.
         drop: how many of the next requests are broken off without an answer.
         status: answered to everything instead of what was asked, if set.
+        status_at: answered to requests that match a pattern, such as `"POST .*/cancel"`.
+        unanswered: patterns; one request of each is carried out, and the connection breaks before the answer.
         domain: of results.
         label_of: label map of an array; makes results.
     """
@@ -90,6 +93,8 @@ class FakeServer:
     deaf: float = 0.0
     drop: int = 0
     status: int = 0
+    status_at: dict[str, int] = field(default_factory=dict)
+    unanswered: list[str] = field(default_factory=list)
     domain: dict[str, Any] | None = None
     label_of: Callable[[np.ndarray], np.ndarray] = segment
     grid_of: Callable[[Grid], Grid] = lambda grid: grid
@@ -124,6 +129,10 @@ class FakeServer:
         self._server.shutdown()
         self._server.server_close()
 
+    def matches(self, pattern: str) -> list[str]:
+        """List requests so far whose method and path match a pattern."""
+        return [f"{method} {path}" for method, path, *_ in self.requests if re.fullmatch(pattern, f"{method} {path}")]
+
     def asked(self, method: str, part: str) -> list[tuple[str, str, dict[str, str], bytes]]:
         """Requests so far whose path begins so."""
         return [entry for entry in self.requests if entry[0] == method and entry[1].startswith(part)]
@@ -146,6 +155,11 @@ class FakeServer:
                 if semgan:
                     server.problems += request_problems(self.command, self.path, kind, body)
                 status, content = server.reply(self.command, self.path, self.headers.get("X-API-Key", ""), body, kind)
+                broken = [one for one in server.unanswered if re.fullmatch(one, f"{self.command} {self.path}")]
+                if broken:
+                    server.unanswered.remove(broken[0])
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 if semgan and status < 400:
                     server.problems += response_problems(self.command, self.path, status, data)
@@ -169,6 +183,9 @@ class FakeServer:
         """Status and content."""
         if self.status:
             return self.status, {"detail": "told to fail"}
+        for pattern, status in self.status_at.items():
+            if re.fullmatch(pattern, f"{method} {target}"):
+                return status, {"detail": "told to fail here"}
         if self.key and key != self.key:
             return 401, {"detail": "wrong key"}
         parts = urlsplit(target)

@@ -222,6 +222,22 @@ def test_the_scan_leaves_no_trace_of_its_name_at_the_server(session, scene, labe
             assert "DOE" not in path.read_text(errors="replace")
 
 
+def test_a_run_that_fails_here_ends_its_job_there(session, scene, label_server):
+    volume = add_scan(scene)
+    session.logic.choices.steps = 4321
+
+    def broken(_outcome: Any) -> None:
+        raise RuntimeError("the table cannot be drawn")
+
+    session.logic.outcome_changed.connect(broken)
+    session.logic.refine(volume)
+    assert session.finish(volume, JOB_SECONDS).phase == "failed"
+    client = Client(label_server.address, KEY)
+    (job,) = [job for job in client.jobs() if job.request is not None and job.request.steps == 4321]
+    session.wait(lambda: client.job(job.id).ended, JOB_SECONDS)
+    assert client.job(job.id).state == "cancelled"
+
+
 def test_the_server_loses_power_while_a_job_runs(scene, bundle, tmp_path):
     with LabelServer(tmp_path / "home", tmp_path / "studies", ["--bundle", str(bundle)]) as server:
         session = Session(scene)

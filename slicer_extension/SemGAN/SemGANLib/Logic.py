@@ -11,7 +11,7 @@ from .Runs.Consent import Consent
 from .Runs.Edits import Edits
 from .Runs.Results import Target
 from .Runs.Runs import Runs
-from .Runs.VolumeRun import Plan
+from .Runs.VolumeRun import Plan, RunCallbacks
 from .Scene import Measures, VolumeExport
 from .Scene.Geometry import ijk_to_world, slice_positions
 from .Scene.Parameters import Parameters
@@ -54,7 +54,7 @@ class Logic:
         self._runner = runner
         self._consent = Consent(confirm)
         self._connector = Connector(runner, settings, make_client)
-        self._runs = Runs(runner, self._on_run, self._on_result)
+        self._runs = Runs(runner, RunCallbacks(self.run_changed.emit, self._on_result, self._on_failure))
         self._edits = Edits(runner)
         self._datastore = DatastoreAccess(scene, runner, self._runs, self._tell)
         self.connection_changed = self._connector.changed
@@ -272,10 +272,8 @@ class Logic:
 
     # what comes back
 
-    def _on_run(self, run: Run) -> None:
-        self.run_changed.emit(run)
-        if run.phase in ("failed", "interrupted"):
-            self._tell(ERROR, run.text)
+    def _on_failure(self, run: Run) -> None:
+        self._tell(ERROR, run.text)
 
     def _on_result(self, record: Record, target: Target) -> None:
         self._edits.remember(target)

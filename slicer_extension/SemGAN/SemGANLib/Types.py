@@ -146,6 +146,7 @@ class Job:
 
     Attributes:
         state: queued, warming, running, done, cancelled, interrupted or failed.
+        request: what was asked for.
         message: what is being done, or why it ended.
         position: jobs before this one, while it is queued.
         step: updates so far, of `steps`; for a preview, slices.
@@ -158,6 +159,7 @@ class Job:
     id: str
     state: str
     message: str = ""
+    request: JobRequest | None = None
     position: int | None = None
     step: int = 0
     steps: int | None = None

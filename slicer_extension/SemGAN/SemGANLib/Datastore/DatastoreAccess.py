@@ -63,9 +63,7 @@ class DatastoreAccess:
 
     def next_sample(self, client: Client, strategy: str) -> None:
         """Load the image that active learning would have labelled next."""
-        self._run(
-            lambda: client.next_sample(strategy or DEFAULT_STRATEGY), lambda image: self._next(client, image)
-        )
+        self._run(lambda: client.next_sample(strategy or DEFAULT_STRATEGY), lambda image: self._next(client, image))
 
     def _submitted(self, volume_id: str, image: str) -> None:
         volume = self._scene.GetNodeByID(volume_id)

@@ -85,14 +85,10 @@ def fetch_maps(
     Raises:
         ServerError: as `fetch`.
     """
-    return {
-        part: MapImport.prepare(part, _volume(client, job, part, affine, shape)) for part in MAPS if part in parts
-    }
+    return {part: MapImport.prepare(part, _volume(client, job, part, affine, shape)) for part in MAPS if part in parts}
 
 
-def _volume(
-    client: Client, job: str, part: str, affine: numpy.ndarray, shape: tuple[int, int, int]
-) -> numpy.ndarray:
+def _volume(client: Client, job: str, part: str, affine: numpy.ndarray, shape: tuple[int, int, int]) -> numpy.ndarray:
     try:
         grid = decode(client.part(job, part))
     except NrrdError as error:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any
 
 from ..Protocols import Client, Runner
-from ..Scene.Records import Record
 from ..Views import Run
 from .Results import Target
 from .Uploads import Uploads, Version, version_of
-from .VolumeRun import Plan, VolumeRun
+from .VolumeRun import Plan, RunCallbacks, VolumeRun
 
 
 class Runs:
     """One run at a time for each volume.
 
     Args:
-        changed: called with a `Run`.
-        arrived: called after a result was put into the scene.
+        runner: runs work in threads.
+        callbacks: who is to hear of all runs.
     """
 
-    def __init__(
-        self, runner: Runner, changed: Callable[[Run], None], arrived: Callable[[Record, Target], None]
-    ) -> None:
+    def __init__(self, runner: Runner, callbacks: RunCallbacks) -> None:
         self._runner = runner
-        self._changed = changed
-        self._arrived = arrived
+        self._callbacks = callbacks
         self._runs: dict[str, VolumeRun] = {}
         self._uploads: dict[str, Uploads] = {}
         self._clients: dict[str, Client] = {}
@@ -35,7 +31,7 @@ class Runs:
         """Begin a run; the former one of the volume must have ended."""
         uploads = self._uploads.setdefault(client.address, Uploads())
         self._clients[client.address] = client
-        run = VolumeRun(volume, plan, target, client, self._runner, uploads, self._changed, self._arrived)
+        run = VolumeRun(volume, plan, target, client, self._runner, uploads, self._callbacks)
         self._runs[volume.GetID()] = run
         run.start()
 

@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Callable
 
 from ..Protocols import Client, Runner
 from ..Scene import VolumeExport
+from ..Server.Errors import ServerError
 from ..Types import Upload
 from ..Views import EXPORTING, UPLOADING
 from .Uploads import Uploads, Version, version_of
 
-Run = Callable[[Callable[[], Any], Callable[[Any], None]], None]
-"""Runs work in a thread, then something with what came of it in the main thread."""
+
+@dataclass(frozen=True)
+class SendingSteps:
+    """What a volume on its way calls in the main thread.
+
+    Attributes:
+        run: runs work in a thread, then something with what came of it; dropped when the run ends.
+        show: called with the phase.
+        sent: called with the id of the upload.
+        failed: called with the error if it cannot be sent.
+    """
+
+    run: Callable[[Callable[[], Any], Callable[[Any], None]], None]
+    show: Callable[[str], None]
+    sent: Callable[[str], None]
+    failed: Callable[[Exception], None]
 
 
 class Sending:
     """A volume on its way.
 
     Args:
+        volume: the volume node.
         compressed: whether it is compressed: for a network.
-        run: by which the steps are run; they end with whoever owns this.
-        show: called with the phase.
-        sent: called with the id of the upload.
+        client: speaks to the server.
+        runner: runs what is not dropped.
+        uploads: what the server has already.
+        steps: what is called on the way.
     """
 
     def __init__(
@@ -31,43 +50,64 @@ class Sending:
         client: Client,
         runner: Runner,
         uploads: Uploads,
-        run: Run,
-        show: Callable[[str], None],
-        sent: Callable[[str], None],
+        steps: SendingSteps,
     ) -> None:
         self._volume = volume
         self._compressed = compressed
         self._client = client
         self._runner = runner
         self._uploads = uploads
-        self._run = run
-        self._show = show
-        self._sent = sent
+        self._steps = steps
+        self._stopped = False
+        self._arrived: str | None = None
 
     def begin(self) -> None:
         """Take a snapshot of the volume and send it, if it was not sent before as it is now."""
         upload = self._uploads.find(self._volume)
         if upload is not None:
-            self._sent(upload)
+            self._steps.sent(upload)
             return
-        self._show(EXPORTING)
+        self._steps.show(EXPORTING)
         grid, version = VolumeExport.snapshot(self._volume), version_of(self._volume)
-        self._run(
+        self._steps.run(
             lambda: VolumeExport.file_of(grid, self._compressed),
             lambda data: self._upload(data, version),
         )
 
     def again(self) -> None:
-        """The server has lost what was sent."""
+        """Send the volume once more: the server has lost what was sent."""
         self._uploads.forget(self._volume.GetID())
         self.begin()
 
-    def _upload(self, data: bytes, version: Version) -> None:
-        self._show(UPLOADING)
-        self._run(lambda: self._client.upload(data), lambda upload: self._uploaded(upload, version))
+    def stop(self) -> None:
+        """Give up: what is on its way is removed from the server as soon as it has arrived there."""
+        self._stopped = True
+        self._remove(self._arrived)
 
-    def _uploaded(self, upload: Upload, version: Version) -> None:
-        earlier = self._uploads.add(self._volume.GetID(), version, upload)
-        if earlier is not None:  # of no use any more; the server would remove it in time as well
-            self._runner.run(lambda: self._client.delete_upload(earlier), lambda _: None, lambda _: None)
-        self._sent(upload.id)
+    def _upload(self, data: bytes, version: Version) -> None:
+        self._steps.show(UPLOADING)
+        self._runner.run(lambda: self._send(data), lambda upload: self._sent(upload, version), self._not_sent)
+
+    def _send(self, data: bytes) -> Upload:
+        """Send, and remove what nobody wants any more: after the module was closed only this thread knows of it."""
+        upload = self._client.upload(data)
+        self._arrived = upload.id
+        if self._stopped:
+            with suppress(ServerError):  # `stop` may have removed it; else the server does in time
+                self._client.delete_upload(upload.id)
+        return upload
+
+    def _sent(self, upload: Upload, version: Version) -> None:
+        self._arrived = None  # from now on it belongs to the uploads
+        if not self._stopped:
+            self._remove(self._uploads.add(self._volume.GetID(), version, upload))
+            self._steps.sent(upload.id)
+
+    def _not_sent(self, error: Exception) -> None:
+        if not self._stopped:
+            self._steps.failed(error)
+
+    def _remove(self, upload: str | None) -> None:
+        """Remove an upload that is of no use any more; the server would do so in time as well."""
+        if upload is not None:
+            self._runner.run(lambda: self._client.delete_upload(upload), lambda _: None, lambda _: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from typing import Any, Callable
@@ -18,7 +19,8 @@ from ..Types import MAPS, Job, JobRequest
 from ..Views import EXPORTING, IMPORTING, LOST, Run
 from . import Results
 from .Results import Fetched, Target
-from .Sending import Sending
+from .Sending import Sending, SendingSteps
+from .ServerJob import ServerJob
 from .Uploads import Uploads
 
 QUICK_SECONDS = 0.25
@@ -28,6 +30,9 @@ QUICK_FOR_SECONDS = 15.0
 
 PATIENCE_SECONDS = 600.0
 """How long a server that does not answer is asked again; jobs go on without their client."""
+
+FAILURES = ("failed", "interrupted")
+"""Phases in which a run has ended without all of its result."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +52,35 @@ class Plan:
     compressed: bool
 
 
+@dataclass(frozen=True)
+class RunCallbacks:
+    """What a run calls in the main thread.
+
+    Attributes:
+        on_change: called with a `Run` whenever something is new.
+        on_result: called after a result, partial or final, was put into the scene.
+        on_failure: called once with the `Run` if it has ended without all of its result.
+    """
+
+    on_change: Callable[[Run], None]
+    on_result: Callable[[Record, Target], None]
+    on_failure: Callable[[Run], None]
+
+
 class VolumeRun:
     """Sends a volume, follows its job, and brings every result into the scene as it comes.
 
-    Nothing here waits: what takes time runs in the runner's threads, the rest in the main thread.
+    Nothing here waits: what takes time runs in the runner's threads, the rest in the main thread. However a run ends,
+    unless the server has ended the job, the server is told to cancel it.
 
     Args:
         volume: the volume node.
+        plan: what is run.
         target: where results go.
-        changed: called with a `Run` whenever something is new.
-        arrived: called after a result was put into the scene.
+        client: speaks to the server.
+        runner: runs work in threads.
+        uploads: what that server has of the volumes.
+        callbacks: who is to hear of the run.
         clock: seconds.
     """
 
@@ -68,8 +92,7 @@ class VolumeRun:
         client: Client,
         runner: Runner,
         uploads: Uploads,
-        changed: Callable[[Run], None],
-        arrived: Callable[[Record, Target], None],
+        callbacks: RunCallbacks,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.volume = volume
@@ -77,77 +100,75 @@ class VolumeRun:
         self.target = target
         self._client = client
         self._runner = runner
-        self._sending = Sending(
-            volume, plan.compressed, client, runner, uploads, self._run, self._show, self._submit
-        )
-        self._changed = changed
-        self._arrived = arrived
+        self._callbacks = callbacks
         self._clock = clock
-        self._begun = clock()
-        self._answered = clock()
+        steps = SendingSteps(self._run, self._show, self._guarded(self._submit), self._fail)
+        self._sending = Sending(volume, plan.compressed, client, runner, uploads, steps)
+        self._server_job = ServerJob(client, runner, self._unconfirmed)
+        self._begun = self._answered = clock()
         self._tasks: list[Task] = []
         self._job: Job | None = None
         self._version = 0
         self._complete = False
-        self._cancelling = False
         self._resent = False
+        self._abandoned = False
         self._shape = VolumeExport.shape_of(volume)
         self._affine: Any = None
         self.view = Run(volume.GetID(), plan.request.mode, EXPORTING, phase_text(EXPORTING, None))
 
     def start(self) -> None:
-        """Begin."""
+        """Begin; whatever is in the way of it ends the run."""
         self._begun = self._answered = self._clock()
-        self._affine = Geometry.ijk_to_world(self.volume)
-        if self.plan.request.image is not None:
-            self._submit(None)
-        else:
-            self._sending.begin()
+        self._guarded(self._begin)()
 
     def cancel(self) -> None:
         """End, and keep what is there. Asked a second time it does not wait for the server to obey."""
         if not self.view.active:
             return
         if self._job is None:
-            self._drop()
             self._end("cancelled", _("Cancelled before the server began."))
-        elif self._cancelling:
-            self._drop()
-            self._end("cancelled", _unheard())
+        elif self._server_job.told:
+            self._end("cancelled", self._job.message if self._job.ended else _unheard())
         else:
-            self._cancelling = True
-            self._ask_to_cancel(self._job)
+            self._drop()
+            self._server_job.cancel(self._guarded(self._look), self._guarded(self._not_cancelled))
 
     def abandon(self) -> None:
         """End at once without touching the scene: it is closed, or the volume is gone. The server is told."""
-        if not self.view.active:
-            return
-        self._drop()
-        self.view = replace(self.view, active=False, phase="cancelled", text="")
-        if self._job is not None:
-            self._tell_to_cancel(self._job)
+        self._abandoned = True
+        if self.view.active:
+            self.view = replace(self.view, active=False, phase="cancelled", text="")
+            self._release()
 
     # the request
 
+    def _begin(self) -> None:
+        self._affine = Geometry.ijk_to_world(self.volume)
+        if self.plan.request.image is not None:
+            self._submit(None)
+        else:
+            self._sending.begin()
+
     def _submit(self, upload: str | None) -> None:
-        """Not dropped when the run ends meanwhile: the server would go on with a job that nobody knows of."""
+        """Ask for the job. The task is not dropped when the run ends: see `ServerJob`."""
         request = self.plan.request if self.plan.request.image else replace(self.plan.request, upload=upload)
         self._show("queued")
-        self._runner.run(lambda: self._client.submit(request), self._submitted, self._not_submitted)
+        self._runner.run(lambda: self._server_job.submit(request), self._submitted, self._not_submitted)
 
     def _submitted(self, job: Job) -> None:
         if self.view.active:
-            self._look(job)
+            self._guarded(self._look)(job)
         else:
-            self._tell_to_cancel(job)
+            self._server_job.cancel()
 
     def _not_submitted(self, error: Exception) -> None:
-        """The server may have removed the upload meanwhile: it is sent once more."""
+        """Send the upload once more if the server has removed it meanwhile; otherwise end."""
+        self._server_job.not_submitted(error)
         if not self.view.active:
             return
         if isinstance(error, Errors.Gone) and not self._resent and self.plan.request.image is None:
             self._resent = True
-            self._sending.again()
+            self._guarded(self._sending.again)()
         else:
             self._fail(error)
 
@@ -159,7 +180,7 @@ class VolumeRun:
             self._run(lambda: self._client.job(job.id), self._look, self._not_answered)
 
     def _look(self, job: Job) -> None:
-        """What a poll has brought."""
+        """Take note of where the job stands."""
         self._job = job
         self._answered = self._clock()
         if self._wanted(job):
@@ -181,17 +202,13 @@ class VolumeRun:
         self._tasks.append(self._runner.later(QUICK_SECONDS if young else SLOW_SECONDS, self._poll))
 
     def _not_answered(self, error: Exception) -> None:
-        """A broken connection does no harm to the job: ask again."""
+        """Ask again after a broken connection: it does no harm to the job."""
         passing = isinstance(error, ServerError) and error.passing
         if not passing or self._clock() - self._answered > PATIENCE_SECONDS:
             self._fail(error)
             return
         self._show(LOST)
         self._tasks.append(self._runner.later(SLOW_SECONDS, self._poll))
-
-    def _ask_to_cancel(self, job: Job) -> None:
-        self._drop()
-        self._run(lambda: self._client.cancel(job.id), self._look, self._not_cancelled)
 
     def _not_cancelled(self, error: Exception) -> None:
         if isinstance(error, Errors.Refused):  # it has ended by itself
@@ -200,10 +217,6 @@ class VolumeRun:
             self._end("cancelled", _unheard())
         else:
             self._fail(error)
-
-    def _tell_to_cancel(self, job: Job) -> None:
-        client = self._client
-        self._runner.run(lambda: client.cancel(job.id), _ignore, _ignore)
 
     # results
 
@@ -218,7 +231,7 @@ class VolumeRun:
         self._version = max(job.result_version, fetched.result.version)
         self._complete = job.ended
         record = Results.put(fetched, self.volume, self.target, self.plan.name)
-        self._arrived(record, self.target)
+        self._callbacks.on_result(record, self.target)
         if not job.ended:
             self._poll_later()
         elif self.plan.maps and set(MAPS) & set(fetched.result.parts):
@@ -227,7 +240,7 @@ class VolumeRun:
             self._end(job.state, job.message)
 
     def _fetch_maps(self, record: Record, parts: tuple[str, ...]) -> None:
-        """After the label: they are large, and nobody should wait for them to see it."""
+        """Fetch the maps after the label: they are large, and nobody should wait for them to see it."""
         client, job = self._client, record.result.job if record.result else ""
         self._run(
             lambda: Results.fetch_maps(client, job, parts, self._affine, self._shape),
@@ -236,7 +249,7 @@ class VolumeRun:
 
     def _put_maps(self, maps: dict[str, MapData], record: Record) -> None:
         Results.put_maps(maps, record)
-        self._arrived(record, self.target)
+        self._callbacks.on_result(record, self.target)
         if self._job is not None:
             self._end(self._job.state, self._job.message)
 
@@ -250,21 +263,39 @@ class VolumeRun:
     # ends
 
     def _end(self, phase: str, text: str) -> None:
-        self._tasks.clear()
+        """End the run: first what it holds here and at the server, so that no listener is in the way of it."""
+        self._release()
         self.view = replace(
             self.view, phase=phase, text=text, active=False, job=self._job, fraction=1.0 if phase == "done" else None
         )
-        self._changed(self.view)
+        try:
+            self._callbacks.on_change(self.view)
+        finally:
+            if phase in FAILURES:
+                self._callbacks.on_failure(self.view)
 
     def _fail(self, error: Exception) -> None:
+        self._end("failed", str(error) if isinstance(error, (ServerError, ValueError)) else _unexpected(error))
+
+    def _release(self) -> None:
+        """Give up what is under way, and the job unless the server has ended it."""
         self._drop()
-        text = str(error) if isinstance(error, (ServerError, ValueError)) else _unexpected(error)
-        self._end("failed", text)
+        self._sending.stop()
+        if self._job is None or not self._job.ended:
+            self._server_job.cancel()
+
+    def _unconfirmed(self) -> None:
+        """Say once that the job may go on at the server."""
+        if not self._abandoned and not self.view.active and self.view.text != _unheard():
+            self.view = replace(self.view, text=f"{self.view.text} {_unheard()}")
+            self._callbacks.on_change(self.view)
+
+    # helpers
 
     def _show(self, phase: str) -> None:
         text = phase_text(phase, self._job)
         self.view = replace(self.view, phase=phase, text=text, job=self._job, fraction=fraction(self._job))
-        self._changed(self.view)
+        self._callbacks.on_change(self.view)
 
     def _run(
         self,
@@ -272,15 +303,23 @@ class VolumeRun:
         done: Callable[[Any], None],
         failed: Callable[[Exception], None] | None = None,
     ) -> None:
-        otherwise = failed or self._fail
+        self._tasks = [self._runner.run(work, self._guarded(done), self._guarded(failed or self._fail))]
 
-        def guarded(value: Any) -> None:
+    def _guarded(self, call: Callable[..., None]) -> Callable[..., None]:
+        """Make a call end the run if it fails: what the scene or the panel refuses must leave nobody waiting."""
+
+        def guarded(*values: Any) -> None:
+            if not self.view.active:
+                return
             try:
-                done(value)
-            except Exception as error:  # what the scene refuses must not leave the panel waiting
+                call(*values)
+            except Exception as error:
+                if not self.view.active:  # it was the news of the end that failed
+                    raise
+                logging.exception("SemGAN: a run ends by an error")
                 self._fail(error)
 
-        self._tasks = [self._runner.run(work, guarded, otherwise)]
+        return guarded
 
     def _drop(self) -> None:
         for task in self._tasks:
@@ -296,7 +335,3 @@ def _unexpected(error: Exception) -> str:
 
 def _unheard() -> str:
     return _("Ended here. The server has not confirmed it: the job may go on there, and is removed in time.")
-
-
-def _ignore(_: Any) -> None:
-    """For what is only polite to tell the server."""

@@ -89,9 +89,7 @@ def entries(node: Any) -> tuple[SegmentEntry, ...]:
     segmentation = node.GetSegmentation()
     segments = [segmentation.GetSegment(name) for name in segment_ids(node)]
     values = _values([_own_value(segment) for segment in segments])
-    return tuple(
-        SegmentEntry(value, segment.GetName(), _colour(segment)) for value, segment in zip(values, segments)
-    )
+    return tuple(SegmentEntry(value, segment.GetName(), _colour(segment)) for value, segment in zip(values, segments))
 
 
 def fingerprint(array: numpy.ndarray) -> str:

@@ -22,6 +22,4 @@ def composites(scene: Any) -> list[Any]:
 
 def jump(scene: Any, place: Sequence[float]) -> None:
     """Show a place (RAS mm) in all slice views."""
-    slicer.vtkMRMLSliceNode.JumpAllSlices(
-        scene, place[0], place[1], place[2], slicer.vtkMRMLSliceNode.OffsetJumpSlice
-    )
+    slicer.vtkMRMLSliceNode.JumpAllSlices(scene, place[0], place[1], place[2], slicer.vtkMRMLSliceNode.OffsetJumpSlice)

@@ -10,9 +10,11 @@ class ServerError(Exception):
 
     Attributes:
         passing: worth another try in a moment: the job at the server is not harmed by it.
+        undecided: the server may have done what was asked all the same.
     """
 
     passing = False
+    undecided = False
 
 
 class WrongAddress(ServerError):
@@ -29,12 +31,14 @@ class ConnectionLost(ServerError):
     """The connection broke before the answer was complete."""
 
     passing = True
+    undecided = True
 
 
 class TimedOut(ServerError):
     """No answer within the time."""
 
     passing = True
+    undecided = True
 
 
 class NotTrusted(ServerError):
@@ -44,6 +48,8 @@ class NotTrusted(ServerError):
 class OtherServer(ServerError):
     """A server, but not ours."""
 
+    undecided = True
+
 
 class WrongKey(ServerError):
     """The API key is missing or wrong."""
@@ -51,6 +57,8 @@ class WrongKey(ServerError):
 
 class WrongVersion(ServerError):
     """Our server, but it speaks another version of the job API."""
+
+    undecided = True
 
 
 class Gone(ServerError):
@@ -69,6 +77,8 @@ class Busy(ServerError):
 
 class ServerFault(ServerError):
     """Something went wrong inside the server."""
+
+    undecided = True
 
 
 def no_server(address: str) -> NoServer:
@@ -173,9 +183,7 @@ def refusal(address: str, status: int, detail: str) -> ServerError:
                 detail=_sentence(detail) or _("no reason given.")
             )
         )
-    return Refused(
-        _("The server does not accept this: {detail}").format(detail=_sentence(detail) or f"HTTP {status}.")
-    )
+    return Refused(_("The server does not accept this: {detail}").format(detail=_sentence(detail) or f"HTTP {status}."))
 
 
 def _sentence(text: str) -> str:

@@ -189,9 +189,7 @@ def _affine(fields: dict[str, str]) -> numpy.ndarray:
 
 def _vectors(fields: dict[str, str], name: str, count: int) -> list[list[float]]:
     try:
-        found = [
-            [float(word) for word in text.split(",")] for text in re.findall(r"\(([^)]*)\)", fields.get(name, ""))
-        ]
+        found = [[float(word) for word in text.split(",")] for text in re.findall(r"\(([^)]*)\)", fields.get(name, ""))]
     except ValueError:
         found = []
     if len(found) != count or any(len(vector) != 3 for vector in found):

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from ..Types import Code, Domain, Label, Mode, ModelId, Worker
+from ..Types import Code, Domain, JobRequest, Label, Mode, ModelId, Worker
 
 T = TypeVar("T")
 
@@ -44,6 +44,7 @@ NESTED: dict[str, type[Any]] = {
     "side": Code,
     "model": ModelId,
     "domain": Domain,
+    "request": JobRequest,
 }
 """Fields that are objects, or lists of them."""
 
