@@ -157,7 +157,7 @@ def test_a_process_that_is_killed_costs_its_scan_only_and_another_takes_its_plac
     out = tmp_path / "out"
     for copy in range(4, 12):
         (many / f"copy{copy:02d}.nii").unlink()
-    command = slowly(many, out, tiny_bundle, "2")
+    command = slowly(many, out, tiny_bundle, "2", steps=10)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         lines = await_first(process)
         before = children(process)
@@ -172,7 +172,7 @@ def test_a_process_that_is_killed_costs_its_scan_only_and_another_takes_its_plac
     assert "was killed (signal 9); if memory ran out, use fewer --jobs" in failed[0]["message"]
     assert (lines + rest).count("FAILED: its process was killed") == 1 and "1 of 7 scans failed" in error
     assert len(before) == len(after) == 2 and before[0] not in after
-    assert segment(many, out, tiny_bundle, "--mode", "invert", "--steps", "40") == 0
+    assert segment(many, out, tiny_bundle, "--mode", "invert", "--steps", "10") == 0
     assert {row["status"] for row in table(out).values()} == {"done"}
 
 
