@@ -168,7 +168,8 @@ def test_the_zip_holds_the_bundle_and_nothing_else(
     monkeypatch.chdir(tmp_path)
     assert main(["bundle", "pack", "mine"]) == 0
     names = zipfile.ZipFile(tmp_path / "mine_v0.1.0.zip").namelist()
-    own = ["LICENSE", "docs/README.md", "docs/data_license.txt", "models/model.pt", "models/model.json"]
+    own = ["LICENSE", "docs/README.md", "docs/data_license.txt"]
+    own += ["models/model.pt", "models/model.json", "models/settings.json"]
     configs = [f"configs/{path.name}" for path in (SHIPPED_BUNDLE / "configs").iterdir()]
     assert sorted(names) == sorted(f"mine/{name}" for name in (*own, *configs))
     again = pack_bundle(folder, tmp_path / "again.zip")
