@@ -44,15 +44,14 @@ def measure(bundle: Bundle, entry: Entry, steps: int) -> dict[str, Any]:
     """All scores of a volume, and the mean Dice of its preview."""
     volume = read_volume(entry.image)
     assert entry.label is not None
-    reference = read_label(entry.label, volume).array
-    spacing = tuple(float(v) for v in volume.spacing)
+    reference = read_label(entry.label, volume)
     row: dict[str, Any] = {"patient": entry.patient, "modality": entry.modality, "seconds": {}}
     found = {}
     for name, options in (("preview", {}), ("invert", {"steps": steps})):
         started = time.perf_counter()
         found[name] = segment(volume, bundle, name, modality=entry.modality, **options)
         row["seconds"][name] = round(time.perf_counter() - started, 1)
-        scores = score_volume(found[name].label, reference, spacing, bundle.labels, False)  # type: ignore[arg-type]
+        scores = score_volume(found[name].label, reference, bundle.labels, False)
         row[f"dice_{name}"] = float(np.nanmean([score.dice for score in scores.values()]))
     preview = found["preview"]
     row["domain"] = preview.domain.score if preview.domain is not None else float("nan")

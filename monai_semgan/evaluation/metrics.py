@@ -12,7 +12,7 @@ import torch
 from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
 
 if TYPE_CHECKING:
-    pass
+    from monai_semgan.io.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,7 @@ def _boxed(prediction: np.ndarray, reference: np.ndarray) -> list[torch.Tensor]:
 
 def score_volume(
     prediction: np.ndarray,
-    reference: np.ndarray,
-    spacing: tuple[float, float, float],
+    reference: Volume,
     labels: Mapping[int, str],
     with_distance: bool = True,
 ) -> dict[str, OrganScore]:
@@ -98,22 +97,21 @@ def score_volume(
 
     Args:
         prediction: label ids `(I, J, K)`.
-        reference: label ids `(I, J, K)` on the same grid.
-        spacing: of a voxel, in mm.
+        reference: the true label on the same grid.
         labels: name by id, without the background.
         with_distance: compute the surface distances too, which takes seconds.
 
     Raises:
         ValueError: if the grids differ.
     """
-    if prediction.shape != reference.shape:
-        raise ValueError(f"grids differ: {prediction.shape} and {reference.shape}")
-    voxel_ml = float(np.prod(spacing)) / 1000.0
+    if prediction.shape != reference.array.shape:
+        raise ValueError(f"grids differ: {prediction.shape} and {reference.array.shape}")
+    spacing = (float(reference.spacing[0]), float(reference.spacing[1]), float(reference.spacing[2]))
     scores = {}
     for index, name in labels.items():
-        found, true = prediction == index, reference == index
+        found, true = prediction == index, reference.array == index
         hd95, assd = surface_distances(found, true, spacing) if with_distance else (math.nan, math.nan)
-        volumes = float(true.sum()) * voxel_ml, float(found.sum()) * voxel_ml
+        volumes = float(true.sum()) * reference.voxel_ml, float(found.sum()) * reference.voxel_ml
         scores[name] = OrganScore(dice(found, true), hd95, *volumes, assd)
     return scores
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -299,6 +299,6 @@ def score_labels(
         with_distance: also surface distances.
         preprocessing: of the bundle, which tells what other ids in label files mean; none when left out.
     """
-    spacing = (float(reference.spacing[0]), float(reference.spacing[1]), float(reference.spacing[2]))
-    true = reference.array if preprocessing is None else preprocessing.classes(reference.array)
-    return score_volume(label, true, spacing, labels, with_distance)
+    if preprocessing is not None:
+        reference = replace(reference, array=preprocessing.classes(reference.array))
+    return score_volume(label, reference, labels, with_distance)

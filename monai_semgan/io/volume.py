@@ -52,7 +52,12 @@ class Volume:
     @property
     def voxel_ml(self) -> float:
         """Volume of a voxel in millilitres."""
-        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+        return voxel_ml(self.affine)
+
+
+def voxel_ml(affine: np.ndarray) -> float:
+    """Compute the volume of a voxel in millilitres from an affine in mm, also of a sheared grid."""
+    return float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0
 
 
 def keep_labels(label: np.ndarray, chosen: Iterable[int]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from monai_semgan.io.volume import voxel_ml
 from monai_semgan.organs import above, adult_ml, larger, natural_pieces, right_of
 
 if TYPE_CHECKING:
@@ -60,10 +61,9 @@ def check_anatomy(label: np.ndarray, affine: np.ndarray, labels: Mapping[int, st
     boxes = _boxes(label)
     masks = {name: (label[boxes[i]] == i, boxes[i]) for i, name in labels.items() if i in boxes}
     centres = {name: _centre(mask, box, affine) for name, (mask, box) in masks.items()}
-    voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0
     checks = [_order(a, b, centres, 0, "right of") for a, b in right_of() if a in centres and b in centres]
     checks += [_order(a, b, centres, 2, "above") for a, b in above() if a in centres and b in centres]
-    volumes = {name: float(mask.sum()) * voxel_ml for name, (mask, _) in masks.items()}
+    volumes = {name: float(mask.sum()) * voxel_ml(affine) for name, (mask, _) in masks.items()}
     checks += [_larger(a, b, volumes) for a, b in larger() if a in volumes and b in volumes]
     axis = int(np.abs(affine[2, :3] / np.linalg.norm(affine[:3, :3], axis=0)).argmax())
     for name, (mask, box) in masks.items():

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from monai_semgan.io.volume import voxel_ml
 from monai_semgan.slicing.postprocessing import largest_piece
 
 FEATURES = ("doubt", "pieces", "unevenness", "volume", "place", "missing")
@@ -63,13 +64,12 @@ def organ_shapes(label: np.ndarray, affine: np.ndarray, organs: Mapping[int, str
         affine: `(4, 4)` index (row, column, slice) to RAS mm.
         organs: name by id.
     """
-    voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0
     shapes = {}
     for index, name in organs.items():
         d, h, w = np.nonzero(label == index)
         if len(d):
             centre = affine[:3, :3] @ np.array([h.mean(), w.mean(), d.mean()]) + affine[:3, 3]
-            shapes[name] = OrganShape(len(d) * voxel_ml, centre)
+            shapes[name] = OrganShape(len(d) * voxel_ml(affine), centre)
     return shapes
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from monai_semgan.io.volume import keep_labels
+from monai_semgan.io.volume import keep_labels, voxel_ml
 from monai_semgan.organs import natural_pieces
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def label_on_grid(
     keep_labels(label, labels if chosen is None else chosen)
     if not cleanup:
         return label
-    voxel_ml = float(abs(np.linalg.det(geometry.source_affine[:3, :3]))) / 1000.0
-    smallest = MIN_SHARE * label.size * voxel_ml if single else 1.0
+    volume = voxel_ml(geometry.source_affine)
+    smallest = MIN_SHARE * label.size * volume if single else 1.0
     pieces = {index: natural_pieces(name) for index, name in labels.items()}
-    return clean_label(label, voxel_ml, min_ml=smallest, pieces=pieces)
+    return clean_label(label, volume, min_ml=smallest, pieces=pieces)

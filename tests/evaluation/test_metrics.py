@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from monai_semgan.evaluation.metrics import dice, hausdorff95, mean_dice, score_volume
+from monai_semgan.io.volume import Volume
+
+LABELS = {1: "liver", 2: "spleen"}
 
 
 def cube(low: int, high: int) -> np.ndarray:
@@ -29,18 +32,29 @@ def test_hausdorff_distance_is_in_millimetres() -> None:
 
 def test_volumes_are_in_millilitres_and_a_missing_organ_scores_zero() -> None:
     reference = cube(0, 10).astype(int) + 2 * cube(12, 20)
-    scores = score_volume(cube(0, 10).astype(int), reference, (1.0, 1.0, 2.0), {1: "liver", 2: "spleen"})
+    scores = score_volume(
+        cube(0, 10).astype(int), Volume(reference, np.diag([1.0, 1.0, 2.0, 1.0])), {1: "liver", 2: "spleen"}
+    )
     assert scores["liver"].dice == 1.0 and scores["liver"].hd95 == 0.0
     assert scores["liver"].reference_ml == pytest.approx(2.0)
     assert scores["spleen"].dice == 0.0 and scores["spleen"].predicted_ml == 0.0
     assert mean_dice([scores]) == {"liver": 1.0, "spleen": 0.0, "mean": 0.5}
 
 
+def test_volumes_on_a_sheared_grid_are_those_of_the_segmentation() -> None:
+    affine = np.eye(4)
+    affine[0, 2] = 3.0  # as of a scan with tilted gantry: voxels 3.16 mm apart, yet of 1 mm³
+    reference = Volume(cube(0, 10).astype(int), affine)
+    scores = score_volume(reference.array, reference, {1: "liver"}, False)
+    assert scores["liver"].reference_ml == pytest.approx(1.0)
+    assert reference.voxel_ml == pytest.approx(0.001)
+
+
 def test_an_organ_that_no_patient_has_is_left_out_of_the_mean() -> None:
-    scores = score_volume(cube(0, 4).astype(int), cube(0, 4).astype(int), (1, 1, 1), {1: "liver", 2: "spleen"}, False)
+    scores = score_volume(cube(0, 4).astype(int), Volume(cube(0, 4).astype(int), np.eye(4)), LABELS, False)
     assert mean_dice([scores]) == {"liver": 1.0, "mean": 1.0}
 
 
 def test_other_grids_are_refused() -> None:
     with pytest.raises(ValueError, match="grids differ"):
-        score_volume(np.zeros((2, 2, 2)), np.zeros((2, 2, 3)), (1, 1, 1), {1: "liver"})
+        score_volume(np.zeros((2, 2, 2)), Volume(np.zeros((2, 2, 3)), np.eye(4)), {1: "liver"})

@@ -121,8 +121,7 @@ def test_evaluation_prints_and_writes_the_dice_of_the_package(tiny_bundle: Path,
     for entry in entries:
         volume, label = (read(tmp_path / entry[key]) for read, key in ((read_volume, "image"), (read_label, "label")))
         found = segment(volume, bundle).label
-        spacing = tuple(float(s) for s in volume.spacing)
-        patients.append(score_volume(found, label.array, spacing, bundle.labels, with_distance=False))
+        patients.append(score_volume(found, label, bundle.labels, with_distance=False))
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert len(written["patients"]) == 2
     assert written["dice"] == pytest.approx(mean_dice(patients))
