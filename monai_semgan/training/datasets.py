@@ -20,6 +20,7 @@ from monai_semgan.training.engine.record import DataRecord
 from monai_semgan.training.engine.run_files import read_json, write_json
 from monai_semgan.training.run_plan import PACKED_TRAINING as TRAINING
 from monai_semgan.training.run_plan import RunPlan, list_names
+from monai_semgan.utils.progress import NullProgress
 
 if TYPE_CHECKING:
     from monai_semgan.utils.progress import Progress
@@ -156,11 +157,30 @@ def _load_packed(source: Path, plan: RunPlan) -> RunData:
     return RunData(training, validation, read_json(source / PATIENTS) or patients)
 
 
-def pack(datalist: Path, out: Path, plan: RunPlan | Preprocessing, progress: Progress) -> Path:
-    """Write the slices of a data list as a few small files, to be trained on elsewhere in place of the list."""
+def pack_slices(
+    datalist: str | Path,
+    out: str | Path,
+    plan: RunPlan | Preprocessing | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the slices of a data list as a few small files, to be trained on elsewhere in place of the list.
+
+    Args:
+        datalist: MONAI data list (JSON).
+        out: folder of the files.
+        plan: how slices are cut; the defaults of `Preprocessing` when left out.
+        progress: told about every volume.
+
+    Returns:
+        The folder.
+
+    Raises:
+        SemganError: if the list or a file in it cannot be used.
+    """
+    datalist, out, plan = Path(datalist), Path(out), plan or Preprocessing()
     if isinstance(plan, Preprocessing):
         plan = RunPlan(plan, list_names(datalist), chosen=True)
-    data = _build(datalist, plan, out / "cache", progress)
+    data = _build(datalist, plan, out / "cache", progress or NullProgress())
     data.training.save(out / TRAINING)
     if data.validation is not None:
         data.validation.save(out / VALIDATION)

@@ -17,16 +17,13 @@ from monai_semgan.training.datasets import RunData, load_run_data
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.loop import StageLoop, StageResult, write_combined
 from monai_semgan.training.engine.record import DataRecord, moved_patient, new_labels, other_patients
-from monai_semgan.training.engine.run_files import STAGES, gather_weights, read_json
+from monai_semgan.training.engine.run_files import gather_weights, read_json, stage_folders
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.engine.seeds import step_seed
 from monai_semgan.training.pretrained import build_generator, trained_filter
 from monai_semgan.training.run_plan import field_of_view, keep_settings, kept_settings, plan_run
-from monai_semgan.training.stages.encoder_stage import EncoderSettings, EncoderStage
-from monai_semgan.training.stages.gan_settings import GanSettings
-from monai_semgan.training.stages.gan_stage import GanStage
 from monai_semgan.training.stages.stage import Stage, StageContext
-from monai_semgan.training.stages.student_stage import StudentSettings, StudentStage
+from monai_semgan.training.stages.stage_registry import TrainedGenerator, budget_shares, find_stage, stage_position
 from monai_semgan.training.training_settings import TrainSettings, from_old_keywords
 from monai_semgan.utils.device import select_device
 from monai_semgan.utils.progress import NullProgress
@@ -36,9 +33,6 @@ if TYPE_CHECKING:
     from monai_semgan.utils.progress import Progress
 
 logger = logging.getLogger(__name__)
-
-#: Share of a common time budget that each stage of `all` gets.
-BUDGET_SHARES = {"gan": 0.6, "encoder": 0.2, "student": 0.2}
 
 
 def train(
@@ -58,7 +52,7 @@ def train(
 
     Args:
         stage: `gan`, `encoder`, `student` or `all`.
-        datalist: MONAI data list (JSON), or a folder of packed slices (see `training.datasets.pack`).
+        datalist: MONAI data list (JSON), or a folder of packed slices (see `pack_slices`).
         out: folder of the run.
         settings: everything else.
         progress: display and cancel, or None.
@@ -71,9 +65,7 @@ def train(
         SemganError: on anything that the user can mend.
     """
     settings = from_old_keywords(settings, old)
-    names = list(STAGES) if stage == "all" else [stage]
-    if not set(names) <= set(STAGES):
-        raise SemganError(f"unknown stage {stage!r}", remedy="use gan, encoder, student or all")
+    names = list(budget_shares()) if stage == "all" else [find_stage(stage).name]
     check_options(names, settings)
     for name in names:
         settings.schedule()
@@ -94,7 +86,7 @@ def _run_stages(
     data = load_run_data(source, plan_run(source, settings, kept), out / "cache", settings.labelled, workers, progress)
     results: list[StageResult] = []
     for name in names:
-        share = BUDGET_SHARES[name] if len(names) > 1 else 1.0
+        share = budget_shares()[name] if len(names) > 1 else 1.0
         results.append(run_stage(name, data, out, settings.with_share(share), workers, progress))
         if not results[-1].finished:
             break
@@ -117,11 +109,7 @@ def stage_settings(name: str, options: Mapping[str, Any], where: str = "") -> An
 
 def settings_class(name: str) -> type:
     """The settings dataclass of a stage."""
-    if name == "gan":
-        return GanSettings
-    if name == "encoder":
-        return EncoderSettings
-    return StudentSettings
+    return find_stage(name).settings
 
 
 def check_options(names: Sequence[str], settings: TrainSettings, where: str = "") -> None:
@@ -160,7 +148,7 @@ def run_stage(
     """
     model = keep_settings(out, data.model, kept_settings(out, data.model.preprocessing.field_of_view))
     own, device = stage_settings(name, settings.stage_options), workers.device
-    data = data.labelled_only() if name == "student" else data
+    data = data.labelled_only() if find_stage(name).labelled_only else data
     context = StageContext(
         data.training.to(device),
         data.validation,
@@ -207,11 +195,11 @@ def check_patients(out: Path, name: str, record: DataRecord, settings: TrainSett
     """
     now, path = dataclasses.asdict(record), out / name
     remedy = "go on with the same data list, or choose another --out (output_dir)"
-    for other in STAGES:
-        before = read_json(out / other / "record.json").get("data", {})
+    for folder in stage_folders(out):
+        before = read_json(folder / "record.json").get("data", {})
         moved = moved_patient(before, now)
         if moved:
-            raise SemganError(f"{moved}, since the {other} was trained", remedy=remedy, path=out / other)
+            raise SemganError(f"{moved}, since the {folder.name} was trained", remedy=remedy, path=folder)
     before = read_json(path / "record.json").get("data")
     if not before or not settings.resume:
         return []
@@ -252,26 +240,22 @@ def initial_weights(sources: Sequence[Path], out: Path, name: str) -> dict[str, 
     weights: dict[str, torch.Tensor] = {}
     for source in sources:
         weights.update(gather_weights(source))
-    for earlier in STAGES[: STAGES.index(name)]:
-        if any((out / earlier).glob("weights*.pt")):
-            weights.update(gather_weights(out / earlier))
+    for folder in stage_folders(out):
+        earlier = stage_position(folder.name) < stage_position(name)
+        if earlier and any(folder.glob("weights*.pt")):
+            weights.update(gather_weights(folder))
     return weights
 
 
 def build_stage(
     name: str, settings: Any, context: StageContext, out: Path, sources: Sequence[Path]
 ) -> tuple[Stage, dict[str, Any]]:
-    """A stage and the description of its networks for the record."""
-    if name == "gan":
-        return GanStage(context, settings), {"resample_filter": list(settings.resample_filter)}
-    own = out / "gan"
-    resample_filter = trained_filter([own] if any(own.glob("weights*.pt")) else sources)
-    network: dict[str, Any] = {"resample_filter": list(resample_filter)}
-    generator = build_generator(context.initial, context.size, context.num_classes, resample_filter)
-    if name == "encoder":
-        if generator is None:
-            raise SemganError("the encoder needs a generator", remedy="run `semgan train gan` first or give --init")
-        return EncoderStage(context, settings, generator), network
-    if generator is None and settings.generated_fraction > 0:
-        logger.warning("no generator in --init or in the run: the student learns from labelled scans alone")
-    return StudentStage(context, settings, generator), network
+    """Make a stage, and describe its networks for the record."""
+
+    def generator() -> TrainedGenerator:
+        own = out / "gan"
+        resample_filter = trained_filter([own] if any(own.glob("weights*.pt")) else sources)
+        network = build_generator(context.initial, context.size, context.num_classes, resample_filter)
+        return TrainedGenerator(network, tuple(resample_filter))
+
+    return find_stage(name).build(context, settings, generator)

@@ -14,7 +14,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.organs import structure_key
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_settings, plain_ids
 from monai_semgan.slicing.preprocessing import Preprocessing
-from monai_semgan.training.engine.run_files import STAGES, read_json
+from monai_semgan.training.engine.run_files import read_json, stage_folders
 from monai_semgan.training.training_settings import TrainSettings
 
 logger = logging.getLogger(__name__)
@@ -154,13 +154,14 @@ def kept_settings(run: Path, view: str, quiet: bool = False) -> ModelSettings | 
     Runs of 0.1 have no settings file: their records tell the size, and the rest could not be chosen then; `view` is
     the field of view of their data.
     """
-    if not any((run / stage / name).exists() for stage in STAGES for name in ("record.json", "checkpoint.pt")):
+    folders = stage_folders(run)
+    if not folders:
         return None
     found = find_settings(run)
     if found is not None:
         return found
-    for stage in STAGES:
-        known = read_json(run / stage / "record.json").get("settings", {})
+    for folder in folders:
+        known = read_json(folder / "record.json").get("settings", {})
         values = {name: known[name] for name in ("size", "pixel_mm", "num_classes") if name in known}
         if values:
             if not quiet:

@@ -25,6 +25,7 @@ from monai_semgan.training.engine.run_files import STAGES
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.run import check_options, run_stage, stage_settings
 from monai_semgan.training.run_plan import RunPlan
+from monai_semgan.training.stages.stage_registry import stage_names
 from monai_semgan.training.training_settings import TrainSettings
 from monai_semgan.utils.device import select_device
 from monai_semgan.utils.progress import NullProgress, Progress
@@ -157,8 +158,8 @@ class StageTraining:
         inferer: Any = None,
         **old: Any,
     ) -> None:
-        if stage not in STAGES:
-            raise SemganError(f"train#trainer#stage: unknown stage {stage!r}", remedy=f"use {', '.join(STAGES)}")
+        if stage not in stage_names():
+            raise SemganError(f"train#trainer#stage: unknown stage {stage!r}", remedy=f"use {', '.join(stage_names())}")
         if int(max_epochs) < 1:
             raise SemganError(f"max_epochs: {max_epochs} is too few", remedy="give --max_epochs 1 or more")
         self.stage, self.dataset, self.validation = stage, dataset, validation

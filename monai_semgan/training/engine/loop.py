@@ -328,8 +328,8 @@ def write_combined(run: Path) -> Path | None:
         The file, or None when no part exists yet.
     """
     weights: dict[str, torch.Tensor] = {}
-    for stage in files.STAGES:
-        for path in sorted((run / stage).glob("weights*.pt")):
+    for folder in files.stage_folders(run):
+        for path in sorted(folder.glob("weights*.pt")):
             weights.update(load_weights(path))
     if not weights:
         return None

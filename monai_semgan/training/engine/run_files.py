@@ -79,6 +79,13 @@ def save_weight_files(folder: Path, stem: str, state: Mapping[str, torch.Tensor]
     return paths
 
 
+def stage_folders(run: Path) -> list[Path]:
+    """Folders of a run in which a stage has left something: those of `STAGES` first, then those of other programs."""
+    names = ("record.json", "checkpoint.pt", "weights*.pt")
+    found = [folder for folder in sorted(run.glob("*")) if folder.is_dir() and any(any(folder.glob(n)) for n in names)]
+    return sorted(found, key=lambda folder: STAGES.index(folder.name) if folder.name in STAGES else len(STAGES))
+
+
 def gather_weights(source: str | Path) -> dict[str, torch.Tensor]:
     """Weights from a file, a folder of weight files, or a whole run (whose later stages win).
 
@@ -91,7 +98,7 @@ def gather_weights(source: str | Path) -> dict[str, torch.Tensor]:
     """
     source = Path(source)
     if source.is_dir():
-        folders = [source, *(source / stage for stage in STAGES if (source / stage).is_dir())]
+        folders = [source, *stage_folders(source)]
         paths = [p for folder in folders for p in sorted(folder.glob("*.pt")) if p.name != "checkpoint.pt"]
         if any(p.parent != source for p in paths):
             paths = [p for p in paths if p.name != "model.pt"]

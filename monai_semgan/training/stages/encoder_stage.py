@@ -27,8 +27,8 @@ from monai_semgan.training.image_quality import FrozenFeatures
 from monai_semgan.training.labelled_sampler import LabelledSampler
 from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import build_image_discriminator, frozen
-from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
 from monai_semgan.training.stages.stage import Stage, StageContext
+from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
 from monai_semgan.training.validation import patient_dice, summary
 from monai_semgan.utils.device import autocast
 from monai_semgan.utils.settings import check_ranges, checked
@@ -154,7 +154,6 @@ class EncoderStage(Stage):
     def __init__(self, context: StageContext, settings: EncoderSettings, generator: JointGenerator) -> None:
         super().__init__(context, settings.batch_size)
         self.settings = settings
-        context = context
         self.generator = frozen(generator, context.device)
         encoder = LatentEncoder(
             generator.image_channels,

@@ -23,8 +23,8 @@ from monai_semgan.training.image_quality import FrozenFeatures, describe_all, fr
 from monai_semgan.training.pair_pool import plausible
 from monai_semgan.training.pretrained import build_generator
 from monai_semgan.training.stages.gan_settings import GanSettings
-from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
 from monai_semgan.training.stages.stage import Stage, StageContext
+from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
 from monai_semgan.utils.device import autocast
 
 __all__ = ["GanSettings", "GanStage"]

@@ -95,13 +95,18 @@ def find_stage(name: str) -> StageEntry:
         SemganError: if there is none of this name.
     """
     if name not in _STAGES:
-        raise SemganError(f"unknown stage {name!r}", remedy=f"use {', '.join((*_STAGES, 'all'))}")
+        raise SemganError(f"unknown stage {name!r}", remedy=f"use {', '.join((*stage_names(), 'all'))}")
     return _STAGES[name]
 
 
 def stage_names() -> tuple[str, ...]:
     """Name of all stages, in the order in which `all` trains them."""
     return tuple(sorted(_STAGES, key=lambda name: _STAGES[name].position))
+
+
+def stage_position(name: str) -> int:
+    """Place of a stage among those of a run; a stage that this program does not know comes last."""
+    return _STAGES[name].position if name in _STAGES else StageEntry.position
 
 
 def budget_shares() -> Mapping[str, float]:

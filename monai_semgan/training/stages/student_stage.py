@@ -21,8 +21,8 @@ from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.labelled_sampler import LabelledSampler
 from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import frozen
-from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
 from monai_semgan.training.stages.stage import Stage, StageContext
+from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
 from monai_semgan.training.validation import patient_dice, summary
 from monai_semgan.utils.device import autocast
 from monai_semgan.utils.settings import check_ranges, checked
@@ -104,7 +104,6 @@ class StudentStage(Stage):
     def __init__(self, context: StageContext, settings: StudentSettings, generator: JointGenerator | None) -> None:
         super().__init__(context, settings.batch_size)
         self.settings = settings
-        context = context
         if len(context.slices.labelled_indices) == 0:
             raise SemganError("the student needs labelled training volumes", remedy="add labels to the data list")
         student = build_student(context.slices.images.shape[1], context.num_classes, tuple(settings.channels))

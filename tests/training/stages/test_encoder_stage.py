@@ -11,8 +11,7 @@ import torch
 from monai_semgan.errors import SemganError
 from monai_semgan.networks import JointGenerator, LatentEncoder
 from monai_semgan.networks.weights import load_weights, part, save_weights, with_prefix
-from monai_semgan.training.run import train
-from tests.training.phantoms import TINY
+from tests.training.phantoms import TINY, train
 
 ENCODER: dict[str, Any] = {**TINY, "channels": (8, 8, 16, 16), "pool_chunk": 16, "pool_chunks": 4, "batch_size": 8}
 

@@ -15,11 +15,10 @@ from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import load_weights
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.engine.distributed import Workers
-from monai_semgan.training.run import train
 from monai_semgan.training.stages.gan_settings import GanSettings
 from monai_semgan.training.stages.gan_stage import GanStage
 from monai_semgan.training.stages.stage import StageContext
-from tests.training.phantoms import TINY
+from tests.training.phantoms import TINY, train
 
 GAN: dict[str, Any] = {
     **TINY,

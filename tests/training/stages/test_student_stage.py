@@ -13,10 +13,9 @@ from monai_semgan.errors import SemganError
 from monai_semgan.networks import JointGenerator
 from monai_semgan.networks.weights import load_weights, save_weights, with_prefix
 from monai_semgan.slicing.preprocessing import Preprocessing
-from monai_semgan.training.datasets import pack
-from monai_semgan.training.run import train
+from monai_semgan.training.datasets import pack_slices
 from monai_semgan.utils.progress import NullProgress
-from tests.training.phantoms import TINY
+from tests.training.phantoms import TINY, train
 
 STUDENT: dict[str, Any] = {**TINY, "channels": (8, 16, 16), "generated_fraction": 0.0}
 
@@ -111,12 +110,12 @@ def test_labels_of_more_volumes_than_asked_for_are_not_used(datalist: Path, tmp_
 
 def test_packed_slices_train_the_same_student_as_the_volumes(datalist: Path, tmp_path: Path) -> None:
     preprocessing = Preprocessing(size=32, pixel_mm=10.0, num_classes=3)
-    packed = pack(datalist, tmp_path / "packed", preprocessing, NullProgress())
+    packed = pack_slices(datalist, tmp_path / "packed", preprocessing, NullProgress())
     for source, out in ((datalist, "volumes"), (packed, "slices")):
         train("student", source, tmp_path / out, steps=3, labelled=1, **STUDENT)
     volumes, slices = (load_weights(tmp_path / out / "model.pt") for out in ("volumes", "slices"))
     assert all(torch.equal(volumes[name], slices[name]) for name in volumes)
-    with pytest.raises(SemganError, match="slices of 32 pixels"):
+    with pytest.raises(SemganError, match="holds slices with pixel_mm 10.0, not 5.0"):
         train("student", packed, tmp_path / "other", steps=1, **{**STUDENT, "pixel_mm": 5.0})
 
 
