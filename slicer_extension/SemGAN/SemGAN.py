@@ -38,7 +38,7 @@ class SemGAN(ScriptedLoadableModule):
 
 
 def register_sample_data():
-    """Called when Slicer has started."""
+    """Offer the scan that comes along in the module Sample Data; called when Slicer has started."""
     from SemGANLib.Scene.SampleScan import register
 
     register()
@@ -53,7 +53,7 @@ class SemGANWidget(ScriptedLoadableModuleWidget):
         self.panel = None
 
     def setup(self):
-        """Called when the module is shown for the first time."""
+        """Build the panel; called when the module is shown for the first time."""
         ScriptedLoadableModuleWidget.setup(self)
         import qt
         from SemGANLib.Panel.Widget import Panel
@@ -63,21 +63,21 @@ class SemGANWidget(ScriptedLoadableModuleWidget):
         self.layout.addWidget(self.panel.widget)
 
     def enter(self):
-        """Called when the module is shown."""
+        """Let the panel propose a volume; called when the module is shown."""
         self.panel.enter()
 
     def exit(self):
-        """Called when another module is shown."""
+        """Give the layout back; called when another module is shown."""
         self.panel.leave()
 
     def onReload(self):
-        """Called by the developer's button: the library is read anew too."""
+        """Read the module and its library anew; called by the developer's button."""
         for name in [name for name in sys.modules if name.split(".")[0] == "SemGANLib"]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
     def cleanup(self):
-        """Called when Slicer ends or the module is reloaded."""
+        """Close panel and logic; called when Slicer ends or the module is reloaded."""
         if self.panel is not None:
             self.panel.close()
             self.logic.api.close()
@@ -102,7 +102,7 @@ class SemGANTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
-        """Called by Slicer."""
+        """Run all steps; called by Slicer."""
         from SemGANLib.SelfTesting.SelfTest import STEPS
 
         for step in STEPS:

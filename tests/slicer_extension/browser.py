@@ -53,11 +53,11 @@ class Browser:
         self._driver.quit()
 
     def open(self, url: str) -> None:
-        """Go there."""
+        """Go to an address."""
         self._driver.get(url)
 
     def picture(self, path: Path, shows: Callable[[np.ndarray], Any], seconds: float = 60.0) -> np.ndarray:
-        """(H, W, 3) of the page once it shows something, and unchanged a second later; also saved as PNG."""
+        """Take a screenshot, (H, W, 3), once the page shows something and stays so for a second; also saved as PNG."""
         from PIL import Image
 
         deadline, former = time.monotonic() + seconds, None
@@ -73,5 +73,5 @@ class Browser:
 
 
 def near(picture: np.ndarray, colour: tuple[int, int, int], within: int = 6) -> np.ndarray:
-    """(H, W) where a picture has a colour."""
+    """Find where a screenshot has a colour, as (H, W)."""
     return (np.abs(picture - np.array(colour)) <= within).all(axis=-1)

@@ -61,7 +61,7 @@ def server() -> Iterator[FakeServer]:
     """A server on loopback; all that it was asked and answered fits the published document."""
     with FakeServer() as server:
         yield server
-    assert not server.problems
+    assert not server.errors
 
 
 @pytest.fixture

@@ -16,51 +16,51 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "job_api.openapi.json"
 
 @lru_cache(maxsize=1)
 def document() -> dict[str, Any]:
-    """The document that the server's project publishes."""
+    """Read the document that the server's project publishes."""
     return json.loads(DOCUMENT.read_text(encoding="utf-8"))
 
 
-def schema_problems(schema: dict[str, Any], value: Any) -> list[str]:
-    """How a value does not fit a schema of the document."""
+def schema_errors(schema: dict[str, Any], value: Any) -> list[str]:
+    """List how a value does not fit a schema of the document."""
     whole = {**schema, "components": document()["components"]}
     return [f"{list(error.path)}: {error.message}" for error in Draft202012Validator(whole).iter_errors(value)]
 
 
 def operation(method: str, path: str) -> dict[str, Any] | None:
-    """The entry of the document for a path without its query; None if there is none."""
+    """Find the entry of the document for a path without its query; None if there is none."""
     for template, methods in document()["paths"].items():
         if re.fullmatch(re.sub(r"\\{[^/]+?\\}", "[^/]+", re.escape(template)), path) and method.lower() in methods:
             return methods[method.lower()]
     return None
 
 
-def request_problems(method: str, target: str, kind: str, body: bytes) -> list[str]:
-    """What is wrong with a request; its query, its content type and its JSON are looked at."""
+def request_errors(method: str, target: str, kind: str, body: bytes) -> list[str]:
+    """List what is wrong with a request: its query, its content type and its JSON."""
     parts = urlsplit(target)
     found = operation(method, parts.path)
     if found is None:
         return [f"{method} {parts.path} is not in the document"]
-    problems = []
+    errors = []
     parameters = {entry["name"]: entry for entry in found.get("parameters", []) if entry["in"] == "query"}
     query = dict(parse_qsl(parts.query))
-    problems += [f"{target}: unknown parameter {name}" for name in query if name not in parameters]
+    errors += [f"{target}: unknown parameter {name}" for name in query if name not in parameters]
     for name, entry in parameters.items():
         if name in query:
-            problems += schema_problems(entry["schema"], query[name])
+            errors += schema_errors(entry["schema"], query[name])
         elif entry.get("required"):
-            problems.append(f"{target}: {name} is missing")
+            errors.append(f"{target}: {name} is missing")
     content = found.get("requestBody", {}).get("content", {})
     if content and kind not in content:
-        problems.append(f"{target}: content type {kind}, not {list(content)}")
+        errors.append(f"{target}: content type {kind}, not {list(content)}")
     elif "json" in kind and content:
-        problems += schema_problems(content[kind]["schema"], json.loads(body))
+        errors += schema_errors(content[kind]["schema"], json.loads(body))
     elif body and not content:
-        problems.append(f"{target}: takes no body")
-    return problems
+        errors.append(f"{target}: takes no body")
+    return errors
 
 
-def response_problems(method: str, target: str, status: int, body: bytes) -> list[str]:
-    """How a JSON answer does not fit; others are only looked up."""
+def response_errors(method: str, target: str, status: int, body: bytes) -> list[str]:
+    """List how a JSON answer does not fit; others are only looked up."""
     found = operation(method, urlsplit(target).path)
     if found is None:
         return [f"{method} {target} is not in the document"]
@@ -68,11 +68,11 @@ def response_problems(method: str, target: str, status: int, body: bytes) -> lis
     if answer is None:
         return [f"{method} {target}: status {status} is not in the document"]
     schema = answer.get("content", {}).get("application/json", {}).get("schema")
-    return schema_problems(schema, json.loads(body)) if schema else []
+    return schema_errors(schema, json.loads(body)) if schema else []
 
 
 def sample(schema: dict[str, Any], full: bool) -> Any:
-    """A value that fits a schema of the document.
+    """Make a value that fits a schema of the document.
 
     Args:
         full: with all properties, otherwise with the required ones alone.

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 from SemGANLib.Server.Nrrd import Grid, decode, encode
 
-from tests.slicer_extension.contract import request_problems, response_problems
+from tests.slicer_extension.contract import request_errors, response_errors
 
 CATEGORY = {"scheme": "SCT", "value": "91723000", "meaning": "Anatomical Structure"}
 LABELS = [
@@ -51,7 +51,7 @@ MODEL = {"name": "semgan_abdomen", "version": "1.2", "sha256": "ab" * 32}
 
 
 def segment(array: np.ndarray) -> np.ndarray:
-    """Label map of the phantom by its values."""
+    """Make the label map of the phantom by its values."""
     label = np.zeros(array.shape, dtype=np.uint8)
     for index, value in VALUES.items():
         label[np.abs(array - value) < 1] = index
@@ -62,7 +62,7 @@ class QuietServer(ThreadingHTTPServer):
     """Says nothing of clients that hang up."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing."""
+        """Say nothing."""
 
 
 @dataclass
@@ -100,7 +100,7 @@ class FakeServer:
     grid_of: Callable[[Grid], Grid] = lambda grid: grid
     check: bool = True
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     uploads: dict[str, Grid] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     images: dict[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class FakeServer:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def die(self) -> None:
-        """Stop to listen."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -134,7 +134,7 @@ class FakeServer:
         return [f"{method} {path}" for method, path, *_ in self.requests if re.fullmatch(pattern, f"{method} {path}")]
 
     def asked(self, method: str, part: str) -> list[tuple[str, str, dict[str, str], bytes]]:
-        """Requests so far whose path begins so."""
+        """List requests so far whose path begins so."""
         return [entry for entry in self.requests if entry[0] == method and entry[1].startswith(part)]
 
     def _handler(server) -> type[BaseHTTPRequestHandler]:
@@ -153,7 +153,7 @@ class FakeServer:
                     return
                 semgan = self.path.startswith("/semgan/") and server.check
                 if semgan:
-                    server.problems += request_problems(self.command, self.path, kind, body)
+                    server.errors += request_errors(self.command, self.path, kind, body)
                 status, content = server.reply(self.command, self.path, self.headers.get("X-API-Key", ""), body, kind)
                 broken = [one for one in server.unanswered if re.fullmatch(one, f"{self.command} {self.path}")]
                 if broken:
@@ -162,7 +162,7 @@ class FakeServer:
                     return
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 if semgan and status < 400:
-                    server.problems += response_problems(self.command, self.path, status, data)
+                    server.errors += response_errors(self.command, self.path, status, data)
                 self.send_response(status)
                 name = "application/octet-stream" if isinstance(content, bytes) else "application/json"
                 name = "text/html" if content == REPORT else name
@@ -180,7 +180,7 @@ class FakeServer:
         return Handler
 
     def reply(self, method: str, target: str, key: str, body: bytes, kind: str) -> tuple[int, Any]:
-        """Status and content."""
+        """Answer with status and content."""
         if self.status:
             return self.status, {"detail": "told to fail"}
         for pattern, status in self.status_at.items():
@@ -250,7 +250,7 @@ class FakeServer:
         return self.uploads[request["upload"]]
 
     def _advance(self, job: dict[str, Any]) -> dict[str, Any]:
-        """One step for every look at it."""
+        """Take one step for every look at a job."""
         if job["state"] == "queued":
             job.update(state="running", position=None, message="inverting")
         elif job["state"] == "running" and self.fail:
@@ -334,7 +334,7 @@ class FakeServer:
 
 
 def read_form(body: bytes, kind: str) -> dict[str, tuple[str, bytes]]:
-    """File name and content by field of a multipart form."""
+    """Read a multipart form: file name and content by field."""
     from email import message_from_bytes
 
     message = message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)

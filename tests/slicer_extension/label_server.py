@@ -18,14 +18,14 @@ TINY = "from pathlib import Path; from tests.conftest import make_tiny_bundle; m
 
 
 def label_python() -> Path | None:
-    """Interpreter of the environment with MONAI Label; None where there is none."""
+    """Find the interpreter of the environment with MONAI Label; None where there is none."""
     named = os.environ.get("SEMGAN_LABEL_PYTHON")
     python = Path(named) if named else REPOSITORY / ".venv-label" / "bin" / "python"
     return python if python.exists() else None
 
 
 def label_python_or_skip() -> Path:
-    """The interpreter; tests that need it are skipped without."""
+    """Find the interpreter; tests that need it are skipped without."""
     python = label_python()
     if python is None:
         pytest.skip("needs the label server's environment, which scripts/run_tests.py makes ($SEMGAN_LABEL_PYTHON)")
@@ -33,7 +33,7 @@ def label_python_or_skip() -> Path:
 
 
 def tiny_bundle(folder: Path) -> Path:
-    """A bundle with a tiny network, made by the environment that has torch."""
+    """Make a bundle with a tiny network, by the environment that has torch."""
     command = [str(label_python_or_skip()), "-c", TINY.format(folder=str(folder))]
     subprocess.run(command, cwd=REPOSITORY, env=_environment(), check=True, capture_output=True)
     return folder
@@ -89,7 +89,7 @@ class LabelServer:
         pytest.fail(f"the server did not start:\n{log.read_text()[-3000:]}")
 
     def stop(self) -> None:
-        """As Ctrl-C does."""
+        """End the server as Ctrl-C does."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -98,10 +98,10 @@ class LabelServer:
                 self.kill()
 
     def kill(self) -> None:
-        """At once, with all its workers: as a power cut."""
+        """End the server at once, with all its workers: as a power cut."""
         os.killpg(self.process.pid, 9)
         self.process.wait(20)
 
     def logged(self) -> str:
-        """All that it has written."""
+        """Read all that it has written."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.home.glob("*.log")))

@@ -19,20 +19,20 @@ ORGANS = tuple(parse(Label, entry) for entry in LABELS)
 
 
 def label_of(volume: Any) -> np.ndarray:
-    """The phantom's label map on the grid of a volume, without the left kidney."""
+    """Make the phantom's label map on the grid of a volume, without the left kidney."""
     shape = VolumeExport.shape_of(volume)
     label = labels_at(points_of(Geometry.ijk_to_ras(volume), shape)).transpose()
     return np.ascontiguousarray(np.where(label == 3, 0, label)).astype(np.uint8)
 
 
 def imported(volume: Any, array: np.ndarray | None = None) -> tuple[Any, SegmentationImport.Mark]:
-    """A segmentation node of the phantom."""
+    """Add a segmentation node of the phantom."""
     node = SegmentationImport.new_segmentation(volume, "organs")
     return node, SegmentationImport.fill(node, volume, label_of(volume) if array is None else array, ORGANS)
 
 
 def world_of(volume: Any) -> np.ndarray:
-    """(4, 4) after Slicer itself has hardened the transforms of a copy."""
+    """Read the (4, 4) matrix after Slicer itself has hardened the transforms of a copy."""
     import slicer
 
     scene = volume.GetScene()
@@ -46,14 +46,14 @@ def world_of(volume: Any) -> np.ndarray:
 
 
 def add_transform(scene: Any, matrix: np.ndarray) -> Any:
-    """A linear transform node."""
+    """Add a linear transform node."""
     node = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "moved")
     node.SetMatrixTransformToParent(Geometry.as_matrix(matrix))
     return node
 
 
 def load(scene: Any, path: Path) -> Any:
-    """A volume node, read by Slicer."""
+    """Load a volume node by Slicer's own reader."""
     import slicer
 
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "loaded")
@@ -74,18 +74,18 @@ def paint(node: Any, volume: Any, name: str, array: np.ndarray) -> None:
 
 
 def merged(session: Session, volume: Any, node: Any = None) -> np.ndarray:
-    """Label map of the newest result, or of a node."""
+    """Merge the label map of the newest result, or of a node."""
     node = node or volume.GetScene().GetNodeByID(session.logic.outcome(volume).segmentation_id)  # type: ignore[union-attr]
     return SegmentationExport.snapshot(node, volume).merged()
 
 
 def expected(volume: Any) -> np.ndarray:
-    """What the server finds."""
+    """Compute what the server finds."""
     return segment(VolumeExport.voxels(volume))
 
 
 def previewed(scene: Any, server: FakeServer) -> tuple[Session, Any]:
-    """A session with a volume that has a result."""
+    """Make a session with a volume that has a result."""
     session = Session(scene)
     session.connect(server.address)
     volume = add_scan(scene)

@@ -52,13 +52,13 @@ def main(address: str, key: str, path: str) -> None:
 
 
 def tell(facts: dict[str, Any]) -> None:
-    """One line of JSON for whoever started this."""
+    """Write one line of JSON for whoever started this."""
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
 
 
 def build(server: Any, application: SlicerApp, volume: Any, node: Any, label: np.ndarray) -> list[float]:
-    """The page: an axial slice through liver and spleen, and the surfaces beside it.
+    """Build the page: an axial slice through liver and spleen, and the surfaces beside it.
 
     Returns:
         RAS mm that the slice goes through.
@@ -83,7 +83,7 @@ def build(server: Any, application: SlicerApp, volume: Any, node: Any, label: np
 
 
 def slice_of_both(label: np.ndarray, affine: np.ndarray) -> list[float]:
-    """RAS mm of the middle of the slice with most of both liver (1) and spleen (4)."""
+    """Find the middle, in RAS mm, of the slice with most of both liver (1) and spleen (4)."""
     axis = int(np.argmax(np.abs(affine[2, :3])))  # of i, j, k: the one that goes up
     others = tuple(other for other in range(3) if other != 2 - axis)
     both = np.minimum((label == 1).sum(axis=others), (label == 4).sum(axis=others))

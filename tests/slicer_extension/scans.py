@@ -20,7 +20,7 @@ GRIDS = {
 
 
 def affine_of(kind: str, shape: tuple[int, int, int] = (40, 28, 16)) -> np.ndarray:
-    """(4, 4) of a grid whose middle is that of the phantom."""
+    """Make the (4, 4) matrix of a grid whose middle is that of the phantom."""
     from tests.phantoms import CENTRE
 
     axes, degrees = GRIDS[kind]
@@ -31,7 +31,7 @@ def affine_of(kind: str, shape: tuple[int, int, int] = (40, 28, 16)) -> np.ndarr
 
 
 def add_scan(scene: Any, kind: str = "axial", name: str = "CT", shape: tuple[int, int, int] = (40, 28, 16)) -> Any:
-    """A volume node with the phantom.
+    """Add a volume node with the phantom.
 
     Args:
         shape: voxels along I, J and K.
@@ -42,7 +42,7 @@ def add_scan(scene: Any, kind: str = "axial", name: str = "CT", shape: tuple[int
 
 
 def add_volume(scene: Any, array: np.ndarray, affine: np.ndarray, name: str = "CT") -> Any:
-    """A volume node of a (K, J, I) array."""
+    """Add a volume node of a (K, J, I) array."""
     import vtk
     from vtk.util.numpy_support import numpy_to_vtk
 

@@ -18,15 +18,15 @@ class MemorySettings:
         self.stored: dict[str, Any] = {}
 
     def value(self, key: str, default: Any = None) -> Any:
-        """As `QSettings`."""
+        """Do as `QSettings` does."""
         return self.stored.get(key, default)
 
     def setValue(self, key: str, value: Any) -> None:
-        """As `QSettings`."""
+        """Do as `QSettings` does."""
         self.stored[key] = value
 
     def remove(self, key: str) -> None:
-        """As `QSettings`."""
+        """Do as `QSettings` does."""
         self.stored.pop(key, None)
 
 
@@ -70,7 +70,7 @@ class Session:
             time.sleep(0.005)
 
     def pump(self) -> None:
-        """One turn of the main thread."""
+        """Take one turn of the main thread."""
         started = time.perf_counter()
         self.runner.pump()
         self.longest = max(self.longest, time.perf_counter() - started)

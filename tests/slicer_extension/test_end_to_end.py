@@ -48,13 +48,13 @@ def session(scene: Any, label_server: LabelServer) -> Session:
 
 
 def merged(session: Session, volume: Any) -> np.ndarray:
-    """Label map of the newest result."""
+    """Merge the label map of the newest result."""
     node = volume.GetScene().GetNodeByID(session.logic.outcome(volume).segmentation_id)  # type: ignore[union-attr]
     return SegmentationExport.snapshot(node, volume).merged()
 
 
 def servers_file(server: LabelServer, job: str, part: str, path: Path) -> Path:
-    """A volume of a result in the server's other format, fetched by other code than the extension's."""
+    """Fetch a volume of a result in the server's other format, by other code than the extension's."""
     url = f"{server.address}/semgan/jobs/{job}/result/{part}?format=nii.gz"
     request = urllib.request.Request(url, headers={"X-API-Key": KEY})
     with urllib.request.urlopen(request, timeout=60) as answer:
@@ -84,7 +84,7 @@ def test_a_preview_equals_the_servers_nifti_voxel_for_voxel(session, scene, labe
 
 
 def _equal_in_space(other: Any, array: np.ndarray, volume: Any) -> None:
-    """Whether a node that Slicer has read from a file has the same value at every place as an array on the volume."""
+    """Check that a node that Slicer has read has the same value at every place as an array on the volume."""
     to_other = np.linalg.inv(Geometry.ijk_to_ras(other)) @ Geometry.ijk_to_ras(volume)
     assert np.abs(to_other - np.round(to_other)).max() < 1e-3, "on another grid"
     shape = array.shape[::-1]

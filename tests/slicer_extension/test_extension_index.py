@@ -53,12 +53,12 @@ SOURCES = sorted(MODULE.rglob("*.py"))
 
 
 def entry() -> dict[str, Any]:
-    """The extension's entry in the index."""
+    """Read the extension's entry in the index."""
     return json.loads(ENTRY.read_text())
 
 
 def setting(name: str) -> str:
-    """A quoted variable of the root CMakeLists.txt, found by text as the index finds it."""
+    """Read a quoted variable of the root CMakeLists.txt, found by text as the index finds it."""
     (value,) = re.findall(rf'set\s*\({name}\s*"([^"]+)"[ ]*\)', CMAKE.read_text())
     return value
 
@@ -178,7 +178,7 @@ def test_all_files_can_be_imported_by_the_python_of_every_slicer(version: str) -
 
 
 def runs(node: ast.stmt) -> bool:
-    """Whether a statement of a file does more than to define: imports, classes, functions, constants."""
+    """Tell whether a statement of a file does more than to define: imports, classes, functions, constants."""
     if isinstance(node, (ast.If, ast.Try, ast.With)):
         handlers = [child for handler in getattr(node, "handlers", []) for child in handler.body]
         return any(runs(child) for child in [*node.body, *getattr(node, "orelse", []), *handlers])
@@ -191,26 +191,26 @@ def runs(node: ast.stmt) -> bool:
 
 
 def is_effect(call: ast.Call) -> bool:
-    """Whether a call in a constant is more than making a value."""
+    """Tell whether a call in a constant is more than making a value."""
     name = ast.unparse(call.func)
     harmless = {"TypeVar", "frozenset", "re.compile", "field", "Path", "Path(__file__).resolve", "SCAN.with_suffix"}
     return name not in harmless and not name[:1].isupper()
 
 
 def is_for_types(node: ast.stmt) -> bool:
-    """``if TYPE_CHECKING:``, which is never so at run time."""
+    """Tell whether this is `if TYPE_CHECKING:`, which is never so at run time."""
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def outside_of_functions(node: ast.AST) -> list[ast.AST]:
-    """A node and what lies in it and is reached at import."""
+    """List a node and what lies in it and is reached at import."""
     if isinstance(node, (ast.FunctionDef, ast.Lambda)):
         return []
     return [node] + [inner for child in ast.iter_child_nodes(node) for inner in outside_of_functions(child)]
 
 
 def imported(nodes: Any) -> set[str]:
-    """Names of the packages that are imported; relative imports are left out."""
+    """Name the packages that are imported; relative imports are left out."""
     found = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -221,7 +221,7 @@ def imported(nodes: Any) -> set[str]:
 
 
 def too_new(tree: ast.Module) -> list[str]:
-    """What Python 3.9 reads but cannot run."""
+    """List what Python 3.9 reads but cannot run."""
     deferred = any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree.body)
     found = [] if deferred or not tree.body[1:] else ["annotations are evaluated"]
     for node in ast.walk(tree):

@@ -20,7 +20,7 @@ def floors(text: str) -> list[list[str]]:
     Returns:
         Names of folders and of files at the top of the library, by floor.
     """
-    (block,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    (block,) = re.findall(r"``text\n(.*?)``", text, re.DOTALL)
     return [line.split("  ")[0].split(" | ") for line in block.splitlines()]
 
 

@@ -18,12 +18,12 @@ HEAVY = ("torch", "monai", "requests", "numpy", "vtk", "slicer", "qt", "ctk", "S
 
 
 def sources() -> list[Path]:
-    """All files of the library."""
+    """List all files of the library."""
     return sorted(LIBRARY.rglob("*.py"))
 
 
 def top_imports(path: Path) -> set[str]:
-    """Packages that a file imports when it is imported itself."""
+    """Name the packages that a file imports when it is imported itself."""
     found = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):
@@ -47,7 +47,7 @@ def test_importing_the_library_pulls_in_nothing_heavy():
 
 
 def _of_the_interpreter() -> set[str]:
-    """Third-party modules that any program of this environment loads."""
+    """Name the third-party modules that any program of this environment loads."""
     code = "import sys; print(*{name.split('.')[0] for name in sys.modules})"
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
@@ -71,6 +71,6 @@ def test_the_syntax_is_that_of_python_3_9(path):
 
 
 def sources_without_future(path: Path) -> bool:
-    """Whether annotations would be evaluated at import."""
+    """Tell whether annotations would be evaluated at import."""
     text = path.read_text(encoding="utf-8")
     return "from __future__ import annotations" not in text and (" | " in text or "[" in text)

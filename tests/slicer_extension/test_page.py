@@ -30,7 +30,7 @@ COLOURS = {str(entry["name"]): tuple(entry["colour"]) for entry in LABELS}
 
 @contextmanager
 def page(address: str, scan: Path) -> Iterator[dict[str, Any]]:
-    """A process that segments a scan and serves the page; its line of facts."""
+    """Run a process that segments a scan and serves the page; yields its line of facts."""
     command = [sys.executable, "-m", "tests.slicer_extension.page", address, KEY, str(scan)]
     search = os.pathsep.join([str(REPOSITORY), str(MODULE), os.environ.get("PYTHONPATH", "")])
     log = scan.parent / "page.log"
@@ -59,7 +59,7 @@ def _facts(process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
 
 
 def check_picture(picture: np.ndarray) -> None:
-    """Organs in their colours, the liver on the patient's right: on the left of an axial slice as radiologists look."""
+    """Check that organs have their colours, the liver on the patient's right: on the left of an axial slice."""
     left_half = picture[:, : picture.shape[1] // 2]  # the slice; the surfaces stand beside it
     places = {}
     for name in ("liver", "spleen"):
@@ -72,7 +72,7 @@ def check_picture(picture: np.ndarray) -> None:
 
 
 def liver_is_shown(picture: np.ndarray) -> bool:
-    """Whether the slice is there."""
+    """Tell whether the slice is there."""
     return int(near(picture, COLOURS["liver"]).sum()) > 300
 
 

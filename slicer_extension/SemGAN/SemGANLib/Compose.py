@@ -26,5 +26,5 @@ def compose(
     confirm: Confirm = ask,
     make_client: ClientFactory = Client,
 ) -> Logic:
-    """The logic, for the application's scene, settings and clock unless others are given."""
+    """Put the logic together, for the application's scene, settings and clock unless others are given."""
     return Logic(scene or slicer.mrmlScene, Runner(QtTimer()), settings or qt.QSettings(), confirm, make_client)

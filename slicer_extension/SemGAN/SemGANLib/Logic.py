@@ -71,7 +71,7 @@ class Logic:
         return self._connector.connection
 
     def saved_server(self) -> tuple[str, str]:
-        """Address and API key as remembered in the application settings."""
+        """Look up address and API key in the application settings."""
         return self._connector.saved()
 
     def connect(self, address: str, key: str = "", remember_key: bool = True) -> None:
@@ -79,18 +79,18 @@ class Logic:
         self._connector.connect(address, key, remember_key)
 
     def disconnect(self) -> None:
-        """Speak to none; runs under way go on."""
+        """Leave the server; runs under way go on."""
         self._connector.disconnect()
 
     def chosen_model(self) -> Model | None:
-        """The model of the choices, or the first; None while not connected."""
+        """Find the model of the choices, or the first; None while not connected."""
         models = self.connection.models
         return next((model for model in models if model.name == self.choices.model), models[0] if models else None)
 
     # segmenting
 
     def problem(self, volume: Any) -> str:
-        """Why this volume cannot be segmented and what to do; empty if it can."""
+        """Say why this volume cannot be segmented and what to do; empty if it can."""
         return VolumeExport.problem(volume)
 
     def preview(self, volume: Any) -> None:
@@ -106,15 +106,15 @@ class Logic:
         self._runs.cancel(volume.GetID())
 
     def run(self, volume: Any) -> Run | None:
-        """The run of a volume, under way or the last one of this session."""
+        """Find the run of a volume, under way or the last one of this session."""
         return self._runs.view(volume.GetID())
 
     def runs(self) -> list[Run]:
-        """All of this session, those under way first."""
+        """List all runs of this session, those under way first."""
         return self._runs.views()
 
     def slice_bounds(self, volume: Any) -> tuple[float, float]:
-        """Lowest and highest slice centre along the chosen model's slice axis, in mm."""
+        """Find the lowest and highest slice centre along the chosen model's slice axis, in mm."""
         model = self.chosen_model()
         axis = model.slice_axis if model else (0.0, 0.0, 1.0)
         return slice_positions(ijk_to_world(volume), VolumeExport.shape_of(volume), axis)
@@ -122,7 +122,7 @@ class Logic:
     # results
 
     def outcome(self, volume: Any) -> Outcome | None:
-        """The newest result of a volume."""
+        """Find the newest result of a volume."""
         record = record_of(volume)
         result = record.result if record else None
         if record is None or result is None or record.segmentation is None:
@@ -139,16 +139,16 @@ class Logic:
         )
 
     def organ_volumes(self, volume: Any) -> list[OrganVolume]:
-        """Table of volumes of the segments as they are now."""
+        """Measure the volumes of the segments as they are now."""
         record = record_of(volume)
         return Measures.organ_volumes(record, self._edits.mark(record)) if record else []
 
     def volumes_csv(self, volume: Any) -> str:
-        """The table as CSV with a header."""
+        """Write the table of volumes as CSV with a header."""
         return Measures.csv_text(self.organ_volumes(volume))
 
     def slice_values(self, volume: Any) -> list[SliceValue]:
-        """Points of the plot over slices, in order of position."""
+        """List the points of the plot over slices, in order of position."""
         outcome = self.outcome(volume)
         return Measures.slice_values(outcome.result, self._model_of(outcome)) if outcome else []
 
@@ -178,7 +178,7 @@ class Logic:
         return self._datastore.images
 
     def edited(self, volume: Any) -> bool:
-        """Whether the segmentation differs from the result that came."""
+        """Tell whether the segmentation differs from the result that came."""
         record = record_of(volume)
         return record is not None and self._edits.edited(record)
 
@@ -209,7 +209,7 @@ class Logic:
     # life
 
     def close(self) -> None:
-        """End: running jobs are cancelled, uploads removed, nothing is called any more."""
+        """Cancel running jobs, remove uploads and call nothing any more."""
         self._watch.close()
         self.choices.close()
         self._runs.forget_all()
@@ -291,7 +291,7 @@ class Logic:
     # the scene
 
     def _on_removed(self, node: Any) -> None:
-        """A volume takes its run and the memory of its result along; what stands in other nodes stays."""
+        """Forget a volume's run and result with it; what stands in other nodes stays."""
         self._runs.forget(node.GetID())
         self._edits.forget(node.GetID())
         if node.IsA("vtkMRMLScalarVolumeNode"):

@@ -21,13 +21,13 @@ class Settings(Protocol):
     """Settings of the application that outlive it, as `qt.QSettings`."""
 
     def value(self, key: str, default: Any = None) -> Any:
-        """What is stored, or `default`."""
+        """Look up what is stored, or `default`."""
 
     def setValue(self, key: str, value: Any) -> None:
-        """Store."""
+        """Store a value."""
 
     def remove(self, key: str) -> None:
-        """Forget."""
+        """Remove a value."""
 
 
 class Timer(Protocol):
@@ -44,7 +44,7 @@ class Task(Protocol):
     """Work that was handed to a `Runner`."""
 
     def drop(self) -> None:
-        """The outcome is of no interest any more: neither `done` nor `failed` is called from now on."""
+        """Call neither `done` nor `failed` from now on: the outcome is of no interest any more."""
 
 
 class Runner(Protocol):
@@ -74,10 +74,10 @@ class Client(Protocol):
     address: str
 
     def health(self) -> Health:
-        """Whether this is our server and how it is."""
+        """Ask whether this is our server and how it is."""
 
     def models(self) -> tuple[Model, ...]:
-        """What it runs."""
+        """List the models that the server runs."""
 
     def upload(self, data: bytes, suffix: str = ".nrrd") -> Upload:
         """Send a volume."""
@@ -89,10 +89,10 @@ class Client(Protocol):
         """Begin a job."""
 
     def jobs(self) -> tuple[Job, ...]:
-        """All jobs the server knows, the newest first."""
+        """List all jobs the server knows, the newest first."""
 
     def job(self, job: str) -> Job:
-        """Where a job stands."""
+        """Ask where a job stands."""
 
     def cancel(self, job: str) -> Job:
         """End a job; what it has found is kept."""
@@ -101,19 +101,19 @@ class Client(Protocol):
         """Remove a job and its files."""
 
     def result(self, job: str) -> Result:
-        """What a job has found so far."""
+        """Ask what a job has found so far."""
 
     def part(self, job: str, part: str) -> bytes:
-        """A volume of a result, as NRRD."""
+        """Fetch a volume of a result, as NRRD."""
 
     def report(self, job: str) -> bytes:
-        """The report of a result."""
+        """Fetch the report of a result."""
 
     def images(self) -> tuple[StoredImage, ...]:
-        """What lies in the datastore."""
+        """List the images of the datastore."""
 
     def image(self, image: str) -> tuple[bytes, str]:
-        """A file of the datastore and the ending of its name, such as ``".nii.gz"``."""
+        """Fetch an image of the datastore and the ending of its file's name, such as `".nii.gz"`."""
 
     def add_image(self, image: str, data: bytes, suffix: str = ".nrrd") -> str:
         """Put an image into the datastore; returns the id it has there."""
@@ -122,7 +122,7 @@ class Client(Protocol):
         """Put a label of an image into the datastore; returns its id."""
 
     def next_sample(self, strategy: str) -> str | None:
-        """Id of the image that active learning would have labelled next; None where all are."""
+        """Ask for the id of the image that active learning would have labelled next; None where all are."""
 
 
 class Choices(Protocol):
@@ -191,24 +191,24 @@ class Logic(Protocol):
     # server
 
     def saved_server(self) -> tuple[str, str]:
-        """Address and API key as remembered in the application settings; empty where there are none."""
+        """Look up address and API key in the application settings; empty where there are none."""
 
     def connect(self, address: str, key: str = "", remember_key: bool = True) -> None:
         """Speak to another server. The address is remembered, and the key if wished; never in the scene."""
 
     def disconnect(self) -> None:
-        """Speak to none; runs under way go on."""
+        """Leave the server; runs under way go on."""
 
     def chosen_model(self) -> Model | None:
-        """The model of the choices, or the first; None while not connected."""
+        """Find the model of the choices, or the first; None while not connected."""
 
     # segmenting
 
     def problem(self, volume: Any) -> str:
-        """Why this volume cannot be segmented and what to do; empty if it can."""
+        """Say why this volume cannot be segmented and what to do; empty if it can."""
 
     def preview(self, volume: Any) -> None:
-        """Begin a preview. Refusals and errors come as `message`."""
+        """Begin a preview. What is in the way of it comes as `message`."""
 
     def refine(self, volume: Any) -> None:
         """Begin an inversion of all slices (or of the slice range) that starts from the encoder."""
@@ -217,27 +217,27 @@ class Logic(Protocol):
         """End the run of a volume; the result so far stays in the scene."""
 
     def run(self, volume: Any) -> Run | None:
-        """The run of a volume, under way or the last one of this session."""
+        """Find the run of a volume, under way or the last one of this session."""
 
     def runs(self) -> list[Run]:
-        """All of this session, those under way first."""
+        """List all runs of this session, those under way first."""
 
     def slice_bounds(self, volume: Any) -> tuple[float, float]:
-        """Lowest and highest slice centre of a volume along the chosen model's slice axis, in mm."""
+        """Find the lowest and highest slice centre of a volume along the chosen model's slice axis, in mm."""
 
     # results
 
     def outcome(self, volume: Any) -> Outcome | None:
-        """The newest result of a volume."""
+        """Find the newest result of a volume."""
 
     def organ_volumes(self, volume: Any) -> list[OrganVolume]:
-        """Table of volumes of the segments as they are now; counts voxels, so it is asked for when it is shown."""
+        """Measure the volumes of the segments as they are now; counts voxels, so it is asked for when it is shown."""
 
     def volumes_csv(self, volume: Any) -> str:
-        """The table as CSV with a header, for the clipboard."""
+        """Write the table of volumes as CSV with a header, for the clipboard."""
 
     def slice_values(self, volume: Any) -> list[SliceValue]:
-        """Points of the plot over slices, in order of position."""
+        """List the points of the plot over slices, in order of position."""
 
     def show_surfaces(self, volume: Any, visible: bool) -> None:
         """Make surfaces of the segments, or remove them again."""
@@ -248,7 +248,7 @@ class Logic(Protocol):
     # datastore
 
     def edited(self, volume: Any) -> bool:
-        """Whether the segmentation differs from the result that came."""
+        """Tell whether the segmentation differs from the result that came."""
 
     def submit(self, volume: Any, user: str, tag: str = "final") -> None:
         """Put the label of a volume into the server's datastore, with user, model, mode and whether it was edited."""
@@ -265,4 +265,4 @@ class Logic(Protocol):
     # life
 
     def close(self) -> None:
-        """End: running jobs are cancelled, uploads removed, nothing is called any more."""
+        """Cancel running jobs, remove uploads and call nothing any more."""

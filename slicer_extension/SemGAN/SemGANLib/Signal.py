@@ -24,7 +24,7 @@ class Signal:
         self._slots: list[Callable[..., Any]] = []
 
     def connect(self, slot: Callable[..., Any]) -> None:
-        """Call `slot` from now on; once per emission however often it was connected."""
+        """Call `slot` from now on, once per emission however often it was connected."""
         if slot not in self._slots:
             self._slots.append(slot)
 
@@ -34,7 +34,7 @@ class Signal:
             self._slots.remove(slot)
 
     def emit(self, *values: Any) -> None:
-        """Call all; one that disconnects another meanwhile is heard."""
+        """Call all slots, save those that another one disconnects meanwhile."""
         for slot in list(self._slots):
             if slot in self._slots:
                 slot(*values)

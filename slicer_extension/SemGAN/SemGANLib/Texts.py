@@ -10,7 +10,7 @@ IN_DOMAIN = "in domain"
 
 
 def phase_text(phase: str, job: Job | None) -> str:
-    """Where a run stands."""
+    """Say where a run stands."""
     fixed = {
         EXPORTING: _("Preparing the volume"),
         UPLOADING: _("Sending the volume"),
@@ -35,7 +35,7 @@ def _queued(position: int | None) -> str:
 
 
 def running_text(job: Job) -> str:
-    """``"Step 12 of 60, 31 of 90 slices converged, about 40 s left"``, with what is known."""
+    """Say `"Step 12 of 60, 31 of 90 slices converged, about 40 s left"`, with what is known."""
     parts = []
     if job.steps:
         parts.append(_("Step {step} of {steps}").format(step=job.step, steps=job.steps))
@@ -49,21 +49,21 @@ def running_text(job: Job) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``"40 s"`` or ``"3 min"``."""
+    """Say `"40 s"` or `"3 min"`."""
     if seconds < 90:
         return _("{count} s").format(count=max(1, round(seconds)))
     return _("{count} min").format(count=round(seconds / 60))
 
 
 def fraction(job: Job | None) -> float | None:
-    """How much of a job is done, 0 to 1; None while it cannot be told."""
+    """Compute how much of a job is done, 0 to 1; None while it cannot be told."""
     if job is None or not job.steps:
         return None
     return min(1.0, job.step / job.steps)
 
 
 def domain_warning(domain: Domain | None) -> str:
-    """Plain words where a scan is unlike what the model knows; empty otherwise."""
+    """Warn in plain words where a scan is out of domain or nearly so; empty otherwise."""
     if domain is None or domain.verdict == IN_DOMAIN:
         return ""
     if domain.verdict == "unusual":
@@ -74,7 +74,7 @@ def domain_warning(domain: Domain | None) -> str:
 
 
 def connected_text(address: str, health: Health, models: tuple[Model, ...]) -> str:
-    """Connected to what."""
+    """Say what the module is connected to."""
     devices = ", ".join(sorted({worker.device for worker in health.workers})) or _("unknown device")
     names = ", ".join(f"{model.name} {model.version}" for model in models) or _("no model")
     state = "" if health.ready else " " + _("It is still warming up.")
@@ -84,7 +84,7 @@ def connected_text(address: str, health: Health, models: tuple[Model, ...]) -> s
 
 
 def consent_text(name: str, address: str) -> str:
-    """What is sent to another computer."""
+    """Say what would be sent to another computer."""
     return _(
         "The volume “{name}” would be sent to {address}, which is not this computer.\n\n"
         "Sent are the voxels and their geometry (spacing, origin, directions) under a random id. The name of the"
@@ -94,5 +94,5 @@ def consent_text(name: str, address: str) -> str:
 
 
 def replace_text(name: str) -> str:
-    """What is lost when a segmentation is replaced."""
+    """Say what is lost when a segmentation is replaced."""
     return _("All segments of “{name}” will be replaced by the result. Replace them?").format(name=name)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 
 def tr(text: str) -> str:
-    """The text itself."""
+    """Give the text as it is."""
     return text
 
 

@@ -120,7 +120,7 @@ class JobRequest:
     """What to segment, and how. Exactly one of `image` and `upload` is given.
 
     Attributes:
-        mode: ``"preview"``, ``"invert"`` or ``"refine"``.
+        mode: `"preview"`, `"invert"` or `"refine"`.
         slice_range_mm: only slices whose centre lies between these along the model's slice axis.
         labels: names; None for all.
     """
@@ -136,13 +136,13 @@ class JobRequest:
     client: str | None = "3D Slicer"
 
     def to_json(self) -> dict[str, Any]:
-        """As the server reads it; what is None is left out."""
+        """Write the request as the server reads it; what is None is left out."""
         return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Job:
-    """Where a job stands.
+    """Ask where a job stands.
 
     Attributes:
         state: queued, warming, running, done, cancelled, interrupted or failed.
@@ -185,7 +185,7 @@ class Domain:
 
     Attributes:
         score: 0 as in training, to 1.
-        verdict: ``"in domain"``, ``"unusual"`` or ``"out of domain"``.
+        verdict: `"in domain"`, `"unusual"` or `"out of domain"`.
         expected_dice: by name of the organ.
     """
 
@@ -253,7 +253,7 @@ class StoredImage:
     """An image of the server's datastore.
 
     Attributes:
-        labels: tags of the labels that it has, such as ``"final"``.
+        labels: tags of the labels that it has, such as `"final"`.
     """
 
     id: str
@@ -261,5 +261,5 @@ class StoredImage:
 
 
 def names(labels: tuple[Label, ...]) -> list[str]:
-    """Names in order."""
+    """List the names of labels in order."""
     return [label.name for label in labels]

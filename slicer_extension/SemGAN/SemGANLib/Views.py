@@ -27,7 +27,7 @@ class Connection:
     """Which server the module speaks to.
 
     Attributes:
-        state: ``"off"``, ``"connecting"``, ``"on"`` or ``"failed"``.
+        state: `"off"`, `"connecting"`, `"on"` or `"failed"`.
         text: connected to what, or why not and what to do.
         local: the server is on this computer: volumes stay here.
     """
@@ -46,10 +46,10 @@ class Run:
 
     Attributes:
         volume_id: id of the volume node in the scene.
-        mode: ``"preview"``, ``"invert"`` or ``"refine"``.
+        mode: `"preview"`, `"invert"` or `"refine"`.
         phase: one of `EXPORTING`, `UPLOADING`, `IMPORTING`, `LOST` (the server does not answer at the moment), or the
             state of the job: queued, warming, running, done, cancelled, interrupted, failed.
-        text: where it stands, such as ``"Step 12 of 60, 31 of 90 slices converged, about 40 s left"``.
+        text: where it stands, such as `"Step 12 of 60, 31 of 90 slices converged, about 40 s left"`.
         fraction: 0 to 1; None while it cannot be told.
         active: it can be cancelled; otherwise it has ended.
         job: as last heard from the server.
@@ -69,7 +69,7 @@ class Outcome:
     """The newest result of a volume, in the scene.
 
     Attributes:
-        maps: id of the volume node by ``"reconstruction"``, ``"residual"`` and ``"uncertainty"``; those there are.
+        maps: id of the volume node by `"reconstruction"`, `"residual"` and `"uncertainty"`; those there are.
         warning: plain words where the scan is unlike what the model knows; empty otherwise.
         job: id of the job that made it.
         result: what the server said of it; after the scene was loaded from a file, what the scene remembers.
@@ -107,13 +107,13 @@ class SliceValue:
         centre: RAS mm of the slice's centre.
         position: mm along the model's slice axis.
         residual: units of the scan.
-        doubt: 0 to 1.
+        uncertainty: 0 to 1.
     """
 
     centre: tuple[float, float, float]
     position: float
     residual: float | None = None
-    doubt: float | None = None
+    uncertainty: float | None = None
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Bench:
         return self.answer
 
     def add_volume(self, name: str = "CT") -> Any:
-        """Another scan, chosen."""
+        """Add another scan and choose it."""
         self.volume = add_scan(self.scene, name=name)
         self.volume.CreateDefaultDisplayNodes()
         self.ui.inputSelector.setCurrentNode(self.volume)
@@ -59,7 +59,7 @@ class Bench:
         wait_until(lambda: self.logic.connection.state != "connecting")
 
     def wait(self) -> None:
-        """Until the run of the volume has ended."""
+        """Wait until the run of the volume has ended."""
         wait_until(lambda: self.logic.run(self.volume) is not None and not self.logic.run(self.volume).active, 30)
         settle()
 
@@ -69,7 +69,7 @@ class Bench:
         self.wait()
 
     def says(self) -> str:
-        """All that the user can read of what happened."""
+        """Read all that the panel says of what happened."""
         labels = (self.ui.messageLabel, self.ui.connectionLabel, self.ui.progressLabel, self.ui.problemLabel)
         return "\n".join(label.text for label in labels if shown(label))
 

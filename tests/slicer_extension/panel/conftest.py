@@ -52,7 +52,7 @@ def scene(scene: Any, application: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def add_volume(name: str, values: np.ndarray | None = None) -> Any:
-    """A volume in the scene, with a display."""
+    """Add a volume to the scene, with a display."""
     import slicer
 
     values = np.arange(20 * 16 * 12, dtype=np.int16).reshape(12, 16, 20) if values is None else values
@@ -95,7 +95,7 @@ def dispose(widget: Any) -> None:
 
 @pytest.fixture
 def with_result(logic: FakeLogic, volume: Any) -> Callable[..., Outcome]:
-    """Makes a result of the volume arrive, with three maps."""
+    """Make a result of the volume arrive, with three maps."""
 
     def arrive(warning: str = "", domain: Domain | None = None) -> Outcome:
         names = ("reconstruction", "residual", "uncertainty")

@@ -20,7 +20,7 @@ SIGNALS = ("connection_changed", "run_changed", "outcome_changed", "images_chang
 
 
 def model(name: str = "semgan_abdomen", version: str = "0.1.0") -> Model:
-    """A model as a server names it."""
+    """Make a model as a server names it."""
     labels = tuple(
         Label(index + 1, organ, colour, ORGAN, Code("SCT", str(index), organ))
         for index, (organ, colour) in enumerate(COLOURS.items())
@@ -82,7 +82,7 @@ class FakeLogic:
         self.connection_changed.emit(connection)
 
     def connected(self, *models: Model, local: bool = True) -> None:
-        """A server has answered."""
+        """Behave as if a server had answered."""
         health = Health("monai_semgan", "0.1.0", "1.0", ready=True)
         text = "Connected to http://127.0.0.1:8000 (monai_semgan 0.1.0, ready)."
         self.set_connection(Connection("on", "http://127.0.0.1:8000", text, local, health, models or (model(),)))
@@ -110,7 +110,7 @@ class FakeLogic:
         return list(self.run_of.values())
 
     def goes_on(self, volume: Any, **changes: Any) -> None:
-        """A run has changed."""
+        """Behave as if a run had changed."""
         run = self.run_of.get(volume.GetID(), Run(volume.GetID(), "refine", "running"))
         self.run_of[volume.GetID()] = replace(run, **changes)
         self.run_changed.emit(self.run_of[volume.GetID()])
@@ -122,7 +122,7 @@ class FakeLogic:
         return self.outcomes.get(volume.GetID())
 
     def arrives(self, outcome: Outcome) -> None:
-        """A result has come into the scene."""
+        """Behave as if a result had come into the scene."""
         self.outcomes[outcome.volume_id] = outcome
         self.outcome_changed.emit(outcome)
 
@@ -158,7 +158,7 @@ class FakeLogic:
         self.asked.append(("next_sample", strategy))
 
     def fails(self, text: str) -> None:
-        """Something has gone wrong."""
+        """Behave as if something had gone wrong."""
         self.message.emit(Message(ERROR, text))
 
     def close(self) -> None:
@@ -166,7 +166,7 @@ class FakeLogic:
 
 
 def result(domain: Domain | None = None, **changes: Any) -> Result:
-    """A result as a server tells it."""
+    """Make a result as a server tells it."""
     identity = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
     return replace(
         Result(
@@ -187,7 +187,7 @@ def result(domain: Domain | None = None, **changes: Any) -> Result:
 
 
 def job(**changes: Any) -> Job:
-    """A job half way."""
+    """Make a job half way."""
     loss = tuple(100.0 / (step + 2) for step in range(12))
     half_way = Job("a" * 32, "running", step=12, steps=60, slices=90, slices_converged=31, loss=loss, eta_seconds=40.0)
     return replace(half_way, **changes)

@@ -15,7 +15,7 @@ def settle() -> None:
 
 
 def shown(widget: Any) -> bool:
-    """Whether the widget would be seen if it were not scrolled away."""
+    """Tell whether the widget would be seen if it were not scrolled away."""
     settle()
     return bool(widget.visible)
 
@@ -43,7 +43,7 @@ def type_into(widget: Any, text: str) -> None:
 
 
 def key(widget: Any, keys: str) -> None:
-    """Press keys such as ``"Ctrl+Shift+P"`` in the window of a widget."""
+    """Press keys such as `"Ctrl+Shift+P"` in the window of a widget."""
     combination = QtGui.QKeySequence(keys)[0]
     window = widget.window()
     window.activateWindow()

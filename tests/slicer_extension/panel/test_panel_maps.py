@@ -28,12 +28,12 @@ def outcome(logic: FakeLogic, panel: SimpleNamespace, volume: Any, with_result: 
 
 
 def composite(scene: Any, name: str) -> Any:
-    """What a slice view shows."""
+    """Find what a slice view shows."""
     return scene.GetNodeByID(f"vtkMRMLSliceCompositeNode{name}")
 
 
 def names_in(scene: Any, name: str) -> tuple[str, str]:
-    """Background and foreground of a view."""
+    """Name background and foreground of a view."""
     view = composite(scene, name)
     ids = (view.GetBackgroundVolumeID(), view.GetForegroundVolumeID())
     return tuple(scene.GetNodeByID(one).GetName() if one else "" for one in ids)  # type: ignore[return-value]

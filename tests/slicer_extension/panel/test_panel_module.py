@@ -12,7 +12,7 @@ from tests.slicer_extension.standin.application import MODULE_FOLDER, SampleData
 
 
 def describe(module: Any) -> SimpleNamespace:
-    """What the module tells Slicer of itself."""
+    """Collect what the module tells Slicer of itself."""
     parent = SimpleNamespace(path=str(MODULE_FOLDER / "SemGAN.py"))
     module.SemGAN(parent)
     return parent

@@ -25,7 +25,7 @@ def label(application: Any) -> Iterator[Any]:
 
 
 def make(label: Any, *lines: Any) -> Any:
-    """A plot of some lines."""
+    """Make a plot of some lines."""
     from SemGANLib.Panel.Plot import Plot
 
     plot = Plot(label, " mm")
@@ -35,14 +35,14 @@ def make(label: Any, *lines: Any) -> Any:
 
 
 def line(points: Any, colour: str = "#ff0000") -> Any:
-    """A curve."""
+    """Make a curve."""
     from SemGANLib.Panel.Plot import Line
 
     return Line("curve", points, colour)
 
 
 def columns_with(label: Any, red: int, green: int, blue: int) -> list[int]:
-    """Columns of the picture that have a colour."""
+    """List the columns of the pixmap that have a colour."""
     image = label.pixmap.toImage()
     found = []
     for x in range(image.width()):

@@ -222,7 +222,7 @@ def test_a_segmentation_deleted_during_the_run_comes_back_as_a_new_one(session, 
 
 
 def refused(session: Session, volume: Any) -> str:
-    """What is said when a run ends badly."""
+    """Wait for a run that ends badly, and read what is said of it."""
     run = session.finish(volume)
     assert run.phase in ("failed", "interrupted") and not run.active
     assert session.messages[-1].level == "error" and session.messages[-1].text == run.text

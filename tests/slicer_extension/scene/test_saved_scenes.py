@@ -24,7 +24,7 @@ def save(scene: Any, folder: Path, kind: str) -> Path:
     """Write the scene with all its data as Slicer does.
 
     Args:
-        kind: ``"folder"`` with a .mrml file, or ``"mrb"`` (all in one file).
+        kind: `"folder"` with a .mrml file, or `"mrb"` (all in one file).
     """
     import slicer
 
@@ -54,7 +54,7 @@ def load(scene: Any, path: Path) -> None:
 
 
 def node_named(scene: Any, name: str) -> Any:
-    """The node of a name."""
+    """Find the node of a name."""
     node = scene.GetFirstNodeByName(name)
     assert node is not None, f"{name} is not there"
     return node

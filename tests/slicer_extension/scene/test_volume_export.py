@@ -74,7 +74,7 @@ def test_types_that_nrrd_or_the_server_lack_are_converted(scene, kind, sent):
     np.testing.assert_array_equal(grid.array, array)
 
 
-class TestRefusals:
+class TestVolumesThatCannotBeSegmented:
     """What cannot be segmented is said with what to do."""
 
     def test_nothing_chosen(self):

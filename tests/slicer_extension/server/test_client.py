@@ -19,7 +19,7 @@ from SemGANLib.Server.Nrrd import Grid, decode, encode
 from SemGANLib.Server.Parsing import parse
 from SemGANLib.Types import JobRequest
 
-from tests.slicer_extension.contract import document, sample, schema_problems
+from tests.slicer_extension.contract import document, sample, schema_errors
 from tests.slicer_extension.fake_server import FakeServer
 
 ARRAY = np.full((4, 5, 6), 110, dtype=np.int16)
@@ -42,7 +42,7 @@ SCHEMAS = {
 
 
 def finished(client: Client, **request: Any) -> Types.Job:
-    """A job that has ended."""
+    """Run a job to its end."""
     upload = client.upload(SCAN)
     job = client.submit(JobRequest(upload=upload.id, **request))
     while not job.ended:
@@ -65,7 +65,7 @@ def test_every_field_that_is_read_stands_in_the_document(kind):  # type: ignore[
 @pytest.mark.parametrize("kind", [kind for kind in SCHEMAS if kind is not Types.JobRequest])
 def test_the_smallest_and_the_fullest_answer_are_understood(kind, full):  # type: ignore[no-untyped-def]
     content = sample({"$ref": f"#/components/schemas/{SCHEMAS[kind]}"}, full)
-    assert not schema_problems({"$ref": f"#/components/schemas/{SCHEMAS[kind]}"}, content)
+    assert not schema_errors({"$ref": f"#/components/schemas/{SCHEMAS[kind]}"}, content)
     value = parse(kind, {**content, "added_in_a_later_version": 1})
     for item in dataclasses.fields(kind):
         if item.name in content and isinstance(content[item.name], (str, int, float)):
@@ -88,7 +88,7 @@ def test_the_states_and_parts_that_the_library_knows_are_those_of_the_document()
     ],
 )
 def test_every_request_of_a_job_fits_the_document(request_):  # type: ignore[no-untyped-def]
-    assert not schema_problems({"$ref": "#/components/schemas/JobRequest"}, _through_json(request_.to_json()))
+    assert not schema_errors({"$ref": "#/components/schemas/JobRequest"}, _through_json(request_.to_json()))
 
 
 def _through_json(content: Any) -> Any:
@@ -284,7 +284,7 @@ def test_a_certificate_that_the_system_trusts(tmp_path, monkeypatch):  # type: i
 
 
 def free_port() -> int:
-    """A port where nobody listens."""
+    """Find a port where nobody listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

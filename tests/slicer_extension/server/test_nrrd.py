@@ -14,7 +14,7 @@ from tests.phantoms import rotation
 
 
 def oblique(shape: tuple[int, int, int], spacing: tuple[float, float, float], degrees: float, flip: bool) -> np.ndarray:
-    """Affine of a tilted grid, mirrored if wished."""
+    """Make the affine of a tilted grid, mirrored if wished."""
     affine = np.eye(4)
     affine[:3, :3] = rotation((degrees, degrees / 2, -degrees)) @ np.diag(spacing)
     affine[:3, 3] = (-12.25, 1 / 3, 1e3)

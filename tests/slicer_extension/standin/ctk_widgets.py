@@ -20,7 +20,7 @@ class WithProperties:
     designer_properties: tuple[str, ...] = ()
 
     def take_properties(self) -> None:
-        """Called when a file has been loaded."""
+        """Take the properties of a file that has been loaded."""
         for name in self.designer_properties:
             value = QtCore.QObject.property(self, name)
             if value is not None:

@@ -17,7 +17,7 @@ SIGNATURE = re.compile(r"^\s*(\w+)\s*\((.*)\)\s*$")
 
 @cache
 def python_qt_class(base: type) -> type:
-    """A subclass of a QObject class whose properties are attributes and whose signals are connected by signature."""
+    """Derive a class of a QObject class: properties are attributes, signals are connected by signature."""
     members: dict[str, Any] = {
         "__init__": _initialiser(base),
         "className": lambda self: self.metaObject().className(),
@@ -64,7 +64,7 @@ def _set_known_attribute(self: Any, name: str, value: Any) -> None:
 
 
 def connect(self: Any, signature: str, function: Callable[..., Any]) -> bool:
-    """As PythonQt's: `signature` names the signal with its C++ argument types."""
+    """Connect as PythonQt does: `signature` names the signal with its C++ argument types."""
     name, types = parsed(self, signature)
 
     def slot(*values: Any) -> None:
@@ -88,7 +88,7 @@ def disconnect(self: Any, signature: str, function: Callable[..., Any]) -> bool:
 
 
 def parsed(sender: Any, signature: str) -> tuple[str, list[str]]:
-    """Name and C++ types of a signal that the sender has, or an error as a typing mistake deserves."""
+    """Split a signature into name and C++ types; an error where the sender has no such signal."""
     match = SIGNATURE.match(signature)
     known = getattr(type(sender), "slicer_signals", ())
     if match is None or not (normalised(signature) in known or has_signal(sender, signature)):
@@ -97,12 +97,12 @@ def parsed(sender: Any, signature: str) -> tuple[str, list[str]]:
 
 
 def has_signal(sender: Any, signature: str) -> bool:
-    """Whether Qt itself gives the sender this signal."""
+    """Tell whether Qt itself gives the sender this signal."""
     return sender.metaObject().indexOfSignal(normalised(signature)) >= 0
 
 
 def normalised(signature: str) -> str:
-    """As Qt writes signatures."""
+    """Write a signature as Qt does."""
     return bytes(QtCore.QMetaObject.normalizedSignature(signature).data()).decode()
 
 

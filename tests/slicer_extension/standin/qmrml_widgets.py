@@ -68,7 +68,7 @@ class qMRMLNodeComboBox(WithProperties, Widget):
         return self._scene
 
     def nodes(self) -> list[Any]:
-        """Those that can be chosen."""
+        """List the nodes that can be chosen."""
         found = []
         for index in range(self._scene.GetNumberOfNodes() if self._scene else 0):
             node = self._scene.GetNthNode(index)
@@ -133,6 +133,6 @@ CLASSES = {one.__name__: one for one in (qMRMLWidget, qMRMLNodeComboBox, qMRMLCo
 
 
 def publish() -> None:
-    """Slicer shows its Qt classes in the module `slicer`."""
+    """Show Slicer's Qt classes in the module `slicer`."""
     for name, one in CLASSES.items():
         setattr(slicer, name, one)

@@ -38,10 +38,10 @@ class ScriptedLoadableModuleWidget:
         return os.path.join(os.path.dirname(slicer.util.modulePath(self.moduleName)), "Resources", name)
 
     def setup(self) -> None:
-        """Nothing here: the developer's section of Slicer is left out."""
+        """Do nothing: the developer's section of Slicer is left out."""
 
     def onReload(self) -> None:
-        """Slicer reads the module's file again."""
+        """Do nothing: Slicer would read the module's file again."""
         importlib.reload(sys.modules[self.moduleName])
 
 

@@ -18,7 +18,7 @@ class UiLoader(QtUiTools.QUiLoader):
     """Widget classes by their C++ name; filled by `application.install`."""
 
     def createWidget(self, class_name: str, parent: Any = None, name: str = "") -> Any:
-        """Called by Qt for every widget of a file."""
+        """Make a widget; called by Qt for every one of a file."""
         if class_name in self.custom:
             widget = self.custom[class_name](parent)
         elif hasattr(QtWidgets, class_name):
@@ -30,7 +30,7 @@ class UiLoader(QtUiTools.QUiLoader):
         return widget
 
     def load(self, file: Any, parent: Any = None) -> Any:
-        """Widget of an open file."""
+        """Load the widget of an open file."""
         self.made: list[Any] = []
         text = bytes(file.readAll().data()).decode()
         file.close()

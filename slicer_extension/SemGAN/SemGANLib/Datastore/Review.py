@@ -30,12 +30,12 @@ class CannotOpen(ValueError):
 
 
 def image_id(volume: Any) -> str:
-    """Id of a volume in the datastore; empty if it is not there."""
+    """Look up the id of a volume in the datastore; empty if it is not there."""
     return volume.GetAttribute(IMAGE_ATTRIBUTE) or ""
 
 
 def random_id() -> str:
-    """For an image that is put there: tells nothing about the patient."""
+    """Make an id for an image that is put there; it tells nothing about the patient."""
     return f"slicer-{secrets.token_hex(8)}"
 
 
@@ -100,7 +100,7 @@ class Submission:
     Args:
         record: of the volume.
         user: who takes responsibility for the label.
-        tag: ``"final"`` for what may be trained with.
+        tag: `"final"` for what may be trained with.
     """
 
     def __init__(self, record: Record, result: Result, user: str, tag: str) -> None:
@@ -130,7 +130,7 @@ class Submission:
         return image
 
     def params(self, edited: bool) -> dict[str, Any]:
-        """What is kept beside the label."""
+        """Describe the label: what is kept beside it."""
         model = self._result.model
         return {
             "annotator": self._user,  # not `user`: MONAI Label puts the account there

@@ -1,4 +1,4 @@
-"""Small plots of the panel: drawn into a picture that a label shows, so that a click can be told from the place."""
+"""Small plots of the panel: drawn into a pixmap that a label shows, so that a click can be told from the place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import qt
 from ..Signal import Signal
 
 LEFT, RIGHT, TOP, BOTTOM = 44, 44, 16, 18
-"""Margins in pixels: room for the numbers of the axes."""
+"""Margins in pixels, for the numbers of the axes."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Line:
 
     Attributes:
         points: x and y, in order of x; a gap where y is None or no number.
-        colour: as in ``"#1f77b4"``.
+        colour: as in `"#1f77b4"`.
     """
 
     name: str
@@ -48,12 +48,12 @@ class Axis:
     end: float
 
     def pixel(self, value: float) -> float:
-        """Place of a value."""
+        """Convert a value to its pixel."""
         width = self.high - self.low
         return self.start + (self.end - self.start) * ((value - self.low) / width if width else 0.5)
 
     def value(self, pixel: float) -> float:
-        """Value at a place; at the nearer end for places outside."""
+        """Convert a pixel to its value; outside of the axis, that of the nearer end."""
         share = (pixel - self.start) / (self.end - self.start) if self.end != self.start else 0.5
         return self.low + (self.high - self.low) * min(1.0, max(0.0, share))
 
@@ -64,7 +64,7 @@ class _Watcher(qt.QObject):
     plot = None
 
     def eventFilter(self, _label, event):
-        """Called by Qt for every event of the label."""
+        """Tell the plot of clicks and changes of size; called by Qt for every event of the label."""
         if self.plot is not None and event.type() == qt.QEvent.MouseButtonPress:
             self.plot.press(event.pos().x())
         elif self.plot is not None and event.type() == qt.QEvent.Resize:
@@ -102,17 +102,17 @@ class Plot:
         self.draw()
 
     def press(self, pixel: int) -> None:
-        """The mouse was pressed at a pixel of the label."""
+        """Emit where the mouse was pressed."""
         if self.lines:
             self.clicked.emit(self.horizontal().value(pixel))
 
     def horizontal(self) -> Axis:
-        """Scale that all curves share."""
+        """Make the scale that all curves share."""
         places = [x for line in self.lines for x, _ in line.points]
         return Axis(min(places), max(places), LEFT, max(LEFT + 1, self._label.width - RIGHT))
 
     def vertical(self, line: Line) -> Axis:
-        """Scale of one curve: from 0, or from the lowest value where all are far from it."""
+        """Make the scale of one curve: from 0, or from the lowest value where all are far from it."""
         values = [y for _, y in line.finite]
         low, high = min(values), max(values)
         if low >= 0 and low < 0.5 * high:
@@ -120,25 +120,25 @@ class Plot:
         return Axis(low, high, self._label.height - BOTTOM, TOP)
 
     def draw(self) -> None:
-        """Make the picture anew, for the label's size."""
+        """Draw all anew, for the label's size."""
         width, height = self._label.width, self._label.height
         if not self.lines or (width, height) == self._size or width < LEFT + RIGHT or height < TOP + BOTTOM:
             return
         self._size = (width, height)
-        picture = qt.QPixmap(width, height)
-        picture.fill(qt.QColor(0, 0, 0, 0))
+        pixmap = qt.QPixmap(width, height)
+        pixmap.fill(qt.QColor(0, 0, 0, 0))
         painter = qt.QPainter()
-        painter.begin(picture)
+        painter.begin(pixmap)
         painter.setRenderHint(qt.QPainter.Antialiasing)
         try:
-            self._draw_frame(painter, width, height)
+            self._draw_axis(painter, width, height)
             for index, line in enumerate(self.lines):
                 self._draw_line(painter, line, index)
         finally:
             painter.end()
-        self._label.setPixmap(picture)
+        self._label.setPixmap(pixmap)
 
-    def _draw_frame(self, painter: qt.QPainter, width: int, height: int) -> None:
+    def _draw_axis(self, painter: qt.QPainter, width: int, height: int) -> None:
         axis = self.horizontal()
         painter.setPen(_pen(self._label.palette.color(qt.QPalette.WindowText), 1))
         painter.drawLine(LEFT, height - BOTTOM, width - RIGHT, height - BOTTOM)

@@ -12,7 +12,7 @@ class Shortcuts:
 
     Args:
         widget: of the panel; Qt asks whether it is visible when a key is pressed anywhere in its window.
-        actions: what to call by key, as in ``"Ctrl+Shift+P"``.
+        actions: what to call by key, as in `"Ctrl+Shift+P"`.
     """
 
     def __init__(self, widget: qt.QWidget, actions: dict[str, Callable[[], None]]) -> None:

@@ -39,7 +39,7 @@ class VolumeTable:
 
 
 def swatch(colour: Sequence[int]) -> qt.QIcon:
-    """A small square of a colour (red, green, blue, 0 to 255)."""
-    picture = qt.QPixmap(12, 12)
-    picture.fill(qt.QColor(int(colour[0]), int(colour[1]), int(colour[2])))
-    return qt.QIcon(picture)
+    """Draw a small square of a colour (red, green, blue, 0 to 255)."""
+    pixmap = qt.QPixmap(12, 12)
+    pixmap.fill(qt.QColor(int(colour[0]), int(colour[1]), int(colour[2])))
+    return qt.QIcon(pixmap)

@@ -22,7 +22,7 @@ from .WidgetServer import ServerSection
 
 DESIGN = Path(__file__).resolve().parents[2] / "Resources" / "UI" / "SemGAN.ui"
 
-SIGNS = {INFO: "\u2139", WARNING: "\u26a0", ERROR: "\u26a0"}
+ICONS = {INFO: "\u2139", WARNING: "\u26a0", ERROR: "\u26a0"}
 
 
 class Panel:
@@ -52,7 +52,7 @@ class Panel:
         self.layout = ComparisonLayout(self._scene, slicer.app.layoutManager())
         self.server = ServerSection(self.ui, logic)
         self.input = InputSection(self.ui, logic)
-        self.run = RunSection(self.ui, logic, self.input.refusal, self.show_message)
+        self.run = RunSection(self.ui, logic, self.input.error, self.show_message)
         ask = choose_file or self._choose_file
         self.results = ResultsSection(self.ui, logic, self._scene, ask, self.show_message)
         self.maps = MapsSection(self.ui, logic, self._scene, self.layout)
@@ -69,7 +69,7 @@ class Panel:
         self.show_message(None)
 
     def close(self) -> None:
-        """The module is unloaded: the layout goes back to the user's own, nothing is called any more."""
+        """Give the user's own layout back and disconnect everything: the module is unloaded."""
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
         self._logic.message.disconnect(self.show_message)
@@ -77,7 +77,7 @@ class Panel:
             section.close()
 
     def enter(self) -> None:
-        """The module is shown: where no volume is chosen, the one in the slice views is proposed."""
+        """Propose the volume in the slice views where none is chosen: the module is shown."""
         if self._logic.choices.volume is None:
             shown = [self._scene.GetNodeByID(view.GetBackgroundVolumeID() or "") for view in composites(self._scene)]
             scans = [node for node in shown if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode"]
@@ -85,13 +85,13 @@ class Panel:
                 self._logic.choices.volume = scans[0]
 
     def leave(self) -> None:
-        """Another module is shown: the layout goes back to the user's own."""
+        """Give the user's own layout back: another module is shown."""
         self.layout.restore()
 
     def show_message(self, message: Message | None) -> None:
         """Show a message, or take the last one away."""
         self.ui.messageFrame.setVisible(message is not None)
-        text = f"{SIGNS.get(message.level, '')} {message.text}" if message is not None else ""
+        text = f"{ICONS.get(message.level, '')} {message.text}" if message is not None else ""
         self.ui.messageLabel.setText(text)
 
     def _on_dismiss(self) -> None:

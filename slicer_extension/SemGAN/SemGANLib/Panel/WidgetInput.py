@@ -39,12 +39,12 @@ class InputSection:
         self.show()
 
     def close(self) -> None:
-        """Hear of nothing any more."""
+        """Disconnect from the logic."""
         self._logic.choices.changed.disconnect(self.show)
         self._logic.connection_changed.disconnect(self._on_connection)
 
-    def refusal(self) -> str:
-        """Why nothing can be segmented now, and what to do; empty if it can."""
+    def error(self) -> str:
+        """Say why nothing can be segmented now, and what to do; empty if it can."""
         if self._ui.labelsList.count and not self._ticked():
             return _("Tick at least one structure under Input.")
         if self._logic.choices.volume is None:
@@ -166,7 +166,7 @@ def _choose(selector: Any, node: Any) -> None:
 
 
 def _describe(model: Model) -> str:
-    """What is known of a model, for its tooltip."""
+    """Write what is known of a model, for its tooltip."""
     lines = [model.description, _("Learnt from: {modalities}").format(modalities=", ".join(model.modalities))]
     for mode in model.modes:
         if mode.dice:

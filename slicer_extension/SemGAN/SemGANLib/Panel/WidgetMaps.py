@@ -13,7 +13,7 @@ from ..Views import Outcome
 
 
 def map_title(name: str) -> str:
-    """A map in words."""
+    """Name a map in words."""
     titles = {
         "reconstruction": _("Reconstruction: what the model made of the scan"),
         "residual": _("Residual: scan minus reconstruction"),
@@ -50,14 +50,14 @@ class MapsSection:
         self.show()
 
     def close(self) -> None:
-        """Give the views back and hear of nothing any more."""
+        """Give the views back and disconnect from the logic."""
         self._display.hide()
         self._logic.outcome_changed.disconnect(self._on_outcome)
         self._logic.choices.changed.disconnect(self.show)
         self._layout.changed.disconnect(self._on_layout)
 
     def forget(self) -> None:
-        """The scene has been closed."""
+        """Forget the map that is shown: the scene has been closed."""
         self._display.forget()
         self.show()
 
@@ -91,7 +91,7 @@ class MapsSection:
         self._on_layout(self._layout.shown)
 
     def toggle_comparison(self) -> None:
-        """For the keyboard."""
+        """Show the comparison or give the layout back, as the button does; for the keyboard."""
         if self._ui.compareButton.enabled:
             self.compare(not self._layout.shown)
 

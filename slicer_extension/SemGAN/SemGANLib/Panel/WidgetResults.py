@@ -52,7 +52,7 @@ class ResultsSection:
         self.show()
 
     def close(self) -> None:
-        """Hear of nothing any more."""
+        """Disconnect from the logic."""
         self._logic.outcome_changed.disconnect(self._on_outcome)
         self._logic.choices.changed.disconnect(self._on_choices)
 
@@ -88,8 +88,8 @@ class ResultsSection:
     def _show_slices(self, volume: Any) -> None:
         self._slices = self._logic.slice_values(volume) if volume is not None else []
         residual = [(value.position, value.residual) for value in self._slices]
-        doubt = [(value.position, value.doubt) for value in self._slices]
-        self._plot.show([Line(_("Residual"), residual, "#d9822b"), Line(_("Doubt"), doubt, "#8a63d2")])
+        uncertainty = [(value.position, value.uncertainty) for value in self._slices]
+        self._plot.show([Line(_("Residual"), residual, "#d9822b"), Line(_("Doubt"), uncertainty, "#8a63d2")])
 
     def _on_place(self, position: float) -> None:
         if self._slices:
@@ -116,7 +116,7 @@ class ResultsSection:
 
 
 def _describe(outcome: Outcome) -> str:
-    """Which model made a result, and how."""
+    """Write which model made a result, and how."""
     result = outcome.result
     parts = [_("Preview") if result.mode == "preview" else _("Refined")]
     if result.partial:

@@ -47,7 +47,7 @@ class ReviewSection:
         self.show_edited()
 
     def close(self) -> None:
-        """Hear of nothing any more."""
+        """Disconnect from the logic."""
         self._logic.images_changed.disconnect(self.show_images)
         self._logic.image_opened.disconnect(self._on_opened)
         self._logic.outcome_changed.disconnect(self._on_outcome)

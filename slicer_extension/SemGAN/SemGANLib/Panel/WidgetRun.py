@@ -16,7 +16,7 @@ class RunSection:
     Args:
         ui: widgets by name.
         logic: see `Protocols.Logic`.
-        refusal: why nothing can be segmented now; empty if it can.
+        input_error: says why nothing can be segmented now; empty if it can.
         show_message: shows a `Message`, or takes the last one away when it is called with None.
     """
 
@@ -24,12 +24,12 @@ class RunSection:
         self,
         ui: Any,
         logic: Logic,
-        refusal: Callable[[], str],
+        input_error: Callable[[], str],
         show_message: Callable[[Message | None], None],
     ) -> None:
         self._ui = ui
         self._logic = logic
-        self._refusal = refusal
+        self._input_error = input_error
         self._show_message = show_message
         self._loss = Plot(ui.lossPlot)
         ui.previewButton.connect("clicked()", self.preview)
@@ -40,7 +40,7 @@ class RunSection:
         self.show()
 
     def close(self) -> None:
-        """Hear of nothing any more."""
+        """Disconnect from the logic."""
         self._logic.run_changed.disconnect(self._on_run)
         self._logic.choices.changed.disconnect(self.show)
 
@@ -79,7 +79,7 @@ class RunSection:
         self._show_others(volume)
 
     def _begin(self, start: Callable[[Any], None]) -> None:
-        problem = self._refusal()
+        problem = self._input_error()
         if problem:
             self._show_message(Message(ERROR, problem))
             return
@@ -106,7 +106,7 @@ class RunSection:
 
 
 def _stands(run: Run | None) -> str:
-    """Where a run stands, in a sentence."""
+    """Write where a run stands, in a sentence."""
     if run is None:
         return ""
     return _("Done: the result is in the scene.") if run.phase == "done" else run.text

@@ -31,7 +31,7 @@ class ServerSection:
         self.show(logic.connection)
 
     def close(self) -> None:
-        """Hear of nothing any more."""
+        """Disconnect from the logic."""
         self._logic.connection_changed.disconnect(self.show)
 
     def toggle(self) -> None:

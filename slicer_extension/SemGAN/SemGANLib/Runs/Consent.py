@@ -19,7 +19,7 @@ class Consent:
         self._agreed: set[tuple[str, str]] = set()
 
     def to_send(self, volume: Any, connection: Connection) -> bool:
-        """Whether a volume may leave this computer; asked once for each volume and server."""
+        """Ask whether a volume may leave this computer; once for each volume and server."""
         wish = (connection.address, volume.GetID())
         if connection.local or wish in self._agreed:
             return True
@@ -29,11 +29,11 @@ class Consent:
         return True
 
     def to_replace(self, segmentation: Any) -> bool:
-        """Whether the segments of a node may be replaced; not asked if there are none."""
+        """Ask whether the segments of a node may be replaced, if there are any."""
         if not segment_ids(segmentation):
             return True
         return self._confirm(_("Replace segments?"), replace_text(segmentation.GetName()))
 
     def forget(self) -> None:
-        """The scene is closed: its ids will be those of other volumes."""
+        """Forget all answers: the scene is closed, and its ids will be those of other volumes."""
         self._agreed.clear()

@@ -20,24 +20,24 @@ class Edits:
         self._loaded: dict[str, bool] = {}
 
     def remember(self, target: Target) -> None:
-        """A result has just come."""
+        """Remember how a result was when it came."""
         if target.mark is not None:
             self._marks[target.node.GetID()] = target.mark
 
     def mark(self, record: Record) -> Mark | None:
-        """How the segmentation was when it was as it came; None where it was loaded edited."""
+        """Look up how the segmentation was when it was as it came; None where it was loaded edited."""
         node = record.segmentation
         return None if node is None else self._marks.get(node.GetID())
 
     def edited(self, record: Record) -> bool:
-        """Whether the segmentation differs from what came."""
+        """Tell whether the segmentation differs from what came."""
         node, mark = record.segmentation, self.mark(record)
         if node is None:
             return False
         return self._loaded.get(node.GetID(), False) if mark is None else not mark.untouched(node)
 
     def compare_loaded(self, scene: Any, done: Callable[[], None]) -> None:
-        """Look at segmentations of a loaded scene.
+        """Compare the segmentations of a loaded scene with the results that they came from.
 
         Args:
             done: called for every one when its answer has come.
@@ -48,12 +48,12 @@ class Edits:
                 self._compare(record, done)
 
     def forget(self, identifier: str) -> None:
-        """A node is gone."""
+        """Forget a node that is gone."""
         self._marks.pop(identifier, None)
         self._loaded.pop(identifier, None)
 
     def forget_all(self) -> None:
-        """The scene is closed."""
+        """Forget all nodes: the scene is closed."""
         self._marks.clear()
         self._loaded.clear()
 

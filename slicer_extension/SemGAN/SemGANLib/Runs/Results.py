@@ -112,7 +112,7 @@ def _check_place(
 
 
 def _known_labels(array: numpy.ndarray, result: Result) -> numpy.ndarray:
-    """Unsigned bytes without numbers that the result does not name."""
+    """Convert a label map to unsigned bytes, without numbers that the result does not name."""
     import numpy as np
 
     table = np.zeros(256, dtype=np.uint8)

@@ -25,7 +25,7 @@ class Task:
         self.dropped = False
 
     def drop(self) -> None:
-        """Neither `done` nor `failed` is called from now on; work that has begun runs to its end."""
+        """Call neither `done` nor `failed` from now on; work that has begun runs to its end."""
         self.dropped = True
 
 
@@ -99,7 +99,7 @@ class Runner:
                 _safely(alarm)
 
     def close(self, seconds: float = 1.0) -> None:
-        """Drop everything; for good. Nobody hears of what comes of it.
+        """Drop everything, for good.
 
         Args:
             seconds: how long work that waits or has begun may take at most until then.

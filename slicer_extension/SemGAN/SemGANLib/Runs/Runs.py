@@ -41,26 +41,26 @@ class Runs:
             self._runs[volume_id].cancel()
 
     def view(self, volume_id: str) -> Run | None:
-        """The run of a volume."""
+        """Find the run of a volume."""
         run = self._runs.get(volume_id)
         return run.view if run else None
 
     def views(self) -> list[Run]:
-        """All, those under way first."""
+        """List all runs, those under way first."""
         return sorted((run.view for run in self._runs.values()), key=lambda view: not view.active)
 
     def remember_stored(self, volume: Any, image: str, client: Client) -> None:
-        """A volume that came from a server's datastore need not be sent to it."""
+        """Remember a volume that came from a server's datastore: it need not be sent there."""
         self._stored[volume.GetID()] = (client.address, image, version_of(volume))
 
     def stored_as(self, volume: Any, client: Client) -> str | None:
-        """Id of a volume in a server's datastore, if it is still as it came from there."""
+        """Look up the id of a volume in a server's datastore, if it is still as it came from there."""
         address, image, version = self._stored.get(volume.GetID(), ("", "", None))
         same = version is not None and address == client.address and version.same(version_of(volume))
         return image if same else None
 
     def forget(self, volume_id: str) -> None:
-        """A volume is gone."""
+        """End the run of a volume that is gone, and remove it from the servers."""
         run = self._runs.pop(volume_id, None)
         if run is not None:
             run.abandon()
@@ -71,7 +71,7 @@ class Runs:
                 self._delete(self._clients[address], upload)
 
     def forget_all(self) -> None:
-        """The scene is closed."""
+        """End the runs of all volumes and remove them from the servers: the scene is closed."""
         known = {*self._runs, *self._stored}
         for uploads in self._uploads.values():
             known |= set(uploads.volumes())
@@ -79,5 +79,5 @@ class Runs:
             self.forget(volume_id)
 
     def _delete(self, client: Client, upload: str) -> None:
-        """The server may still need it for a moment, and removes it by itself in time: no harm if it refuses."""
+        """Remove an upload; no harm if the server still needs it and refuses: it removes it by itself in time."""
         self._runner.run(lambda: client.delete_upload(upload), lambda _: None, lambda _: None)

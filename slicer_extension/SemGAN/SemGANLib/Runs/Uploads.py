@@ -28,12 +28,12 @@ class Version:
     place: bytes
 
     def same(self, other: Version) -> bool:
-        """Whether nothing has changed."""
+        """Tell whether nothing has changed."""
         return self.image is other.image and self.time == other.time and self.place == other.place
 
 
 def version_of(volume: Any) -> Version:
-    """The state of a volume now."""
+    """Note the state of a volume now."""
     image = volume.GetImageData()
     return Version(image, image.GetMTime(), Geometry.ijk_to_world(volume).tobytes())
 
@@ -50,7 +50,7 @@ class Uploads:
         self._known: dict[str, tuple[Version, Upload]] = {}
 
     def find(self, volume: Any) -> str | None:
-        """Id of the upload of a volume as it is now."""
+        """Look up the id of the upload of a volume as it is now."""
         version, upload = self._known.get(volume.GetID(), (None, None))
         if version is None or upload is None or not version.same(version_of(volume)):
             return None
@@ -68,5 +68,5 @@ class Uploads:
         return earlier[1].id if earlier else None
 
     def volumes(self) -> list[str]:
-        """Ids of the volumes that were sent."""
+        """List the ids of the volumes that were sent."""
         return list(self._known)

@@ -31,7 +31,7 @@ VIEWS = (SCAN, RECONSTRUCTION, UNCERTAINTY)
 
 
 def description() -> str:
-    """The layout as Slicer reads it."""
+    """Write the layout as Slicer reads it."""
     items = "".join(
         f'<item><view class="vtkMRMLSliceNode" singletontag="{view.name}">'
         '<property name="orientation" action="default">Axial</property>'
@@ -82,7 +82,7 @@ class ComparisonLayout:
         self._set_windows(volume, maps.get("reconstruction"), modality)
 
     def restore(self) -> None:
-        """Back to the layout and the window that the user had."""
+        """Give back the layout and the window that the user had."""
         if self.shown and self._before is not None:
             self._manager.setLayout(self._before)
         self._restore_windows()

@@ -12,7 +12,7 @@ PLACE_MM = 1e-3
 
 
 def ijk_to_ras(volume: Any) -> numpy.ndarray:
-    """(4, 4) of a volume node, without its parent transforms."""
+    """Read the (4, 4) matrix of a volume node, without its parent transforms."""
     import vtk
 
     matrix = vtk.vtkMatrix4x4()
@@ -21,7 +21,7 @@ def ijk_to_ras(volume: Any) -> numpy.ndarray:
 
 
 def ijk_to_world(volume: Any) -> numpy.ndarray:
-    """(4, 4) of a volume node under its linear parent transforms: as after hardening them."""
+    """Read the (4, 4) matrix of a volume node under its linear parent transforms: as after hardening them."""
     import vtk
 
     transform = volume.GetParentTransformNode()
@@ -33,14 +33,14 @@ def ijk_to_world(volume: Any) -> numpy.ndarray:
 
 
 def as_array(matrix: Any) -> numpy.ndarray:
-    """(4, 4) of a `vtkMatrix4x4`."""
+    """Convert a `vtkMatrix4x4` to a (4, 4) array."""
     import numpy as np
 
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
 def as_matrix(array: numpy.ndarray) -> Any:
-    """`vtkMatrix4x4` of a (4, 4) array."""
+    """Convert a (4, 4) array to a `vtkMatrix4x4`."""
     import vtk
 
     matrix = vtk.vtkMatrix4x4()
@@ -49,7 +49,7 @@ def as_matrix(array: numpy.ndarray) -> Any:
 
 
 def orthogonal(affine: numpy.ndarray) -> bool:
-    """Whether the axes of a grid stand at right angles: no gantry tilt, no shear."""
+    """Tell whether the axes of a grid stand at right angles: no gantry tilt, no shear."""
     import numpy as np
 
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
@@ -59,7 +59,7 @@ def orthogonal(affine: numpy.ndarray) -> bool:
 def same_grid(
     affine: numpy.ndarray, shape: tuple[int, ...], other: numpy.ndarray, other_shape: tuple[int, ...]
 ) -> bool:
-    """Whether two grids of (I, J, K) voxels have the same corners."""
+    """Tell whether two grids of (I, J, K) voxels have the same corners."""
     import numpy as np
 
     if tuple(shape) != tuple(other_shape):
@@ -73,7 +73,7 @@ def same_grid(
 def slice_positions(
     affine: numpy.ndarray, shape: tuple[int, ...], axis: tuple[float, float, float]
 ) -> tuple[float, float]:
-    """Lowest and highest slice centre of a grid, in mm along a direction.
+    """Find the lowest and highest slice centre of a grid, in mm along a direction.
 
     The slices are those along the voxel axis that lies closest to the direction.
     """

@@ -58,17 +58,17 @@ class MapDisplay:
         self.forget()
 
     def forget(self) -> None:
-        """The scene has been closed: there is nothing to give back."""
+        """Forget what the views showed: the scene has been closed, and there is nothing to give back."""
         self._before.clear()
         self.map_id = None
 
     def _there(self, node_id: str | None) -> str | None:
-        """The id of a node, if the scene still has it."""
+        """Keep the id of a node only if the scene still has it."""
         return node_id if node_id and self._scene.GetNodeByID(node_id) is not None else None
 
 
 def colour_of(scene: Any, map_id: str) -> str | None:
-    """Id of the colour table of a map."""
+    """Look up the id of the colour table of a map."""
     display = _display(scene, map_id)
     return display.GetColorNodeID() if display is not None else None
 

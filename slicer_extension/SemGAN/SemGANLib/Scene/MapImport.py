@@ -57,13 +57,13 @@ def prepare(part: str, array: numpy.ndarray) -> MapData:
 
 
 def name_of(part: str, volume: Any) -> str:
-    """What the node of a map is called."""
+    """Name the node of a map."""
     words = {"reconstruction": _("reconstruction"), "residual": _("residual"), "uncertainty": _("uncertainty")}
     return f"{volume.GetName()} {words[part]}"
 
 
 def put(part: str, data: MapData, volume: Any, node: Any = None) -> Any:
-    """The scalar volume node of a map.
+    """Put a map into the scene as a scalar volume node.
 
     Args:
         volume: the scan; the map lies on its grid and under its transform.
@@ -85,7 +85,7 @@ def put(part: str, data: MapData, volume: Any, node: Any = None) -> Any:
 
 
 def image_data(array: numpy.ndarray) -> Any:
-    """`vtkImageData` that shares the memory of a (K, J, I) array."""
+    """Make `vtkImageData` that shares the memory of a (K, J, I) array."""
     import vtk
     from vtk.util.numpy_support import numpy_to_vtk
 

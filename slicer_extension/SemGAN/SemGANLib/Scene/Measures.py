@@ -17,7 +17,7 @@ MM3_PER_ML = 1000.0
 
 
 def organ_volumes(record: Record, mark: Mark | None) -> list[OrganVolume]:
-    """Of every segment.
+    """Measure the volume of every segment.
 
     Args:
         mark: how the segmentation was when it was as it came, if known: while it is untouched nothing is counted.
@@ -39,7 +39,7 @@ def organ_volumes(record: Record, mark: Mark | None) -> list[OrganVolume]:
 
 
 def _counted(pieces: LabelSnapshot) -> dict[int, int]:
-    """Voxels of each segment, overlaps counted for each."""
+    """Count the voxels of each segment, overlaps for each."""
     import numpy as np
 
     return {
@@ -55,7 +55,7 @@ def _voxel_mm3(volume: Any) -> float:
 
 
 def csv_text(volumes: list[OrganVolume]) -> str:
-    """With a header, for the clipboard."""
+    """Write volumes as CSV with a header, for the clipboard."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["organ", "volume_ml", "model_volume_ml"])
@@ -66,7 +66,7 @@ def csv_text(volumes: list[OrganVolume]) -> str:
 
 
 def slice_values(result: Result, model: Model | None) -> list[SliceValue]:
-    """Points of the plot over slices, in order of position.
+    """List the points of the plot over slices, in order of position.
 
     Args:
         model: whose slice axis counts; the patient's axis upwards if unknown.

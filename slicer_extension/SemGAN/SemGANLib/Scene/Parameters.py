@@ -47,7 +47,7 @@ class Parameters:
         self._observe(None)
 
     def reloaded(self) -> None:
-        """To be called when the scene was closed or loaded."""
+        """Read the choices anew after the scene was closed or loaded."""
         self.node  # noqa: B018 - looks for it anew
         self.changed.emit()
 
@@ -123,7 +123,7 @@ class Parameters:
         return self.node.GetParameter(name) or ""
 
     def _json(self, name: str) -> Any:
-        """What is stored; None for nothing and for what somebody has broken."""
+        """Read what is stored; None for nothing and for what somebody has broken."""
         try:
             return json.loads(self._text(name) or "null")
         except ValueError:

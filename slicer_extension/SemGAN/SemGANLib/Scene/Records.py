@@ -43,7 +43,7 @@ class Record:
         return self.map_nodes() if result is not None and self.node.GetParameter(MAPS_OF) == result.job else {}
 
     def map_nodes(self) -> dict[str, Any]:
-        """Volume nodes by part, of this or an earlier result."""
+        """Find the volume nodes by part, of this or an earlier result."""
         found = {part: self.node.GetNodeReference(part) for part in MAPS}
         return {part: node for part, node in found.items() if node is not None}
 
@@ -52,7 +52,7 @@ class Record:
         self.node.SetNodeReferenceID(part, None if node is None else node.GetID())
 
     def mark_maps(self) -> None:
-        """The maps are those of the newest result from now on."""
+        """Note that the maps are those of the newest result from now on."""
         result = self.result
         self.node.SetParameter(MAPS_OF, result.job if result is not None else "")
 
@@ -83,7 +83,7 @@ class Record:
 
 
 def records(scene: Any) -> Iterator[Record]:
-    """All of a scene."""
+    """Find all records of a scene."""
     nodes = scene.GetNodesByClass(NODE)
     nodes.UnRegister(None)
     for n in range(nodes.GetNumberOfItems()):
@@ -93,12 +93,12 @@ def records(scene: Any) -> Iterator[Record]:
 
 
 def record_of(volume: Any) -> Record | None:
-    """That of a volume, if there is one."""
+    """Find the record of a volume; None if there is none."""
     return next((record for record in records(volume.GetScene()) if record.volume is volume), None)
 
 
 def record_for(volume: Any) -> Record:
-    """That of a volume; made if there is none."""
+    """Find the record of a volume; it is made if there is none."""
     found = record_of(volume)
     if found is not None:
         return found

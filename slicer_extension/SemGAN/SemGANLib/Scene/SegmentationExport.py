@@ -57,7 +57,7 @@ class LabelSnapshot:
     pieces: tuple[Piece, ...] = field(repr=False)
 
     def merged(self) -> numpy.ndarray:
-        """(K, J, I) label map; where segments overlap, the later one counts. Not for the main thread."""
+        """Merge all into a (K, J, I) label map, the later of two that overlap on top; not for the main thread."""
         import numpy as np
 
         merged = np.zeros(self.shape, dtype=np.uint8)
@@ -68,7 +68,7 @@ class LabelSnapshot:
 
 
 def snapshot(node: Any, volume: Any) -> LabelSnapshot:
-    """All segments of a node on the grid of a volume.
+    """Copy all segments of a node on the grid of a volume.
 
     Raises:
         ValueError: if there are more segments than a label map holds; the text says what to do.
@@ -81,7 +81,7 @@ def snapshot(node: Any, volume: Any) -> LabelSnapshot:
 
 
 def entries(node: Any) -> tuple[SegmentEntry, ...]:
-    """The segments and the numbers that stand for them.
+    """List the segments and the numbers that stand for them.
 
     Raises:
         ValueError: as `snapshot`.
@@ -93,7 +93,7 @@ def entries(node: Any) -> tuple[SegmentEntry, ...]:
 
 
 def fingerprint(array: numpy.ndarray) -> str:
-    """Hash of a label map, to notice edits across sessions. Not for the main thread."""
+    """Hash a label map, to notice edits across sessions. Not for the main thread."""
     import numpy as np
 
     return hashlib.blake2b(np.ascontiguousarray(array), digest_size=16).hexdigest()
@@ -125,7 +125,7 @@ def _pieces_on_grid(node: Any, volume: Any) -> tuple[Piece, ...] | None:
 
 
 def _pieces_resampled(node: Any, volume: Any) -> tuple[Piece, ...]:
-    """By Slicer's own export, which resamples to the nearest voxel."""
+    """Export the segments by Slicer's own code, which resamples to the nearest voxel."""
     import slicer
     import vtk
     from vtk.util.numpy_support import vtk_to_numpy
@@ -162,7 +162,7 @@ def _nothing() -> numpy.ndarray:
 
 
 def _overlap(shape: tuple[int, int, int], piece: Piece) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where a piece lies in the scan, and that part of the piece."""
+    """Find where a piece lies in the scan, and that part of the piece."""
     here, there = [], []
     for size, length, start in zip(shape, piece.array.shape, piece.start[::-1]):
         low, high = max(start, 0), min(start + length, size)
@@ -180,7 +180,7 @@ def _own_value(segment: Any) -> int | None:
 
 
 def _values(own: list[int | None]) -> list[int]:
-    """Numbers of all segments: each keeps its own if no earlier one has it, the others get free ones."""
+    """Give every segment a number: its own if no earlier one has it, else a free one."""
     taken: set[int] = set()
     values: list[int | None] = []
     for value in own:

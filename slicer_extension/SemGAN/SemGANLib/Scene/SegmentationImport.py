@@ -35,20 +35,20 @@ class Mark:
 
     @classmethod
     def of(cls, node: Any) -> Mark:
-        """How a segmentation is now."""
+        """Note how a segmentation is now."""
         segments = segment_ids(node)
         images = tuple(node.GetSegmentation().GetSegment(name).GetRepresentation(BINARY) for name in segments)
         return cls(segments, images, tuple(image.GetMTime() if image is not None else 0 for image in images))
 
     def untouched(self, node: Any) -> bool:
-        """Whether nobody has added, removed or painted segments since."""
+        """Tell whether nobody has added, removed or painted segments since."""
         now = Mark.of(node)
         same = all(one is other for one, other in zip(self.images, now.images))
         return same and self.segments == now.segments and self.times == now.times
 
 
 def new_segmentation(volume: Any, name: str) -> Any:
-    """An empty segmentation node that belongs to a volume: its geometry, transform and place in the hierarchy."""
+    """Add an empty segmentation node that belongs to a volume: its geometry, transform and place in the hierarchy."""
     node = volume.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     node.CreateDefaultDisplayNodes()
     _attach(node, volume)
@@ -105,13 +105,13 @@ def show_surfaces(node: Any, visible: bool) -> None:
 
 
 def segment_ids(node: Any) -> tuple[str, ...]:
-    """Ids of the segments in order."""
+    """List the ids of the segments in order."""
     segmentation = node.GetSegmentation()
     return tuple(segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments()))
 
 
 def oriented_image(array: numpy.ndarray, affine: numpy.ndarray) -> Any:
-    """`vtkOrientedImageData` that shares the memory of a (K, J, I) array."""
+    """Make `vtkOrientedImageData` that shares the memory of a (K, J, I) array."""
     import slicer
     from vtk.util.numpy_support import numpy_to_vtk
 

@@ -12,7 +12,7 @@ PREFIX = "SemGAN"
 
 
 def composites(scene: Any) -> list[Any]:
-    """Nodes that say what the user's own slice views show; those of this module left out."""
+    """List the nodes that say what the user's own slice views show; those of this module are left out."""
     found = [
         scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
         for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode"))

@@ -14,7 +14,7 @@ SLICER_CATEGORY = Code("SCT", "123037004", "Anatomical Structure")
 
 
 def terminology_entry(label: Label) -> str:
-    """Category, type and side of a structure, to be stored as the segment's terminology tag."""
+    """Write category, type and side of a structure as they are stored in the segment's terminology tag."""
     category = SLICER_CATEGORY if label.category.value == STANDARD_CATEGORY else label.category
     parts = [CONTEXT, _code(category), _code(label.kind), _code(label.side), ANATOMIC_CONTEXT, NONE, NONE]
     return "~".join(parts)
@@ -27,5 +27,5 @@ def _code(code: Code | None) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without the characters that separate."""
+    """Replace the characters that separate."""
     return text.replace("^", " ").replace("~", " ")

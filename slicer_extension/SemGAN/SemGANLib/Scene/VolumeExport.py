@@ -15,7 +15,7 @@ FEWEST_SLICES = 3
 
 
 def problem(volume: Any) -> str:
-    """Why a node cannot be segmented and what to do; empty if it can."""
+    """Say why a node cannot be segmented and what to do; empty if it can."""
     if volume is None:
         return _("Choose a volume first.")
     name = volume.GetName()
@@ -70,13 +70,13 @@ def _shows_sequence(volume: Any) -> bool:
 
 
 def shape_of(volume: Any) -> tuple[int, int, int]:
-    """Voxels along I, J and K."""
+    """Count the voxels along I, J and K."""
     i, j, k = volume.GetImageData().GetDimensions()
     return i, j, k
 
 
 def voxels(volume: Any) -> numpy.ndarray:
-    """(K, J, I) view of the voxels of a volume node; shares its memory."""
+    """View the voxels of a volume node as a (K, J, I) array that shares its memory."""
     from vtk.util.numpy_support import vtk_to_numpy
 
     image = volume.GetImageData()
@@ -84,22 +84,24 @@ def voxels(volume: Any) -> numpy.ndarray:
 
 
 def snapshot(volume: Any) -> Grid:
-    """A copy of the voxels and their place, parent transforms hardened; the node itself is not touched."""
+    """Copy the voxels and their place, parent transforms hardened; the node itself is not touched."""
     return Grid(voxels(volume).copy(), Geometry.ijk_to_world(volume))
 
 
 def file_of(grid: Grid, compressed: bool) -> bytes:
-    """What is sent: NRRD with voxels and geometry, no name, no header of the scanner. Takes seconds; not for the main
-    thread.
+    """Encode what is sent: NRRD with voxels and geometry, no name, no header of the scanner.
+
+    Takes seconds; not for the main thread.
 
     Args:
+        grid: what is sent.
         compressed: for a network; not worth it within one computer.
     """
     return encode(Grid(_sendable(grid.array), grid.affine), compressed)
 
 
 def _sendable(array: numpy.ndarray) -> numpy.ndarray:
-    """In a type of NRRD, without loss of more than the last digits of double precision."""
+    """Convert to a type of NRRD, without loss of more than the last digits of double precision."""
     import numpy as np
 
     if array.dtype.kind in "iub" and array.dtype.name not in TYPES:

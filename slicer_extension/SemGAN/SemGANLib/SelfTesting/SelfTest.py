@@ -26,10 +26,10 @@ class _Settings:
         return default
 
     def setValue(self, _key: str, _value: Any) -> None:
-        """Forget."""
+        """Store nothing."""
 
     def remove(self, _key: str) -> None:
-        """Nothing to remove."""
+        """Do nothing: nothing is stored."""
 
 
 class _Bench:

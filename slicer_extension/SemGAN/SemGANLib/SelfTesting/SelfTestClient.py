@@ -36,11 +36,11 @@ class SelfTestClient:
         self._mode = "preview"
 
     def health(self) -> Health:
-        """Ready."""
+        """Answer that the server is ready."""
         return Health("monai_semgan", "self test", "1.0", ready=True)
 
     def models(self) -> tuple[Model, ...]:
-        """One."""
+        """List the one model."""
         return (MODEL,)
 
     def upload(self, data: bytes, suffix: str = ".nrrd") -> Upload:
@@ -49,31 +49,31 @@ class SelfTestClient:
         return Upload("a" * 32, 4e9, self._volume.array.shape[::-1], len(data))
 
     def delete_upload(self, upload: str) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def submit(self, request: JobRequest) -> Job:
-        """Done at once."""
+        """Begin a job that is done at once."""
         self._mode = request.mode
         return self.job("b" * 32)
 
     def jobs(self) -> tuple[Job, ...]:
-        """None is remembered."""
+        """List no jobs: none is remembered."""
         return ()
 
     def job(self, job: str) -> Job:
-        """Done."""
+        """Answer that the job is done."""
         loss = () if self._mode == "preview" else (3.0, 2.0, 1.5)
         return Job(job, "done", step=3, steps=3, loss=loss, result_version=1, parts=self._parts())
 
     def cancel(self, job: str) -> Job:
-        """Too late."""
+        """Answer that the job is done: it is too late to cancel it."""
         return self.job(job)
 
     def delete_job(self, job: str) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def result(self, job: str) -> Result:
-        """Of the last volume."""
+        """Describe the result of the last volume."""
         grid = self._grid()
         columns, rows, slices = grid.array.shape[::-1]
         voxel = abs(float(_determinant(grid.affine))) / 1000.0
@@ -97,7 +97,7 @@ class SelfTestClient:
         )
 
     def part(self, job: str, part: str) -> bytes:
-        """Bright voxels; as maps the scan itself and what is derived from it."""
+        """Label bright voxels; as maps give the scan itself and what is derived from it."""
         grid = self._grid()
         bright = grid.array > BRIGHT
         arrays = {
@@ -109,28 +109,28 @@ class SelfTestClient:
         return encode(Grid(arrays[part], grid.affine))
 
     def report(self, job: str) -> bytes:
-        """A page."""
+        """Give a page."""
         return b"<html><body>Self test</body></html>"
 
     def images(self) -> tuple[StoredImage, ...]:
-        """What was submitted."""
+        """List what was submitted."""
         return tuple(StoredImage(image, ("final",)) for image in self.labels)
 
     def image(self, image: str) -> tuple[bytes, str]:
-        """The last volume."""
+        """Give the last volume."""
         return encode(self._grid()), ".nrrd"
 
     def add_image(self, image: str, data: bytes, suffix: str = ".nrrd") -> str:
-        """Kept by name only."""
+        """Keep an image by its name only."""
         return image
 
     def save_label(self, image: str, data: bytes, tag: str, params: Any, suffix: str = ".nrrd") -> str:
-        """Keep what was said of the label."""
+        """Keep the description of the label."""
         self.labels[image] = dict(params)
         return image
 
     def next_sample(self, strategy: str) -> str | None:
-        """All are labelled."""
+        """Answer that all images are labelled."""
         return None
 
     def _grid(self) -> Grid:

@@ -18,7 +18,7 @@ class Address:
 
     Attributes:
         secure: https.
-        path: begins with ``/`` or is empty; before that of every request.
+        path: begins with `/` or is empty; before that of every request.
     """
 
     host: str
@@ -42,7 +42,7 @@ class Address:
 
 
 def read_address(text: str) -> Address:
-    """What the user typed: ``host``, ``host:port`` or a whole ``https://host:port/path``.
+    """Read what the user typed: `host`, `host:port` or a whole `https://host:port/path`.
 
     Raises:
         WrongAddress: if it is none.

@@ -54,7 +54,7 @@ class Client:
         self.address = str(self._where)
 
     def health(self) -> Health:
-        """Whether this is our server, of a version that this client speaks, and how it is."""
+        """Ask whether this is our server, of a version that this client speaks, and how it is."""
         try:
             content = self._json(self._http.request("GET", "/semgan/health"))
         except Errors.Gone:  # a web server without this route
@@ -67,7 +67,7 @@ class Client:
         return self._parsed(Health, content)
 
     def models(self) -> tuple[Model, ...]:
-        """What the server runs."""
+        """List the models that the server runs."""
         return self._several(Model, self._get("/semgan/models"), "models")
 
     def upload(self, data: bytes, suffix: str = ".nrrd") -> Upload:
@@ -90,11 +90,11 @@ class Client:
         return self._parsed(Job, self._json(self._http.request("POST", "/semgan/jobs", body, "application/json")))
 
     def jobs(self) -> tuple[Job, ...]:
-        """All jobs the server knows, the newest first."""
+        """List all jobs the server knows, the newest first."""
         return self._several(Job, self._get("/semgan/jobs"), "jobs")
 
     def job(self, job: str) -> Job:
-        """Where a job stands."""
+        """Ask where a job stands."""
         return self._parsed(Job, self._get(_job(job)))
 
     def cancel(self, job: str) -> Job:
@@ -106,20 +106,20 @@ class Client:
         self._http.request("DELETE", _job(job))
 
     def result(self, job: str) -> Result:
-        """What a job has found so far."""
+        """Ask what a job has found so far."""
         return self._parsed(Result, self._get(f"{_job(job)}/result"))
 
     def part(self, job: str, part: str) -> bytes:
-        """A volume of a result, as NRRD."""
+        """Fetch a volume of a result, as NRRD."""
         path = f"{_job(job)}/result/{quote(part, safe='')}?format=nrrd"
         return self._http.request("GET", path, seconds=TRANSFER_SECONDS).body
 
     def report(self, job: str) -> bytes:
-        """The report of a result, as HTML."""
+        """Fetch the report of a result, as HTML."""
         return self._http.request("GET", f"{_job(job)}/result/report", seconds=TRANSFER_SECONDS).body
 
     def images(self) -> tuple[StoredImage, ...]:
-        """What lies in the datastore, by id."""
+        """List the images of the datastore, by id."""
         content = self._get("/datastore/?output=all")
         objects = content.get("objects") if isinstance(content, dict) else None
         if not isinstance(objects, dict):
@@ -130,7 +130,7 @@ class Client:
         )
 
     def image(self, image: str) -> tuple[bytes, str]:
-        """A file of the datastore and the ending of its name, such as ``".nii.gz"``."""
+        """Fetch an image of the datastore and the ending of its file's name, such as `".nii.gz"`."""
         path = "/datastore/image?" + urlencode({"image": image})
         answer = self._http.request("GET", path, seconds=TRANSFER_SECONDS)
         return answer.body, ending(answer.headers.get("content-disposition", ""))
@@ -153,7 +153,7 @@ class Client:
         """Put a label of an image into the datastore.
 
         Args:
-            tag: ``"final"`` for what may be trained with.
+            tag: `"final"` for what may be trained with.
             params: kept beside the label.
 
         Returns:
@@ -165,7 +165,7 @@ class Client:
         return str(self._field(content, "label"))
 
     def next_sample(self, strategy: str) -> str | None:
-        """Id of the image that active learning would have labelled next; None where all are."""
+        """Ask for the id of the image that active learning would have labelled next; None where all are."""
         path = f"/activelearning/{quote(strategy, safe='')}"
         content = self._json(self._http.request("POST", path, as_json({}), "application/json"))
         return str(content["id"]) if isinstance(content, dict) and content.get("id") else None
@@ -199,7 +199,7 @@ def _job(job: str) -> str:
 
 
 def ending(disposition: str) -> str:
-    """``".nii.gz"`` of ``'attachment; filename="scan.nii.gz"'``; NIfTI where the header tells nothing."""
+    """Find `".nii.gz"` in `'attachment; filename="scan.nii.gz"'`; NIfTI where the header tells nothing."""
     found = re.search(r"""filename\*?=(?:[\w-]+'[\w-]*')?"?([^";]+)""", disposition)
     name = found.group(1).lower() if found else ""
     for known in (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd"):

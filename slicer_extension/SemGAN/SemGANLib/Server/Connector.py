@@ -37,7 +37,7 @@ class Connector:
         self._task: Task | None = None
 
     def saved(self) -> tuple[str, str]:
-        """Address and API key as remembered."""
+        """Look up address and API key in the settings."""
         address = self._settings.value(ADDRESS_KEY, DEFAULT_ADDRESS)
         return str(address or DEFAULT_ADDRESS), str(self._settings.value(API_KEY, "") or "")
 
@@ -60,7 +60,7 @@ class Connector:
         )
 
     def disconnect(self) -> None:
-        """Speak to none."""
+        """Leave the server."""
         self._forget()
         self._show(Connection("off", text=_("Not connected")))
 

@@ -82,7 +82,7 @@ class ServerFault(ServerError):
 
 
 def no_server(address: str) -> NoServer:
-    """Nobody listens."""
+    """Say that nobody listens there."""
     return NoServer(
         _("No server answers at {address}. Start it there (semgan serve), or correct the address.").format(
             address=address
@@ -91,7 +91,7 @@ def no_server(address: str) -> NoServer:
 
 
 def connection_lost(address: str) -> ConnectionLost:
-    """Broken off."""
+    """Say that the connection broke."""
     return ConnectionLost(
         _("The connection to {address} broke. Check that the server still runs, then try again.").format(
             address=address
@@ -100,7 +100,7 @@ def connection_lost(address: str) -> ConnectionLost:
 
 
 def timed_out(address: str, seconds: float) -> TimedOut:
-    """Too late."""
+    """Say that no answer came in time."""
     return TimedOut(
         _("{address} did not answer within {seconds:.0f} s. Check the network and the server, then try again.").format(
             address=address, seconds=seconds
@@ -109,7 +109,7 @@ def timed_out(address: str, seconds: float) -> TimedOut:
 
 
 def not_trusted(address: str, reason: str) -> NotTrusted:
-    """A bad certificate."""
+    """Say that the certificate is not accepted."""
     return NotTrusted(
         _(
             "The certificate of {address} is not trusted ({reason}). Ask whoever runs the server for its certificate"
@@ -119,7 +119,7 @@ def not_trusted(address: str, reason: str) -> NotTrusted:
 
 
 def other_server(address: str) -> OtherServer:
-    """An answer that is not ours."""
+    """Say that another kind of server answers."""
     return OtherServer(
         _("{address} answers, but is not a SemGAN server. Check address and port (semgan serve shows both).").format(
             address=address
@@ -128,7 +128,7 @@ def other_server(address: str) -> OtherServer:
 
 
 def unreadable(address: str, reason: str) -> WrongVersion:
-    """An answer of ours that does not say what it must."""
+    """Say that an answer of our server lacks what it must have."""
     return WrongVersion(
         _("The answer of {address} cannot be read ({reason}). Update the server and this extension.").format(
             address=address, reason=reason
@@ -137,7 +137,7 @@ def unreadable(address: str, reason: str) -> WrongVersion:
 
 
 def moved(address: str, target: str) -> WrongAddress:
-    """A redirect; not followed, for it would carry key and scan elsewhere."""
+    """Say that the server redirects; that is not followed, for it would carry key and scan elsewhere."""
     return WrongAddress(
         _("{address} sends its callers to {target}. If you trust that server, enter its address instead.").format(
             address=address, target=target or _("another address")
@@ -146,7 +146,7 @@ def moved(address: str, target: str) -> WrongAddress:
 
 
 def wrong_version(address: str, api: str, ours: int) -> WrongVersion:
-    """Older or newer than this module."""
+    """Say that the server is older or newer than this module."""
     older = _first_number(api) < ours
     advice = _("Update the server.") if older else _("Update the SemGAN extension in the Extensions Manager.")
     return WrongVersion(
@@ -161,8 +161,8 @@ def _first_number(api: str) -> int:
     return int(first) if first.isdigit() else 0
 
 
-def refusal(address: str, status: int, detail: str) -> ServerError:
-    """The error that an HTTP status other than success stands for.
+def status_error(address: str, status: int, detail: str) -> ServerError:
+    """Make the error that an HTTP status other than success stands for.
 
     Args:
         detail: what the server says; empty if nothing.

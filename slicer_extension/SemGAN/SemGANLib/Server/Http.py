@@ -53,7 +53,7 @@ class Http:
         kind: str = "application/octet-stream",
         seconds: float | None = None,
     ) -> Answer:
-        """Send and wait.
+        """Send a request and wait for its answer.
 
         Args:
             path: with the query, both quoted.
@@ -83,7 +83,7 @@ class Http:
             return Answer(answer.status, content, headers)
         if 300 <= answer.status < 400:
             raise Errors.moved(str(self.address), headers.get("location", ""))
-        raise Errors.refusal(str(self.address), answer.status, detail_of(content))
+        raise Errors.status_error(str(self.address), answer.status, detail_of(content))
 
     def _connection(self) -> http.client.HTTPConnection:
         import http.client
@@ -128,7 +128,7 @@ class Http:
 
 
 def detail_of(content: bytes) -> str:
-    """What a server says of its refusal; empty if it is not in our words."""
+    """Find a server's own words of an error; empty if they are not in the form of the job API."""
     try:
         detail = json.loads(content.decode("utf-8"))["detail"]
     except (ValueError, KeyError, TypeError):
@@ -139,7 +139,7 @@ def detail_of(content: bytes) -> str:
 
 
 def form(fields: Mapping[str, str], files: Mapping[str, tuple[str, bytes]]) -> tuple[bytes, str]:
-    """Body and content type of a multipart form.
+    """Encode a multipart form: body and content type.
 
     Args:
         fields: text by name.
@@ -160,5 +160,5 @@ def _part(border: str, disposition: str, content: bytes) -> bytes:
 
 
 def as_json(content: Any) -> bytes:
-    """Compact JSON."""
+    """Encode as compact JSON."""
     return json.dumps(content, separators=(",", ":")).encode()

@@ -27,7 +27,7 @@ TYPES = {
 """NRRD's name by numpy's."""
 
 SYNONYMS = {"uchar": "uint8", "ushort": "uint16", "uint": "uint32"}
-"""Other names of types; numpy's own and those with ``_t`` are read as well."""
+"""Other names of types; numpy's own and those with `_t` are read as well."""
 
 SPACES = {
     "left-posterior-superior": (-1.0, -1.0, 1.0),
@@ -62,7 +62,7 @@ class Grid:
 
 
 def encode(grid: Grid, compressed: bool = True) -> bytes:
-    """A NRRD file.
+    """Encode a volume as a NRRD file.
 
     Args:
         compressed: with gzip at its fastest; otherwise raw, which is quicker within one computer.
@@ -98,7 +98,7 @@ def encode(grid: Grid, compressed: bool = True) -> bytes:
 
 
 def decode(data: bytes) -> Grid:
-    """The volume of a NRRD file; its array may be read-only.
+    """Decode the volume of a NRRD file; its array may be read-only.
 
     Raises:
         NrrdError: if it is damaged or of a kind that this module does not read.

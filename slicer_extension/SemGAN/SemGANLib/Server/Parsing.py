@@ -16,7 +16,7 @@ class Unreadable(ValueError):
 
 
 def parse(kind: type[T], content: Any) -> T:
-    """A dataclass of `Types` from decoded JSON. Fields that it does not have are ignored.
+    """Make a dataclass of `Types` from decoded JSON. Fields that it does not have are ignored.
 
     Raises:
         Unreadable: naming the field.
