@@ -11,6 +11,6 @@ setup(
     package_dir={"monai_semgan.bundles": "bundles"},
     package_data={
         "monai_semgan": ["py.typed", "outputs/report/template.html"],
-        "monai_semgan.bundles": ["*/LICENSE", "*/configs/*", "*/docs/*", "*/models/model.pt", "*/models/model.json"],
+        "monai_semgan.bundles": ["*/LICENSE", "*/configs/*", "*/docs/*", "*/models/model.pt", "*/models/*.json"],
     },
 )

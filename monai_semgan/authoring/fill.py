@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai.bundle import ConfigParser
+
 from monai_semgan.authoring.create import TASK_SETTINGS, measured_formats, with_changes, write_json
 from monai_semgan.bundle.labels import (
+    CONFIG,
     METADATA,
     RECORD,
+    SETTINGS_FILE,
     WEIGHTS,
     bundle_folder,
     learnt_modalities,
@@ -21,6 +27,7 @@ from monai_semgan.bundle.labels import (
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import part, save_weights
+from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_settings, plain_ids
 from monai_semgan.training.engine.run_files import gather_weights
 from monai_semgan.training.engine.run_files import read_json as read_record
 from monai_semgan.training.pretrained import generator_arguments, trained_filter
@@ -28,6 +35,8 @@ from monai_semgan.utils.files import write_error
 
 if TYPE_CHECKING:
     import torch
+
+logger = logging.getLogger(__name__)
 
 PARTS = {"generator": "gan", "encoder": "encoder", "student": "student"}
 """Part of the network, and the stage that trains it."""
@@ -63,12 +72,77 @@ def fill_bundle(folder: str | Path, sources: Sequence[str | Path] = ()) -> Path:
     weights = {k: v for k, v in weights.items() if k.split(".")[0] in PARTS}
     records = _records(paths)
     changes = _architecture(weights, records, paths)
+    kept = run_settings(paths)
+    if kept is not None:
+        _check_weights(kept, changes["slices"], paths[0])
+        _check_bundle(kept, folder)
+        ids = kept.preprocessing.label_ids
+        changes["slices"] |= {"pixel_mm": kept.preprocessing.pixel_mm, **({"label_ids": list(ids)} if ids else {})}
     classes = changes["slices"]["num_classes"]
     if classes != len(labels) + 1:
         problem = f"weights for {classes - 1} labels, the bundle names {len(labels)}: {', '.join(labels)}"
         raise SemganError(problem, remedy="make a bundle with the labels of the run", path=folder)
+    if kept is None:
+        logger.warning("no %s with these weights: window and percentiles are those of the bundle", SETTINGS)
     _write(folder, changes, labels, weights, _summary(records))
     return folder
+
+
+def run_settings(paths: Sequence[Path]) -> ModelSettings | None:
+    """The settings that travel with weights in files or folders of runs; None where all are of 0.1.
+
+    Raises:
+        SemganError: if they contradict each other.
+    """
+    found: ModelSettings | None = None
+    for path in paths:
+        place = path if path.is_dir() else path.parent
+        kept = find_settings(place) or (find_settings(place.parent) if place.name in PARTS.values() else None)
+        if kept is None:
+            continue
+        differs = found.difference(kept) if found is not None else None
+        if differs is not None:
+            problem = f"was trained with {differs.name} {differs.other}, other weights given here with {differs.own}"
+            raise SemganError(problem, remedy="name runs that belong together", path=path)
+        found = kept
+    return found
+
+
+def _check_weights(kept: ModelSettings, slices: Mapping[str, Any], path: Path) -> None:
+    for name in ("size", "num_classes"):
+        told = getattr(kept.preprocessing, name)
+        if told != slices[name]:
+            problem = f"{SETTINGS} tells {name} {told}, the weights are for {slices[name]}"
+            raise SemganError(problem, remedy="take the file and the weights of one run", path=path)
+
+
+def _check_bundle(kept: ModelSettings, folder: Path) -> None:
+    bundle = bundle_settings(folder)
+    if bundle.preprocessing.label_ids is None and kept.preprocessing.num_classes == bundle.preprocessing.num_classes:
+        # ids of label files are the data's business: a new bundle does not know them yet
+        bundle = replace(bundle, preprocessing=replace(bundle.preprocessing, label_ids=kept.label_ids))
+    found = kept.difference(bundle)
+    if found is not None:
+        problem = f"the weights were trained with {found.name} {found.own}, the bundle says {found.other}"
+        remedy = "make a bundle like the run with `semgan bundle new`, or correct slices in its configs"
+        raise SemganError(problem, remedy=remedy, path=folder)
+
+
+def bundle_settings(folder: Path) -> ModelSettings:
+    """The settings that a bundle's configuration and metadata tell.
+
+    Raises:
+        SemganError: if the configuration cannot be used.
+    """
+    metadata = read_metadata(folder)
+    try:
+        preprocessing = ConfigParser(read_json(folder / CONFIG)).get_parsed_content("slices")
+    except Exception as error:  # configurations are programs: anything can go wrong in them
+        problem = "the section slices cannot be used"
+        raise SemganError(problem, remedy="correct it", path=folder / CONFIG) from error
+    labels = organ_labels(metadata, folder / METADATA)
+    fitting = {index: name for index, name in labels.items() if index < preprocessing.num_classes}
+    return ModelSettings(plain_ids(preprocessing), fitting, learnt_modalities(metadata))
 
 
 def _records(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
@@ -132,8 +206,9 @@ def _summary(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     kept = ("step", "images", "seconds", "finished", "seed", "metrics", "settings", "versions", "machine")
     training = {}
     for stage, record in records.items():
-        data = {k: len(v) if isinstance(v, list) else v for k, v in record.get("data", {}).items()}
-        training[stage] = {key: record[key] for key in kept if key in record} | {"data": data}
+        data = {k: len(v) if isinstance(v, list) else v for k, v in record.get("data", {}).items() if k != "sections"}
+        settings = {key: value for key, value in record.get("settings", {}).items() if key != "patients"}
+        training[stage] = {key: record[key] for key in kept if key in record} | {"settings": settings, "data": data}
     return {"training": training}
 
 
@@ -155,6 +230,7 @@ def _write(
         write_json(draft / METADATA, _metadata(folder, draft, labels))
         save_weights(draft / WEIGHTS, weights)
         write_json(draft / RECORD, record)
+        bundle_settings(draft).save(draft / SETTINGS_FILE)
         load_bundle(draft, "cpu")
         for path in sorted(path for path in draft.rglob("*") if path.is_file()):
             (folder / path.relative_to(draft).parent).mkdir(exist_ok=True)

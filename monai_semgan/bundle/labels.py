@@ -17,6 +17,10 @@ WEIGHTS = Path("models/model.pt")
 RECORD = Path("models/model.json")
 
 
+SETTINGS_FILE = Path("models/settings.json")
+"""What the weights were trained with, beside them."""
+
+
 def bundle_folder(folder: str | Path | None = None) -> Path:
     """The given bundle, or the one that comes with the package.
 

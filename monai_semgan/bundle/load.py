@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai_semgan.bundle.agreement import check_parts
 from monai_semgan.bundle.digest import weights_digest
 from monai_semgan.bundle.labels import (
     CONFIG,
@@ -91,9 +92,7 @@ def load_bundle(folder: str | Path | None = None, device: str | torch.device = "
     chosen = select_device(device) if isinstance(device, str) else device
     network, preprocessing, settings = _build(config, path)
     _load(network, path / WEIGHTS)
-    if preprocessing.num_classes != len(labels) + 1:
-        problem = f"{len(labels)} labels in the metadata, {preprocessing.num_classes - 1} in the configuration"
-        raise SemganError(problem, remedy="make channel_def and num_classes agree", path=path / METADATA)
+    check_parts(network, preprocessing, labels, learnt_modalities(metadata), path)
     network.to(chosen).eval().requires_grad_(False)
     return Bundle(path, network, preprocessing, metadata, labels, learnt_modalities(metadata), settings)
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai_semgan.bundle.labels import METADATA, organ_labels, read_metadata
+from monai_semgan.bundle.agreement import check_parts
+from monai_semgan.bundle.labels import METADATA, learnt_modalities, organ_labels, read_metadata
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import image2d_endings, marked_as_dicom, volume_endings
 from monai_semgan.networks.weights import load_into, load_weights
@@ -65,20 +66,17 @@ def check_agreement(network: Any, preprocessing: Any, labels: Mapping[int, str],
     Raises:
         SemganError: naming the ids that disagree.
     """
-    path = Path(bundle_root) / METADATA
-    image = read_metadata(Path(bundle_root))["network_data_format"]["inputs"]["image"]
-    generator = network.generator
+    folder, metadata = Path(bundle_root), read_metadata(Path(bundle_root))
+    check_parts(network, preprocessing, labels, learnt_modalities(metadata), folder)
+    image, generator = metadata["network_data_format"]["inputs"]["image"], network.generator
     facts = (
-        ("slices#num_classes", preprocessing.num_classes, "labels in channel_def, with background", len(labels) + 1),
-        ("generator_def#num_classes", generator.num_classes, "slices#num_classes", preprocessing.num_classes),
-        ("generator_def#size", generator.size, "slices#size", preprocessing.size),
         ("inputs#image#spatial_shape", list(image["spatial_shape"]), "slices#size", [preprocessing.size] * 2),
         ("inputs#image#num_channels", image["num_channels"], "generator_def#image_channels", generator.image_channels),
     )
     for name, value, other, expected in facts:
         if value != expected:
             problem = f"{name} is {value}, {other} says {expected}"
-            raise SemganError(problem, remedy="make metadata.json and inference.json agree", path=path)
+            raise SemganError(problem, remedy="make metadata.json and inference.json agree", path=folder / METADATA)
 
 
 def load_network(network: Any, weights: str | Path) -> None:

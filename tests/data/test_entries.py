@@ -67,7 +67,7 @@ def test_training_takes_dicom_folders_zips_and_segmentations_by_name(folder: Pat
 
 
 def test_a_student_is_trained_on_them(folder: Path) -> None:
-    from monai_semgan.training.run import train
+    from tests.training.phantoms import train
 
     options = {"channels": [8, 8], "generated_fraction": 0, "batch_size": 2}
     data = listed(folder, ".dcm", NAMES)

@@ -166,8 +166,8 @@ def test_a_ct_bundle_says_that_it_wants_a_volume(
 
 
 def test_a_list_of_pictures_trains_on_whole_images(tmp_path: Path) -> None:
-    from monai_semgan.training.datasets import frame_of
-    from monai_semgan.training.run import train
+    from monai_semgan.training.run_plan import field_of_view
+    from tests.training.phantoms import train
 
     grey, label = chest()
     items = []
@@ -177,11 +177,11 @@ def test_a_list_of_pictures_trains_on_whole_images(tmp_path: Path) -> None:
         items.append({"image": f"i{number}.png", "label": f"l{number}.png"})
     path = tmp_path / "list.json"
     path.write_text(json.dumps({"training": items[:3], "validation": items[3:]}))
-    assert frame_of(path) == "image"
+    assert field_of_view(path) == "image"
     options = {"channels": [8, 8], "generated_fraction": 0, "batch_size": 2}
     (result,) = train("student", path, tmp_path / "run", steps=2, size=32, num_classes=3, device="cpu", **options)
     assert result.finished and "dice_1" in result.metrics
     save_nifti(tmp_path / "ct.nii.gz", np.random.rand(9, 9, 9).astype(np.float32))
     path.write_text(json.dumps({"training": [*items, {"image": "ct.nii.gz"}]}))
     with pytest.raises(SemganError, match="both radiographs and volumes"):
-        frame_of(path)
+        field_of_view(path)

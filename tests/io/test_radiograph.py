@@ -147,8 +147,8 @@ def test_a_radiograph_has_no_place_for_a_dicom_segmentation(tmp_path: Path) -> N
 
 
 def test_a_list_of_dicom_radiographs_trains_on_whole_images(tmp_path: Path) -> None:
-    from monai_semgan.training.datasets import frame_of
-    from monai_semgan.training.run import train
+    from monai_semgan.training.run_plan import field_of_view
+    from tests.training.phantoms import train
 
     items = []
     for number in range(3):
@@ -157,7 +157,7 @@ def test_a_list_of_dicom_radiographs_trains_on_whole_images(tmp_path: Path) -> N
         items.append({"image": f"{number}/a.dcm", "label": f"{number}.png", "patient": str(number)})
     path = tmp_path / "list.json"
     path.write_text(json.dumps({"training": items[:2], "validation": items[2:]}))
-    assert frame_of(path) == "image"
+    assert field_of_view(path) == "image"
     options = {"channels": [8, 8], "generated_fraction": 0, "batch_size": 2}
     (result,) = train("student", path, tmp_path / "run", steps=2, size=32, num_classes=3, device="cpu", **options)
     assert result.finished and "dice_1" in result.metrics

@@ -9,6 +9,10 @@ from typing import Any
 import nibabel
 import numpy as np
 
+from monai_semgan.training import run
+from monai_semgan.training.engine.loop import StageResult
+from monai_semgan.training.training_settings import TrainSettings
+
 #: Small networks and a coarse grid, so that a training step takes milliseconds.
 TINY: dict[str, Any] = {
     "size": 32,
@@ -53,3 +57,8 @@ def write_patients(folder: Path, training: int = 3, unlabelled: int = 1, validat
     path = folder / "datalist.json"
     path.write_text(json.dumps(content))
     return path
+
+
+def train(stage: str, datalist: Path, out: Path, progress: Any = None, **values: Any) -> list[StageResult]:
+    """Train with settings of the run and of the stages side by side."""
+    return run.train(stage, datalist, out, TrainSettings.gather(values), progress=progress)

@@ -16,8 +16,7 @@ from typing import Any
 import torch
 
 from monai_semgan.networks.weights import load_weights
-from monai_semgan.training.run import train
-from tests.training.phantoms import TINY
+from tests.training.phantoms import TINY, train
 
 STUDENT: dict[str, Any] = {**TINY, "channels": (8, 16, 16), "generated_fraction": 0.0, "checkpoint_steps": 5}
 
@@ -26,7 +25,8 @@ import json, sys
 import torch
 torch.set_num_threads(1)
 from monai_semgan.training.run import train
-train("student", sys.argv[1], sys.argv[2], **json.loads(sys.argv[3]))
+from monai_semgan.training.training_settings import TrainSettings
+train("student", sys.argv[1], sys.argv[2], TrainSettings.gather(json.loads(sys.argv[3])))
 """
 
 
