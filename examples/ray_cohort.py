@@ -16,10 +16,7 @@ from pathlib import Path
 import ray
 from ray.util import ActorPool
 
-from monai_semgan.cohort.case_runner import CaseRunner
-from monai_semgan.cohort.cases import Case, find_cases
-from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
-from monai_semgan.cohort.records import DONE, load_record, write_summary
+import monai_semgan as sg
 
 
 def main() -> int:
@@ -34,27 +31,27 @@ def main() -> int:
     arguments = parser.parse_args()
     output = arguments.output.resolve()
     (output / ".cohort").mkdir(parents=True, exist_ok=True)
-    settings = CohortSettings(bundle=arguments.bundle)
-    cases, key = find_cases(arguments.input.resolve(), output).cases, settings.key()
+    settings = sg.CohortSettings(bundle=arguments.bundle)
+    cases, key = sg.find_cases(arguments.input.resolve(), output).cases, settings.key()
     todo = [case for case in cases if not finished(case, key, output)]
     print(f"{len(cases)} scans, {len(cases) - len(todo)} finished already", flush=True)
     if todo:
         ray.init()
         workers = min(arguments.workers, len(todo), room(arguments.cpus, arguments.gpus))
-        runner = ray.remote(num_cpus=arguments.cpus, num_gpus=arguments.gpus)(CaseRunner)
+        runner = ray.remote(num_cpus=arguments.cpus, num_gpus=arguments.gpus)(sg.CaseRunner)
         pool = ActorPool([runner.remote(settings, output) for _ in range(workers)])
         for record in pool.map_unordered(lambda worker, case: worker.run.remote(case), todo):
             print(f"{record.case}: {record.status} in {record.seconds:.1f} s {record.message}", flush=True)
-    records = [record for case in cases if (record := load_record(output, case.name)) is not None]
+    records = [record for case in cases if (record := sg.load_record(output, case.name)) is not None]
     organs = next((list(record.volumes_ml) for record in records if record.volumes_ml), [])
-    print(f"wrote {write_summary(output, cases, organs)}")
-    return 0 if sum(record.status == DONE for record in records) == len(cases) else 3
+    print(f"wrote {sg.write_summary(output, cases, organs)}")
+    return 0 if sum(record.status == "done" for record in records) == len(cases) else 3
 
 
-def finished(case: Case, key: str, output: Path) -> bool:
+def finished(case: sg.Case, key: str, output: Path) -> bool:
     """Whether the results of a scan are there, made with these settings."""
-    record = load_record(output, case.name)
-    return record is not None and record.finished(case_key(key, case), output)
+    record = sg.load_record(output, case.name)
+    return record is not None and record.finished(sg.case_key(key, case), output)
 
 
 def room(cpus: int, gpus: float) -> int:

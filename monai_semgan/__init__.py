@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle, load_bundle
     from monai_semgan.cohort.case_runner import CaseRunner
     from monai_semgan.cohort.cases import Case, find_cases
-    from monai_semgan.cohort.cohort_settings import CohortSettings
+    from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
     from monai_semgan.cohort.records import Record, load_record, write_summary
     from monai_semgan.data.datalist import DataList, Entry, load_datalist
     from monai_semgan.errors import Cancelled, SemganError
+    from monai_semgan.evaluation.comparison import compare
     from monai_semgan.evaluation.study import PatientScore, Study, evaluate
     from monai_semgan.evaluation.tables import write_study
     from monai_semgan.inference.inferer import SliceInversionInferer
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from monai_semgan.inference.segmentation import Segmentation, segment
     from monai_semgan.inference.synthesis import sample_patient, sample_slices
     from monai_semgan.inversion.inversion_settings import InversionSettings
+    from monai_semgan.inversion.objectives.base import ReconstructionObjective
     from monai_semgan.inversion.objectives.registry import register_objective
     from monai_semgan.inversion.result import InversionResult
     from monai_semgan.io.formats import register_label_writer, register_reader, register_segment_reader, register_writer
@@ -48,16 +50,18 @@ if TYPE_CHECKING:
     from monai_semgan.networks.generator import JointGenerator
     from monai_semgan.networks.segmenter import InversionSegmenter
     from monai_semgan.networks.unet import build_student
-    from monai_semgan.organs import Structure, register_structure
+    from monai_semgan.organs import Code, Structure, register_structure
     from monai_semgan.outputs.maps import write_maps
     from monai_semgan.outputs.overlay import save_overlay
     from monai_semgan.outputs.report.content import report_content
     from monai_semgan.outputs.report.rendering import write_report
     from monai_semgan.quality.anatomy import check_anatomy
     from monai_semgan.slicing.preprocessing import Preprocessing
+    from monai_semgan.training.datasets import pack_slices
     from monai_semgan.training.run import train
     from monai_semgan.training.stages.encoder_stage import EncoderSettings
     from monai_semgan.training.stages.gan_settings import GanSettings
+    from monai_semgan.training.stages.stage import Stage, StageContext
     from monai_semgan.training.stages.stage_registry import register_stage
     from monai_semgan.training.stages.student_stage import StudentSettings
     from monai_semgan.training.training_settings import TrainSettings
@@ -83,6 +87,7 @@ __all__ = [
     "Cancelled",
     "Case",
     "CaseRunner",
+    "Code",
     "CohortSettings",
     "DataList",
     "DiceReport",
@@ -106,12 +111,15 @@ __all__ = [
     "PlanSlicesd",
     "Preprocessing",
     "PreviewSettings",
+    "ReconstructionObjective",
     "Record",
     "RestoreLabeld",
     "RestoreMapsd",
     "Segmentation",
     "SemganError",
     "SliceInversionInferer",
+    "Stage",
+    "StageContext",
     "StageTraining",
     "StepEvent",
     "Structure",
@@ -122,9 +130,11 @@ __all__ = [
     "VolumeDataset",
     "__version__",
     "build_student",
+    "case_key",
     "check_agreement",
     "check_anatomy",
     "check_overrides",
+    "compare",
     "create_bundle",
     "evaluate",
     "evaluation_entries",
@@ -139,6 +149,7 @@ __all__ = [
     "load_record",
     "one_line_errors",
     "pack_bundle",
+    "pack_slices",
     "read_label",
     "read_volume",
     "register_label_writer",
@@ -172,10 +183,11 @@ _HOMES = {
     "bundle.load": "Bundle load_bundle",
     "cohort.case_runner": "CaseRunner",
     "cohort.cases": "Case find_cases",
-    "cohort.cohort_settings": "CohortSettings",
+    "cohort.cohort_settings": "CohortSettings case_key",
     "cohort.records": "Record load_record write_summary",
     "data.datalist": "DataList Entry load_datalist",
     "errors": "Cancelled SemganError",
+    "evaluation.comparison": "compare",
     "evaluation.study": "PatientScore Study evaluate",
     "evaluation.tables": "write_study",
     "inference.inferer": "SliceInversionInferer",
@@ -183,6 +195,7 @@ _HOMES = {
     "inference.segmentation": "Segmentation segment",
     "inference.synthesis": "sample_patient sample_slices",
     "inversion.inversion_settings": "InversionSettings",
+    "inversion.objectives.base": "ReconstructionObjective",
     "inversion.objectives.registry": "register_objective",
     "inversion.result": "InversionResult",
     "io.formats": "register_label_writer register_reader register_segment_reader register_writer",
@@ -194,16 +207,18 @@ _HOMES = {
     "networks.generator": "JointGenerator",
     "networks.segmenter": "InversionSegmenter",
     "networks.unet": "build_student",
-    "organs": "Structure register_structure",
+    "organs": "Code Structure register_structure",
     "outputs.maps": "write_maps",
     "outputs.overlay": "save_overlay",
     "outputs.report.content": "report_content",
     "outputs.report.rendering": "write_report",
     "quality.anatomy": "check_anatomy",
     "slicing.preprocessing": "Preprocessing",
+    "training.datasets": "pack_slices",
     "training.run": "train",
     "training.stages.encoder_stage": "EncoderSettings",
     "training.stages.gan_settings": "GanSettings",
+    "training.stages.stage": "Stage StageContext",
     "training.stages.stage_registry": "register_stage",
     "training.stages.student_stage": "StudentSettings",
     "training.training_settings": "TrainSettings",

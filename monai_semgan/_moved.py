@@ -183,6 +183,7 @@ RENAMED = {
     "new_bundle": "create_bundle",
     "NoRoom": "NoSpace",
     "organ_key": "structure_key",
+    "pack": "pack_slices",
     "organ_signs": "quality_features",
     "read_picture": "read_image2d",
     "read_picture_label": "read_image2d_label",

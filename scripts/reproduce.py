@@ -465,7 +465,7 @@ def pack(datalist: Path, folder: Path, bundle: Path, plan: Sequence[Training]) -
     say(f"packing slices into {folder}")
     from monai_semgan.bundle.labels import CONFIG
     from monai_semgan.slicing.preprocessing import Preprocessing
-    from monai_semgan.training.datasets import pack as pack_slices
+    from monai_semgan.training.datasets import pack_slices
     from monai_semgan.utils.progress import BarProgress
 
     section = {k: v for k, v in read_json(bundle / CONFIG)["slices"].items() if not k.startswith("_")}

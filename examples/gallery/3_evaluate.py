@@ -16,7 +16,6 @@ from phantom import HOUNSFIELD, draw, phantom, write_phantoms
 from scipy import ndimage
 
 import monai_semgan as sg
-from monai_semgan.evaluation.comparison import compare
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "semgan_results")
 out.mkdir(exist_ok=True)
@@ -65,7 +64,7 @@ for name, study in studies.items():
         print(f"  {organ:<14} Dice {dice:.3f}   HD95 {distance:5.1f} mm")
 
 print("\npieces minus limits, in Dice: mean, 95 % interval, signed rank test")
-for row in compare(studies["pieces"], studies["limits"]):
+for row in sg.compare(studies["pieces"], studies["limits"]):
     print(f"  {row.organ:<14} {row.mean:+.3f}  ({row.low:+.3f} to {row.high:+.3f})  p = {row.p_value:.3f}")
 
 image, label = phantom(0)

@@ -16,20 +16,22 @@ import torch.nn.functional as F
 from PIL import Image
 
 import monai_semgan as sg
-from monai_semgan.inversion.objectives.base import ReconstructionObjective, State
-from monai_semgan.inversion.objectives.registry import register_objective
 
 
-@register_objective("blurred")
-class BlurredObjective(ReconstructionObjective):
+@sg.register_objective("blurred")
+class BlurredObjective(sg.ReconstructionObjective):
     """Mean absolute difference of grey values averaged over windows."""
 
-    def prepare(self, target: torch.Tensor) -> State:
+    def prepare(self, target: torch.Tensor) -> dict[str, torch.Tensor]:
         """Blur the slices `(D, C, H, W)` once."""
         return {"target": self.blur(target)}
 
     def __call__(
-        self, image: torch.Tensor, state: State, index: torch.Tensor, probabilities: torch.Tensor | None = None
+        self,
+        image: torch.Tensor,
+        state: dict[str, torch.Tensor],
+        index: torch.Tensor,
+        probabilities: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """One number for every rendered slice."""
         return (self.blur(image) - state["target"][index]).abs().mean(dim=(1, 2, 3))
