@@ -43,24 +43,6 @@ class DataList:
     validation: tuple[Entry, ...] = ()
     test: tuple[Entry, ...] = ()
 
-    def with_labelled(self, count: int) -> DataList:
-        """The first `count` labelled training volumes keep their labels, the others become unlabelled.
-
-        Raises:
-            SemganError: there are fewer labelled volumes.
-        """
-        available = sum(entry.label is not None for entry in self.training)
-        if not 0 <= count <= available:
-            raise SemganError(
-                f"{count} labelled volumes were asked for, the training list has {available}", remedy="lower --labelled"
-            )
-        kept, entries = 0, []
-        for entry in self.training:
-            keep = entry.label is not None and kept < count
-            kept += keep
-            entries.append(entry if keep else replace(entry, label=None))
-        return replace(self, training=tuple(entries))
-
 
 def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataList:
     """Read `{"training": [{"image": ..., "label": ...}, {"image": ...}], "validation": [...], "test": [...]}`.

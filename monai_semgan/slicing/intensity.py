@@ -38,27 +38,3 @@ def rescale(array: np.ndarray, low: float, high: float) -> np.ndarray:
     scaled *= 2.0 / (high - low)
     scaled -= 1.0
     return np.clip(scaled, -1.0, 1.0, out=scaled)
-
-
-def normalise_ct(array: np.ndarray, window: tuple[float, float] = CT_WINDOW) -> np.ndarray:
-    """CT in HU to [-1, 1] by a fixed window.
-
-    Args:
-        array: HU values of any shape.
-        window: the HU values that become -1 and 1.
-    """
-    return rescale(array, *window)
-
-
-def normalise_mr(
-    array: np.ndarray, body_values: np.ndarray | None = None, percentiles: tuple[float, float] = MR_PERCENTILES
-) -> np.ndarray:
-    """MR in arbitrary units to [-1, 1] by percentiles of the body.
-
-    Args:
-        array: intensities of any shape.
-        body_values: the voxels that lie in the body, in any shape; all voxels when left out.
-        percentiles: of the body's voxels, in percent.
-    """
-    values = array if body_values is None or body_values.size == 0 else body_values
-    return rescale(array, *percentile_range(values, percentiles))

@@ -67,16 +67,6 @@ def test_another_base_folder_can_be_given(folder: Path, tmp_path_factory: pytest
     assert load_datalist(path, base_dir=folder).training[0].image.is_file()
 
 
-def test_only_the_first_labelled_volumes_keep_their_labels(folder: Path) -> None:
-    content = {"training": [entry("a"), entry("b", label=False), entry("c"), entry("d")]}
-    datalist = load_datalist(write(folder, content))
-    kept = [e.label is not None for e in datalist.with_labelled(2).training]
-    assert kept == [True, False, True, False]
-    assert not any(e.label for e in datalist.with_labelled(0).training)
-    with pytest.raises(SemganError, match="4 labelled volumes were asked for, the training list has 3"):
-        datalist.with_labelled(4)
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
