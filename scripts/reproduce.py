@@ -302,6 +302,7 @@ class Reproduction:
             Cancelled: if the part ends before that; the patients that are done are kept.
         """
         scores = self.out / "evaluation" / mode / "scores.json"
+        scores.parent.mkdir(parents=True, exist_ok=True)
         if mode in self.state.content.get("dice", {}):
             return
         limit = self.part.left()
