@@ -50,17 +50,6 @@ def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
     return 2.0 * int(np.logical_and(prediction, reference).sum()) / total if total else math.nan
 
 
-def hausdorff95(prediction: np.ndarray, reference: np.ndarray, spacing: tuple[float, float, float]) -> float:
-    """95th percentile Hausdorff distance of two boolean volumes in mm; NaN if one is empty.
-
-    Args:
-        prediction: `(I, J, K)`.
-        reference: `(I, J, K)`.
-        spacing: of a voxel, in mm.
-    """
-    return surface_distances(prediction, reference, spacing)[0]
-
-
 def surface_distances(
     prediction: np.ndarray, reference: np.ndarray, spacing: tuple[float, float, float]
 ) -> tuple[float, float]:
