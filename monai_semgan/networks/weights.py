@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -71,8 +70,6 @@ def load_weights(path: str | Path, device: torch.device | str = "cpu") -> StateD
     content = load_tensors(path, device)
     if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
         raise SemganError("holds no plain state dict", remedy="give a weights file made by semgan", path=path)
-    if "constant" in content and "layers.0.conv.weight" in content:
-        content = convert_head_start(content)
     return {k: v.float() if v.is_floating_point() else v for k, v in content.items()}
 
 
@@ -124,20 +121,3 @@ def part(state: Mapping[str, torch.Tensor], prefix: str) -> StateDict:
 def with_prefix(state: Mapping[str, torch.Tensor], prefix: str) -> StateDict:
     """Put all entries below `prefix.`."""
     return {f"{prefix}.{k}": v for k, v in state.items()}
-
-
-def convert_head_start(state: Mapping[str, torch.Tensor]) -> StateDict:
-    """Rename the flat layer list of the prototype generator to blocks, below `generator.`.
-
-    The prototype numbers its convolutions through: 0 at 4x4, then 2k - 1 (upsampling) and 2k at resolution k.
-    """
-    converted: StateDict = {}
-    for name, value in state.items():
-        name = re.sub(r"^mapping\.", "mapping_net.", name)
-        name = re.sub(r"^to_(image|label)\.(\d+)\.", r"blocks.\2.to_\1.", name)
-        match = re.match(r"^layers\.(\d+)\.(.*)$", name)
-        if match:
-            index = int(match[1])
-            name = f"blocks.{(index + 1) // 2}.{'up' if index % 2 else 'conv'}.{match[2]}"
-        converted[f"generator.{name}"] = value
-    return converted

@@ -10,12 +10,11 @@ import torch
 
 from monai_semgan.errors import SemganError
 from monai_semgan.networks import ImageDiscriminator, JointGenerator
-from monai_semgan.networks.weights import load_into, load_tensors, part
+from monai_semgan.networks.weights import load_into, part
 from monai_semgan.training.engine.run_files import read_json
 
 #: Filters of upsampling: of this package's own training, and of weights that were trained with nearest neighbours.
 BILINEAR: tuple[int, ...] = (1, 3, 3, 1)
-NEAREST: tuple[int, ...] = (1, 1)
 
 
 def generator_arguments(state: Mapping[str, torch.Tensor]) -> dict[str, object]:
@@ -48,15 +47,10 @@ def truncated(state: Mapping[str, torch.Tensor], size: int) -> dict[str, torch.T
 def trained_filter(sources: Iterable[Path]) -> tuple[int, ...]:
     """The upsampling filter with which the generator in these files or folders was trained.
 
-    It is no weight: a run's record, or the configuration of a bundle, tells it. Weights of the prototype are known by
-    their names.
+    It is no weight: a run's record, or the configuration of a bundle, tells it.
     """
     found = BILINEAR
     for source in sources:
-        for path in [source] if source.is_file() else sorted(source.glob("*.pt")):
-            content = load_tensors(path)
-            if isinstance(content, dict) and "constant" in content and "layers.0.conv.weight" in content:
-                found = NEAREST
         folder = source.parent if source.is_file() else source
         bundle = read_json(folder.parent / "configs" / "inference.json").get("generator_def", {})
         records = [read_json(path / "record.json").get("network", {}) for path in (folder, folder / "gan")]

@@ -14,7 +14,6 @@ from monai_semgan.networks.weights import save_weights, with_prefix
 from monai_semgan.training.engine.run_files import gather_weights, save_weight_files, write_json
 from monai_semgan.training.pretrained import (
     BILINEAR,
-    NEAREST,
     build_generator,
     build_image_discriminator,
     trained_filter,
@@ -46,18 +45,15 @@ def test_a_smaller_size_cuts_the_upper_resolutions_off() -> None:
     assert torch.allclose(rendered, large.synthesis(latents, size=16).image, atol=1e-5)
 
 
-def test_the_filter_is_told_by_record_bundle_or_the_prototype(tmp_path: Path) -> None:
+def test_the_filter_is_told_by_record_or_bundle(tmp_path: Path) -> None:
     plain, recorded, bundle = tmp_path / "plain", tmp_path / "run" / "gan", tmp_path / "bundle" / "models"
     for folder in (plain, recorded, bundle):
         save_weights(folder / "weights.pt", generator_state())
     write_json(recorded / "record.json", {"network": {"resample_filter": [1, 1]}})
     write_json(tmp_path / "bundle" / "configs" / "inference.json", {"generator_def": {"resample_filter": [1, 2, 1]}})
-    prototype = tmp_path / "prototype.pt"
-    torch.save({"constant": torch.zeros(1), "layers.0.conv.weight": torch.zeros(1)}, prototype)
     assert trained_filter([plain]) == BILINEAR
-    assert trained_filter([recorded]) == trained_filter([tmp_path / "run"]) == NEAREST
+    assert trained_filter([recorded]) == trained_filter([tmp_path / "run"]) == (1, 1)
     assert trained_filter([bundle / "weights.pt"]) == (1, 2, 1)
-    assert trained_filter([prototype]) == NEAREST
 
 
 def test_the_image_discriminator_is_rebuilt_for_its_own_size_only() -> None:
