@@ -13,8 +13,8 @@ from monai_semgan.networks import ImageDiscriminator, JointGenerator
 from monai_semgan.networks.weights import load_into, part
 from monai_semgan.training.engine.run_files import read_json
 
-#: Filters of upsampling: of this package's own training, and of weights that were trained with nearest neighbours.
 BILINEAR: tuple[int, ...] = (1, 3, 3, 1)
+"""Filter of upsampling of this package's own training."""
 
 
 def generator_arguments(state: Mapping[str, torch.Tensor]) -> dict[str, object]:
