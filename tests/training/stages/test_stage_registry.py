@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from monai_semgan.errors import SemganError
-from monai_semgan.training.run import train
 from monai_semgan.training.engine.ema import MovingAverage
+from monai_semgan.training.run import train
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import (
     TrainedGenerator,
