@@ -99,7 +99,7 @@ def gather_weights(source: str | Path) -> dict[str, torch.Tensor]:
     source = Path(source)
     if source.is_dir():
         folders = [source, *stage_folders(source)]
-        paths = [p for folder in folders for p in sorted(folder.glob("*.pt")) if p.name != "checkpoint.pt"]
+        paths = [p for folder in folders for p in sorted(folder.glob("[!.]*.pt")) if p.name != "checkpoint.pt"]
         if any(p.parent != source for p in paths):
             paths = [p for p in paths if p.name != "model.pt"]
         if not paths:
