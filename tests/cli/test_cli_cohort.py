@@ -151,7 +151,7 @@ def await_first(process: subprocess.Popen[str]) -> str:
     return lines
 
 
-def test_a_process_that_is_killed_costs_its_scan_only_and_another_takes_its_place(
+def test_processes_that_are_killed_cost_the_scans_they_are_at_and_others_take_their_place(
     many: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -161,17 +161,19 @@ def test_a_process_that_is_killed_costs_its_scan_only_and_another_takes_its_plac
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         lines = await_first(process)
         before = children(process)
-        os.kill(before[0], signal.SIGKILL)
+        for pid in before:  # one has finished a scan and is at the next; the other may be loading the model still
+            os.kill(pid, signal.SIGKILL)
         time.sleep(3)
         after = children(process)
         rest, error = process.communicate(timeout=240)
     assert process.returncode == 3, error
     rows = table(out)
     failed = [row for row in rows.values() if row["status"] != "done"]
-    assert len(rows) == 7 and len(failed) == 1 and failed[0]["status"] == "failed"
-    assert "was killed (signal 9); if memory ran out, use fewer --jobs" in failed[0]["message"]
-    assert (lines + rest).count("FAILED: its process was killed") == 1 and "1 of 7 scans failed" in error
-    assert len(before) == len(after) == 2 and before[0] not in after
+    assert len(rows) == 7 and 1 <= len(failed) <= 2 and {row["status"] for row in failed} == {"failed"}
+    assert all("was killed (signal 9); if memory ran out, use fewer --jobs" in row["message"] for row in failed)
+    assert (lines + rest).count("FAILED: its process was killed") == len(failed)
+    assert f"{len(failed)} of 7 scans failed" in error
+    assert len(before) == len(after) == 2 and not set(before) & set(after)
     assert segment(many, out, tiny_bundle, "--mode", "invert", "--steps", "10") == 0
     assert {row["status"] for row in table(out).values()} == {"done"}
 
