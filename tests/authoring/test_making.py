@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from monai.bundle import ConfigParser
 
 from monai_semgan.authoring.checks import CHECKS
 from monai_semgan.authoring.create import create_bundle
-from monai_semgan.authoring.fill import fill_bundle, next_version
+from monai_semgan.authoring.fill import bundle_settings, fill_bundle, next_version
 from monai_semgan.authoring.pack import pack_bundle
 from monai_semgan.bundle.labels import read_metadata, read_record
 from monai_semgan.bundle.load import load_bundle
@@ -20,6 +22,9 @@ from monai_semgan.cli import main
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.reading import read_volume
+from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_settings
+from monai_semgan.slicing.preprocessing import Preprocessing
+from monai_semgan.workflows.inference import check_agreement
 from tests.conftest import SHIPPED_BUNDLE
 
 ORGANS = ["liver", "right kidney", "left kidney", "spleen"]
@@ -174,3 +179,81 @@ def test_the_zip_holds_the_bundle_and_nothing_else(
     assert sorted(names) == sorted(f"mine/{name}" for name in (*own, *configs))
     again = pack_bundle(folder, tmp_path / "again.zip")
     assert again.read_bytes() == (tmp_path / "mine_v0.1.0.zip").read_bytes()
+
+
+def settings_of(run_folder: Path, **changes: Any) -> Path:
+    """Write what the run in a folder was trained with."""
+    labels = changes.pop("labels", {1: "Liver", 2: "Right_Kidney", 3: "Left_Kidney", 4: "Spleen"})
+    modality = changes.pop("modality", ("CT",))
+    preprocessing = Preprocessing(**{"size": 32, "pixel_mm": 11.0, **changes})
+    ModelSettings(preprocessing, labels, modality).save(run_folder / SETTINGS)
+    return run_folder
+
+
+def like_the_run(folder: Path, labels: list[str] = ORGANS) -> Path:
+    return create_bundle(folder, labels, size=32, pixel_mm=11.0)
+
+
+def test_the_settings_of_a_run_travel_into_its_bundle(run_folder: Path, tmp_path: Path) -> None:
+    folder = fill_bundle(like_the_run(tmp_path / "mine"), [settings_of(run_folder)])
+    kept = find_settings(folder / "models")
+    assert kept is not None and kept.difference(ModelSettings(Preprocessing(size=32, pixel_mm=11.0))) is None
+    assert kept.labels == dict(enumerate(ORGANS, start=1)) and kept.paired_labels == ((2, 3),)
+    assert load_bundle(folder, "cpu").preprocessing == kept.preprocessing
+
+
+def test_ids_of_label_files_come_from_the_run(run_folder: Path, tmp_path: Path) -> None:
+    run = settings_of(run_folder, label_ids=(5, 2, 3, 1))
+    folder = fill_bundle(like_the_run(tmp_path / "mine"), [run])
+    for name in ("inference", "train_student"):
+        assert read(folder / "configs" / f"{name}.json")["slices"]["label_ids"] == [5, 2, 3, 1]
+    assert load_bundle(folder, "cpu").preprocessing.label_ids == (5, 2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("run", "problem"),
+    [
+        ({"window": (0.0, 100.0)}, r"trained with window \[0.0, 100.0\], the bundle says \[-125.0, 275.0\]"),
+        ({"percentiles": (1.0, 99.0)}, r"trained with percentiles \[1.0, 99.0\]"),
+        ({"pixel_mm": 2.0}, "trained with pixel_mm 2.0, the bundle says 11.0"),
+        ({"modality": ("MR",)}, "trained with modality MR, the bundle says CT"),
+        ({"field_of_view": "image"}, "trained with"),
+        ({"labels": {1: "spleen", 2: "right kidney", 3: "left kidney", 4: "liver"}}, "trained with labels spleen"),
+        ({"size": 64}, "settings.json tells size 64, the weights are for 32"),
+        ({"num_classes": 3, "labels": {}}, "settings.json tells num_classes 3, the weights are for 5"),
+    ],
+)
+def test_a_run_that_contradicts_the_bundle_or_its_weights_is_refused(
+    run_folder: Path, tmp_path: Path, run: dict[str, Any], problem: str
+) -> None:
+    folder = like_the_run(tmp_path / "mine")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(SemganError, match=problem) as caught:
+        fill_bundle(folder, [settings_of(run_folder, **run)])
+    assert caught.value.remedy and "\n" not in str(caught.value)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_weights_of_runs_with_different_settings_are_not_mixed(run_folder: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run_folder, tmp_path / "other"))
+    settings_of(run_folder)
+    settings_of(other, window=(0.0, 100.0))
+    with pytest.raises(SemganError, match=r"other: was trained with window \[0.0, 100.0\], other weights given here"):
+        fill_bundle(like_the_run(tmp_path / "mine"), [run_folder, other])
+
+
+def test_a_bundle_changed_after_it_was_filled_is_refused_when_it_is_used(run_folder: Path, tmp_path: Path) -> None:
+    folder = fill_bundle(like_the_run(tmp_path / "mine"), [settings_of(run_folder)])
+    config = read(folder / "configs" / "inference.json")
+    config["slices"]["window"] = [0.0, 100.0]
+    (folder / "configs" / "inference.json").write_text(json.dumps(config))
+    told = r"trained with window \[-125.0, 275.0\], the configuration says \[0.0, 100.0\]; undo the change"
+    with pytest.raises(SemganError, match=told):
+        load_bundle(folder, "cpu")
+    network, slices = (ConfigParser(config).get_parsed_content(name) for name in ("network_def", "slices"))
+    with pytest.raises(SemganError, match=told):
+        check_agreement(network, slices, dict(enumerate(ORGANS, start=1)), folder)
+
+
+def test_the_settings_of_the_shipped_bundle_are_those_of_its_configuration() -> None:
+    assert find_settings(SHIPPED_BUNDLE / "models") == bundle_settings(SHIPPED_BUNDLE)

@@ -220,9 +220,7 @@ def test_labels_beyond_the_classes_are_refused_unless_somebody_chose_the_classes
         ({"stepz": 3}, "unknown setting 'stepz'; known are batch_size"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(
-    listed: Path, tmp_path: Path, options: dict[str, Any], words: str
-) -> None:
+def test_what_cannot_be_is_told_in_one_line(listed: Path, tmp_path: Path, options: dict[str, Any], words: str) -> None:
     change(listed, labels={"1": "liver", "2": "spleen"})
     with pytest.raises(SemganError) as caught:
         train("student", listed, tmp_path / "run", **{**STUDENT, "num_classes": None, "steps": 1, **options})
