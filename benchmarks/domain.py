@@ -1,8 +1,8 @@
-"""Collect signs and Dice of scans as they are and made unlike, for `semgan calibrate`'s studies (docs/uncertainty.md).
+"""Collect quality features and Dice of scans, as they are and corrupted, for `semgan calibrate`'s studies (docs/uncertainty.md).
 
-python benchmarks/domain.py collect --data lists/ct.json --section training --limit 10 --out fit.json
-python benchmarks/domain.py report --check check.json mr.json
-python benchmarks/domain.py report --fit fit.json --check check.json mr.json
+    python benchmarks/domain.py collect --data lists/ct.json --priors priors.json --limit 10 --out fit.json
+    python benchmarks/domain.py report --check check.json mr.json
+    python benchmarks/domain.py report --priors priors.json --fit fit.json --check check.json mr.json
 
 `report` judges the weights that are shipped, or, with `--fit`, fits new ones, prints and judges them.
 """
@@ -44,7 +44,7 @@ def run_collect(arguments: argparse.Namespace) -> None:
     for entry in entries[: arguments.limit]:
         if (entry.patient, arguments.mode) in done:
             continue
-        found = collect(bundle, [entry], priors, arguments.spoilings, arguments.mode, every=arguments.every)
+        found = collect(bundle, [entry], priors, arguments.corruptions, arguments.mode, every=arguments.every)
         samples += [asdict(sample) for sample in found]
         arguments.out.write_text(json.dumps(samples), encoding="utf-8")
         print(entry.patient, len(samples), flush=True)
@@ -59,7 +59,7 @@ def scans(samples: list[Sample], model: DomainModel) -> list[dict[str, Any]]:
     for (patient, corruption, mode), organs in groups.items():
         expected = [model.expected_dice(kind_of(mode), s.organ_features) for s in organs]
         mean = float(np.mean([s.dice for s in organs]))
-        entry = {"patient": patient, "spoiling": corruption, "mode": mode, "dice": mean}
+        entry = {"patient": patient, "corruption": corruption, "mode": mode, "dice": mean}
         found.append(entry | {"score": 1 - float(np.mean(expected))})
     return found
 
@@ -109,14 +109,14 @@ def run_report(arguments: argparse.Namespace) -> None:
     for title, rows in (("fit", scans(fit, model)), ("check", scans(check, model))):
         for mode in sorted({r["mode"] for r in rows}):
             mine = [r for r in rows if r["mode"] == mode]
-            clean = [r for r in mine if r["spoiling"] == "clean"]
+            clean = [r for r in mine if r["corruption"] == "clean"]
             for name, kept in (("as they are", clean), ("all", mine)):
                 if kept:
                     print(line(f"{title} {mode} {name}", [(r["score"], r["dice"]) for r in kept]))
         if rows:
             print(line(f"{title} everything", [(r["score"], r["dice"]) for r in rows]))
     for r in sorted(scans(check, model), key=lambda r: r["score"]):
-        if r["spoiling"] == "clean":
+        if r["corruption"] == "clean":
             print(f"  {r['patient']} {r['mode']}: score {r['score']:.2f}, Dice {r['dice']:.2f}")
     organs = [(1 - model.expected_dice(kind_of(s.mode), s.organ_features), s.dice) for s in check]
     print(line("check by organ", organs))
@@ -138,7 +138,7 @@ def main() -> None:
     one.add_argument("--limit", type=int, default=None)
     one.add_argument("--mode", default="preview")
     one.add_argument("--every", type=int, default=1)
-    one.add_argument("--spoilings", nargs="*", default=list(CORRUPTIONS))
+    one.add_argument("--corruptions", nargs="*", default=list(CORRUPTIONS))
     one.add_argument("--out", type=Path, required=True)
     one.set_defaults(run=run_collect)
     two = commands.add_parser("report")

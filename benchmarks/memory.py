@@ -20,14 +20,12 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.phantoms import CT_VALUES, ORGANS  # noqa: E402
+
 SHAPE = (512, 512)
 SPACING = (0.75, 0.75, 1.0)
-ORGANS = {  # centre and half axes in mm from the middle, in RAS, and HU
-    "liver": ((75, 15, 15), (55, 60, 45), 110),
-    "right kidney": ((60, -60, -30), (20, 22, 40), 190),
-    "left kidney": ((-65, -58, -10), (22, 20, 40), 190),
-    "spleen": ((-105, -5, 25), (30, 40, 35), 140),
-}
 
 
 def phantom(slices: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,9 +38,9 @@ def phantom(slices: int) -> tuple[np.ndarray, np.ndarray]:
     array = np.empty((*SHAPE, slices), dtype=np.int16, order="F")
     for k in range(slices):
         plane = np.where(body, 20, -1000)
-        for centre, axes, value in ORGANS.values():
+        for index, (centre, axes) in ORGANS.items():
             inside = ((x[:, None] - centre[0]) / axes[0]) ** 2 + ((y[None, :] - centre[1]) / axes[1]) ** 2
-            plane = np.where(inside + ((z[k] - centre[2]) / axes[2]) ** 2 < 1, value, plane)
+            plane = np.where(inside + ((z[k] - centre[2]) / axes[2]) ** 2 < 1, CT_VALUES[index], plane)
         array[:, :, k] = plane + noise[:, :, k % 8]
     return array, affine
 
