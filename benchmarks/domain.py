@@ -1,4 +1,4 @@
-"""Collect quality features and Dice of scans, as they are and corrupted, for `semgan calibrate`'s studies (docs/uncertainty.md).
+"""Quality features and Dice of scans, as they are and corrupted, for the studies of docs/uncertainty.md.
 
     python benchmarks/domain.py collect --data lists/ct.json --priors priors.json --limit 10 --out fit.json
     python benchmarks/domain.py report --check check.json mr.json

@@ -1,6 +1,6 @@
 """How near do generated slices come to the training slices? See `monai_semgan.evaluation.memorisation`.
 
-    python benchmarks/memorisation.py --data lists/ct.json --out memorisation.json [--samples 512] [--bundle DIR]
+python benchmarks/memorisation.py --data lists/ct.json --out memorisation.json [--samples 512] [--bundle DIR]
 """
 
 from __future__ import annotations

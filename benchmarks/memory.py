@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.phantoms import CT_VALUES, ORGANS  # noqa: E402
+from tests.phantoms import CT_VALUES, ORGANS
 
 SHAPE = (512, 512)
 SPACING = (0.75, 0.75, 1.0)
