@@ -74,7 +74,7 @@ def segment(
     mode: str = "preview",
     *,
     modality: str | None = None,
-    labels: Sequence[int | str] | None = None,
+    labels: Sequence[int | str] | str | int | None = None,
     cleanup: bool = True,
     slice_range_mm: tuple[float, float] | None = None,
     on_step: OnStep | None = None,
@@ -199,12 +199,13 @@ def slice_distance(prepared: PreparedVolume) -> float:
     return float(np.linalg.norm(prepared.geometry.grid_affine[:3, 2]))
 
 
-def parse_labels(names: Sequence[str | int], labels: Mapping[int, str]) -> list[int]:
+def parse_labels(names: Sequence[str | int] | str | int, labels: Mapping[int, str]) -> list[int]:
     """Find the ids of organs given by name (case and `_` for blanks do not matter) or by id.
 
     Raises:
         SemganError: if a name or id is unknown, or there is none.
     """
+    names = [names] if isinstance(names, (str, int)) else names
     by_name = {name.lower(): index for index, name in labels.items()} | {str(index): index for index in labels}
     known = f"this model knows {', '.join(labels.values())}"
     if len(names) == 0:

@@ -121,6 +121,7 @@ def test_labels_are_chosen_by_name_or_by_id(volume: Volume, bundle: Bundle) -> N
     ids = list(bundle.labels)[:2]
     by_name, by_id = (sg.segment(volume, bundle, labels=chosen) for chosen in (names, ids))
     assert (by_name.label == by_id.label).all() and list(by_name.volumes_ml) == names
+    assert list(sg.segment(volume, bundle, labels=names[0]).volumes_ml) == names[:1]
 
 
 def test_only_organs_that_were_asked_for_are_said_not_to_be_found(volume: Volume, bundle: Bundle) -> None:
