@@ -112,10 +112,10 @@ def write_reference(python: Path) -> None:
     overview = ["# API reference", "", "`import monai_semgan as sg` gives all of these, each loaded when first used."]
     overview += ["What is not listed may change without notice ([deprecation](../deprecation.md))."]
     for room in sorted(rooms):
-        overview += ["", f"## [{room}]({room}.md)", "", "| name | |", "|---|---|"]
+        overview += ["", f"## [{room}]({room}.md)", ""]
         page = [f"# {room}", "", package_text(room), ""]
         for module, name, summary in rooms[room]:
-            overview.append(f"| [`{name}`]({room}.md#{module}.{name}) | {summary} |")
+            overview.append(f"* [`{name}`]({room}.md#{module}.{name}): {summary}")
             page += [f"::: {module}.{name}", ""]
         (folder / f"{room}.md").write_text("\n".join(page), encoding="utf-8")
     (folder / "index.md").write_text("\n".join(overview) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 """Make a bundle of a run, and use it.
 
-All three stages are trained, so that a bundle can be filled, but only the student for more than a moment: `preview` finds
-something, an inversion would not. The bundle is a folder in MONAI's format; packed, it is the zip that
+All three stages are trained, so that a bundle can be filled, but only the student for more than a moment: `preview`
+finds something, an inversion would not. The bundle is a folder in MONAI's format; packed, it is the zip that
 `monai.bundle download` takes. On the command line: `semgan bundle new`, `fill` and `pack`.
 """
 
