@@ -20,7 +20,7 @@ from monai_semgan.bundle.compatibility import required_version
 from monai_semgan.bundle.labels import METADATA, bundle_folder, read_json, read_metadata
 from monai_semgan.errors import SemganError
 from monai_semgan.utils.files import written_aside
-from monai_semgan.utils.settings import RENAMED
+from monai_semgan.utils.settings import GROUPED, RENAMED
 
 IMPORT = re.compile(rf"^\$from ({PACKAGE}[\w.]*) import (\w+)(?: as (\w+))?$")
 """An import as MONAI's configurations have it: of one name."""
@@ -130,7 +130,22 @@ class Rewriting:
     def of_file(self, file: str, config: dict[str, Any]) -> dict[str, Any]:
         """Give the new content of a configuration."""
         content: dict[str, Any] = self._value(file, "", config)
+        for place, section in list(_sections(content)):
+            self._group(file, place, section)
         return content
+
+    def _group(self, file: str, place: str, section: dict[str, Any]) -> None:
+        """Move arguments of a component that are fields of its `settings` now, in place."""
+        kind = str(section.get("_target_", "")).rpartition(".")[2]
+        moved = {old: new for old, new in GROUPED.get(kind, {}).items() if old in section}
+        if not set(moved) - {"settings"}:
+            return
+        values = {new: section[old] for old, new in moved.items()}
+        kept = {name: value for name, value in section.items() if name not in moved}
+        section.clear()
+        section.update({**kept, "settings": values})
+        for old, new in moved.items():
+            self.changes.append(Change(file, place, old, f"settings#{new}"))
 
     def of_metadata(self, metadata: dict[str, Any]) -> dict[str, Any]:
         """Give metadata that tell which version the new names need."""

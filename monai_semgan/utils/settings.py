@@ -26,6 +26,15 @@ RENAMED: dict[str, dict[str, str]] = {
 }
 """Settings class, old name of a field, new name. Old names go one minor release after they were renamed."""
 
+GROUPED: dict[str, dict[str, str]] = {
+    "StageTraining": {
+        **{name: name for name in ("device", "epoch_length", "budget", "labelled", "seed", "resume", "loop")},
+        **{"mixed_precision": "mixed_precision", "weights": "init", "weights_required": "init_required"},
+        "settings": "options",
+    }
+}
+"""Component of configurations, argument that it had in 0.1, name of the same in its argument `settings` of today."""
+
 WORDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 """Types in words."""
 

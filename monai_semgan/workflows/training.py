@@ -29,7 +29,7 @@ from monai_semgan.training.stages.stage_registry import stage_names
 from monai_semgan.training.training_settings import TrainSettings
 from monai_semgan.utils.device import select_device
 from monai_semgan.utils.progress import NullProgress, Progress
-from monai_semgan.utils.settings import RENAMED, check_ranges, checked, field_names, refuse_unknown
+from monai_semgan.utils.settings import GROUPED, check_ranges, checked, field_names, refuse_unknown
 
 
 def list_volumes(dataset_dir: str | Path, section: str, name: str = "datalist.json") -> list[dict[str, str]]:
@@ -231,8 +231,7 @@ def _training_settings(stage: str, settings: Mapping[str, Any], old: Mapping[str
     if old:
         message = f"StageTraining({next(iter(old))}=...) is old: `semgan bundle update DIR` puts it into settings"
         warnings.warn(message, FutureWarning, stacklevel=3)
-        known = {*field_names(StageTrainingSettings), *RENAMED["StageTrainingSettings"], "loop"}
-        refuse_unknown(old, known, "train#trainer#")
+        refuse_unknown(old, {*field_names(StageTrainingSettings), *GROUPED["StageTraining"]}, "train#trainer#")
     values = {"resume": True, **settings, **old}
     found = StageTrainingSettings.gather({**values.pop("loop", {}), **values})
     check_options([stage], found, "settings#")
