@@ -137,8 +137,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _chosen(arguments: argparse.Namespace) -> dict[str, Any]:
     """Settings that stand on the command line."""
-    same = ("budget", "steps", "slot", "resume", "more_labels", "size", "pixel_mm", "window", "percentiles", "labels")
-    same += ("labelled", "init", "batch_size", "seed", "device")
+    same = ["budget", "steps", "slot", "resume", "more_labels", "size", "pixel_mm", "window", "percentiles", "labels"]
+    same += ["labelled", "init", "batch_size", "seed", "device"]
     chosen = {name: getattr(arguments, name) for name in same} | {"num_classes": arguments.classes}
     given = {name: value for name, value in chosen.items() if value is not None}
     return given | dict(arguments.set)

@@ -15,12 +15,14 @@ from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import label_endings
 from monai_semgan.outputs.write import OutputFiles
 from monai_semgan.utils.file_state import file_state
+from monai_semgan.utils.settings import check_ranges, checked
 
 RTSTRUCT = "rtstruct"
 WITHOUT_EFFECT = ("bundle", "device", "batch_size")
 """Settings that do not change a result; the model itself goes in by its hash."""
 
 
+@checked
 @dataclass(frozen=True)
 class CohortSettings:
     """What is done with every scan; fields as in `segment` and `OutputFiles`.
@@ -58,6 +60,7 @@ class CohortSettings:
     identifiers: bool = False
 
     def __post_init__(self) -> None:
+        check_ranges(self, counts=("batch_size",), not_negative=("steps",))
         known = (*label_endings(), RTSTRUCT)
         ending = self.format.lower().strip()
         ending = ending if ending.startswith(".") or ending == RTSTRUCT else f".{ending}"
