@@ -36,7 +36,7 @@ for stage, (steps, options) in tiny.items():
 
 sg.create_bundle(folder, list(NAMES.values()), "CT", size=32, pixel_mm=10.0, authors="The gallery")
 sg.fill_bundle(folder, [run])
-archive = sg.pack_bundle(folder)
+archive = sg.pack_bundle(folder, out / "phantom_organs.zip")
 print(f"{archive.name}, {archive.stat().st_size / 2**20:.1f} MiB, made of")
 for path in sorted(folder.rglob("*")):
     if path.is_file():
