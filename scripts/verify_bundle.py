@@ -1,6 +1,8 @@
 """Checks of a bundle's files and properties, as the model zoo describes them; `bundles/verify.sh` runs all of them.
 
     python scripts/verify_bundle.py bundles/semgan_abdomen
+
+The exit code is 1 if a check fails.
 """
 
 from __future__ import annotations

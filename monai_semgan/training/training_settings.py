@@ -71,9 +71,7 @@ class TrainSettings(LoopSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(
-            self, counts=("size", "batch_size", "num_classes"), positive=("pixel_mm",), not_negative=("seed",)
-        )
+        check_ranges(self, counts=("size", "batch_size", "num_classes"), positive=("pixel_mm",), not_negative=("seed",))
         if self.labelled < -1:
             raise SemganError(f"the setting labelled cannot be {self.labelled}", remedy="give a number, or -1 for all")
         for name in ("window", "percentiles"):
