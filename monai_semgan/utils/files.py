@@ -17,7 +17,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place when the block ends well, and vanishes otherwise.
+    """A temporary file beside `path` that takes its place when the block ends well, and vanishes otherwise.
 
     Raises:
         SemganError: the block or the move failed for want of space or permission.
@@ -43,7 +43,7 @@ def write_error(error: OSError, path: Path) -> SemganError:
 
 
 def check_output_folder(folder: str | Path, option: str, probe: str) -> Path:
-    """Makes sure, before long computations, that results can be written into a folder; makes it when missing.
+    """Make sure, before long computations, that results can be written into a folder; makes it when missing.
 
     Args:
         folder: where the results shall go.
@@ -60,7 +60,7 @@ def check_output_folder(folder: str | Path, option: str, probe: str) -> Path:
 
 
 def check_output(path: str | Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...] = ()) -> Path:
-    """Makes sure, before long computations, that a result can be written; creates missing folders.
+    """Make sure, before long computations, that a result can be written; creates missing folders.
 
     Args:
         path: where the result shall go.
