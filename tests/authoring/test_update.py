@@ -180,7 +180,7 @@ def test_a_full_disk_leaves_whole_files(
     [
         ("monai_semgan.networks.JointGenerator", "monai_semgan.JointGenerator"),
         ("monai_semgan.training.bundle_stage.StageTraining", "monai_semgan.StageTraining"),
-        ("monai_semgan.training.stage.Surroundings", "monai_semgan.training.stages.stage.StageContext"),
+        ("monai_semgan.training.stage.Surroundings", "monai_semgan.StageContext"),
         ("monai_semgan.data.volume.Volume.spacing", "monai_semgan.Volume.spacing"),
         ("monai_semgan.LoadVolumed", "monai_semgan.LoadVolumed"),
         ("monai_semgan.nowhere.Nothing", "monai_semgan.nowhere.Nothing"),
