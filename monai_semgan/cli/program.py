@@ -99,7 +99,7 @@ def _fail(line: str, code: int, prefix: str = "semgan: error") -> int:
 
 
 def _quieten(debug: bool) -> None:
-    """Libraries' warnings are for developers: they show with --debug only. What a bundle should be told by is for users."""
+    """Show warnings of libraries, which are for developers, with --debug only; what a bundle tells stays."""
     logging.basicConfig(
         level=logging.INFO if debug else logging.WARNING, format="semgan: %(message)s", stream=sys.stderr
     )

@@ -1,10 +1,10 @@
-"""Fit the domain model of a bundle: which signs come with which Dice, on scans as they are and made unlike."""
+"""Fit the domain model of a bundle: which quality features come with which Dice, on scans as they are and corrupted."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +15,7 @@ from monai_semgan.data.entries import names_of_ids, read_entry_label
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.evaluation.corruptions import CORRUPTIONS, SILENT
 from monai_semgan.evaluation.metrics import dice
-from monai_semgan.inference.inferer import SliceInversionInferer
-from monai_semgan.inference.preview import preview_slices
-from monai_semgan.inference.segmentation import inversion_settings, preview_settings
+from monai_semgan.inference.segmentation import inversion_settings, invert, preview, preview_settings
 from monai_semgan.io.reading import read_volume
 from monai_semgan.quality.features import FEATURES, OrganPrior, OrganShape, organ_shapes, quality_features
 from monai_semgan.slicing.postprocessing import largest_piece
@@ -26,6 +24,7 @@ from monai_semgan.utils.progress import NullProgress, Progress
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.data.datalist import Entry
+    from monai_semgan.slicing.preprocessing import PreparedVolume
 
 RIDGE = 1e-3
 SMALLEST_SPREAD = {"log_ml": 0.1, "mm": 5.0}
@@ -37,10 +36,10 @@ class Sample:
 
     Attributes:
         patient: as in the data list.
-        spoiling: what was done to the scan.
+        corruption: what was done to the scan.
         mode: of the segmentation.
         organ: name.
-        signs: see `SIGNS`.
+        organ_features: see `FEATURES`.
         dice: against the label, on the grid of the slices.
     """
 
@@ -92,7 +91,7 @@ def collect(
     bundle: Bundle,
     entries: Sequence[Entry],
     priors: Mapping[str, OrganPrior],
-    spoilings: Sequence[str] = tuple(CORRUPTIONS),
+    corruptions: Sequence[str] = tuple(CORRUPTIONS),
     mode: str = "preview",
     *,
     every: int = 1,
@@ -105,13 +104,13 @@ def collect(
         bundle: the model.
         entries: with labels.
         priors: of the organs.
-        spoilings: names in `SPOILINGS`.
+        corruptions: names in `SPOILINGS`.
         mode: `preview`, or another mode of segmentation.
         every: take every n-th slice only, to save time.
-        seed: of what is random in spoiling.
+        seed: of what is random in the corruptions.
         progress: told about every scan.
     """
-    progress, total = progress or NullProgress(), len(entries) * len(spoilings)
+    progress, total = progress or NullProgress(), len(entries) * len(corruptions)
     for number, entry in enumerate(entries):
         volume = read_volume(entry.image)
         prepared = bundle.preprocessing(volume, entry.modality)
@@ -121,36 +120,27 @@ def collect(
         affine = prepared.geometry.grid_affine.copy()
         affine[:3, 2] *= every
         image, label = prepared.image[::every], label[::every]
-        for place, name in enumerate(spoilings):
-            progress.update(number * len(spoilings) + place, total, "segmenting scan")
+        for place, name in enumerate(corruptions):
+            progress.update(number * len(corruptions) + place, total, "segmenting scan")
             if progress.should_stop():
                 raise Cancelled
             generator = torch.Generator().manual_seed(seed + 1000 * number + place)
-            spoiled, truth = CORRUPTIONS[name](image, label, generator)
-            found = probabilities(bundle, spoiled, affine, prepared.modality, mode)
+            corrupted, truth = CORRUPTIONS[name](image, label, generator)
+            geometry = replace(prepared.geometry, grid_affine=affine, num_slices=len(corrupted))
+            found = probabilities(bundle, replace(prepared, image=corrupted, geometry=geometry), mode)
             yield from _samples(entry.patient, name, mode, found, truth.numpy(), affine, bundle.labels, priors)
     progress.update(total, total)
 
 
-def probabilities(bundle: Bundle, image: torch.Tensor, affine: np.ndarray, modality: str, mode: str) -> torch.Tensor:
-    """Probabilities `(D, K, H, W)` of slices `(D, 1, H, W)`, as `segment` makes them."""
-    out_of_domain = bool(bundle.modalities) and modality not in bundle.modalities
-    distance = float(np.linalg.norm(affine[:3, 2]))
-    if mode in ("preview", "refine"):
-        student = preview_slices(
-            bundle.network, image, preview_settings(bundle), out_of_domain, distance, bundle.device
-        )
-        if mode == "preview":
-            return student
-    learnt = bundle.modalities[0] if out_of_domain or not bundle.modalities else modality
-    inferer = SliceInversionInferer(inversion_settings(bundle, mode), mode, learnt)
-    inputs = image.permute(1, 2, 3, 0)[None].to(bundle.device)
-    guide = student.to(bundle.device) if mode == "refine" else None
-    return inferer.invert(inputs, bundle.network, modality=modality, student=guide).to("cpu").probabilities
+def probabilities(bundle: Bundle, prepared: PreparedVolume, mode: str) -> torch.Tensor:
+    """Probabilities `(D, K, H, W)` of slices, as `segment` makes them."""
+    if mode == "preview":
+        return preview(bundle, prepared, preview_settings(bundle))
+    return invert(bundle, prepared, inversion_settings(bundle, mode), mode).probabilities
 
 
 def fit_weights(samples: Sequence[Sample]) -> dict[str, float]:
-    """Logistic regression of Dice on the signs; no sign may raise the expected Dice, and `SILENT` ones are left out.
+    """Logistic regression of Dice on the features; none may raise the expected Dice, and `SILENT` ones are left out.
 
     Raises:
         SemganError: if there is nothing to learn from.
@@ -165,8 +155,8 @@ def fit_weights(samples: Sequence[Sample]) -> dict[str, float]:
         logit = weights[0] - organ_features @ weights[1:]
         expected = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
         value = np.mean(np.logaddexp(0, logit) - target * logit) + RIDGE * np.sum(weights[1:] ** 2)
-        slope = (expected - target) / len(target)
-        return float(value), np.concatenate([[slope.sum()], -(slope @ organ_features) + 2 * RIDGE * weights[1:]])
+        gradient = (expected - target) / len(target)
+        return float(value), np.concatenate([[gradient.sum()], -(gradient @ organ_features) + 2 * RIDGE * weights[1:]])
 
     start = np.concatenate([[1.0], np.ones(len(FEATURES))])
     bounds = [(None, None), *[(0.0, None)] * len(FEATURES)]

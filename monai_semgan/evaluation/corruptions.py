@@ -1,4 +1,4 @@
-"""Scans made unlike, to learn what a failing segmentation looks like without any scan of another modality."""
+"""Corrupted scans, to learn what a failing segmentation looks like without any scan of another modality."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from monai_semgan.inference.preview import AIR
 from monai_semgan.training.augmentation.contrast import ContrastRandomisation, blur
 
 Corruption = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
-"""Slices `(D, 1, H, W)` in -1..1 and classes `(D, H, W)` to both, spoiled."""
+"""Slices `(D, 1, H, W)` in -1..1 and classes `(D, H, W)` to both, corrupted."""
 
 
 def _image_only(change: Callable[[torch.Tensor, torch.Generator], torch.Tensor]) -> Corruption:

@@ -124,7 +124,7 @@ def segment(
 
     if mode == "preview":
         return finished(preview(bundle, prepared, preview_settings(bundle, settings.get("batch_size")), on_step))
-    result = _invert(bundle, prepared, inversion, mode, on_step, finished)
+    result = invert(bundle, prepared, inversion, mode, on_step, finished)
     return finished(result.probabilities, result)
 
 
@@ -219,25 +219,39 @@ def parse_labels(names: Sequence[str | int] | str | int, labels: Mapping[int, st
     return sorted(set(found))
 
 
-def _invert(
+def invert(
     bundle: Bundle,
     prepared: PreparedVolume,
     settings: InversionSettings,
     mode: str,
-    on_step: OnStep | None,
-    finished: Callable[[torch.Tensor, InversionResult | None], Segmentation],
+    on_step: OnStep | None = None,
+    finished: Callable[[torch.Tensor, InversionResult | None], Segmentation] | None = None,
 ) -> InversionResult:
+    """Search the latents of the slices; with the preview's help where the mode is `refine`.
+
+    Args:
+        bundle: the model.
+        prepared: the slices.
+        settings: see `inversion_settings`.
+        mode: `encoder`, `invert` or `refine`.
+        on_step: told after every step; see `segment`.
+        finished: makes a segmentation of what was found so far, for `on_step`.
+
+    Returns:
+        The result, on the CPU.
+    """
     known = bundle.modalities or (prepared.modality,)
     learnt = prepared.modality if prepared.modality in known else known[0]
     inferer = SliceInversionInferer(settings, mode, learnt)
     first = preview(bundle, prepared, preview_settings(bundle), on_step) if mode == "refine" else None
 
     def whole(result: InversionResult) -> Segmentation:
+        assert finished is not None
         result = result.to("cpu")
         return finished(result.probabilities, result)
 
     def told(event: StepEvent[Any]) -> None:
-        assert on_step is not None
+        assert on_step is not None and finished is not None
         if event.phase == "start" and first is not None:
             on_step(replace(event, make_partial=lambda: finished(first, None)))
         else:

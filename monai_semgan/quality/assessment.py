@@ -1,4 +1,4 @@
-"""The out-of-domain score: one minus the Dice that the signs of a segmentation let expect."""
+"""The out-of-domain score: one minus the Dice that the quality features of a segmentation let expect."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class DomainModel:
 
     Args:
         weights: by kind of result (`preview`, or `rendered` for results of the generator): `intercept` and a weight
-            by sign; the logit of the expected Dice is the intercept minus the weighted sum of the signs.
+            by feature; the logit of the expected Dice is the intercept minus the weighted sum of the features.
         priors: size and place of the organs in training, by name, as `OrganPrior`'s fields.
         limits: score from which a scan is unusual, and from which it is out of domain.
     """
@@ -80,7 +80,7 @@ class DomainModel:
                 raise SemganError(problem, remedy=f"known are intercept, {', '.join(FEATURES)}")
 
     def expected_dice(self, kind: str, organ_features: Mapping[str, float]) -> float:
-        """Dice to expect of an organ with these signs."""
+        """Dice to expect of an organ with these features."""
         weights = self.weights[kind]
         logit = weights["intercept"] - sum(weights.get(name, 0.0) * value for name, value in organ_features.items())
         return 1.0 / (1.0 + math.exp(-min(max(logit, -30.0), 30.0)))

@@ -1,6 +1,6 @@
 """Signs of a failed segmentation, organ by organ, from probabilities on the grid of the slices.
 
-All signs are at least 0, and larger is worse. They need neither the label nor further runs of a network.
+All features are at least 0, and larger is worse. They need neither the label nor further runs of a network.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def organ_shapes(label: np.ndarray, affine: np.ndarray, organs: Mapping[int, str
 def quality_features(
     probabilities: torch.Tensor, affine: np.ndarray, organs: Mapping[int, str], priors: Mapping[str, OrganPrior]
 ) -> dict[str, dict[str, float]]:
-    """The signs by organ.
+    """The features by organ.
 
     Args:
         probabilities: `(D, K, H, W)` on the grid of the slices, background first.
