@@ -1,16 +1,98 @@
-"""The student: a plain U-Net that learns from generated pairs and labelled scans, for previews on any machine."""
+"""The student: a plain U-Net that learns from generated pairs and labelled scans, for previews on any machine.
+
+It is MONAI's residual `UNet` with instance normalisation and two units a level: names, initial values and arithmetic
+are the same, so weights go either way (a test compares them). It is spelt out here because a preview needs nothing
+else of MONAI, and importing MONAI takes longer than a preview.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
-from monai.networks.nets import UNet
+import torch
+from torch import nn
+
+UNITS = 2
+"""Convolutions of a residual block on the way down."""
+
+
+class ResidualUnit(nn.Module):
+    """Convolutions with normalisation and activation, and a way around them.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        stride: of the first convolution.
+        units: number of convolutions.
+        last_plain: nothing follows the last convolution, which gives out logits.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int = 1, units: int = UNITS, last_plain: bool = False
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Sequential()
+        for k in range(units):
+            first = k == 0
+            layer = nn.Conv2d(in_channels if first else out_channels, out_channels, 3, stride if first else 1, 1)
+            plain = last_plain and k == units - 1
+            self.conv.add_module(f"unit{k}", nn.Sequential(OrderedDict(conv=layer)) if plain else _normalised(layer))
+        self.residual: nn.Module = nn.Identity()
+        if stride != 1:
+            self.residual = nn.Conv2d(in_channels, out_channels, 3, stride, 1)
+        elif in_channels != out_channels:
+            self.residual = nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map `(N, in_channels, H, W)` to `(N, out_channels, H / stride, W / stride)`."""
+        around = self.residual(x)  # first: the order in which gradients are summed up depends on it
+        return self.conv(x) + around
+
+
+class SkipConnection(nn.Module):
+    """Append what a network makes of its input to the input's channels.
+
+    Args:
+        submodule: keeps height and width.
+    """
+
+    def __init__(self, submodule: nn.Module) -> None:
+        super().__init__()
+        self.submodule = submodule
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map `(N, C, H, W)` to `(N, C + the submodule's channels, H, W)`."""
+        return torch.cat([x, self.submodule(x)], 1)
+
+
+class StudentUNet(nn.Module):
+    """Residual U-Net for slices; each level halves height and width.
+
+    Args:
+        image_channels: 1 or 3.
+        num_classes: label channels, background included.
+        channels: channels by level, two at least.
+
+    Raises:
+        ValueError: if there are fewer than two levels.
+    """
+
+    def __init__(self, image_channels: int, num_classes: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        if len(channels) < 2:
+            raise ValueError(f"channels {list(channels)}: a U-Net has at least two levels")
+        self.model = _level(image_channels, num_classes, list(channels), top=True)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Map `(N, C, H, W)` to logits `(N, K, H, W)`."""
+        return self.model(image)
 
 
 def build_student(
     image_channels: int = 1, num_classes: int = 5, channels: Sequence[int] = (32, 64, 128, 192, 192)
-) -> UNet:
-    """Build MONAI's residual U-Net for slices.
+) -> StudentUNet:
+    """Build the residual U-Net for slices.
 
     Args:
         image_channels: 1 or 3.
@@ -20,12 +102,25 @@ def build_student(
     Returns:
         Network from `(N, C, H, W)` to logits `(N, K, H, W)`; H and W must be multiples of `2 ** (levels - 1)`.
     """
-    return UNet(
-        spatial_dims=2,
-        in_channels=image_channels,
-        out_channels=num_classes,
-        channels=channels,
-        strides=(2,) * (len(channels) - 1),
-        num_res_units=2,
-        norm="instance",
-    )
+    return StudentUNet(image_channels, num_classes, channels)
+
+
+def _level(in_channels: int, out_channels: int, channels: list[int], top: bool = False) -> nn.Sequential:
+    """A level and all below it, from the bottom up: random initial values depend on the order."""
+    width = channels[0]
+    if len(channels) > 2:
+        below: nn.Module = _level(width, width, channels[1:])
+        joined = 2 * width
+    else:
+        below = ResidualUnit(width, channels[1])
+        joined = width + channels[1]
+    down = ResidualUnit(in_channels, width, stride=2)
+    rising = _normalised(nn.ConvTranspose2d(joined, out_channels, 3, stride=2, padding=1, output_padding=1))
+    up = nn.Sequential(rising, ResidualUnit(out_channels, out_channels, units=1, last_plain=top))
+    return nn.Sequential(down, SkipConnection(below), up)
+
+
+def _normalised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    """A convolution with instance normalisation and PReLU."""
+    after = OrderedDict(N=nn.InstanceNorm2d(convolution.out_channels), A=nn.PReLU())
+    return nn.Sequential(OrderedDict(conv=convolution, adn=nn.Sequential(after)))

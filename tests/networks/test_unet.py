@@ -1,0 +1,67 @@
+"""The student is MONAI's residual U-Net: names, initial values, results and gradients are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from monai.networks.nets import UNet
+from torch import nn
+
+from monai_semgan.networks import build_student
+
+SIZES = [(1, 5, (8, 16, 24, 32, 32)), (3, 4, (8, 8)), (1, 6, (4, 8, 8))]
+
+
+def seeded(build: Callable[[], nn.Module]) -> nn.Module:
+    """A network whose initial values depend on nothing else."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return build()
+
+
+@pytest.fixture(params=SIZES, ids=["one image channel", "colour, two levels", "three levels"])
+def pair(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module, torch.Tensor]:
+    """Our network, MONAI's, and images."""
+    channels: Sequence[int]
+    image_channels, classes, channels = request.param
+    theirs = seeded(
+        lambda: UNet(2, image_channels, classes, channels, (2,) * (len(channels) - 1), num_res_units=2, norm="instance")
+    )
+    ours = seeded(lambda: build_student(image_channels, classes, channels))
+    return ours, theirs, torch.randn(3, image_channels, 64, 32, generator=torch.Generator().manual_seed(1))
+
+
+def test_names_and_initial_values_are_those_of_monai(pair: tuple[nn.Module, nn.Module, torch.Tensor]) -> None:
+    ours, theirs, _ = pair
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_results_are_those_of_monai_to_the_bit(pair: tuple[nn.Module, nn.Module, torch.Tensor], training: bool) -> None:
+    ours, theirs, images = pair
+    for batch in (images, images[:1]):
+        assert torch.equal(ours.train(training)(batch), theirs.train(training)(batch))
+
+
+def test_gradients_are_those_of_monai_to_the_bit(pair: tuple[nn.Module, nn.Module, torch.Tensor]) -> None:
+    ours, theirs, images = pair
+    for network in (ours, theirs):
+        network(images).square().mean().backward()
+    for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert mine.grad is not None and other.grad is not None
+        assert torch.equal(mine.grad, other.grad), name
+
+
+def test_a_scripted_student_gives_the_same_logits() -> None:
+    student = build_student(1, 5, (4, 8, 8)).eval()
+    image = torch.randn(2, 1, 32, 32)
+    assert torch.allclose(torch.jit.script(student)(image), student(image), atol=1e-6)
+
+
+def test_one_level_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least two levels"):
+        build_student(channels=(8,))
