@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.bundle.agreement import check_parts
+from monai_semgan.bundle.config import BeyondPlain, PlainConfig
 from monai_semgan.bundle.digest import weights_digest
 from monai_semgan.bundle.labels import (
     CONFIG,
@@ -99,8 +100,6 @@ def load_bundle(folder: str | Path | None = None, device: str | torch.device = "
 
 def _build(config: dict[str, Any], folder: Path) -> tuple[Any, Any, dict[str, Any]]:
     """Network, preprocessing and plain settings from the configuration."""
-    from monai.bundle import ConfigParser
-
     from monai_semgan.networks import InversionSegmenter
     from monai_semgan.slicing.preprocessing import Preprocessing
 
@@ -110,22 +109,32 @@ def _build(config: dict[str, Any], folder: Path) -> tuple[Any, Any, dict[str, An
             raise SemganError(
                 f"the configuration lacks {key!r}", remedy="compare with the bundle of the package", path=path
             )
-    # MONAI looks for short names in all modules: ours need not be searched, nor loaded for that
-    parser = ConfigParser(config, excludes="monai_semgan")
-    parser["bundle_root"] = str(folder)
+    names = ["network_def", "slices", *(name for name in SECTIONS if name in config)]
     try:
-        network = parser.get_parsed_content("network_def")
-        preprocessing = parser.get_parsed_content("slices")
-        settings = {name: parser.get_parsed_content(name) for name in SECTIONS if name in config}
+        found = _resolved({**config, "bundle_root": str(folder)}, names)
     except Exception as error:  # configurations are programs: anything can go wrong in them
-        cause = error.__cause__ or error
+        cause = error.__cause__ if type(error) is RuntimeError and error.__cause__ else error  # MONAI wraps them
         reason = f"{type(cause).__name__}: {cause}"[:200]
         raise SemganError(f"the configuration cannot be used ({reason})", remedy="correct it", path=path) from error
-    for found, wanted in ((network, InversionSegmenter), (preprocessing, Preprocessing)):
-        if not isinstance(found, wanted):
-            problem = f"the configuration gives a {type(found).__name__} where a {wanted.__name__} is needed"
+    network, preprocessing, *settings = (found[name] for name in names)
+    for given, wanted in ((network, InversionSegmenter), (preprocessing, Preprocessing)):
+        if not isinstance(given, wanted):
+            problem = f"the configuration gives a {type(given).__name__} where a {wanted.__name__} is needed"
             raise SemganError(problem, remedy="correct it", path=path)
-    return network, preprocessing, settings
+    return network, preprocessing, dict(zip(names[2:], settings, strict=True))
+
+
+def _resolved(config: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Resolve sections of a configuration; with MONAI, whose import takes seconds, only where it must be."""
+    try:
+        plain = PlainConfig(config)
+        return {name: plain.get(name) for name in names}
+    except BeyondPlain:
+        from monai.bundle import ConfigParser
+
+        # MONAI looks for short names in all modules: ours need not be searched, nor loaded for that
+        parser = ConfigParser(config, excludes="monai_semgan")
+        return {name: parser.get_parsed_content(name) for name in names}
 
 
 def _load(network: InversionSegmenter, path: Path) -> None:
