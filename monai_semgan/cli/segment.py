@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +93,7 @@ def run_single(arguments: argparse.Namespace) -> int:
     from monai_semgan.outputs.write import OutputFiles, segment_file
 
     refuse_cohort_options(arguments)
+    atexit.register(gc.freeze)  # else the process searches all that it has imported for cycles before it ends
 
     def load() -> Bundle:
         from monai_semgan.bundle.load import load_bundle  # costs seconds: only after what can go wrong at once

@@ -12,6 +12,7 @@ from monai.utils import convert_to_dst_type
 
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.preview import PreviewSettings, preview_slices
+from monai_semgan.inference.segmentation import MODES
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.objectives.registry import AUTO, check_objective
 from monai_semgan.inversion.result import InversionResult, predictive_entropy
@@ -20,9 +21,6 @@ from monai_semgan.losses.label_losses import PixelConstraints
 from monai_semgan.networks import InversionSegmenter
 from monai_semgan.utils.progress import OnStep
 from monai_semgan.utils.settings import make_settings
-
-MODES = ("preview", "encoder", "invert", "refine")
-"""preview: the student; encoder: latents of the encoder, rendered; invert: these latents optimised; refine: both."""
 
 
 class SliceInversionInferer(SliceInferer):

@@ -14,10 +14,10 @@ import torch
 from monai_semgan.bundle.labels import CONFIG
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.errors import SemganError
-from monai_semgan.inference.inferer import MODES, SliceInversionInferer
 from monai_semgan.inference.preview import PreviewSettings, preview_slices
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.objectives.registry import AUTO, check_objective
+from monai_semgan.inversion.search import VolumeInverter
 from monai_semgan.io.reading import read_volume
 from monai_semgan.quality.assessment import DomainModel, assess_domain
 from monai_semgan.slicing.postprocessing import label_on_grid
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from monai_semgan.io.volume import Volume
     from monai_semgan.quality.assessment import DomainAssessment
     from monai_semgan.slicing.preprocessing import PreparedVolume
+
+MODES = ("preview", "encoder", "invert", "refine")
+"""preview: the student; encoder: latents of the encoder, rendered; invert: these latents optimised; refine: both."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,9 +243,8 @@ def invert(
     Returns:
         The result, on the CPU.
     """
-    known = bundle.modalities or (prepared.modality,)
-    learnt = prepared.modality if prepared.modality in known else known[0]
-    inferer = SliceInversionInferer(settings, mode, learnt)
+    settings = settings.rendering_only() if mode == "encoder" else settings
+    inverter = VolumeInverter(bundle.network, settings, in_domain=not is_out_of_domain(bundle, prepared))
     first = preview(bundle, prepared, preview_settings(bundle), on_step) if mode == "refine" else None
 
     def whole(result: InversionResult) -> Segmentation:
@@ -257,10 +259,8 @@ def invert(
         else:
             on_step(event.converted(whole))
 
-    result = inferer.invert(
-        prepared.image.permute(1, 2, 3, 0)[None].to(bundle.device),
-        bundle.network,
-        modality=prepared.modality,
+    result = inverter.run(
+        prepared.image.to(bundle.device),
         student=None if first is None else first.to(bundle.device),
         on_step=None if on_step is None else told,
     )
