@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from monai_semgan._moved import OldNameWarning
 from monai_semgan._version import __version__
@@ -33,6 +34,9 @@ Segment CT and MRI volumes with a joint generative model of images and labels.
   semgan bundle new mine --labels "liver,spleen"        a model bundle for a task; fill it, pack it
   semgan serve studies                                  serve MONAI Label clients and 3D Slicer
 """
+
+
+PYTHONS_FORMAT = warnings.formatwarning
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -98,6 +102,13 @@ def _fail(line: str, code: int, prefix: str = "semgan: error") -> int:
     return code
 
 
+def _formatted(message: Warning | str, category: type[Warning], *place: Any) -> str:
+    """Give the text of a warning: old names in one line of the command's own, others as Python does."""
+    if issubclass(category, OldNameWarning):
+        return f"semgan: note: {message}\n"
+    return PYTHONS_FORMAT(message, category, *place)
+
+
 def _quieten(debug: bool) -> None:
     """Show warnings of libraries, which are for developers, with --debug only; what a bundle tells stays."""
     logging.basicConfig(
@@ -106,6 +117,6 @@ def _quieten(debug: bool) -> None:
     if not debug:
         warnings.simplefilter("ignore")
         warnings.filterwarnings("once", category=OldNameWarning)
-        warnings.formatwarning = lambda message, *_: f"semgan: note: {message}\n"
+        warnings.formatwarning = _formatted  # type: ignore[assignment]
         logging.getLogger("monai").setLevel(logging.ERROR)
         logging.getLogger("nibabel").setLevel(logging.CRITICAL)

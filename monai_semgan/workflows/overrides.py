@@ -70,7 +70,10 @@ def _arguments(place: str, parent: Mapping[str, Any], config: Mapping[str, Any])
     if not module:
         return set()
     target, found = optional_import(module, name=attribute)
-    return set(inspect.signature(target).parameters) if found and callable(target) else set()
+    if not found or not callable(target):
+        return set()
+    arguments = inspect.signature(target).parameters.values()
+    return {argument.name for argument in arguments if argument.kind is not inspect.Parameter.VAR_KEYWORD}
 
 
 def _settings_class(section: str, config: Mapping[str, Any]) -> type | None:

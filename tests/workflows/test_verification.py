@@ -127,7 +127,7 @@ def test_evaluation_prints_what_the_metadata_says(data_folder: Path, tmp_path: P
     ("override", "expected"),
     [
         ({"slices#size": 64}, "generator_def#size is 32, slices#size says 64"),
-        ({"invert#steps": -1, "displayable_configs#mode": "invert"}, "steps is -1"),
+        ({"invert#steps": -1, "displayable_configs#mode": "invert"}, "steps cannot be -1"),
     ],
 )
 def test_wrong_values_are_told_with_their_id(
@@ -159,7 +159,7 @@ def test_an_unknown_id_on_the_command_line_is_refused(tiny_bundle: Path, option:
 def test_settings_of_a_stage_and_of_its_loop_are_known() -> None:
     for name, setting in (("train_gan", "joint_channels"), ("train", "render_size"), ("train_student", "contrast")):
         file = str(SHIPPED_BUNDLE / "configs" / f"{name}.json")
-        known = (f"--settings#{setting}=1", "--loop#log_every", "5", "--train::trainer::budget=1m")
+        known = (f"--settings#{setting}=1", "--loop#log_every", "5", "--train::trainer::settings::budget=1m")
         check_overrides([PROGRAM, "run", "--config_file", file, *known, "--train#handlers=[]"])
         for wrong in ("settings#colour", "loop#colour", "train#trainer#colour"):
             with pytest.raises(SemganError, match=f"unknown id '{wrong}'"):
@@ -191,7 +191,7 @@ def test_a_fault_is_told_in_one_line_on_the_terminal(tiny_bundle: Path) -> None:
         ({"dataset_dir": "EMPTY"}, "dataset_dir: no images in it; give --dataset_dir a folder of NIfTI files or DICOM"),
         ({"slices#num_classes": 4}, "slices#num_classes is 4, labels in channel_def, with background says 5; make "),
         ({"displayable_configs#mode": "magic"}, "unknown mode 'magic'; use one of preview, encoder, invert, refine (a"),
-        ({"slices#size": "abc"}, "; correct this value in the configuration or on the command line (at slices)"),
+        ({"slices#size": "abc"}, "the setting size cannot be 'abc'; give a whole number (at slices)"),
         ({"device": "$torch.device('moon')"}, "; correct this value in the configuration or on the command line (at"),
     ],
 )
