@@ -145,6 +145,7 @@ MOVED = {
     "segmentation": "inference.segmentation",
     "training.budget": "training.engine.schedule",
     "training.bundle_stage": "workflows.training",
+    "training.datasets": "training.datasets",
     "training.ema": "training.engine.ema",
     "training.encoder": "training.stages.encoder_stage",
     "training.files": "training.engine.run_files",
@@ -281,8 +282,8 @@ def new_place(module: str, name: str) -> tuple[str, Any] | None:
     for target in MOVED.get(module.partition(".")[2], "").split():
         room = import_module(f"{PACKAGE}.{target}")
         for spelling in dict.fromkeys((today, name)):
-            if hasattr(room, spelling):
-                found = getattr(room, spelling)
+            if spelling in vars(room):
+                found = vars(room)[spelling]
                 return public_path(spelling, found) or f"{_home(found, room)}.{spelling}", found
     return None
 

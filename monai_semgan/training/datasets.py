@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from monai_semgan._moved import moved_names
 from monai_semgan.data.datalist import SECTIONS, Entry, load_datalist
 from monai_semgan.data.slice_set import SliceSet, build_slice_set
 from monai_semgan.errors import SemganError
@@ -187,3 +188,7 @@ def pack_slices(
     write_json(out / PATIENTS, data.sections)
     data.model.save(out / SETTINGS)
     return out
+
+
+if not TYPE_CHECKING:  # a name of 0.1
+    __getattr__ = moved_names(__name__)
