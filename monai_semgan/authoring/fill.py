@@ -25,6 +25,7 @@ from monai_semgan.bundle.labels import (
     read_metadata,
 )
 from monai_semgan.bundle.load import load_bundle
+from monai_semgan.bundle.pending import put_in_place
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import part, save_weights
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_settings, plain_ids
@@ -219,7 +220,7 @@ def _write(
     weights: Mapping[str, torch.Tensor],
     record: Mapping[str, Any],
 ) -> None:
-    """Write what changes beside its place, see whether it loads as a bundle, and move it there file by file."""
+    """Write what changes beside its place, see whether it loads as a bundle, and move all of it there."""
     draft = folder / ".filling.part"
     shutil.rmtree(draft, ignore_errors=True)
     try:
@@ -232,9 +233,7 @@ def _write(
         write_json(draft / RECORD, record)
         bundle_settings(draft).save(draft / SETTINGS_FILE)
         load_bundle(draft, "cpu")
-        for path in sorted(path for path in draft.rglob("*") if path.is_file()):
-            (folder / path.relative_to(draft).parent).mkdir(exist_ok=True)
-            path.replace(folder / path.relative_to(draft))
+        put_in_place(draft, folder)
     except OSError as error:
         raise write_error(error, folder) from error
     finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.bundle.compatibility import refuse_newer
+from monai_semgan.bundle.pending import finish_pending
 from monai_semgan.errors import SemganError
 
 DEFAULT_NAME = "semgan_abdomen"
@@ -22,10 +23,10 @@ SETTINGS_FILE = Path("models/settings.json")
 
 
 def bundle_folder(folder: str | Path | None = None) -> Path:
-    """The given bundle, or the one that comes with the package.
+    """The given bundle, or the one that comes with the package; a change that was stopped half-way is finished.
 
     Raises:
-        SemganError: if there is none.
+        SemganError: if there is none, or it cannot be finished.
     """
     if folder is not None:
         path = Path(folder)
@@ -33,6 +34,7 @@ def bundle_folder(folder: str | Path | None = None) -> Path:
             raise SemganError(
                 "no such bundle folder", remedy="give the folder that holds configs/ and models/", path=path
             )
+        finish_pending(path)
         return path
     package = Path(__file__).resolve().parents[1]
     candidates = [root / "bundles" / DEFAULT_NAME for root in (package, package.parent)]

@@ -9,6 +9,7 @@ from typing import Any
 
 from monai_semgan.bundle.agreement import check_parts
 from monai_semgan.bundle.labels import METADATA, learnt_modalities, organ_labels, read_metadata
+from monai_semgan.bundle.pending import finish_pending
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import image2d_endings, marked_as_dicom, volume_endings
 from monai_semgan.networks.weights import load_into, load_weights
@@ -85,6 +86,10 @@ def load_network(network: Any, weights: str | Path) -> None:
     Raises:
         SemganError: if the file is missing or holds weights of another network; the message names the ids.
     """
+    folder = Path(weights).parent.parent
+    if finish_pending(folder):
+        problem = "a change of this bundle was stopped half-way; it is finished now"
+        raise SemganError(problem, remedy="run again", path=folder)
     try:
         load_into(network, load_weights(weights), weights)
     except SemganError as error:
