@@ -238,7 +238,7 @@ def one_sided(names: Mapping[int, str]) -> bool:
 def pairs(names: Mapping[int, str]) -> tuple[tuple[int, ...], ...]:
     """Ids of labels that are the two sides of one structure, and so the same tissue.
 
-    Example:
+    Examples:
         >>> pairs({1: "liver", 2: "right kidney", 3: "left kidney"})
         ((2, 3),)
     """

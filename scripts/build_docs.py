@@ -57,12 +57,20 @@ def main(arguments: list[str]) -> int:
     copy_text()
     write_reference(python)
     write_gallery(python, [] if options.no_gallery else examples(options.example))
-    command = [str(docs_python), "-m", "mkdocs", "build", "--quiet", "--clean"]
-    environment = {**os.environ, "DISABLE_MKDOCS_2_WARNING": "true", "NO_MKDOCS_2_WARNING": "1"}
-    code = subprocess.run(command, cwd=REPOSITORY, env=environment).returncode
+    code = make_site(docs_python)
     if code == 0:
         print("ready: site/index.html; with search: python3 -m http.server -d site")
     return code
+
+
+def make_site(python: Path) -> int:
+    """Make the site of the pages; warnings are errors, which mkdocs counts only where it may also tell."""
+    environment = {**os.environ, "DISABLE_MKDOCS_2_WARNING": "true", "NO_MKDOCS_2_WARNING": "1"}
+    command = [str(python), "-m", "mkdocs", "build", "--strict", "--clean"]
+    run = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    told = [line for line in (run.stdout + run.stderr).splitlines() if line and not line.startswith("INFO")]
+    print("\n".join(told), end="\n" if told else "", flush=True)
+    return run.returncode
 
 
 def copy_text() -> None:

@@ -21,8 +21,7 @@ from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.io.volume import Volume
 from monai_semgan.slicing.encoding import UNLABELLED, encode
 from monai_semgan.slicing.geometry import SliceGeometry
-from monai_semgan.slicing.intensity import rescale
-from monai_semgan.slicing.preprocessing import OUTSIDE
+from monai_semgan.slicing.preprocessing import OUTSIDE, rescale
 
 if TYPE_CHECKING:
     from monai_semgan.slicing.preprocessing import Preprocessing
@@ -39,9 +38,7 @@ class LoadVolumed(MapTransform):
 
     Values stay as they are in the file: HU in CT. A tensor that is loaded already is taken over.
 
-    Args:
-        keys: of the scans.
-        allow_missing_keys: leave out keys that are not there.
+    The keys are those of the scans; arguments as for MONAI's `MapTransform`.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -133,9 +130,7 @@ class NormaliseIntensityd(MapTransform, InvertibleTransform):
 
     The inverse scales -1..1 back to the scan's values.
 
-    Args:
-        keys: of the scans.
-        allow_missing_keys: leave out keys that are not there.
+    The keys are those of the scans; arguments as for MONAI's `MapTransform`.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -162,9 +157,7 @@ class ExtractSlicesd(MapTransform, InvertibleTransform):
 
     The inverse brings maps on the slices, `(C, H, W, D)`, to exactly the scan's grid by linear interpolation.
 
-    Args:
-        keys: of the scans.
-        allow_missing_keys: leave out keys that are not there.
+    The keys are those of the scans; arguments as for MONAI's `MapTransform`.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

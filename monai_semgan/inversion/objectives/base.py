@@ -22,7 +22,7 @@ class ReconstructionObjective(ABC):
 
     No number depends on which other slices are in the batch.
 
-    Example:
+    Examples:
         >>> state = objective.prepare(targets)                      # (D, C, H, W), once per volume
         >>> losses = objective(images, state, torch.tensor([4, 7])) # (2,), images of slices 4 and 7
     """

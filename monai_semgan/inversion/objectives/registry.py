@@ -44,7 +44,7 @@ def register_objective(name: str, *, needs_features: bool = False) -> Callable[[
         name: not yet taken.
         needs_features: call what is decorated with a feature extractor, image `(n, C, H, W)` to a list of maps.
 
-    Example:
+    Examples:
         >>> @register_objective("squares")
         ... class SquaresObjective(ReconstructionObjective):
         ...     def prepare(self, target):

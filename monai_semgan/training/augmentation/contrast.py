@@ -50,7 +50,7 @@ class ContrastRandomisation:
         noise_probability: chance of noise.
         noise_std: largest standard deviation of the noise, on the scale of [0, 1].
 
-    Example:
+    Examples:
         >>> contrast = ContrastRandomisation()
         >>> contrast(torch.zeros(2, 1, 64, 64), generator=torch.Generator().manual_seed(0)).shape
         torch.Size([2, 1, 64, 64])

@@ -31,7 +31,7 @@ class DiscriminatorAugmentation:
         contrast: largest factor on the distance from the mean; the smallest is its inverse.
         cutout: edge length of the removed square as a share of the image size; 0 for none.
 
-    Example:
+    Examples:
         >>> augment = DiscriminatorAugmentation()
         >>> image, probabilities = augment(torch.zeros(2, 1, 32, 32), torch.ones(2, 1, 32, 32), strength=0.5)
     """

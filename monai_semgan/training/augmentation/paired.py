@@ -29,7 +29,7 @@ class PairedAugmentation:
         elastic_knots: control points of the elastic field along each axis.
         flip_probability: chance of mirroring axis 2 (right and left).
 
-    Example:
+    Examples:
         >>> augment = PairedAugmentation()
         >>> image, label = augment(torch.zeros(2, 1, 64, 64), torch.zeros(2, 64, 64, dtype=torch.long))
     """
