@@ -167,11 +167,11 @@ MOVED = {
     "transforms.body": "slicing.body",
     "transforms.contrast": "training.augmentation.contrast",
     "transforms.geometry": "slicing.geometry slicing.planning",
-    "transforms.intensity": "slicing.intensity modalities",
+    "transforms.intensity": "slicing.preprocessing modalities",
     "transforms.oblique": "slicing.oblique slicing.planning",
     "transforms.orientation": "slicing.orientation",
     "transforms.paired": "training.augmentation.paired",
-    "transforms.resampling": "slicing.resampling",
+    "transforms.resampling": "slicing.geometry",
     "transforms.sampling": "training.augmentation.random_draws",
 }
 """Module of 0.1 to the modules of today that have its names, in the order of search."""

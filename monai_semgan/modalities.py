@@ -6,6 +6,13 @@ import numpy as np
 
 from monai_semgan.errors import SemganError
 
+CT_WINDOW = (-125.0, 275.0)
+"""Soft-tissue window in HU."""
+
+
+MR_PERCENTILES = (0.5, 99.5)
+"""Percentiles of the body's voxels that become -1 and 1."""
+
 CT_EVIDENCE_HU = -50.0
 """Only CT reaches below this value: MR intensities are not negative, save for a few filter artefacts."""
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from monai.bundle import ConfigParser
 
@@ -18,9 +18,6 @@ from monai_semgan.errors import SemganError
 from monai_semgan.networks.generator import SLIM_CHANNELS
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.utils.files import write_error
-
-if TYPE_CHECKING:
-    pass
 
 TASK_SETTINGS = ("domain",)
 """Sections of inference.json that were measured on the template's own scans."""

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from monai_semgan.bundle.labels import WEIGHTS
-
-if TYPE_CHECKING:
-    pass
 
 
 def weights_digest(folder: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,9 +13,6 @@ from monai_semgan.errors import SemganError
 from monai_semgan.io.limits import check_voxels, memory_error
 from monai_semgan.io.volume import Volume
 from monai_semgan.organs import Segments
-
-if TYPE_CHECKING:
-    pass
 
 FORMATS = ("PNG", "JPEG", "TIFF")
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import find_reader, find_segment_reader
 from monai_semgan.io.volume import Volume
-
-if TYPE_CHECKING:
-    pass
-
 
 GUESSED = "The file does not say how the patient lies: axes right to left, back to front, feet to head are assumed."
 

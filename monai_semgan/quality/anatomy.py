@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from monai_semgan.io.volume import voxel_ml
 from monai_semgan.organs import above, adult_ml, larger, natural_pieces, right_of
-
-if TYPE_CHECKING:
-    pass
-
 
 SMALL_SHARE = 0.02
 """Pieces smaller than this share of the organ are not told."""

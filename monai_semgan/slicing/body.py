@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from monai_semgan.slicing.intensity import CT_WINDOW
+from monai_semgan.modalities import CT_WINDOW
 
 CELL_MM = 4.0
 """Edge of the cells on which the body is looked for."""

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-
-if TYPE_CHECKING:
-    pass
-
 
 UNLABELLED = 255
 """Class index of pixels without a label; cross-entropy should ignore it."""

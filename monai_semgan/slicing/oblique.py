@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn.functional import grid_sample
-
-if TYPE_CHECKING:
-    pass
-
 
 CHUNK_POINTS = 2_000_000
 

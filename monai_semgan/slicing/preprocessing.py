@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.volume import Volume
-from monai_semgan.modalities import canonical_modality, guess_modality, header_modality
+from monai_semgan.modalities import CT_WINDOW, MR_PERCENTILES, canonical_modality, guess_modality, header_modality
 from monai_semgan.slicing.body import find_body
 from monai_semgan.slicing.geometry import SliceGeometry
-from monai_semgan.slicing.intensity import CT_WINDOW, MR_PERCENTILES, percentile_range, rescale
 from monai_semgan.slicing.planning import plan_frame, plan_slices
 from monai_semgan.utils.settings import checked
-
-if TYPE_CHECKING:
-    pass
 
 VERSION = 1
 """Counts changes of the arithmetic, so that caches made by an older version are not used."""
@@ -217,3 +213,31 @@ class Preprocessing:
     def to_dict(self) -> dict[str, Any]:
         """Settings in JSON's types; `Preprocessing(**settings)` takes them back."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+def percentile_range(values: np.ndarray, percentiles: tuple[float, float] = MR_PERCENTILES) -> tuple[float, float]:
+    """Robust lowest and highest value; never an empty range.
+
+    Args:
+        values: voxel values, of any shape; at most about a million of them are looked at.
+        percentiles: lower and upper percentile in percent.
+    """
+    flat = values.reshape(-1)
+    sample = flat[:: max(1, flat.size // 1_000_000)]
+    low, high = (float(v) for v in np.percentile(sample, percentiles))
+    if high <= low:
+        low, high = float(flat.min()), float(flat.max())
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def rescale(array: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map `low .. high` linearly to -1 .. 1 and clip what lies outside.
+
+    Returns:
+        A new float32 array of the same shape.
+    """
+    scaled = array.astype(np.float32)
+    scaled -= low
+    scaled *= 2.0 / (high - low)
+    scaled -= 1.0
+    return np.clip(scaled, -1.0, 1.0, out=scaled)
