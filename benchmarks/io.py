@@ -20,7 +20,7 @@ from monai_semgan.bundle.load import load_bundle
 from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.io.writing import write_label
-from monai_semgan.outputs.write import segments
+from monai_semgan.organs import Segments
 
 READ_BACK = ("out.nii.gz", "out.seg.nrrd", "out.dcm")
 OUTPUTS = ("out.nii.gz", "out.nii", "out.nrrd", "out.mha", "out.seg.nrrd", "out.dcm", "rtstruct")
@@ -46,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     bundle, volume = load_bundle(device="cpu"), read_volume(arguments.series)
     result = segment(volume, bundle)
-    names = segments(bundle, None)
+    names = Segments(bundle.labels)
     seconds = {
         "preview": median_seconds(lambda: segment(volume, bundle), 1),
         "read": median_seconds(lambda: read_volume(arguments.series), arguments.repeats),

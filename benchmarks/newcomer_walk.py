@@ -10,10 +10,11 @@ which they are entered first, those on the path with a star. Two numbers:
 * **entered**: all modules in which a function of ours was called, whatever it was for.
 * **on the path**: those that the scan passes through on its way to the label. A call is on the path if the label file
   takes its name below it; or if the call above it is on the path and voxels come out of it, that is, it returns an
-  array or tensor of at least 4,096 elements, or a tuple, list or data class that holds one. The two lowest floors of
-  the house (errors, organs, modalities, losses, utils) never count. So what answers a question on the side is entered,
-  but not on the path: parsing of arguments, loading the model, checks, recognition of formats, where the body is and
-  where slices go (`slicing.body` and `planning` give places, no voxels), volumes in ml, the out-of-domain score.
+  array or tensor of at least three axes and 4,096 elements (matrices have two), or a tuple, list or data class that
+  holds one. The two lowest floors of the house (errors, organs, modalities, losses, utils) never count. So what answers
+  a question on the side is entered, but not on the path: parsing of arguments, loading the model, checks, recognition
+  of formats, where the body is and where slices go (`slicing.body` and `planning` give places, no voxels), weights of
+  the interpolation, volumes in ml, the out-of-domain score.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 LOWEST = ("errors", "organs", "modalities", "losses", "utils")
-MANY = 64 * 64
+MANY, AXES = 64 * 64, 3
 FUNCTION = 0x1
 """Flag of code that is neither a module's nor a class's body (CO_OPTIMIZED)."""
 
@@ -103,11 +104,11 @@ class Walk:
 
 
 def holds_voxels(value: Any, depth: int = 2) -> bool:
-    """Whether a value is a large array or tensor, or a tuple, list or dataclass that holds one."""
+    """Whether a value is a large array or tensor of three axes, or a tuple, list or data class that holds one."""
     if isinstance(value, np.ndarray):
-        return value.size >= MANY
+        return value.ndim >= AXES and value.size >= MANY
     if type(value).__name__ == "Tensor":
-        return int(value.numel()) >= MANY
+        return value.ndim >= AXES and int(value.numel()) >= MANY
     if depth and isinstance(value, (tuple, list)):
         return any(holds_voxels(item, depth - 1) for item in value[:20])
     if depth and dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -135,7 +136,7 @@ def walk(scan: Path | None, bundle: Path | None = None) -> list[Call]:
         SystemExit: if it fails.
     """
     import monai_semgan
-    from monai_semgan import cli
+    import monai_semgan.cli as cli
 
     assert monai_semgan.__file__
     with tempfile.TemporaryDirectory() as name:
