@@ -175,7 +175,8 @@ def main() -> None:
             functions |= {call.function: True for call in calls if call.module == module and call.on_path}
             print(*(f"      {'*' if on_path else ' '} {name}" for name, on_path in functions.items()), sep="\n")
     below = [module for module in passed if not module.endswith("cli.program")]  # which only calls the subcommand
-    print(f"entered: {len(entered)} modules; on the path of the scan (*): {len(passed)}, {len(below)} from the subcommand")
+    path = f"{len(passed)}, {len(below)} from the subcommand on"
+    print(f"entered: {len(entered)} modules; on the path of the scan (*): {path}")
 
 
 if __name__ == "__main__":
