@@ -16,9 +16,6 @@ import torch.nn.functional as F
 from monai.metrics import FIDMetric
 from torch import nn
 
-#: Changing the network changes all distances: count up when it must.
-EXTRACTOR_VERSION = 1
-
 _SEED = 20_211_204
 _WIDTHS = (16, 24, 32, 24)
 
