@@ -173,10 +173,8 @@ class EncoderStage(Stage):
         self.latent_std = self._latent_spread()
         self.objective = L1FeatureObjective(self._feature_network(), feature_weight=settings.feature_weight)
         self.label_loss = MaskedDiceCELoss()
-        self.paired, self.contrast = (
-            gentler(PairedAugmentation(), settings.geometry),
-            ContrastRandomisation(tied_labels=self.context.tied_labels),
-        )
+        self.paired = gentler(PairedAugmentation(), settings.geometry)
+        self.contrast = ContrastRandomisation(tied_labels=context.tied_labels)
         self._divide_batch()
         self.scores: dict[str, list[float]] = {}
         self.load_pretrained(context.initial)

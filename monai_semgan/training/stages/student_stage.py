@@ -115,10 +115,8 @@ class StudentStage(Stage):
         )
         self.base_rates["student"] = settings.learning_rate
         self.loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
-        self.paired, self.contrast = (
-            PairedAugmentation(),
-            ContrastRandomisation(tied_labels=self.context.tied_labels),
-        )
+        self.paired = PairedAugmentation()
+        self.contrast = ContrastRandomisation(tied_labels=context.tied_labels)
         self.generated = round(settings.batch_size * settings.generated_fraction) if generator is not None else 0
         self.sampler = LabelledSampler(
             context.slices, settings.batch_size - self.generated, settings.organ_fraction, context.seed, context.workers
