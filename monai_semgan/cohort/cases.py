@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monai_semgan.data.datalist import SECTIONS, load_datalist
+from monai_semgan.data.identity import scan_names
 from monai_semgan.errors import SemganError, read_error
 from monai_semgan.io.formats import image2d_endings, marked_as_dicom, readable_endings, stem, volume_endings
 
@@ -63,7 +64,7 @@ def find_cases(path: Path, output: Path, section: str | None = None, pictures: b
             each for itself.
 
     Raises:
-        SemganError: there is nothing, or names cannot be told apart.
+        SemganError: there is nothing, or the list cannot be used.
     """
     if path.is_dir():
         if section is not None:
@@ -71,13 +72,15 @@ def find_cases(path: Path, output: Path, section: str | None = None, pictures: b
         ignored: list[Path] = []
         root = path.resolve()
         suffixes = image2d_endings() if pictures else volume_endings()
-        found = [_checked(Case("", file), root) for file in _walk(path, suffixes, output.resolve(), ignored)]
+        files = list(_walk(path, suffixes, output.resolve(), ignored))
+        names = scan_names(files, path)
+        found = [_checked(Case(name, file), root) for name, file in zip(names, files, strict=True)]
     else:
-        found, ignored, root = _of_datalist(path, section), [], path.resolve().parent
+        found, ignored = _of_datalist(path, section), []
     if not found:
         endings = image2d_endings() if pictures else (*volume_endings(), ".dcm")
         raise SemganError("no scan was found", remedy=f"scans end in {', '.join(endings)}", path=path)
-    return Listing(_named(found, root), tuple(ignored))
+    return Listing(tuple(found), tuple(ignored))
 
 
 def _walk(folder: Path, suffixes: tuple[str, ...], output: Path, ignored: list[Path]) -> Iterator[Path]:
@@ -133,32 +136,4 @@ def _of_datalist(path: Path, section: str | None) -> list[Case]:
         raise SemganError(f"unknown section {section!r}", remedy=f"use {', '.join(SECTIONS)}", path=path)
     datalist = load_datalist(path)
     sections = [section] if section is not None else SECTIONS
-    return [Case("", entry.image, entry.modality) for name in sections for entry in getattr(datalist, name)]
-
-
-def _named(cases: list[Case], root: Path) -> tuple[Case, ...]:
-    """Name cases by their files without ending; where several are equal, with the folders before it."""
-    short = [stem(case.path) or root.name for case in cases]
-    counts: dict[str, int] = {}
-    for name in short:
-        counts[name.lower()] = counts.get(name.lower(), 0) + 1
-    named: list[Case] = []
-    seen: dict[str, Path] = {}
-    for case, name in zip(cases, short, strict=True):
-        if counts[name.lower()] > 1:
-            name = "__".join([*_folders(case.path, root), name])
-        if name.lower() in seen:
-            raise SemganError(
-                f"has the same name as {seen[name.lower()]}: their results could not be told apart",
-                remedy="rename one",
-                path=case.path,
-            )
-        seen[name.lower()] = case.path
-        named.append(replace(case, name=name))
-    return tuple(named)
-
-
-def _folders(path: Path, root: Path) -> list[str]:
-    parent = Path(os.path.abspath(path)).parent
-    relative = parent.relative_to(root) if parent.is_relative_to(root) else Path(*parent.parts[1:])
-    return list(relative.parts)
+    return [Case(entry.name, entry.image, entry.modality) for name in sections for entry in getattr(datalist, name)]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from monai_semgan.data.identity import name_key, scan_names
 from monai_semgan.errors import SemganError, read_error
 from monai_semgan.io.dicom.dicom_files import DicomFile
 from monai_semgan.io.dicom.headers import read_dataset
@@ -26,6 +30,7 @@ class Entry:
         patient: who it shows; the name of the image's file or folder when the list does not say.
         modality: `CT`, `MR`, `DX` or None: to be guessed. Pictures and DICOM radiographs are `DX`.
         names: label ids with their organ names, if the list tells.
+        name: of the scan, unique in its list: what predictions, scores and records are called.
     """
 
     image: Path
@@ -33,6 +38,7 @@ class Entry:
     patient: str = ""
     modality: str | None = None
     names: tuple[tuple[int, str], ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,26 @@ def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataL
     datalist = DataList(**sections)
     _check_files(datalist, path)
     _check_patients(datalist, path)
-    return datalist
+    named = iter(with_names([entry for _, entry in _entries(datalist)], base))
+    return DataList(**{name: tuple(islice(named, len(entries))) for name, entries in sections.items()})
+
+
+def with_names(entries: Sequence[Entry], root: Path | None = None) -> list[Entry]:
+    """Give entries names that are unique among them, where they have none: those of one data list have.
+
+    Args:
+        entries: all that stand together.
+        root: see `scan_names`; the folder that all of them share when left out.
+
+    Raises:
+        SemganError: a scan is listed twice.
+    """
+    if not entries or "" not in (keys := {name_key(entry.name) for entry in entries}) and len(keys) == len(entries):
+        return list(entries)
+    images = [entry.image for entry in entries]
+    if root is None:
+        root = Path(os.path.commonpath([os.path.abspath(image.parent) for image in images]))
+    return [replace(entry, name=name) for entry, name in zip(entries, scan_names(images, root), strict=True)]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -58,13 +58,21 @@ def test_labels_outputs_and_hidden_files_are_no_scans(tmp_path: Path) -> None:
     assert {path.name for path in listing.ignored} == {"ct_label.nii.gz", "ct_seg.nrrd", "ct.seg.nrrd", "labelsTr"}
 
 
-def test_equal_names_are_told_apart_by_their_folders_and_refused_otherwise(tmp_path: Path) -> None:
+def test_equal_names_are_told_apart_by_their_folders_and_then_by_their_endings(tmp_path: Path) -> None:
     touch(tmp_path / "anna" / "ct.nii.gz")
     touch(tmp_path / "bert" / "CT.nii.gz")
     assert names(tmp_path) == ["anna__ct", "bert__CT"]
     touch(tmp_path / "bert" / "CT.nrrd")
-    with pytest.raises(SemganError, match="same name as .*rename one"):
-        names(tmp_path)
+    assert names(tmp_path) == ["anna__ct", "bert__CT_nii_gz", "bert__CT_nrrd"]
+
+
+def test_a_section_does_not_change_the_names_of_a_list(tmp_path: Path) -> None:
+    for name in ("ann", "bea"):
+        (tmp_path / name).mkdir()
+        save_nifti(tmp_path / name / "ct.nii.gz", np.zeros((2, 2, 2)))
+    path = save_datalist(tmp_path, training=[{"image": "ann/ct.nii.gz", "patient": "a"}], test=["bea/ct.nii.gz"])
+    assert [case.name for case in find_cases(path, tmp_path / "o").cases] == ["ann__ct", "bea__ct"]
+    assert [case.name for case in find_cases(path, tmp_path / "o", "test").cases] == ["bea__ct"]
 
 
 def test_a_link_that_leaves_the_folder_is_a_failure_not_a_scan(tmp_path: Path) -> None:

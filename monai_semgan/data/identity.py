@@ -1,0 +1,77 @@
+"""One name for every scan of a list or folder: what its predictions, scores and records are called."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from monai_semgan.errors import SemganError
+from monai_semgan.io.formats import stem
+
+LONGEST = 200
+"""Bytes of a name; endings, and the mark of files that are being written, still fit into the 255 of file systems."""
+
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]")
+"""Separators, control characters, and bytes that are no text."""
+
+
+def scan_names(paths: Sequence[Path], root: Path) -> tuple[str, ...]:
+    """Name scans by their files without ending; where several are equal, with the folders before it.
+
+    The names are unique whatever case the letters have, safe as file names, and do not depend on the order. Files that
+    differ in nothing else are told apart by their endings (`ct_nii`, `ct_nrrd`).
+
+    Args:
+        paths: files or folders.
+        root: folder where the folders of a name begin, such as that of the data list.
+
+    Raises:
+        SemganError: a path is given twice.
+    """
+    absolute = [Path(os.path.abspath(path)) for path in paths]
+    counts = Counter(absolute)
+    twice = next((path for path in absolute if counts[path] > 1), None)
+    if twice is not None:
+        raise SemganError("is given twice: its results could not be told apart", remedy="keep one", path=twice)
+    stems = [stem(path) or path.name or "scan" for path in absolute]
+    folders = [_folders(path, root) for path in absolute]
+    levels = [0] * len(paths)
+    while True:
+        names = [_name(*parts) for parts in zip(absolute, folders, stems, levels, strict=True)]
+        keys = Counter(map(name_key, names))
+        crowded = [number for number, name in enumerate(names) if keys[name_key(name)] > 1]
+        if not crowded:
+            return tuple(names)
+        for number in crowded:
+            levels[number] += 1
+
+
+def name_key(name: str) -> str:
+    """Return what names are compared by: file systems may ignore case and the form of accents."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
+
+
+def _name(path: Path, folders: Sequence[str], short: str, level: int) -> str:
+    """Name of a scan: the more names are alike, the more goes into it."""
+    content = "/".join([*folders, path.name, str(level)])
+    digest = "_" + hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()[:8]
+    ending = re.sub(r"[^0-9A-Za-z]+", "_", path.name[len(short) :])
+    name = "__".join([*folders, short] if level > 0 else [short])
+    name += (ending if level > 1 else "") + (digest if level > 2 else "")
+    safe = re.sub(r"^\.", "_", _UNSAFE.sub("_", name))
+    if len(safe.encode()) <= LONGEST:
+        return safe
+    return safe.encode()[: LONGEST - len(digest)].decode(errors="ignore") + digest
+
+
+def _folders(path: Path, root: Path) -> tuple[str, ...]:
+    """Folders between root and file; all of them for a file elsewhere."""
+    for start in (Path(os.path.abspath(root)), Path(os.path.realpath(root))):
+        if path.parent.is_relative_to(start):
+            return path.parent.relative_to(start).parts
+    return path.parent.parts[1:]
