@@ -131,7 +131,7 @@ def prepared_folder(output: Path) -> Path:
     Raises:
         SemganError: it cannot be written, or is a file.
     """
-    from monai_semgan.cohort.cases import BOOKKEEPING
+    from monai_semgan.data.scan_folder import BOOKKEEPING
     from monai_semgan.utils.files import check_output, check_output_folder
 
     check_output_folder(output, "--output", "cohort.csv")
