@@ -3,9 +3,10 @@
 Two things tell a file that has changed: its size and time of change, and a digest of samples of its content. The time
 alone does not: tools that restore it (`cp -p`, unpacking), and file systems that count in seconds (FAT, network
 drives), leave it as it was. The samples hold all of a small file, and the end of every larger one, where compressed
-files keep their checksum. What remains unseen is a change of some voxels in a large file without compression, made by a
-program that puts the time back. The time at which the inode changed would show that too, but it changes with every
-copy, so that a job on a cluster, whose data are copied to it anew, would never find its results again.
+files keep their checksum. What remains unseen is a change of some voxels in a large file without compression, or of one
+slice among many, made by a program that puts the time back. The time at which the inode changed would show that too,
+but it changes with every copy, so that a job on a cluster, whose data are copied to it anew, would never find its
+results again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ State = list[list[str | int]]
 SAMPLE, SAMPLE_EVERY, MAX_SAMPLES = 1 << 12, 1 << 18, 16
 SMALL = 1 << 16
 """Files up to this size are hashed whole, larger ones by samples."""
+
+SAMPLED_FILES = 32
+"""Of a folder with more files only so many are opened: another series differs in each of its slices."""
 
 HEADERS = (".nhdr", ".nrrd", ".mhd", ".mha")
 """Files whose text may name others that hold the voxels."""
@@ -47,14 +51,17 @@ def file_state(path: str | Path) -> State:
         path: the input.
     """
     path = Path(path)
-    base = path if path.is_dir() else path.parent
-    return [_state_of(file, base) for file in files_of(path)]
+    base = os.path.join(path if path.is_dir() else path.parent, "")
+    files = files_of(path)
+    step = -(-len(files) // SAMPLED_FILES)
+    return [_state_of(str(file), base, number % step == 0) for number, file in enumerate(files)]
 
 
 def files_of(path: Path) -> list[Path]:
     """Return the files that belong to an input, itself among them, in order of their paths."""
     if path.is_dir():
-        return sorted(Path(root, name) for root, _, names in os.walk(path) for name in names)
+        names = (os.path.join(root, name) for root, _, names in os.walk(path) for name in names)
+        return [Path(name) for name in sorted(names)]
     return sorted({path, *_companions(path)})
 
 
@@ -63,17 +70,17 @@ def fingerprint(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _state_of(file: Path, base: Path) -> list[str | int]:
-    name = file.relative_to(base).as_posix() if file.is_relative_to(base) else file.as_posix()
+def _state_of(file: str, base: str, sampled: bool) -> list[str | int]:
+    name = file.removeprefix(base).replace(os.sep, "/")
     try:
-        found = file.stat()
-        digest = _samples(file, found.st_size) if stat.S_ISREG(found.st_mode) else ""
+        found = os.stat(file)
+        digest = _samples(file, found.st_size) if sampled and stat.S_ISREG(found.st_mode) else ""
     except OSError:
         return [name, -1, 0, ""]
     return [name, found.st_size, found.st_mtime_ns, digest]
 
 
-def _samples(file: Path, size: int) -> str:
+def _samples(file: str, size: int) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with open(file, "rb", buffering=0) as stream:
         if size <= SMALL:

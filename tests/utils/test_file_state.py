@@ -130,6 +130,22 @@ def test_large_files_are_known_by_their_time_and_samples(tmp_path: Path) -> None
     assert with_time(inside, times.st_mtime_ns + 10_000_000) != before
 
 
+def test_another_series_of_the_same_sizes_and_times_is_noticed(tmp_path: Path) -> None:
+    """As in an archive whose times were all set to one; in a long series, not every file is opened."""
+
+    def state_of(series: int) -> list[list[str | int]]:
+        for number in range(100):
+            (tmp_path / f"{number}.dcm").write_bytes(b"%d %d" % (series, number))
+            os.utime(tmp_path / f"{number}.dcm", ns=(1, 1))
+        return file_state(tmp_path)
+
+    assert state_of(1) == state_of(1)
+    assert state_of(2) != state_of(1)
+    before = state_of(1)
+    os.utime(tmp_path / "77.dcm", ns=(2, 2))
+    assert file_state(tmp_path) != before
+
+
 def test_a_copy_with_its_times_has_the_same_state(tmp_path: Path) -> None:
     """Data that are copied to a node of a cluster for every job keep their results."""
     import shutil
