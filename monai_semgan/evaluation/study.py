@@ -164,11 +164,36 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
         started = time.perf_counter()
         found = segment(volume, bundle, mode, modality=entry.modality, **options)
         seconds = time.perf_counter() - started
-        reference = read_entry_label(entry, volume, names_of_ids(bundle.preprocessing, bundle.labels))
-        organs = score_labels(found.label, reference, bundle.labels, with_distance, bundle.preprocessing)
+        organs = score_on_scan(found.label, entry, volume, bundle.labels, bundle.preprocessing, with_distance)
     except SemganError as error:
         return PatientScore(entry.patient, entry.modality, problem=str(error))
     return PatientScore(entry.patient, found.prepared.modality, organs, seconds)
+
+
+def score_on_scan(
+    label: np.ndarray,
+    entry: Entry,
+    scan: Volume | None,
+    labels: Mapping[int, str],
+    preprocessing: Preprocessing,
+    with_distance: bool = True,
+) -> dict[str, OrganScore]:
+    """Score what a model found in a scan against the label of its entry: the one way, for all who run models.
+
+    Args:
+        label: classes `(I, J, K)` on the scan's grid.
+        entry: with a label.
+        scan: on whose grid the reference has to lie; only its grid is looked at. It is read when left out.
+        labels: organ name by class.
+        preprocessing: of the model; tells what ids in label files mean.
+        with_distance: also surface distances.
+
+    Raises:
+        SemganError: the reference cannot be used, or lies on another grid.
+    """
+    scan = scan if scan is not None else read_volume(entry.image)
+    reference = read_entry_label(entry, scan, names_of_ids(preprocessing, labels))
+    return score_labels(label, reference, labels, with_distance, preprocessing)
 
 
 def score_file(prediction: Path, entry: Entry, labels: Mapping[int, str], with_distance: bool = True) -> PatientScore:
