@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from monai_semgan._version import __version__
 from monai_semgan.cli.arguments import model_options, say
+from monai_semgan.utils.json_text import json_text
 
 LIBRARIES = ("torch", "monai", "numpy", "nibabel", "scipy", "pytorch-ignite")
 
@@ -32,7 +32,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
     facts = gather(arguments.bundle, arguments.device)
-    say(json.dumps(facts, indent=2) if arguments.json else as_text(facts))
+    say(json_text(facts, indent=2) if arguments.json else as_text(facts))
     return 0
 
 

@@ -1,9 +1,10 @@
-"""Dice of whole volumes, patient by patient, on the grid of the slices."""
+"""Dice of whole volumes, scan by scan, on the grid of the slices."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ def patient_dice(
     batch: int,
     every: int = 1,
 ) -> dict[str, list[float]]:
-    """Dice of every organ in 3D for every labelled patient.
+    """Dice of every organ in 3D for every labelled scan.
 
     Args:
         segment: maps images (n, C, H, W) in [-1, 1] to logits (n, K, H, W).
@@ -35,11 +36,12 @@ def patient_dice(
         every: score every so many slices only: a cheaper estimate.
 
     Returns:
-        Patient -> Dice of classes 1 to K - 1; NaN for an organ that the patient's label lacks.
+        Scan, called as its patient (see `scan_keys`) -> Dice of classes 1 to K - 1; NaN for an organ that the scan's
+        label lacks.
     """
     metric = DiceMetric(include_background=False, reduction="none")
     scores: dict[str, list[float]] = {}
-    for volume, patient in enumerate(slices.patients):
+    for volume, scan in enumerate(scan_keys(slices.patients)):
         indices = slices.volume_slices(volume)
         predictions, labels = [], []
         for chunk in indices[::every].split(batch):
@@ -50,13 +52,33 @@ def patient_dice(
         if int(truth.max()) >= num_classes:
             continue
         pair = [one_hot(t[None, None], num_classes, dtype=torch.bool) for t in (torch.cat(predictions), truth)]
-        scores[patient] = metric(pair[0], pair[1])[0].tolist()
+        scores[scan] = metric(pair[0], pair[1])[0].tolist()
         metric.reset()
     return scores
 
 
+def scan_keys(patients: Sequence[str]) -> list[str]:
+    """Call every scan by its patient; those of one patient are counted: `ann (1)`, `ann (2)`.
+
+    File names would tell them apart too, but must not travel with the weights.
+
+    Args:
+        patients: of the scans, in order.
+    """
+    counts, seen, keys = Counter(patients), Counter[str](), set(patients)
+    found: list[str] = []
+    for patient in patients:
+        key = patient
+        while counts[patient] > 1 and (key == patient or key in keys):
+            seen[patient] += 1
+            key = f"{patient} ({seen[patient]})"
+        keys.add(key)
+        found.append(key)
+    return found
+
+
 def summary(scores: dict[str, list[float]]) -> dict[str, float]:
-    """Mean Dice over patients for each class and over all, named `dice` and `dice_1`, `dice_2` ..."""
+    """Mean Dice over scans for each class and over all, named `dice` and `dice_1`, `dice_2` ..."""
     if not scores:
         return {}
     table = np.array(list(scores.values()))

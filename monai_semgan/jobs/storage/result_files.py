@@ -33,6 +33,7 @@ from monai_semgan.io.writing import write_label, write_map
 from monai_semgan.jobs.contract import Part, Result, VolumeFormat
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.utils.files import write_error
+from monai_semgan.utils.json_text import json_text
 
 if TYPE_CHECKING:
     from monai_semgan.outputs.maps import SliceMap
@@ -110,7 +111,7 @@ def save_grid(results: Path, volume: Volume, geometry: SliceGeometry) -> None:
         "geometry": geometry.to_dict(),
     }
     results.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (results / GRID).write_text(json.dumps(grid), encoding="utf-8")
+    (results / GRID).write_text(json_text(grid), encoding="utf-8")
 
 
 def save_maps(folder: Path, maps: Mapping[str, SliceMap]) -> None:

@@ -29,6 +29,7 @@ from monai_semgan.training.engine.schedule import Schedule, Stopwatch, parse_dur
 from monai_semgan.training.engine.seeds import step_seed
 from monai_semgan.training.image_grids import write_png
 from monai_semgan.training.stages.stage import Stage
+from monai_semgan.utils.json_text import nan_where_null
 from monai_semgan.utils.settings import check_ranges, checked
 from monai_semgan.utils.versions import machine, versions
 
@@ -178,7 +179,8 @@ class StageLoop:
         self._check_fingerprint(content["settings"])
         self.stage.load_pretrained(files.gather_weights(self.folder))
         self.stage.load_extra_state(content.get("extra", {}))
-        self._take_up(content["step"], content["seconds"], content["metrics"], content["history"])
+        metrics, history = nan_where_null(content["metrics"]), nan_where_null(content["history"])
+        self._take_up(content["step"], content["seconds"], metrics, history)
         self.fresh_optimisers = True
 
     def _check_fingerprint(self, before: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import torch
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import load_tensors, load_weights, save_weights
 from monai_semgan.utils.files import written_aside
+from monai_semgan.utils.json_text import json_text
 
 #: Most bytes of one weight file: what fits through the narrowest channel from a GPU machine, and into git.
 WEIGHT_FILE_LIMIT = 16 * 2**20
@@ -32,14 +33,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file atomically."""
-    write_bytes(path, (json.dumps(content, indent=2, default=str) + "\n").encode())
+    """Write a JSON file atomically; numbers that are not finite become null."""
+    write_bytes(path, (json_text(content, indent=2, default=str) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The content of a JSON file, or an empty dictionary when there is none that can be read."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

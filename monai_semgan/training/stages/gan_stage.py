@@ -26,6 +26,7 @@ from monai_semgan.training.stages.gan_settings import GanSettings
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
 from monai_semgan.utils.device import autocast
+from monai_semgan.utils.json_text import nan_where_null
 
 __all__ = ["GanSettings", "GanStage"]
 
@@ -249,7 +250,7 @@ class GanStage(Stage):
         """Take back what `extra_state` gave."""
         if not state:
             return
-        device = self.context.device
+        state, device = nan_where_null(state), self.context.device
         for name, strength in self.strengths.items():
             strength.load_state_dict(state["strengths"][name])
             self._recent[name] = [torch.tensor(scores, device=device) for scores in state["recent"][name]]
