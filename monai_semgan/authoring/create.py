@@ -17,7 +17,7 @@ from monai_semgan.bundle.labels import CONFIG, METADATA, bundle_folder, organ_la
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.generator import SLIM_CHANNELS
 from monai_semgan.slicing.preprocessing import Preprocessing
-from monai_semgan.utils.files import write_error
+from monai_semgan.utils.files import utf8, write_error
 
 TASK_SETTINGS = ("domain",)
 """Sections of inference.json that were measured on the template's own scans."""
@@ -155,8 +155,8 @@ def _write_texts(
     (draft / "docs").mkdir()
     text = (origin / "docs" / "README.md").read_text(encoding="utf-8")
     readme = new_readme(text, name, labels, modality, settings, authors)
-    (draft / "docs" / "README.md").write_text(readme, encoding="utf-8")
-    (draft / "docs" / "data_license.txt").write_text(data_licence(authors), encoding="utf-8")
+    (draft / "docs" / "README.md").write_bytes(utf8(readme))
+    (draft / "docs" / "data_license.txt").write_bytes(utf8(data_licence(authors)))
     shutil.copyfile(origin / "LICENSE", draft / "LICENSE")
     (draft / "models").mkdir()
 

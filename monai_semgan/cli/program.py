@@ -1,14 +1,13 @@
 """Entry point of `semgan`: parses, runs a subcommand and turns every trouble into one line and an exit code.
 
-Exit codes: 0 done; 1 internal error; 2 wrong usage or input; 3 some scans of many failed; 130 stopped by Ctrl-C.
+Exit codes: 0 done; 1 internal error; 2 wrong usage or input; 3 some scans of many failed; 130 stopped by Ctrl-C. What a
+terminal cannot show, or nobody reads (`| head`), changes none of them: the work goes on and its files are written.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from monai_semgan._version import __version__
 from monai_semgan.cli import bundle, calibrate, evaluate, info, sample, segment, selfcheck, serve, train
 from monai_semgan.cli.arguments import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
 from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.utils.terminal import protected_streams
 
 COMMANDS = (segment, evaluate, selfcheck, sample, info, train, bundle, calibrate, serve)
 
@@ -65,6 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    with protected_streams() as stdout:
+        code = _run(argv)
+        stdout.flush()
+        if code == 0 and stdout.lost is not None:
+            return _fail(f"standard output cannot be written: {stdout.lost.strerror}; files are complete", EXIT_USAGE)
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """Run a subcommand, and tell its trouble."""
     try:
         arguments = build_parser().parse_args(argv)
     except SystemExit as leave:
@@ -74,10 +84,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except (KeyboardInterrupt, Cancelled):
         return _fail("interrupted; nothing was written", EXIT_INTERRUPTED, prefix="semgan")
-    except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_INTERNAL
     except Exception as error:
         if arguments.debug:
             raise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from monai_semgan.cli.arguments import EXIT_INTERRUPTED, non_negative_int, positive_int, say
 from monai_semgan.errors import SemganError
+from monai_semgan.utils.files import is_text
 from monai_semgan.utils.progress import BarProgress
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise SemganError(
             "no such data list", remedy="give a JSON file, or a folder of packed slices", path=arguments.data
         )
+    if not is_text(arguments.out):
+        raise SemganError("the name is not UTF-8 text, which TensorBoard needs", remedy="rename it", path=arguments.out)
     from monai_semgan.training.run import train
     from monai_semgan.training.training_settings import TrainSettings
     from monai_semgan.utils.progress import NullProgress

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.cohort.cases import BOOKKEEPING, Case
-from monai_semgan.utils.files import check_output, written_aside
+from monai_semgan.utils.files import check_output, utf8, write_utf8
 
 SUMMARY = "cohort.csv"
 DONE, FAILED, OPEN = "done", "failed", "open"
@@ -69,8 +69,7 @@ def save_record(output: Path, record: Record) -> None:
         SemganError: it cannot be written.
     """
     path = check_output(record_path(output, record.case), (".json",))
-    with written_aside(path) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+    write_utf8(path, json.dumps(asdict(record), indent=1) + "\n")
 
 
 def load_record(output: Path, case: str) -> Record | None:
@@ -99,10 +98,9 @@ def write_summary(output: Path, cases: Sequence[Case], organs: Sequence[str]) ->
     path = check_output(output / SUMMARY, (".csv",))
     while True:
         text = summary(output, cases, organs)
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
+        if path.is_file() and path.read_bytes() == utf8(text):
             return path
-        with written_aside(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_utf8(path, text)
 
 
 def summary(output: Path, cases: Sequence[Case], organs: Sequence[str]) -> str:

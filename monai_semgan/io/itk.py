@@ -14,6 +14,7 @@ from SimpleITK import ProcessObject
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.itk_header import check_header
+from monai_semgan.io.itk_names import readable_by_itk, writable_by_itk
 from monai_semgan.io.limits import check_voxels
 from monai_semgan.io.reading import GUESSED
 from monai_semgan.io.volume import Volume
@@ -46,9 +47,9 @@ def _read(path: Path, layers: bool) -> tuple[np.ndarray, np.ndarray, dict[str, s
     placed = check_header(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if path.suffix.lower() in (".nrrd", ".nhdr") else "MetaImageIO")
-    reader.SetFileName(str(path))
     try:
-        with quiet_itk():
+        with quiet_itk(), readable_by_itk(path) as name:
+            reader.SetFileName(name)
             reader.ReadImageInformation()
             channels, kind = reader.GetNumberOfComponents(), SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
             check_voxels((*reader.GetSize(), channels), path)  # as ITK has understood the header
@@ -96,10 +97,10 @@ def write_itk(array: np.ndarray, like: Volume, path: Path, metadata: dict[str, s
     for key, value in (metadata or {}).items():
         image.SetMetaData(key, value)
     try:
-        with quiet_itk():
-            SimpleITK.WriteImage(image, str(path), useCompression=True)
+        with quiet_itk(), writable_by_itk(path) as name:
+            SimpleITK.WriteImage(image, name, useCompression=True)
             del image  # as large as the label; the next one is too
-            again = SimpleITK.ReadImage(str(path))  # a full disk makes ITK write half a file without saying so
+            again = SimpleITK.ReadImage(name)  # a full disk makes ITK write half a file without saying so
         planes = SimpleITK.GetArrayViewFromImage(again)
         if any(not np.array_equal(a, b) for a, b in zip(planes, array.transpose(), strict=True)):
             raise RuntimeError("what was written differs")

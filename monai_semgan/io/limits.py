@@ -93,7 +93,7 @@ def memory_bytes() -> float:
         return float("inf")
     for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
-            return min(memory, float(Path(name).read_text()))
+            return min(memory, float(Path(name).read_text(encoding="ascii")))
         except (OSError, ValueError):  # not there, or "max"
             continue
     return memory

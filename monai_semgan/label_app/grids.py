@@ -47,9 +47,11 @@ def _itk(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
 
     from monai_semgan.io.itk import affine_of
     from monai_semgan.io.itk_header import check_header
+    from monai_semgan.io.itk_names import readable_by_itk
 
     check_header(path)
     reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
+    with readable_by_itk(path) as name:
+        reader.SetFileName(name)
+        reader.ReadImageInformation()
     return tuple(reader.GetSize()), affine_of(reader)

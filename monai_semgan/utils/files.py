@@ -14,6 +14,9 @@ from monai_semgan.errors import SemganError
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers for want of space."""
 
+LONGEST_NAME = 240
+"""Bytes of a name that leave room for the mark of a temporary file; file systems take 255."""
+
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
@@ -22,7 +25,8 @@ def written_aside(path: Path) -> Iterator[Path]:
     Raises:
         SemganError: the block or the move failed for want of space or permission.
     """
-    temporary = path.with_name(f".{secrets.token_hex(4)}.part.{path.name}")
+    end = path.name if len(os.fsencode(path.name)) <= LONGEST_NAME else path.name[-LONGEST_NAME // 4 :]
+    temporary = path.with_name(f".{secrets.token_hex(4)}.part.{end}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -30,6 +34,35 @@ def written_aside(path: Path) -> Iterator[Path]:
         raise write_error(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def utf8(text: str) -> bytes:
+    r"""Encode text of a file that others read.
+
+    File names need not be text: a byte that is no UTF-8 is a lone surrogate in Python, which no encoding takes. It is
+    written as Python shows it, `\udcff`.
+    """
+    return text.encode("utf-8", "backslashreplace")
+
+
+def write_utf8(path: Path, text: str) -> Path:
+    """Write a text file in UTF-8, the same bytes on every system, complete or not at all.
+
+    Raises:
+        SemganError: it cannot be written.
+    """
+    with written_aside(path) as aside:
+        aside.write_bytes(utf8(text))
+    return path
+
+
+def is_text(path: Path) -> bool:
+    """Tell whether a path can be written in UTF-8; file systems allow any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def write_error(error: OSError, path: Path) -> SemganError:

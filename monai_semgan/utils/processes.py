@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, NoReturn, TypeVar
 
+from monai_semgan.utils.terminal import protect_streams
+
 logger = logging.getLogger(__name__)
 
 LEAVE_SECONDS = 3.0
@@ -273,6 +275,7 @@ def run_child(work: Callable[[LineWriter], int]) -> NoReturn:
     What libraries print goes to stderr. Ctrl-C, which reaches parent and children, is left to the parent. SIGTERM
     raises `SystemExit` in the main thread, so that half-written files are removed.
     """
+    protect_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     code = 1

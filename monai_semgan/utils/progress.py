@@ -189,12 +189,14 @@ class BarProgress:
 
     def __init__(self, message: str = "", token: CancelToken | None = None, stream: TextIO | None = None) -> None:
         self.token = token
-        self.stream = stream or sys.stderr
+        self.stream: TextIO | None = stream or sys.stderr
         self._message = message
         self._bar: Any = None
 
     def update(self, done: int, total: int, message: str = "", **values: float) -> None:
         """Draw the bar anew."""
+        if self.stream is None:  # a program without a terminal, such as one that Windows started by a click
+            return
         self._message = message or self._message
         if self._bar is None or total != self._bar.total or done < self._bar.n:
             self._begin(total)

@@ -21,7 +21,9 @@ def start_log(path: Path) -> None:
         path: of the file, whose folder is made.
     """
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    file = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8")
+    file = RotatingFileHandler(
+        path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="backslashreplace"
+    )
     file.setFormatter(logging.Formatter(FORMAT))
     console = logging.StreamHandler()
     console.setLevel(logging.WARNING)

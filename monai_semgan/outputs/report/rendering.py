@@ -15,7 +15,7 @@ from markupsafe import Markup
 from monai_semgan.outputs.overlay import colours_of
 from monai_semgan.outputs.report.content import ReportContent, SliceCurve, report_content
 from monai_semgan.outputs.report.pictures import curve_svg, organ_pictures
-from monai_semgan.utils.files import check_output_folder, written_aside
+from monai_semgan.utils.files import check_output_folder, write_utf8
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -65,8 +65,7 @@ def write_report(
     page = render(content, segmentation, title or "Segmentation report")
     files = ReportFiles(folder / "report.html", folder / "report.json")
     for path, text in ((files.html, page), (files.json, json.dumps(content.to_dict(), indent=2) + "\n")):
-        with written_aside(path) as aside:
-            aside.write_text(text, encoding="utf-8")
+        write_utf8(path, text)
     return files
 
 

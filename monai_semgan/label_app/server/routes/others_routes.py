@@ -39,7 +39,7 @@ def gpu() -> PlainTextResponse:
     if tool is None:
         raise HTTPException(404, "this computer has no nvidia-smi, thus no NVIDIA GPU to tell of")
     try:
-        told = subprocess.run([tool], capture_output=True, text=True, timeout=30)
+        told = subprocess.run([tool], capture_output=True, encoding="utf-8", errors="replace", timeout=30)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HTTPException(503, "nvidia-smi does not answer") from error
     return PlainTextResponse(told.stdout)

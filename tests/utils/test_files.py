@@ -1,0 +1,33 @@
+"""Files appear complete, whatever their names and texts hold."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monai_semgan.utils.files import is_text, utf8, write_utf8, written_aside
+
+
+@given(st.text(st.characters() | st.characters(categories=["Cs"]), max_size=40))
+def test_any_text_becomes_utf_8_and_text_that_is_text_stays_itself(text: str) -> None:
+    shown = utf8(text).decode("utf-8")
+    assert shown == text if is_text(Path(text)) else "\\ud" in shown
+
+
+def test_a_text_file_has_the_same_bytes_on_every_system(tmp_path: Path) -> None:
+    write_utf8(tmp_path / "table.csv", "a\nb\rü\udcff\n")
+    assert (tmp_path / "table.csv").read_bytes() == b"a\nb\r\xc3\xbc\\udcff\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+@pytest.mark.parametrize("name", ["x" * 248 + ".nii.gz", "患" * 82 + ".nii.gz", os.fsdecode(b"\xff" * 250) + ".csv"])
+def test_the_longest_names_that_a_file_system_takes_can_be_written(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    with written_aside(path) as aside:
+        assert "".join(aside.suffixes[-2:]).endswith(path.suffix)
+        aside.write_bytes(b"content")
+    assert path.read_bytes() == b"content"
