@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from monai_semgan.data.datalist import load_datalist
     from monai_semgan.evaluation.study import labelled_entries
     from monai_semgan.utils.files import written_aside
+    from monai_semgan.utils.json_text import json_text
 
     entries = labelled_entries(getattr(load_datalist(arguments.data), arguments.section), arguments.data)
     bundle = load_bundle(arguments.bundle, arguments.device)
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     path = bundle.folder / CONFIG
     config = json.loads(path.read_text(encoding="utf-8")) | {"domain": section}
     with written_aside(path) as aside:
-        aside.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
+        aside.write_text(json_text(config, indent=4) + "\n", encoding="utf-8")
     for kind, weights in section["weights"].items():
         say(f"{kind}: " + ", ".join(f"{name} {value:g}" for name, value in weights.items()))
     say(f"wrote {path}")
