@@ -44,7 +44,8 @@ def main() -> int:
             print(f"{record.case}: {record.status} in {record.seconds:.1f} s {record.message}", flush=True)
     records = [record for case in cases if (record := sg.load_record(output, case.name)) is not None]
     organs = next((list(record.volumes_ml) for record in records if record.volumes_ml), [])
-    print(f"wrote {sg.write_summary(output, cases, organs)}")
+    keys = {case.name: sg.case_key(key, case) for case in cases}
+    print(f"wrote {sg.write_summary(output, cases, organs, keys)}")
     return 0 if sum(record.status == "done" for record in records) == len(cases) else 3
 
 

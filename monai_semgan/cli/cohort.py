@@ -7,7 +7,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,8 @@ def run_cohort(arguments: argparse.Namespace) -> int:
     jobs = arguments.jobs or 1
     threads = threads_each(jobs * part.local)
     mine = part.of(listing.cases)
-    todo, organs = unfinished(mine, settings, output, arguments.overwrite), organs_of(settings)
+    keys, organs = known_keys(listing.cases, settings, output), organs_of(settings)
+    todo = unfinished(mine, keys, output, arguments.overwrite)
     announce(len(listing.cases), len(mine), len(todo), jobs, threads)
     failed: list[str] = []
     try:
@@ -81,14 +82,14 @@ def run_cohort(arguments: argparse.Namespace) -> int:
             device = _device(settings, part.local, part.local_index)
             work = run_cases(todo, device, output, jobs, threads)
             with contextlib.closing(work):  # type: ignore[type-var]
-                for line, bad in lines(work, len(todo), jobs):
+                for line, bad in lines(_noted(work, keys), len(todo), jobs):
                     say(line)
                     failed += [bad] if bad else []
     except KeyboardInterrupt:
-        write_summary(output, listing.cases, organs)
+        write_summary(output, listing.cases, organs, keys)
         sys.stderr.write("semgan: stopped; finished scans are kept, the same command goes on\n")
         return EXIT_INTERRUPTED
-    say(f"wrote {write_summary(output, listing.cases, organs)}")
+    say(f"wrote {write_summary(output, listing.cases, organs, keys)}")
     if failed:
         sys.stderr.write(
             f"semgan: error: {len(failed)} of {len(todo)} scans failed; the same command tries them again\n"
@@ -139,16 +140,30 @@ def prepared_folder(output: Path) -> Path:
     return output.resolve()
 
 
-def unfinished(cases: Sequence[Case], settings: CohortSettings, output: Path, overwrite: bool) -> list[Case]:
-    """Return scans without results of the same model, settings and input."""
+def known_keys(cases: Sequence[Case], settings: CohortSettings, output: Path) -> dict[str, str]:
+    """Return, for every scan with a record, the key of results of this model, these settings and its present input."""
     from monai_semgan.cohort.cohort_settings import case_key
+    from monai_semgan.cohort.records import record_path
+
+    key = settings.key()
+    return {case.name: case_key(key, case) for case in cases if record_path(output, case.name).exists()}
+
+
+def unfinished(cases: Sequence[Case], keys: Mapping[str, str], output: Path, overwrite: bool) -> list[Case]:
+    """Return scans without results of their key."""
     from monai_semgan.cohort.records import load_record
 
     if overwrite:
         return list(cases)
-    key = settings.key()
     records = [(case, load_record(output, case.name)) for case in cases]
-    return [case for case, record in records if not (record and record.finished(case_key(key, case), output))]
+    return [case for case, record in records if not (record and record.finished(keys.get(case.name, ""), output))]
+
+
+def _noted(work: Iterator[tuple[Case, Record]], keys: dict[str, str]) -> Iterator[tuple[Case, Record]]:
+    """Pass on what is done, whose key counts from now on."""
+    for case, record in work:
+        keys[case.name] = record.key
+        yield case, record
 
 
 def organs_of(settings: CohortSettings) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import itertools
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.cohort.cases import Case
 from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
-from monai_semgan.cohort.records import DONE, FAILED, Record, save_record
+from monai_semgan.cohort.records import DONE, FAILED, Record, load_record, save_record, written_state
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.segmentation import segment
 from monai_semgan.outputs.write import chosen_labels, segment_file
@@ -63,23 +64,24 @@ class CaseRunner:
             raise SemganError(case.problem)
         output, outputs = self.output, self.settings.outputs(self.output, case)
         remove_leftovers(outputs.label)
+        kept = keep_changed(load_record(output, case.name), output)
         done = segment_file(case.path, lambda: self.bundle, lambda volume, _: self._segment(volume, case), outputs)
         found, domain = done.segmentation, done.segmentation.domain
-        sizes = {
-            file.relative_to(output.resolve()).as_posix(): file.stat().st_size for file in map(Path.resolve, done.files)
-        }
+        files = map(Path.resolve, done.files)
+        states = {file.relative_to(output.resolve()).as_posix(): written_state(file) for file in files}
+        notes = [f"Changed after it was written, and kept as {path.name}." for path in kept]
         return Record(
             case.name,
             str(case.path),
             DONE,
             key,
-            sizes,
+            states,
             {name: round(value, 3) for name, value in found.volumes_ml.items()},
             found.prepared.modality,
             None if domain is None else round(float(domain.score), 4),
             "" if domain is None else str(domain.verdict),
             0.0,
-            " ".join(found.notes),
+            " ".join([*found.notes, *notes]),
             self.model,
         )
 
@@ -103,6 +105,20 @@ def remove_leftovers(path: Path) -> None:
     for leftover in (*path.parent.glob(f".*.part.{glob.escape(path.name)}"), *path.glob(".*.part.*")):
         with contextlib.suppress(OSError):
             leftover.unlink()
+
+
+def keep_changed(record: Record | None, output: Path) -> list[Path]:
+    """Move results out of the way that somebody has changed since they were written: their work is not lost.
+
+    Returns:
+        Where they are now: `NAME.nii.gz.changed`.
+    """
+    kept = []
+    for path in record.changed(output) if record is not None else []:
+        if path.is_file() and path.stat().st_size:
+            places = (path.with_name(f"{path.name}.changed{number or ''}") for number in itertools.count())
+            kept.append(path.rename(next(place for place in places if not place.exists())))
+    return kept
 
 
 def disk_full(error: BaseException | None) -> bool:

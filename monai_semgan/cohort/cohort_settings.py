@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from monai_semgan._version import __version__
-from monai_semgan.bundle.digest import weights_digest
-from monai_semgan.bundle.labels import CONFIG, bundle_folder
+from monai_semgan.bundle.digest import model_digest, weights_digest
+from monai_semgan.bundle.labels import bundle_folder
 from monai_semgan.cohort.cases import Case
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import label_endings
 from monai_semgan.outputs.write import OutputFiles
-from monai_semgan.utils.file_state import file_state
+from monai_semgan.utils.file_state import file_state, fingerprint
 from monai_semgan.utils.settings import check_ranges, checked
 
 RTSTRUCT = "rtstruct"
@@ -93,16 +91,9 @@ class CohortSettings:
     def key(self) -> str:
         """Hash the model with its configuration, and the settings."""
         values = {name: value for name, value in asdict(self).items() if name not in WITHOUT_EFFECT}
-        config = bundle_folder(self.bundle) / CONFIG
-        content = hashlib.sha256(config.read_bytes()).hexdigest() if config.is_file() else ""
-        return digest([__version__, self.model_hash(), content, values])
+        return fingerprint([__version__, model_digest(bundle_folder(self.bundle)), values])
 
 
 def case_key(settings_key: str, case: Case) -> str:
-    """Hash settings, model and the state of the input (names, sizes and times of its files)."""
-    return digest([settings_key, case.modality, file_state(case.path)])
-
-
-def digest(content: object) -> str:
-    """Return the SHA-256 of what JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    """Hash settings, model, what a data list tells of the scan, and the state of all files that belong to it."""
+    return fingerprint([settings_key, case.modality, case.problem, file_state(case.path)])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.cohort.cases import Case
-from monai_semgan.cohort.cohort_settings import CohortSettings
+from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
 from monai_semgan.cohort.records import FAILED, Record, save_record
 from monai_semgan.errors import SemganError
 from monai_semgan.utils.processes import (
@@ -86,7 +86,7 @@ def _run_processes(
             if outcome is None:
                 continue
             case, record = outcome
-            if not record.key:  # its process has died and could not write it
+            if case.name in pool.lost:  # its process has died and could not write it
                 save_record(output, record)
             yield case, record
     finally:
@@ -109,21 +109,28 @@ class CaseSlot(Slot):
 class CasePool(ProcessPool[CaseSlot]):
     """Hands scans to processes.
 
+    Attributes:
+        lost: names of the scans whose process has died at them.
+
     Args:
         cases: the scans.
         settings: what to do.
         output: folder of the results.
         jobs: processes.
         threads: of each process; as torch likes when left out.
+
+    Raises:
+        SemganError: the model cannot be used.
     """
 
     def __init__(
         self, cases: Sequence[Case], settings: CohortSettings, output: Path, jobs: int, threads: int | None = None
     ) -> None:
         super().__init__([CaseSlot(module_command(__name__), threads) for _ in range(jobs)], threading.RLock())
-        self.settings, self.output = settings, output
+        self.settings, self.output, self._key = settings, output, settings.key()
         self._todo = deque(cases)
         self._tried: set[str] = set()
+        self.lost: set[str] = set()
         self._outcomes: queue.Queue[Outcome | SemganError] = queue.Queue()
 
     @property
@@ -178,7 +185,9 @@ class CasePool(ProcessPool[CaseSlot]):
                 self._give(idle)
         elif case is not None:
             message = f"its process {how_it_ended(code)}; if memory ran out, use fewer --jobs"
-            self._outcomes.put((case, Record(case.name, str(case.path), FAILED, message=message)))
+            self.lost.add(case.name)
+            record = Record(case.name, str(case.path), FAILED, case_key(self._key, case), message=message)
+            self._outcomes.put((case, record))
         if slot.deaths >= TRIES:
             slot.start_at = None
         if all(one.process is None and one.start_at is None for one in self.slots):

@@ -94,6 +94,42 @@ def test_what_is_finished_is_not_computed_again(
     assert again("--no-cleanup", "--overwrite") == ["anna", "bert", "series"]
 
 
+def test_a_label_that_somebody_has_corrected_is_kept_beside_the_new_one(
+    scans: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    for name in ("broken.nii.gz", "sub/bert.nii"):
+        (scans / name).unlink()
+    out = tmp_path / "out"
+    assert segment(scans, out, tiny_bundle) == 0
+    written = (out / "anna.nii.gz").read_bytes()
+    corrected = written[:-1] + bytes([written[-1] ^ 1])
+    (out / "anna.nii.gz").write_bytes(corrected)
+    os.utime(out / "anna.nii.gz", ns=(5, 5))
+    assert segment(scans, out, tiny_bundle) == 0
+    assert (out / "anna.nii.gz.changed").read_bytes() == corrected
+    assert np.array_equal(nibabel.load(out / "anna.nii.gz").dataobj, _array(written, tmp_path))
+    assert "anna.nii.gz.changed" in table(out)["anna"]["message"]
+
+
+def test_a_part_of_a_cohort_shows_no_numbers_of_scans_that_were_replaced(
+    scans: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    """The other part has not come to it yet; another scan now has the name of the first."""
+    (scans / "broken.nii.gz").unlink()
+    out = tmp_path / "out"
+    assert segment(scans, out, tiny_bundle) == 0
+    (scans / "anna.nii.gz").write_bytes((scans / "anna_label.nii.gz").read_bytes() + b"another")
+    assert segment(scans, out, tiny_bundle, "--part", "2/2") == 0
+    rows = table(out)
+    assert rows["anna"]["status"] == "open" and not rows["anna"]["liver ml"]
+    assert rows["bert"]["status"] == rows["series"]["status"] == "done"
+
+
+def _array(content: bytes, folder: Path) -> np.ndarray:
+    (folder / "before.nii.gz").write_bytes(content)
+    return np.asarray(nibabel.load(folder / "before.nii.gz").dataobj)
+
+
 def test_several_processes_and_parts_make_the_same_results(scans: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     alone, together = tmp_path / "alone", tmp_path / "together"
     assert segment(scans, alone, tiny_bundle) == 3

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from monai_semgan.cohort.cases import Case, find_cases
 from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
 from monai_semgan.cohort.parts import Part, choose_part, parse_part
-from monai_semgan.cohort.records import Record, save_record, write_summary
+from monai_semgan.cohort.records import Record, load_record, save_record, summary, write_summary, written_state
 from monai_semgan.errors import SemganError
 from monai_semgan.io.reading import read_volume
 from tests.dicom_phantoms import datasets, radiograph, save, write_series
@@ -115,8 +120,6 @@ def test_torchrun_says_which_part() -> None:
 
 
 def test_changed_settings_model_or_input_ask_for_a_new_result(tmp_path: Path) -> None:
-    import os
-
     scan = touch(tmp_path / "a.nii.gz")
     case = Case("a", scan)
     keys = {CohortSettings(**change).key() for change in ({}, {"mode": "encoder"}, {"labels": ("liver",)})}
@@ -125,6 +128,85 @@ def test_changed_settings_model_or_input_ask_for_a_new_result(tmp_path: Path) ->
     before = case_key("k", case)
     os.utime(scan, ns=(1, 1))
     assert case_key("k", case) != before
+
+
+@pytest.mark.parametrize("file", ["models/model.pt", "configs/inference.json", "configs/metadata.json"])
+def test_any_file_of_a_model_that_changes_results_asks_for_new_ones(
+    file: str, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    before = CohortSettings(bundle=bundle).key()
+    assert before == CohortSettings(bundle=tiny_bundle).key()
+    with (bundle / file).open("ab") as stream:
+        stream.write(b" ")
+    assert CohortSettings(bundle=bundle).key() != before
+
+
+def test_what_a_list_tells_of_a_scan_and_detached_voxels_belong_to_its_key(tmp_path: Path) -> None:
+    (tmp_path / "a.mhd").write_text("DimSize = 1 1 1\nElementDataFile = a.raw\n")
+    voxels = touch(tmp_path / "a.raw")
+    case = Case("a", tmp_path / "a.mhd")
+    keys = {case_key("k", one) for one in (case, replace(case, modality="MR"), replace(case, modality="CT"))}
+    voxels.write_bytes(b"y")
+    assert len(keys | {case_key("k", case)}) == 4
+
+
+def finished(folder: Path, name: str, content: bytes, key: str) -> Record:
+    """A record of a scan with one result."""
+    (folder / f"{name}.nii.gz").write_bytes(content)
+    outputs = {f"{name}.nii.gz": written_state(folder / f"{name}.nii.gz")}
+    record = Record(name, "in", "done", key, outputs, {"liver": 398.0})
+    save_record(folder, record)
+    return record
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(min_size=1, max_size=50), st.data())
+def test_a_result_counts_until_any_byte_of_it_is_another(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("out")
+    path, record = folder / "a.nii.gz", finished(folder, "a", content, "k")
+    assert record.finished("k", folder) and not record.finished("other", folder)
+    os.utime(path, ns=(1, 1))
+    assert record.finished("k", folder), "a copy without its times is the same result"
+    kind = data.draw(st.sampled_from(["changed", "cut off", "longer", "gone"]))
+    damaged = bytearray(content)
+    damaged[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes({"changed": bytes(damaged), "cut off": content[:-1], "longer": content + b"x"}.get(kind, b""))
+    os.utime(path, ns=(2, 2))
+    if kind == "gone":
+        path.unlink()
+    assert not record.finished("k", folder)
+    assert load_record(folder, "a") == record
+
+
+def test_a_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".cohort").mkdir()
+    (tmp_path / "a.nii").write_bytes(b"four")
+    old = '{"case": "a", "input": "in", "status": "done", "key": "k", "outputs": {"a.nii": 4}}'
+    (tmp_path / ".cohort" / "a.json").write_text(old)
+    record = load_record(tmp_path, "a")
+    assert record is not None and record.finished("k", tmp_path)
+    (tmp_path / "a.nii").write_bytes(b"three")
+    assert not record.finished("k", tmp_path)
+
+
+def test_the_table_shows_no_numbers_of_another_input(tmp_path: Path) -> None:
+    """A scan that was replaced, or has taken the name of another, is open until it is segmented."""
+    cases = [Case(name, Path(f"{name}.nii")) for name in ("same", "replaced", "new")]
+    for name in ("same", "replaced", "new"):
+        finished(tmp_path, name, b"x", "k")
+    keys = {"same": "k", "replaced": "other"}
+    rows = list(csv.DictReader(summary(tmp_path, cases, ["liver"], keys).splitlines()))
+    assert [(row["status"], row["liver ml"]) for row in rows] == [("done", "398.00"), ("open", ""), ("done", "398.00")]
+    assert [row["input"] for row in rows] == ["same.nii", "replaced.nii", "new.nii"]
+
+
+def test_a_score_that_is_no_number_is_null_in_a_record(tmp_path: Path) -> None:
+    save_record(tmp_path, Record("a", "in", "done", domain_score=float("nan"), volumes_ml={"liver": float("inf")}))
+    assert "NaN" not in (text := (tmp_path / ".cohort" / "a.json").read_text()) and "Infinity" not in text
 
 
 @pytest.mark.parametrize("wrong", [{"format": "txt"}, {"maps": "/etc"}, {"overlay": "../o.png"}])

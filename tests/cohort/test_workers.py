@@ -9,7 +9,7 @@ import pytest
 
 from monai_semgan.cohort import workers
 from monai_semgan.cohort.cases import Case
-from monai_semgan.cohort.cohort_settings import CohortSettings
+from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
 from monai_semgan.cohort.records import load_record
 from monai_semgan.cohort.workers import run_cases
 from monai_semgan.errors import SemganError
@@ -76,6 +76,7 @@ def test_a_process_that_dies_at_a_scan_costs_that_scan(tmp_path: Path, pretend) 
     assert status == "failed" and "its process was killed (signal 9)" in message
     record = load_record(tmp_path, "c2")
     assert record is not None and record.message == message
+    assert record.key == case_key(CohortSettings().key(), Case("c2", Path("c2.nii"))), "the table shows it"
     assert {status for status, _ in found.values()} == {"done"}
 
 
