@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from monai_semgan.data.identity import name_key, scan_names
-from monai_semgan.errors import SemganError, read_error
+from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.dicom_files import DicomFile
 from monai_semgan.io.dicom.headers import read_dataset
 from monai_semgan.io.formats import image2d_endings, stem
 from monai_semgan.modalities import PROJECTIONS, canonical_modality
+from monai_semgan.utils.foreign_text import is_windows_path, listed_path, listed_text, read_foreign_json
 
 SECTIONS = ("training", "validation", "test")
 
@@ -64,16 +64,16 @@ def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataL
         SemganError: the list is malformed or empty, files are missing, or a patient is in two sections.
     """
     path = Path(path)
-    content = _read_json(path)
+    content = read_json_object(path)
     base = Path(base_dir) if base_dir is not None else path.parent
-    names = _names(content, path)
+    names = names_in(content, path)
     sections = {name: _section(content.get(name, []), name, base, path, names) for name in SECTIONS}
     if not any(sections.values()):
         raise SemganError(
             "the data list is empty", remedy='fill "training" with {"image": ..., "label": ...}', path=path
         )
     datalist = DataList(**sections)
-    _check_files(datalist, path)
+    _check_files(datalist, path, base)
     _check_patients(datalist, path)
     named = iter(with_names([entry for _, entry in _entries(datalist)], base))
     return DataList(**{name: tuple(islice(named, len(entries))) for name, entries in sections.items()})
@@ -97,18 +97,21 @@ def with_names(entries: Sequence[Entry], root: Path | None = None) -> list[Entry
     return [replace(entry, name=name) for entry, name in zip(entries, scan_names(images, root), strict=True)]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SemganError("no such data list", remedy="check the path", path=path) from None
-    except OSError as error:
-        raise read_error(error, path) from error
-    except ValueError as error:
-        raise SemganError(f"not a JSON file ({error})", remedy="correct the file", path=path) from error
+def read_json_object(path: Path, what: str = "data list") -> dict[str, Any]:
+    """Read a data list, or what describes a data set, as it stands in its file.
+
+    Args:
+        path: JSON file.
+        what: it is, in messages.
+
+    Raises:
+        SemganError: it cannot be read, or is no JSON object.
+    """
+    content = read_foreign_json(path, what)
     if not isinstance(content, dict):
-        raise SemganError('a data list is a JSON object with "training"', remedy="correct the file", path=path)
-    return content
+        example = ' with "training"' if what == "data list" else ""
+        raise SemganError(f"a {what} is a JSON object{example}", remedy="correct the file", path=path)
+    return dict(content)
 
 
 def _section(items: Any, name: str, base: Path, path: Path, names: tuple[tuple[int, str], ...]) -> tuple[Entry, ...]:
@@ -123,19 +126,23 @@ def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
     if not isinstance(item, dict) or not isinstance(item.get("image"), str) or not item["image"]:
         raise SemganError(f'{where} has no "image"', remedy="give the image's file name", path=path)
     label = item.get("label") or None
+    label = None if label is not None and listed_text(label) == "" else label  # NaN: a table's gap
     if not isinstance(label, (str, type(None))):
         raise SemganError(f'{where}: "label" is not a file name', remedy="correct the file", path=path)
     try:
         modality = canonical_modality(item["modality"]) if item.get("modality") else None
     except SemganError as error:
         raise SemganError(f"{where}: {error.problem}", remedy=error.remedy, path=path) from None
-    image = base / Path(item["image"]).expanduser()
+    patient = listed_text(item.get("patient"))
+    if patient is None:
+        raise SemganError(f'{where}: "patient" is not a name', remedy="correct the file", path=path)
+    image = listed_path(item["image"], base)
     if modality is None and _is_radiograph(image):
         modality = "DX"
     return Entry(
         image=image,
-        label=base / Path(label).expanduser() if label else None,
-        patient=str(item.get("patient") or stem(image)),
+        label=listed_path(label, base) if label else None,
+        patient=patient or stem(image),
         modality=modality,
     )
 
@@ -152,8 +159,16 @@ def _is_radiograph(image: Path) -> bool:
         return False
 
 
-def _names(content: dict[str, Any], path: Path) -> tuple[tuple[int, str], ...]:
-    """Organ names by label id, from `{"1": "liver"}` (as in MONAI and the Decathlon) or `{"liver": 1}` (nnU-Net)."""
+def names_in(content: Mapping[str, Any], path: Path) -> tuple[tuple[int, str], ...]:
+    """Organ names by label id, from `{"1": "liver"}` (as in MONAI and the Decathlon) or `{"liver": 1}` (nnU-Net).
+
+    Args:
+        content: of a file, with the names under `labels`.
+        path: of the file.
+
+    Raises:
+        SemganError: a name or an id is missing.
+    """
     labels = content.get("labels") or {}
     try:
         pairs = labels.items()
@@ -171,7 +186,7 @@ def _entries(datalist: DataList) -> list[tuple[str, Entry]]:
     return [(name, entry) for name in SECTIONS for entry in getattr(datalist, name)]
 
 
-def _check_files(datalist: DataList, path: Path) -> None:
+def _check_files(datalist: DataList, path: Path, base: Path) -> None:
     missing = [
         file
         for _, entry in _entries(datalist)
@@ -180,6 +195,13 @@ def _check_files(datalist: DataList, path: Path) -> None:
     ]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        foreign = next(
+            (name for name in map(str, missing) if is_windows_path(name.removeprefix(f"{base}{os.sep}"))), None
+        )
+        if foreign is not None:
+            raise SemganError(
+                f"lists paths of Windows: {foreign}", remedy="write / for \\, and paths of this computer", path=path
+            )
         raise SemganError(
             f"lists files that do not exist: {missing[0]}{more}",
             remedy="correct the list; relative names start at its folder",

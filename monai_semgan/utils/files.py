@@ -39,10 +39,14 @@ def written_aside(path: Path) -> Iterator[Path]:
 def utf8(text: str) -> bytes:
     r"""Encode text of a file that others read.
 
-    File names need not be text: a byte that is no UTF-8 is a lone surrogate in Python, which no encoding takes. It is
-    written as Python shows it, `\udcff`.
+    File names need not be text: in Python, a byte that is no UTF-8 is a lone surrogate, which no encoding takes. It is
+    written as `\xff`.
     """
-    return text.encode("utf-8", "backslashreplace")
+    try:
+        stored = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        return text.encode("utf-8", "backslashreplace")
+    return stored.decode("utf-8", "backslashreplace").encode()
 
 
 def write_utf8(path: Path, text: str) -> Path:

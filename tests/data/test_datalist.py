@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,45 @@ def test_a_missing_list_and_a_list_that_is_no_text_are_explained(folder: Path) -
 def test_a_patient_may_have_several_volumes_in_one_section(folder: Path) -> None:
     content = {"training": [entry("a", patient="P"), entry("b", patient="P")]}
     assert len(load_datalist(write(folder, content)).training) == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_list_may_be_in_any_encoding_of_unicode(encoding: str, folder: Path) -> None:
+    text = json.dumps({"training": [entry("a", patient="Müller")]}, ensure_ascii=False)
+    (folder / "list.json").write_bytes(text.encode(encoding))
+    assert load_datalist(folder / "list.json").training[0].patient == "Müller"
+
+
+@pytest.mark.parametrize("one", [0, 0.0, "0", 7, "Mu\u0308ller", "Ann "])
+def test_one_patient_written_in_two_ways_is_one_patient(one: Any, folder: Path) -> None:
+    other = {"0": "0", "7": 7.0, "Mu\u0308ller": "M\u00fcller", "Ann ": "Ann"}[str(one).replace("0.0", "0")]
+    content = {"training": [entry("a", patient=one)], "validation": [entry("b", patient=other)]}
+    with pytest.raises(SemganError, match="patient .* is in"):
+        load_datalist(write(folder, content))
+
+
+def test_gaps_of_a_table_are_no_patient_and_no_label(folder: Path) -> None:
+    gaps = {"patient": float("nan"), "label": float("nan")}
+    content = {"training": [entry("a") | gaps], "test": [entry("b") | gaps | {"label": None}]}
+    datalist = load_datalist(write(folder, content))
+    assert [one.patient for one in (*datalist.training, *datalist.test)] == ["a", "b"]
+    assert datalist.training[0].label is None
+
+
+@pytest.mark.parametrize("patient", [True, ["Ann"], {"id": 1}])
+def test_what_is_no_name_is_no_patient(patient: Any, folder: Path) -> None:
+    with pytest.raises(SemganError, match='entry 1: "patient" is not a name'):
+        load_datalist(write(folder, {"training": [entry("a", patient=patient)]}))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there they are right")
+@pytest.mark.parametrize("name", ["images\\a.nii.gz", "C:\\scans\\a.nii.gz", "D:/scans/a.nii.gz"])
+def test_paths_of_windows_are_called_so(name: str, folder: Path) -> None:
+    with pytest.raises(SemganError, match="lists paths of Windows: .*a.nii.gz.*write /"):
+        load_datalist(write(folder, {"training": [entry("b"), {"image": name}]}))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no name of a file there")
+def test_a_backslash_in_the_name_of_a_file_that_is_there_is_a_letter(folder: Path) -> None:
+    (folder / "a.nii.gz").rename(folder / "a\\b.nii.gz")
+    assert load_datalist(write(folder, {"training": ["a\\b.nii.gz"]})).training[0].image.is_file()
