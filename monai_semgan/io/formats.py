@@ -32,6 +32,8 @@ _IMAGE2D = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _READERS: dict[str, Function | str] = {
     ".nii": "nifti.read_nifti",
     ".nii.gz": "nifti.read_nifti",
+    ".hdr": "nifti.read_nifti",
+    ".hdr.gz": "nifti.read_nifti",
     ".nrrd": "itk.read_itk",
     ".nhdr": "itk.read_itk",
     ".mha": "itk.read_itk",
@@ -42,6 +44,9 @@ _READERS: dict[str, Function | str] = {
     **dict.fromkeys(_IMAGE2D, "image2d.read_image2d"),
 }
 """`function(path) -> Volume`; what it returns is checked by `monai_semgan.io.reading.read_volume`."""
+
+_SECOND_FILES: dict[str, Function | str] = {".img": "nifti.read_nifti", ".img.gz": "nifti.read_nifti"}
+"""Of scans in two files the one that may be given in place of the other, but is no scan of its own in a folder."""
 
 _LABEL_READERS: dict[str, Function | str] = dict.fromkeys(_IMAGE2D, "image2d.read_image2d_label")
 """`function(path) -> Volume`, for formats of single images: their labels are read unlike the images."""
@@ -194,7 +199,7 @@ def find_reader(path: Path, series: str | None = None, label: bool = False) -> F
         raise SemganError("the file is empty", remedy="copy or export it again", path=path)
     if not os.access(path, os.R_OK):
         raise SemganError("no permission to read the file", remedy="change its permissions", path=path)
-    known = _entry(path, {**_READERS, **(_LABEL_READERS if label else {})})
+    known = _entry(path, {**_READERS, **_SECOND_FILES, **(_LABEL_READERS if label else {})})
     if known is None and marked_as_dicom(path):
         known = DICOM
     if known is None:
@@ -211,7 +216,7 @@ def find_segment_reader(path: Path) -> Function | None:
     known = _entry(path, _SEGMENT_READERS)
     if known is not None:
         return _loaded(known)
-    unknown = path.is_file() and _entry(path, _READERS) is None
+    unknown = path.is_file() and _entry(path, {**_READERS, **_SECOND_FILES}) is None
     return _loaded(_SEGMENT_READERS[".dcm"]) if unknown and marked_as_dicom(path) else None
 
 
@@ -248,7 +253,7 @@ def stem(path: Path) -> str:
     """Name of a file without an ending that is known here; the whole name of a folder."""
     if path.is_dir():
         return path.name or path.resolve().name
-    endings = sorted({*_READERS, *_SEGMENT_READERS, ".dicom"}, key=len, reverse=True)
+    endings = sorted({*_READERS, *_SECOND_FILES, *_SEGMENT_READERS, ".dicom"}, key=len, reverse=True)
     ending = next((ending for ending in endings if path.name.lower().endswith(ending)), "")
     return path.name[: len(path.name) - len(ending)]
 

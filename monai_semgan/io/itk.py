@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +15,50 @@ import SimpleITK
 from SimpleITK import ProcessObject
 
 from monai_semgan.errors import SemganError
-from monai_semgan.io.itk_header import check_header
+from monai_semgan.io.itk_header import HeaderFacts, check_header
 from monai_semgan.io.itk_names import readable_by_itk, writable_by_itk
 from monai_semgan.io.limits import check_voxels
-from monai_semgan.io.reading import GUESSED
-from monai_semgan.io.volume import Volume
+from monai_semgan.io.volume import Place, Volume
 
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns LPS mm into RAS mm, and back."""
 
 
+GUESSED = (
+    "The file does not say how the patient lies: coordinates that run right to left, front to back, feet to head are "
+    "assumed."
+)
+
+REASONS = {
+    "doesn't match dimension of space": ("not every axis of the image has a direction in space", "save it as a volume"),
+    "determinant": ("the axes in the header do not span a volume", "correct the header"),
+    "ScalarWithSpace": ("the header gives spacings where its space asks for directions", "export it again"),
+    "nrrdTypeBlock": ("voxels of type block are not supported", "export plain numbers"),
+    "Parse": ("the header cannot be understood", "export it again"),
+}
+"""Problem and remedy by what stands in the messages of ITK."""
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """Voxels of one or several values (I, J, K, values), where they lie, and the fields of the header."""
+
+    array: np.ndarray
+    place: Place
+    fields: dict[str, str]
+
+
 def read_itk(path: Path) -> Volume:
     """Read NRRD or MetaImage: float32, or int16 where the file holds 8- or 16-bit numbers that fit.
+
+    Lengths are converted to mm, and values by MetaImage's intensity function; ITK itself does neither.
 
     Raises:
         SemganError: the file is broken, does not tell its voxel spacing, or does not hold plain numbers.
     """
-    layers, affine, _, placed = _read(path, layers=False)
-    return Volume(layers[..., 0], affine, path, None, () if placed else (GUESSED,))
+    found = _read(path, layers=False)
+    place = found.place
+    return Volume(found.array[..., 0], place.affine, path, None, place.notes, other_affines=place.others)
 
 
 def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
@@ -39,21 +67,39 @@ def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
     Raises:
         SemganError: as `read_itk`.
     """
-    layers, affine, fields, _ = _read(path, layers=True)
-    return layers, affine, fields
+    found = _read(path, layers=True)
+    return found.array, found.place.affine, found.fields
 
 
-def _read(path: Path, layers: bool) -> tuple[np.ndarray, np.ndarray, dict[str, str], bool]:
-    placed = check_header(path)
+def read_itk_place(path: Path) -> tuple[tuple[int, ...], Place]:
+    """Read size and place of an image from its header alone.
+
+    Raises:
+        SemganError: as `read_itk`.
+        RuntimeError: what ITK makes of a damaged file.
+    """
+    facts, reader = check_header(path), _reader(path)
+    with quiet_itk(), readable_by_itk(path) as name:
+        reader.SetFileName(name)
+        reader.ReadImageInformation()
+        return tuple(reader.GetSize()), _place(affine_of(reader), facts)
+
+
+def _reader(path: Path) -> Any:
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if path.suffix.lower() in (".nrrd", ".nhdr") else "MetaImageIO")
+    return reader
+
+
+def _read(path: Path, layers: bool) -> _Layers:
+    facts, reader = check_header(path), _reader(path)
     try:
         with quiet_itk(), readable_by_itk(path) as name:
             reader.SetFileName(name)
             reader.ReadImageInformation()
             channels, kind = reader.GetNumberOfComponents(), SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
             check_voxels((*reader.GetSize(), channels), path)  # as ITK has understood the header
-            _check_kind(channels, kind, layers, path)
+            _check_kind(reader.GetSize(), channels, kind, layers, path)
             image = reader.Execute()
             array = _small(SimpleITK.GetArrayViewFromImage(image))
             fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()} if layers else {}
@@ -61,14 +107,42 @@ def _read(path: Path, layers: bool) -> tuple[np.ndarray, np.ndarray, dict[str, s
     except SemganError:
         raise
     except Exception as error:  # SimpleITK raises RuntimeError for all that can be wrong, MemoryError not always
-        problem = "not a readable image, or it is cut off"
-        raise SemganError(problem, remedy="copy or export it again", path=path) from error
+        raise _explained(error, path) from error
     array = array if channels > 1 else array[..., None]
     array = array.transpose(*range(count)[::-1], count)
-    return (array[:, :, None] if count == 2 else array), affine, fields, placed
+    array = array[:, :, None] if count == 2 else array.reshape(*array.shape[:3], -1, order="F")
+    if (facts.slope, facts.offset) != (1.0, 0.0):
+        array = array.astype(np.float32) * np.float32(facts.slope) + np.float32(facts.offset)
+    return _Layers(array, _place(affine, facts), fields)
 
 
-def _check_kind(channels: int, kind: str, layers: bool, path: Path) -> None:
+def _place(affine: np.ndarray, facts: HeaderFacts) -> Place:
+    """Where the voxels lie by a header of which ITK, which takes all lengths for mm, has made an affine."""
+    notes = [] if facts.placed else [GUESSED]
+    if (facts.slope, facts.offset) != (1.0, 0.0):
+        notes.append(
+            f"The header's intensity function is applied: values times {facts.slope:g} plus {facts.offset:g}; "
+            "3D Slicer shows them without."
+        )
+    if not facts.units:
+        return Place(affine, (), tuple(notes))
+    notes.append(
+        f"The header gives lengths in {', '.join(facts.units)}: they are converted to mm. 3D Slicer takes them for mm, "
+        "and results other than NIfTI lie as it shows the scan."
+    )
+    return Place(np.diag([*facts.mm, 1.0]) @ affine, (affine,), tuple(notes))
+
+
+def _explained(error: Exception, path: Path) -> SemganError:
+    known = next((told for words, told in REASONS.items() if words in str(error)), None)
+    problem, remedy = known or ("not a readable image, or it is cut off", "copy or export it again")
+    return SemganError(problem, remedy=remedy, path=path)
+
+
+def _check_kind(size: Sequence[int], channels: int, kind: str, layers: bool, path: Path) -> None:
+    if any(n > 1 for n in size[3:]):
+        found = f"{len(size)}-dimensional image of shape {'x'.join(map(str, size))}"
+        raise SemganError(f"{found}, but a volume has 3 dimensions", remedy="give one 3D volume", path=path)
     if channels != 1 and not layers:
         raise SemganError(
             f"voxels of {channels} values where one is expected (colour, or several time points or layers)",
@@ -80,7 +154,7 @@ def _check_kind(channels: int, kind: str, layers: bool, path: Path) -> None:
 
 
 def write_itk(array: np.ndarray, like: Volume, path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write an array (I, J, K), compressed, on the grid of `like`.
+    """Write an array (I, J, K), compressed, on the grid of `like`, where ITK, and so 3D Slicer, sees it.
 
     Args:
         array: (I, J, K).
@@ -89,7 +163,7 @@ def write_itk(array: np.ndarray, like: Volume, path: Path, metadata: dict[str, s
         metadata: further fields of the header.
     """
     image = SimpleITK.GetImageFromArray(array.transpose())
-    affine = LPS_RAS @ like.affine
+    affine = LPS_RAS @ like.itk_affine
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     image.SetSpacing(spacing.tolist())
     image.SetDirection((affine[:3, :3] / spacing).reshape(-1).tolist())
@@ -109,13 +183,32 @@ def write_itk(array: np.ndarray, like: Volume, path: Path, metadata: dict[str, s
 
 
 def affine_of(image: Any) -> np.ndarray:
-    """(4, 4) voxel index to RAS mm of a SimpleITK image of 2 or 3 dimensions."""
+    """(4, 4) voxel index to RAS mm of a SimpleITK image of 2 or more dimensions, by the first three."""
     count = image.GetDimension()
-    affine = np.eye(4)
+    affine, used = np.eye(4), min(count, 3)
     direction = np.asarray(image.GetDirection(), dtype=np.float64).reshape(count, count)
-    affine[:count, :count] = direction * np.asarray(image.GetSpacing())
-    affine[:count, 3] = image.GetOrigin()
+    affine[:used, :used] = (direction * np.asarray(image.GetSpacing()))[:used, :used]
+    affine[:used, 3] = image.GetOrigin()[:used]
     return LPS_RAS @ affine
+
+
+def affine_of_nifti(block: bytes) -> tuple[tuple[float, ...], ...] | None:
+    """Where ITK puts the voxels of a NIfTI header.
+
+    Args:
+        block: a header of NIfTI-1 for 2 x 2 x 2 voxels of 8 bits.
+
+    Returns:
+        (4, 4) voxel index to RAS mm; None if ITK refuses the header.
+    """
+    with tempfile.TemporaryDirectory() as folder, quiet_itk():
+        path = Path(folder) / "header.nii"
+        path.write_bytes(block + bytes(4 + 8))
+        try:
+            affine = affine_of(SimpleITK.ReadImage(str(path)))
+        except RuntimeError:
+            return None
+    return tuple(map(tuple, affine.tolist())) if np.isfinite(affine).all() else None
 
 
 def _small(array: np.ndarray) -> np.ndarray:

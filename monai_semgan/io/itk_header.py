@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -26,11 +27,46 @@ BYTES = {
 """Bytes per voxel of the types; 1 is assumed for others."""
 
 
-def check_header(path: Path) -> bool:
-    """Make sure that the header tells a spacing and a possible size, and that the data lie where they may.
+UNIT_MM = {
+    **dict.fromkeys(("", "?", "???", "mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1.0),
+    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), 10.0),
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1000.0),
+    **dict.fromkeys(("um", "\u00b5m", "\u03bcm", "micron", "microns", "micrometer", "micrometers", "micrometre"), 1e-3),
+    "nm": 1e-6,
+}
+"""Millimetres in the units of length; a header that tells none means mm."""
 
-    Returns:
-        Whether the header tells how the patient lies.
+ANATOMICAL = ("right-anterior-superior", "left-anterior-superior", "left-posterior-superior", "ras", "las", "lps")
+"""Spaces of NRRD that say how the patient lies; each also with time as a fourth axis."""
+
+VALUES = (
+    *("vector", "covariant-vector", "normal", "list", "point", "complex", "quaternion", "scalar", "stub", "none"),
+    *("rgb-color", "hsv-color", "xyz-color", "rgba-color"),
+)
+"""Kinds of axes of NRRD along which the values of a voxel lie, besides those of vectors and matrices of a number."""
+
+
+@dataclass(frozen=True)
+class HeaderFacts:
+    """What ITK does not tell of a header.
+
+    Args:
+        placed: whether the header says how the patient lies.
+        units: text of the unit of length along each axis of space that is not mm.
+        mm: millimetres in those units, along three axes of space.
+        slope: by which stored values are multiplied.
+        offset: what is added then.
+    """
+
+    placed: bool
+    units: tuple[str, ...] = ()
+    mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    slope: float = 1.0
+    offset: float = 0.0
+
+
+def check_header(path: Path) -> HeaderFacts:
+    """Make sure that the header tells a spacing and a possible size, and that the data lie where they may.
 
     Raises:
         SemganError: it does not.
@@ -51,11 +87,57 @@ def check_header(path: Path) -> bool:
     compressed = fields.get("encoding", "raw") not in ("raw", "") if nrrd else fields.get("compresseddata") == "true"
     stored = _data_file(path, fields).stat().st_size
     check_voxels(sizes, path, voxel_bytes=BYTES.get(kind, 1), stored_bytes=stored, compressed=compressed)
-    _check_spacing(path, fields, nrrd)
-    return bool(fields.get("space")) if nrrd else any(name in fields for name in _DIRECTIONS)
+    _check_spacing(path, fields, sizes, nrrd)
+    if nrrd:
+        if fields.get("encoding", "").lower() in ("bzip2", "bz2"):
+            raise SemganError(
+                "voxels compressed by bzip2 are not supported", remedy="save it with gzip or uncompressed", path=path
+            )
+        placed = fields.get("space", "").lower().removesuffix("-time") in ANATOMICAL
+        return HeaderFacts(placed, *_nrrd_units(fields, path))
+    slope, offset = _intensity(fields, path)
+    units = [fields.get("distanceunits", "")] * 3
+    return HeaderFacts(any(name in fields for name in _DIRECTIONS), *_units(units, path), slope, offset)
 
 
 _DIRECTIONS = ("transformmatrix", "rotation", "orientation")
+
+
+def _nrrd_units(fields: dict[str, str], path: Path) -> tuple[tuple[str, ...], tuple[float, float, float]]:
+    """Units of the axes of space, or of the array where the header has no space."""
+    if "space units" in fields:
+        return _units(_quoted(fields["space units"]), path)
+    axes, spacings = _quoted(fields.get("units", "")), fields.get("spacings", "").split()
+    spatial = [axes[number] for number in range(min(len(axes), len(spacings))) if spacings[number].lower() != "nan"]
+    return _units(spatial, path)
+
+
+def _quoted(text: str) -> list[str]:
+    return text.split('"')[1::2]
+
+
+def _units(texts: list[str], path: Path) -> tuple[tuple[str, ...], tuple[float, float, float]]:
+    """Units other than mm, and millimetres in each, of the first three axes."""
+    named = [text.strip().lower() for text in (*texts[:3], "", "", "")][:3]
+    unknown = [name for name in named if name not in UNIT_MM]
+    if unknown:
+        problem = f"the header gives lengths in {unknown[0][:20]!r}, which is no known unit"
+        raise SemganError(problem, remedy="save it in mm", path=path)
+    first, second, third = (UNIT_MM[name] for name in named)
+    return tuple(dict.fromkeys(name for name in named if UNIT_MM[name] != 1)), (first, second, third)
+
+
+def _intensity(fields: dict[str, str], path: Path) -> tuple[float, float]:
+    """Slope and offset from stored values to intensities, which ITK does not apply."""
+    found = []
+    for name, usual in (("slope", 1.0), ("offset", 0.0)):
+        text = fields.get(f"elementtointensityfunction{name}", "")
+        value = _numbers(text) if text else [usual]
+        if len(value) != 1 or not np.isfinite(value[0]) or (name == "slope" and value[0] == 0):
+            problem = f"the header's ElementToIntensityFunction{name.capitalize()} is no possible {name}"
+            raise SemganError(problem, remedy="correct the header", path=path)
+        found.append(value[0])
+    return found[0], found[1]
 
 
 def _nrrd_fields(head: bytes) -> dict[str, str]:
@@ -103,11 +185,37 @@ def _data_file(path: Path, fields: dict[str, str]) -> Path:
     return data
 
 
-def _check_spacing(path: Path, fields: dict[str, str], nrrd: bool) -> None:
-    names = ("space directions", "spacings") if nrrd else ("elementspacing", "elementsize")
-    told = next((fields[name] for name in names if fields.get(name)), "")
-    values = _numbers(told.replace("none", "").replace("None", ""))
-    if not values or not np.isfinite(values).all() or not np.any(values):
+def _check_spacing(path: Path, fields: dict[str, str], sizes: list[float], nrrd: bool) -> None:
+    if not (_nrrd_spacing(fields, sizes) if nrrd else _meta_spacing(fields, sizes)):
         raise SemganError(
             "the header does not tell the voxel spacing", remedy="export it again, with geometry", path=path
         )
+
+
+def _meta_spacing(fields: dict[str, str], sizes: list[float]) -> bool:
+    told = next((fields[name] for name in ("elementspacing", "elementsize") if fields.get(name)), "")
+    values = _numbers(told)
+    return len(values) >= min(3, len(sizes)) and bool(np.isfinite(values).all()) and bool(np.any(values))
+
+
+def _nrrd_spacing(fields: dict[str, str], sizes: list[float]) -> bool:
+    """Whether each axis of space has a spacing: ITK takes 1 in silence where there is none."""
+    kinds = fields.get("kinds", "").lower().split()
+    space = [not (len(kinds) == len(sizes) and _holds_values(kinds[axis])) for axis in range(len(sizes))]
+    if fields.get("space directions"):
+        vectors = fields["space directions"].lower().replace(" ", "").replace("none", "(none)").split(")")[:-1]
+        steps = [float(np.linalg.norm(_numbers(vector[1:]) or [np.nan])) for vector in vectors]
+    elif fields.get("spacings"):
+        steps = _numbers(fields["spacings"])
+    else:
+        low, high = (np.array(_numbers(fields.get(f"axis {name}", ""))) for name in ("mins", "maxs"))
+        steps = list(high - low) if low.size == high.size == len(sizes) else []
+    if len(steps) != len(sizes):
+        return False
+    told = [bool(np.isfinite(step) and step != 0) for step in steps]
+    missing = any(not told[axis] and space[axis] and sizes[axis] > 1 for axis in range(len(sizes)))
+    return not missing and sum(told) >= min(3, len(sizes))
+
+
+def _holds_values(kind: str) -> bool:
+    return kind in VALUES or kind.startswith(("2d-", "3d-")) or (kind[:1].isdigit() and kind != "3d-domain")

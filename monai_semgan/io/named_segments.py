@@ -107,14 +107,8 @@ class LabelCanvas:
         """
         if not mask.any():
             return
-        axes, signs, start = self._placement(mask.shape, affine)
-        turned = mask.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)]
-        low = np.maximum(0, -start)
-        high = np.maximum(low, np.minimum(turned.shape, np.asarray(self.label.shape) - start))
-        inside = turned[tuple(map(slice, low, high))]
-        if np.count_nonzero(inside) != np.count_nonzero(mask):
-            raise self._error("a segment reaches beyond its image", "check that label and image belong together")
-        region = self.label[tuple(map(slice, start + low, start + high))]
+        inside, where = self._inside(mask, affine)
+        region = self.label[where]
         taken = inside & (region != 0) & (region != index)
         if taken.any():
             other = self.names[int(region[taken][0])]
@@ -124,11 +118,46 @@ class LabelCanvas:
 
     def volume(self) -> Volume:
         """What was put together, on the image's grid."""
-        return Volume(self.label, self.like.affine, self.path, spacing_known=self.like.spacing_known)
+        like = self.like
+        known = {"spacing_known": like.spacing_known, "other_affines": like.other_affines}
+        return Volume(self.label, like.affine, self.path, **known)  # type: ignore[arg-type]
 
-    def _placement(self, shape: tuple[int, ...], affine: np.ndarray) -> tuple[list[int], list[int], np.ndarray]:
+    def _inside(self, mask: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, tuple[slice, ...]]:
+        """The mask turned to the image's axes, and its place; the image lies where ITK has it, or where others do.
+
+        The programs that make segments of a NIfTI whose header tells two places see it by ITK.
+        """
+        refused: list[SemganError] = []
+        for image in dict.fromkeys(_key(place) for place in (self.like.itk_affine, self.like.affine, *self._others)):
+            try:
+                return self._inside_at(mask, affine, np.array(image))
+            except SemganError as error:
+                refused.append(error)
+        raise refused[0]
+
+    @property
+    def _others(self) -> tuple[np.ndarray, ...]:
+        """Places that can be taken for the image's."""
+        tried = (np.asarray(place) for place in self.like.other_affines)
+        return tuple(place for place in tried if np.isfinite(place).all() and np.linalg.det(place[:3, :3]) != 0)
+
+    def _inside_at(
+        self, mask: np.ndarray, affine: np.ndarray, image: np.ndarray
+    ) -> tuple[np.ndarray, tuple[slice, ...]]:
+        axes, signs, start = self._placement(mask.shape, affine, image)
+        turned = mask.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)]
+        low = np.maximum(0, -start)
+        high = np.maximum(low, np.minimum(turned.shape, np.asarray(self.label.shape) - start))
+        inside = turned[tuple(map(slice, low, high))]
+        if np.count_nonzero(inside) != np.count_nonzero(mask):
+            raise self._error("a segment reaches beyond its image", "check that label and image belong together")
+        return inside, tuple(map(slice, start + low, start + high))
+
+    def _placement(
+        self, shape: tuple[int, ...], affine: np.ndarray, image: np.ndarray
+    ) -> tuple[list[int], list[int], np.ndarray]:
         """Axes of the mask in the order of the image's, their directions, and where the first voxel lies."""
-        there = np.linalg.solve(self.like.affine, affine)
+        there = np.linalg.solve(image, affine)
         turn = np.rint(there[:3, :3])
         for axis, size in enumerate(shape):
             if size == 1:  # its spacing means nothing
@@ -154,3 +183,7 @@ class LabelCanvas:
 
     def _error(self, problem: str, remedy: str) -> SemganError:
         return SemganError(problem, remedy=remedy, path=self.path)
+
+
+def _key(affine: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, np.asarray(affine, dtype=np.float64).tolist()))

@@ -10,6 +10,7 @@ import numpy as np
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import find_reader, find_segment_reader
+from monai_semgan.io.missing_values import filled
 from monai_semgan.io.volume import Volume
 
 GUESSED = "The file does not say how the patient lies: axes right to left, back to front, feet to head are assumed."
@@ -30,14 +31,14 @@ def read_volume(path: str | Path, *, integer: bool = False, series: str | None =
     volume = find_reader(path, series, integer)(path)
     array = volume.array
     _check_geometry(volume.affine, path)
-    if array.ndim == 4 and array.shape[3] == 1:
+    while array.ndim > 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim != 3:
         found = f"{array.ndim}-dimensional image of shape {'x'.join(map(str, array.shape))}"
         raise SemganError(f"{found}, but a volume has 3 dimensions", remedy="give one 3D volume", path=path)
     if 0 in array.shape:
         raise SemganError("the image holds no voxels", remedy="export it again", path=path)
-    _check_values(array, path)
+    array, notes = filled(array, 0 if integer else None, path)
     if integer:
         array = _whole_numbers(array, path)
     elif array.size > 1 and array.min() == array.max():
@@ -46,7 +47,7 @@ def read_volume(path: str | Path, *, integer: bool = False, series: str | None =
             remedy="check that the right file was exported",
             path=path,
         )
-    return replace(volume, array=array)
+    return replace(volume, array=array, notes=(*volume.notes, *notes))
 
 
 def read_label(
@@ -109,15 +110,6 @@ def _check_geometry(affine: np.ndarray, path: Path) -> None:
         raise SemganError("the axes in the header do not span a volume", remedy="correct the header", path=path)
 
 
-def _check_values(array: np.ndarray, path: Path) -> None:
-    if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):
-        bad = int(np.count_nonzero(~np.isfinite(array)))
-        if bad:
-            raise SemganError(
-                f"{bad} voxels are NaN or infinite", remedy="replace them, for example by the value of air", path=path
-            )
-
-
 def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
     if array.dtype.kind in "iu":
         return array
@@ -134,6 +126,16 @@ def _check_same_grid(label: Volume, image: Volume) -> None:
         raise SemganError(f"label and image differ in shape: {shapes}", remedy=remedy, path=label.path)
     if not (label.spacing_known and image.spacing_known):
         return
-    corners = np.array([[0, 0, 0, 1], [*np.asarray(image.array.shape) - 1, 1]], dtype=np.float64).T
-    if np.abs((label.affine - image.affine) @ corners).max() > max(0.5, 0.5 * float(image.spacing.min())):
+    if not any(_same_place(one, other, image) for one in _places(label) for other in _places(image)):
         raise SemganError("label and image lie at different places", remedy=remedy, path=label.path)
+
+
+def _places(volume: Volume) -> tuple[np.ndarray, ...]:
+    """Where a file puts its voxels, by each of the ways to read its header."""
+    return (volume.affine, *volume.other_affines)
+
+
+def _same_place(one: np.ndarray, other: np.ndarray, image: Volume) -> bool:
+    corners = np.array([[0, 0, 0, 1], [*np.asarray(image.array.shape) - 1, 1]], dtype=np.float64).T
+    with np.errstate(invalid="ignore", over="ignore"):  # a form that was not taken may hold anything
+        return bool(np.abs((one - other) @ corners).max() <= max(0.5, 0.5 * float(image.spacing.min())))

@@ -16,6 +16,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class Place:
+    """Where voxels lie, and what a user should know about it.
+
+    Args:
+        affine: (4, 4) voxel index to RAS mm.
+        others: (4, 4) each, of `Volume.other_affines`.
+        notes: one sentence each.
+    """
+
+    affine: np.ndarray
+    others: tuple[np.ndarray, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Volume:
     """Voxels and where they lie in the patient.
 
@@ -28,6 +43,8 @@ class Volume:
         modality: as the file tells, such as `CT`; None if it does not.
         source: where in DICOM it came from, if it did.
         spacing_known: False for pictures: their spacing of 1 mm is a stand-in.
+        other_affines: (4, 4) each: where programs see the voxels too; the first is where ITK and 3D Slicer do. Empty
+            where all agree.
     """
 
     array: np.ndarray
@@ -38,6 +55,12 @@ class Volume:
     modality: str | None = None
     source: DicomSource | None = None
     spacing_known: bool = True
+    other_affines: tuple[np.ndarray, ...] = ()
+
+    @property
+    def itk_affine(self) -> np.ndarray:
+        """(4, 4) voxel index to RAS mm as ITK and 3D Slicer see the file."""
+        return self.other_affines[0] if self.other_affines else self.affine
 
     @property
     def projection(self) -> bool:

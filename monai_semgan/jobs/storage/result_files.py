@@ -107,6 +107,7 @@ def save_grid(results: Path, volume: Volume, geometry: SliceGeometry) -> None:
     grid = {
         "shape": [int(n) for n in volume.array.shape],
         "affine": volume.affine.tolist(),
+        "other_affines": [affine.tolist() for affine in volume.other_affines],
         "header": None if header is None else base64.b64encode(header).decode(),
         "geometry": geometry.to_dict(),
     }
@@ -176,9 +177,10 @@ def _like(grid: Mapping[str, Any]) -> Volume:
     if grid["header"] is not None:
         block = base64.b64decode(grid["header"])
         kind = nibabel.Nifti1Header if len(block) == nibabel.Nifti1Header.sizeof_hdr else nibabel.Nifti2Header
-        header = kind(block)
+        header = kind(block, check=False)
     empty = np.broadcast_to(np.int16(0), tuple(grid["shape"]))
-    return Volume(empty, np.asarray(grid["affine"], dtype=np.float64), None, header)
+    others = tuple(np.asarray(affine, dtype=np.float64) for affine in grid.get("other_affines", ()))
+    return Volume(empty, np.asarray(grid["affine"], dtype=np.float64), None, header, other_affines=others)
 
 
 def _read_label(path: Path) -> np.ndarray:
