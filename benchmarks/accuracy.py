@@ -74,9 +74,9 @@ def main() -> None:
         def keep(study: Study, name: str = name, made: dict[str, Any] = made) -> None:
             content["methods"][name] = to_json(replace(study, settings={**study.settings, **made}))
             arguments.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            print(name, study.patients[-1].patient, study.patients[-1].problem or study.dice, flush=True)
+            print(name, study.patients[-1].title, study.patients[-1].problem or study.dice, flush=True)
 
-        known = {} if before is None else {patient.patient: patient for patient in before.scored}
+        known = () if before is None else before.scored
         evaluate_bundle(bundle, entries, mode, known=known, after=keep, **options)
 
 

@@ -56,10 +56,10 @@ def table(found: dict[str, Study]) -> list[str]:
 
 def patients_table(found: dict[str, Study]) -> list[str]:
     """Mean Dice of every patient by method."""
-    names = [patient.patient for patient in next(iter(found.values())).patients]
+    names = [patient.key for patient in next(iter(found.values())).patients]
     lines = ["| method | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for key, study in found.items():
-        means = {patient.patient: mean_dice([patient.organs]).get("mean") for patient in study.scored}
+        means = {patient.key: mean_dice([patient.organs]).get("mean") for patient in study.scored}
         cells = ["-" if means.get(name) is None else f"{means[name]:.3f}" for name in names]
         lines.append(f"| {NAMES.get(key, key)} | {' | '.join(cells)} |")
     return lines

@@ -315,7 +315,7 @@ class Reproduction:
 
         started = time.perf_counter()
         entries = [entry for entry in load_datalist(self.data).validation if entry.label is not None]
-        known = {one.patient: one for one in read_study(scores).scored} if scores.exists() else {}
+        known = read_study(scores).scored if scores.exists() else ()
         options = {"steps": 2, "with_distance": False} if self.arguments.smoke else {}
         if mode == "preview":
             options.pop("steps", None)
@@ -332,7 +332,7 @@ class Reproduction:
         write_study(study, scores.parent)
         if study.missing:
             first = study.missing[0]
-            raise SemganError(f"{first.patient} could not be scored: {first.problem}", remedy="correct the data list")
+            raise SemganError(f"{first.title} could not be scored: {first.problem}", remedy="correct the data list")
         seconds = self.state.content.get("scoring_seconds", {}) | {mode: round(time.perf_counter() - started, 1)}
         dice = self.state.content.get("dice", {}) | {mode: {k: round(v, 4) for k, v in study.dice.items()}}
         self.state.update(dice=dice, scoring_seconds=seconds)

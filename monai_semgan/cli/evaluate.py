@@ -40,7 +40,12 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", type=Path, required=True, metavar="LIST", help="data list with labels (JSON)")
     parser.add_argument("--section", help="of the list (default: the first of test, validation, training with labels)")
-    parser.add_argument("--predictions", type=Path, metavar="DIR", help="label files, named like patient or image")
+    parser.add_argument("--predictions", type=Path, metavar="DIR", help="label files, named like the scans")
+    parser.add_argument(
+        "--prediction-labels",
+        metavar="WHOSE",
+        help="what ids in --predictions mean: model, list, or a JSON file with names of ids (default: as found out)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
     model_options(parser)
     parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
@@ -55,18 +60,21 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from monai_semgan.evaluation.comparison import compare, comparison_table
+    from monai_semgan.evaluation.comparison import compare, comparison_table, other_references
     from monai_semgan.evaluation.study import labelled_section
     from monai_semgan.evaluation.tables import read_study, write_study, write_text
     from monai_semgan.utils.files import check_output
 
+    if arguments.prediction_labels and not arguments.predictions:
+        raise SemganError("--prediction-labels is for label files", remedy="give --predictions DIR, or leave it out")
     name, entries = labelled_section(arguments.data, arguments.section)
     other = read_study(arguments.compare) if arguments.compare else None
     out = check_output(arguments.out / "scores.json", (".json",)).parent
     study = _of_files(arguments, entries) if arguments.predictions else _of_model(arguments, entries, out)
     files = write_study(study, out, f"Evaluation of {name}")
     if other is not None:
-        files.append(write_text(out / "comparison.md", comparison_table(compare(study, other))))
+        table = comparison_table(compare(study, other), other_references(study, other))
+        files.append(write_text(out / "comparison.md", table))
         say(files[-1].read_text(encoding="utf-8"))
     _plot(study, out, files)
     _print(study)
@@ -77,12 +85,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _of_files(arguments: argparse.Namespace, entries: list[Entry]) -> Study:
     from monai_semgan.bundle.labels import bundle_folder, organ_labels, read_metadata
-    from monai_semgan.evaluation.study import evaluate_predictions
+    from monai_semgan.evaluation.label_files import evaluate_predictions
+    from monai_semgan.evaluation.prediction_ids import ids_in_files
 
-    labels = organ_labels(read_metadata(bundle_folder(arguments.bundle)))
+    folder = bundle_folder(arguments.bundle)
+    labels = organ_labels(read_metadata(folder))
     with bar(arguments, "stopping") as progress:
         return evaluate_predictions(
-            arguments.predictions, entries, labels, with_distance=not arguments.no_distance, progress=progress
+            arguments.predictions,
+            entries,
+            labels,
+            label_ids=ids_in_files(folder, labels),
+            prediction_labels=arguments.prediction_labels,
+            with_distance=not arguments.no_distance,
+            progress=progress,
         )
 
 
@@ -95,7 +111,7 @@ def _of_model(arguments: argparse.Namespace, entries: list[Entry], out: Path) ->
     if arguments.steps is not None:
         options["steps"] = arguments.steps
     bundle = load_bundle(arguments.bundle, arguments.device)
-    known = {} if arguments.overwrite else _known(out / "scores.json", arguments.mode, bundle.folder, options)
+    known = () if arguments.overwrite else _known(out / "scores.json", arguments.mode, bundle.folder, options)
     with bar(arguments, "stopping; finished patients are kept") as progress:
         return evaluate_bundle(
             bundle,
@@ -103,25 +119,24 @@ def _of_model(arguments: argparse.Namespace, entries: list[Entry], out: Path) ->
             arguments.mode,
             known=known,
             after=lambda study: write_study(study, out),
+            tell=note,
             progress=progress,
             **options,
         )
 
 
-def _known(path: Path, mode: str, folder: Path, options: dict[str, Any]) -> dict[str, PatientScore]:
+def _known(path: Path, mode: str, folder: Path, options: dict[str, Any]) -> tuple[PatientScore, ...]:
     """Scores of an earlier run with the same settings and weights."""
     from monai_semgan.bundle.digest import weights_digest
     from monai_semgan.evaluation.tables import read_study
 
     if not path.exists():
-        return {}
+        return ()
     before = read_study(path)
     if dict(before.settings) != {"mode": mode, "weights": weights_digest(folder)[:12]} | options:
         remedy = "choose another --out, or --overwrite"
         raise SemganError("holds an evaluation with other settings or weights", remedy=remedy, path=path)
-    if before.scored:
-        note(f"{len(before.scored)} patients are scored already")
-    return {patient.patient: patient for patient in before.scored}
+    return before.scored
 
 
 def _plot(study: Study, out: Path, files: list[Path]) -> None:
@@ -137,7 +152,9 @@ def _plot(study: Study, out: Path, files: list[Path]) -> None:
 
 def _print(study: Study) -> None:
     for patient in study.missing:
-        note(f"{patient.patient} has no score: {patient.problem}")
+        note(f"{patient.title} has no score: {patient.problem}")
+    for line in study.notes:
+        note(line)
     for organ, value in study.dice.items():
         say(f"  {organ:<16} Dice {value:.4f}")
     say(f"{len(study.scored)} of {len(study.patients)} patients")

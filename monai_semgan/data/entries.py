@@ -41,7 +41,7 @@ def read_entry_label(entry: Entry, like: Volume | None = None, names: Mapping[in
     label = read_label(entry.label, like, names=names or own)
     if segments or names is None or own is None:
         return label
-    return replace(label, array=_renumbered(label.array, own, names, entry.label))
+    return renumbered(label, own, names, strict=True)
 
 
 def entry_of_item(item: Mapping[str, Any]) -> Entry:
@@ -58,14 +58,25 @@ def names_of_ids(preprocessing: Preprocessing, labels: Mapping[int, str]) -> dic
     return {ids[index - 1]: name for index, name in labels.items()}
 
 
-def _renumbered(array: np.ndarray, own: Mapping[int, str], wanted: Mapping[int, str], path: Path) -> np.ndarray:
+def renumbered(label: Volume, own: Mapping[int, str], wanted: Mapping[int, str], *, strict: bool = False) -> Volume:
+    """A label map in other ids, by the names of the organs; what has no name there becomes background.
+
+    Args:
+        label: ids up to 255.
+        own: organ name by id that it holds.
+        wanted: organ name by id that is wanted.
+        strict: refuse names that have nothing in common.
+
+    Raises:
+        SemganError: they have nothing in common.
+    """
     ids = {structure_key(name): index for index, name in wanted.items()}
     table = np.zeros(256, dtype=np.uint8)
     for index, name in own.items():
         if index < len(table):
             table[index] = ids.get(structure_key(name), 0)
-    if not table.any():
+    if strict and not table.any():
         names = f"{', '.join(own.values())}; expected are {', '.join(wanted.values())}"
         remedy = 'correct "labels" in the data list'
-        raise SemganError(f"the data list names its labels {names}", remedy=remedy, path=path)
-    return table[array]
+        raise SemganError(f"the data list names its labels {names}", remedy=remedy, path=label.path)
+    return replace(label, array=table[label.array])

@@ -19,6 +19,9 @@ LONGEST = 200
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]")
 """Separators, control characters, and bytes that are no text."""
 
+_HIDDEN = re.compile(r"^\.|\.(?=seg$)", re.IGNORECASE)
+"""A dot that hides a file, and one that turns `x.seg` with `.nrrd` into an ending of its own."""
+
 
 def scan_names(paths: Sequence[Path], root: Path) -> tuple[str, ...]:
     """Name scans by their files without ending; where several are equal, with the folders before it.
@@ -63,7 +66,7 @@ def _name(path: Path, folders: Sequence[str], short: str, level: int) -> str:
     ending = re.sub(r"[^0-9A-Za-z]+", "_", path.name[len(short) :])
     name = "__".join([*folders, short] if level > 0 else [short])
     name += (ending if level > 1 else "") + (digest if level > 2 else "")
-    safe = re.sub(r"^\.", "_", _UNSAFE.sub("_", name))
+    safe = _HIDDEN.sub("_", _UNSAFE.sub("_", name))
     if len(safe.encode()) <= LONGEST:
         return safe
     return safe.encode()[: LONGEST - len(digest)].decode(errors="ignore") + digest

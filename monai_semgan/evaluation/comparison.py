@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import wilcoxon
 
 from monai_semgan.errors import SemganError
-from monai_semgan.evaluation.study import Study
+from monai_semgan.evaluation.scores import PatientScore, Study
 
 FEWEST = 6
 """With fewer pairs the two-sided signed rank test cannot fall below .05 (2 / 2**5 = .0625)."""
@@ -23,7 +24,7 @@ class Difference:
 
     Attributes:
         organ: name, or `mean` of the organs.
-        pairs: patients that both have scored.
+        pairs: scans that both have scored.
         mean: mean difference.
         low: lower end of the 95 % bootstrap interval of the mean.
         high: upper end.
@@ -39,18 +40,15 @@ class Difference:
 
 
 def compare(study: Study, other: Study, seed: int = 0) -> list[Difference]:
-    """Differences in Dice by organ, and of the organs' mean, over patients that both studies scored.
+    """Differences in Dice by organ, and of the organs' mean, over scans that both studies scored.
 
     Raises:
-        SemganError: if no patient is in both.
+        SemganError: if no scan is in both, or it cannot be told which is which.
     """
-    mine, theirs = ({p.patient: p for p in s.scored} for s in (study, other))
-    common = [name for name in mine if name in theirs]
-    if not common:
-        raise SemganError("the two evaluations have no patient in common", remedy="evaluate the same data list")
+    common = pairs_of(study, other)
     rows = []
     for organ in study.labels.values():
-        pairs = [(mine[n].organs.get(organ), theirs[n].organs.get(organ)) for n in common]
+        pairs = [(one.organs.get(organ), two.organs.get(organ)) for one, two in common]
         rows.append([a.dice - b.dice if a and b else math.nan for a, b in pairs])
     table = np.array(rows)
     known = np.isfinite(table)
@@ -61,14 +59,60 @@ def compare(study: Study, other: Study, seed: int = 0) -> list[Difference]:
     return [_difference(name, line[np.isfinite(line)], rng) for name, line in zip(names, lines, strict=True)]
 
 
-def comparison_table(differences: list[Difference]) -> str:
-    """The differences in Markdown, with a plain word where they carry no test."""
+def pairs_of(study: Study, other: Study) -> list[tuple[PatientScore, PatientScore]]:
+    """Scores of the same scans: of one name, or of one patient who has one scan in each study.
+
+    Raises:
+        SemganError: if there are none, or it cannot be told which is which.
+    """
+    named = {score.key: score for score in other.scored if score.name}
+    found = [(score, named[score.key]) for score in study.scored if score.name and score.key in named]
+    taken = {id(score) for pair in found for score in pair}
+    mine, theirs = (_by_patient([s for s in one.scored if id(s) not in taken]) for one in (study, other))
+    for patient in mine.keys() & theirs.keys():
+        if len(mine[patient]) > 1 or len(theirs[patient]) > 1:
+            problem = f"the evaluations hold {len(mine[patient])} and {len(theirs[patient])} scans of {patient}"
+            remedy = "evaluate the same data list with this version, which tells the names of scans"
+            raise SemganError(f"{problem}: which is which cannot be told", remedy=remedy)
+    found += [(mine[patient][0], theirs[patient][0]) for patient in mine if patient in theirs]
+    if not found:
+        raise SemganError("the two evaluations have no patient in common", remedy="evaluate the same data list")
+    place = {id(score): number for number, score in enumerate(study.scored)}
+    return sorted(found, key=lambda pair: place[id(pair[0])])
+
+
+def other_references(study: Study, other: Study) -> list[str]:
+    """Titles of scans whose labels differ in size between the studies: another scan, or a label that was changed."""
+
+    def differs(one: PatientScore, two: PatientScore) -> bool:
+        sizes = [(one.organs[n].reference_ml, two.organs[n].reference_ml) for n in one.organs if n in two.organs]
+        return not all(math.isclose(a, b, rel_tol=1e-3) for a, b in sizes)
+
+    return [one.title for one, two in pairs_of(study, other) if differs(one, two)]
+
+
+def _by_patient(scores: Sequence[PatientScore]) -> dict[str, list[PatientScore]]:
+    found: dict[str, list[PatientScore]] = {}
+    for score in scores:
+        found.setdefault(score.patient, []).append(score)
+    return found
+
+
+def comparison_table(differences: list[Difference], doubtful: Sequence[str] = ()) -> str:
+    """The differences in Markdown, with a plain word where they carry no test.
+
+    Args:
+        differences: see `compare`.
+        doubtful: titles of scans, see `other_references`.
+    """
     lines = ["| organ | n | difference in Dice | 95 % interval | p (Wilcoxon) |", "|---|---|---|---|---|"]
     for d in differences:
         p = f"{d.p_value:.3g}" if math.isfinite(d.p_value) else "too few"
         lines.append(f"| {d.organ} | {d.pairs} | {d.mean:+.4f} | {d.low:+.4f} to {d.high:+.4f} | {p} |")
     if any(d.pairs < FEWEST for d in differences):
         lines += ["", f"Fewer than {FEWEST} patients cannot carry a test of significance."]
+    if doubtful:
+        lines += ["", f"The labels differ between the two evaluations, or the scans do: {', '.join(doubtful)}."]
     return "\n".join(lines) + "\n"
 
 

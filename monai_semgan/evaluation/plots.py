@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from monai_semgan.errors import SemganError
-from monai_semgan.evaluation.study import Study
+from monai_semgan.evaluation.scores import Study
 from monai_semgan.evaluation.tables import values
 from monai_semgan.utils.files import written_aside
 

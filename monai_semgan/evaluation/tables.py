@@ -14,12 +14,12 @@ import numpy as np
 
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.metrics import OrganScore
-from monai_semgan.evaluation.study import PatientScore, Study
-from monai_semgan.utils.files import written_aside
+from monai_semgan.evaluation.scores import PatientScore, Study
+from monai_semgan.utils.files import write_utf8
 from monai_semgan.utils.versions import versions
 
 COLUMNS = (
-    "patient", "modality", "organ", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml",
+    "patient", "name", "modality", "organ", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml",
     "error_ml", "error_percent", "seconds", "problem",
 )  # fmt: skip
 
@@ -39,30 +39,32 @@ def values(study: Study, organ: str, measure: str) -> np.ndarray:
 
 
 def csv_text(study: Study) -> str:
-    """One line for every patient and organ; one line with the problem for a patient without a score."""
+    """One line for every scan and organ; one line with the problem for a scan without a score."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     for patient in study.patients:
         if patient.problem:
-            writer.writerow([patient.patient, patient.modality or "", *[""] * 9, patient.problem])
+            writer.writerow([*_who(patient), *[""] * 9, patient.problem])
         for organ, score in patient.organs.items():
             numbers = (score.dice, score.hd95, score.assd, score.reference_ml, score.predicted_ml)
             cells = [*numbers, score.error_ml, score.error_percent, patient.seconds]
-            writer.writerow([patient.patient, patient.modality or "", organ, *map(_cell, cells), _remark(score)])
+            writer.writerow([*_who(patient), organ, *map(_cell, cells), _remark(score)])
     return stream.getvalue()
 
 
 def markdown(study: Study, title: str = "Evaluation") -> str:
-    """Tables by organ and by patient; what is missing stands first."""
+    """Tables by organ and by scan; what is missing stands first."""
     lines = [f"# {title}", "", f"{len(study.scored)} of {len(study.patients)} patients were scored.", ""]
     if study.missing:
         lines += ["**Without a score:**", ""]
-        lines += [f"* {patient.patient}: {patient.problem}" for patient in study.missing] + [""]
+        lines += [f"* {patient.title}: {patient.problem}" for patient in study.missing] + [""]
     organs = [name for name in study.labels.values() if any(name in p.organs for p in study.scored)]
-    remarks = [f"* {p.patient}: {n} {_remark(s)}" for p in study.scored for n, s in p.organs.items() if _remark(s)]
+    remarks = [f"* {p.title}: {n} {_remark(s)}" for p in study.scored for n, s in p.organs.items() if _remark(s)]
     if remarks:
         lines += ["**Organs on one side only** (Dice 0, or left out where neither has them):", "", *remarks, ""]
+    if study.notes:
+        lines += ["**Notes:**", "", *(f"* {line}" for line in study.notes), ""]
     if organs:
         lines += ["## By organ", "", *_organ_table(study, organs), "", "## Dice by patient", ""]
         lines += _patient_table(study, organs)
@@ -76,6 +78,7 @@ def to_json(study: Study) -> dict[str, Any]:
         "labels": {str(index): name for index, name in study.labels.items()},
         "settings": dict(study.settings),
         "versions": versions(),
+        "notes": list(study.notes),
         "dice": study.dice,
         "patients": [_plain(asdict(patient)) for patient in study.patients],
     }
@@ -91,8 +94,10 @@ def from_json(content: dict[str, Any]) -> Study:
     for item in content["patients"]:
         organs = {name: OrganScore(**_numbers(score)) for name, score in item["organs"].items()}
         seconds = math.nan if item["seconds"] is None else item["seconds"]
-        patients.append(PatientScore(item["patient"], item["modality"], organs, seconds, item["problem"]))
-    return Study(tuple(patients), {int(k): v for k, v in content["labels"].items()}, content["settings"])
+        told = item["patient"], item["modality"], organs, seconds, item["problem"]
+        patients.append(PatientScore(*told, item.get("name", ""), item.get("state", {})))  # not in earlier versions
+    labels = {int(index): name for index, name in content["labels"].items()}
+    return Study(tuple(patients), labels, content["settings"], tuple(content.get("notes", ())))
 
 
 def read_study(path: Path) -> Study:
@@ -111,9 +116,7 @@ def read_study(path: Path) -> Study:
 
 def write_text(path: Path, text: str) -> Path:
     """Write a text file; it appears complete or not at all."""
-    with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
-    return path
+    return write_utf8(path, text)
 
 
 def write_json(study: Study, path: Path) -> Path:
@@ -150,8 +153,12 @@ def _patient_table(study: Study, organs: list[str]) -> list[str]:
         present = [value for value in row if math.isfinite(value)]
         mean = f"{np.mean(present):.3f}" if present else "-"
         cells = [f"{value:.3f}" if math.isfinite(value) else "-" for value in row]
-        lines.append(f"| {patient.patient} | {' | '.join(cells)} | {mean} |")
+        lines.append(f"| {patient.title} | {' | '.join(cells)} | {mean} |")
     return lines
+
+
+def _who(patient: PatientScore) -> list[str]:
+    return [patient.patient, patient.key, patient.modality or ""]
 
 
 def _spread(found: np.ndarray) -> str:

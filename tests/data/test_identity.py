@@ -16,7 +16,21 @@ from monai_semgan.errors import SemganError
 
 WORDS = st.one_of(
     st.sampled_from(
-        ["ct", "CT", "a", "a__ct", "b", "imaging", "stra\u00dfe", "STRASSE", "caf\u00e9", "cafe\u0301", "x" * 250]
+        [
+            "ct",
+            "CT",
+            ".ct",
+            "ct.seg",
+            "a",
+            "a__ct",
+            "b",
+            "imaging",
+            "stra\u00dfe",
+            "STRASSE",
+            "caf\u00e9",
+            "cafe\u0301",
+            "x" * 250,
+        ]
     ),
     st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=8).filter(
         lambda word: word not in (".", "..")
@@ -32,7 +46,7 @@ def named(root: Path, *names: str) -> list[str]:
 
 
 def test_a_scan_is_called_as_its_file_where_that_is_enough(tmp_path: Path) -> None:
-    assert named(tmp_path, "a/ct1.nii.gz", "ct2.nrrd", "b.c/MR.seg.mha") == ["ct1", "ct2", "MR.seg"]
+    assert named(tmp_path, "a/ct1.nii.gz", "ct2.nrrd", "b.c/MR.seg.mha") == ["ct1", "ct2", "MR_seg"]
 
 
 @pytest.mark.parametrize(

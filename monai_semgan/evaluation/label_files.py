@@ -1,0 +1,134 @@
+"""Score label files, of this program or others, against the labels of a data list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monai_semgan.data.datalist import with_names
+from monai_semgan.data.entries import renumbered
+from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.evaluation.metrics import OrganScore, score_volume
+from monai_semgan.evaluation.prediction_ids import REMEDY, LabelIds, choose_ids
+from monai_semgan.evaluation.predictions import Prediction, find_predictions
+from monai_semgan.evaluation.scores import PatientScore, Study, labelled_entries, organs_listed, remarks_on
+from monai_semgan.io.formats import find_segment_reader
+from monai_semgan.io.reading import read_label
+from monai_semgan.utils.progress import NullProgress, Progress
+
+if TYPE_CHECKING:
+    from monai_semgan.data.datalist import Entry
+    from monai_semgan.io.volume import Volume
+
+
+def evaluate_predictions(
+    folder: Path,
+    entries: Sequence[Entry],
+    labels: Mapping[int, str],
+    *,
+    label_ids: Mapping[int, str] | None = None,
+    prediction_labels: str | Path | None = None,
+    with_distance: bool = True,
+    progress: Progress | None = None,
+) -> Study:
+    """Score a folder of label files against the labelled entries of a data list.
+
+    Args:
+        folder: of the predictions, named like the entries; see `find_predictions`.
+        entries: of a data list.
+        labels: organ name by id that the model writes.
+        label_ids: organ name by id in the label files of a list without names; as `labels` when left out.
+        prediction_labels: what the ids of the predictions mean: `model`, `list` or a JSON file; see `choose_ids`.
+        with_distance: also surface distances.
+        progress: told about every scan; a wish to stop raises `Cancelled`.
+
+    Raises:
+        SemganError: as `labelled_entries`, `find_predictions` and `choose_ids`.
+    """
+    progress = progress or NullProgress()
+    entries = with_names(labelled_entries(entries))
+    found = find_predictions(folder, entries, labels)
+    ids, why = choose_ids(prediction_labels, folder, entries, found, labels, label_ids)
+    scorer = _Scorer(ids, {name for item in found.values() for name in item.organs or ()}, with_distance)
+    scores = []
+    for number, entry in enumerate(entries):
+        progress.update(number, len(entries), "scoring scan")
+        if progress.should_stop():
+            raise Cancelled
+        scores.append(scorer.score(entry, found.get(entry.name)))
+    progress.update(len(entries), len(entries))
+    notes = [*([f"predictions: {why}"] if why else []), *scorer.notes(), *remarks_on(scores, labels)]
+    return Study(tuple(scores), dict(labels), {"predictions": "files"}, tuple(notes))
+
+
+class _Scorer:
+    """Scores the predictions of a folder.
+
+    Args:
+        ids: what the ids in the files mean.
+        single: organs that have a file of their own for any scan: where one is missing, the organ was not found.
+        with_distance: also surface distances.
+    """
+
+    def __init__(self, ids: LabelIds, single: set[str], with_distance: bool) -> None:
+        self.ids, self.single, self.with_distance = ids, single, with_distance
+        self.ignored: set[str] = set()
+
+    def score(self, entry: Entry, prediction: Prediction | None) -> PatientScore:
+        """Score one scan. Grids that differ are a problem, not resampled."""
+        if prediction is None:
+            problem = f"no prediction (it would be called {entry.name}.nii.gz, with any ending for labels)"
+            return PatientScore(entry.patient, entry.modality, problem=problem, name=entry.name)
+        try:
+            reference = self.ids.reference(entry)
+            organs = organs_listed(entry, self.ids.classes)
+            if prediction.organs is None:
+                scores = self._of_file(prediction.path, entry, reference, organs)
+            else:
+                scores = self._of_folder(prediction, reference, organs)
+        except SemganError as error:
+            return PatientScore(entry.patient, entry.modality, problem=str(error), name=entry.name)
+        return PatientScore(entry.patient, entry.modality, scores, name=entry.name)
+
+    def notes(self) -> list[str]:
+        """Tell what was left out of the predictions."""
+        what = ", ".join(sorted(self.ignored, key=lambda name: (not name.isdigit(), name.zfill(3))))
+        return [f"ignored in the predictions, being no organs of the model: {what}"] if what else []
+
+    def _of_file(self, path: Path, entry: Entry, reference: Volume, organs: Mapping[int, str]) -> dict[str, OrganScore]:
+        found = read_label(path, reference, names=self.ids.classes)
+        if find_segment_reader(path) is None:
+            names = self.ids.of(entry)
+            self._check_ids(found, reference, names)
+            found = renumbered(found, names, self.ids.classes)
+        return score_volume(found.array, reference, organs, self.with_distance)
+
+    def _check_ids(self, found: Volume, reference: Volume, names: Mapping[int, str]) -> None:
+        """Ids without an organ are fine where somebody tells what ids mean; else these may be other ids altogether."""
+        organs = renumbered(found, names, self.ids.classes).array
+        further = np.unique(found.array[(organs == 0) & (found.array != 0)])
+        unknown = [int(index) for index in further if int(index) not in names]
+        if unknown and not self.ids.told:
+            known = ", ".join(f"{index} {name}" for index, name in names.items())
+            raise SemganError(
+                f"holds the label id {unknown[0]}", remedy=f"known are {known}; {REMEDY}", path=found.path
+            )
+        self._ignore(names.get(int(index), str(int(index))) for index in further)
+
+    def _of_folder(self, prediction: Prediction, reference: Volume, organs: Mapping[int, str]) -> dict[str, OrganScore]:
+        assert prediction.organs is not None
+        self._ignore(prediction.others)
+        scores: dict[str, OrganScore] = {}
+        for index, name in organs.items():
+            if name not in self.single:
+                continue
+            file = prediction.organs.get(name)
+            mask = np.zeros(reference.array.shape, bool) if file is None else read_label(file, reference).array > 0
+            scores |= score_volume(np.where(mask, index, 0), reference, {index: name}, self.with_distance)
+        return scores
+
+    def _ignore(self, names: Iterable[str]) -> None:
+        self.ignored.update(names)
