@@ -75,11 +75,14 @@ if TYPE_CHECKING:
         PlanSlicesd,
     )
     from monai_semgan.transforms.restoring import RestoreLabeld, RestoreMapsd
+    from monai_semgan.transforms.saving import SaveImageOnScand
     from monai_semgan.utils.progress import StepEvent
     from monai_semgan.workflows.evaluation import DiceReport, evaluation_entries
     from monai_semgan.workflows.inference import check_agreement, find_scans, label_names, load_network
     from monai_semgan.workflows.one_line_errors import one_line_errors
     from monai_semgan.workflows.overrides import check_overrides
+    from monai_semgan.workflows.scan_dataset import ScanDataset, collate_scans
+    from monai_semgan.workflows.scan_evaluator import ScanEvaluator
     from monai_semgan.workflows.training import StageTraining, VolumeDataset, list_volumes
 
 __all__ = [
@@ -115,6 +118,9 @@ __all__ = [
     "Record",
     "RestoreLabeld",
     "RestoreMapsd",
+    "SaveImageOnScand",
+    "ScanDataset",
+    "ScanEvaluator",
     "Segmentation",
     "SemganError",
     "SliceInversionInferer",
@@ -134,6 +140,7 @@ __all__ = [
     "check_agreement",
     "check_anatomy",
     "check_overrides",
+    "collate_scans",
     "compare",
     "create_bundle",
     "evaluate",
@@ -226,11 +233,14 @@ _HOMES = {
         "EncodeSlicesd ExtractLabelSlicesd ExtractSlicesd LoadLabeld LoadVolumed NormaliseIntensityd PlanSlicesd"
     ),
     "transforms.restoring": "RestoreLabeld RestoreMapsd",
+    "transforms.saving": "SaveImageOnScand",
     "utils.progress": "StepEvent",
     "workflows.evaluation": "DiceReport evaluation_entries",
     "workflows.inference": "check_agreement find_scans label_names load_network",
     "workflows.one_line_errors": "one_line_errors",
     "workflows.overrides": "check_overrides",
+    "workflows.scan_dataset": "ScanDataset collate_scans",
+    "workflows.scan_evaluator": "ScanEvaluator",
     "workflows.training": "StageTraining VolumeDataset list_volumes",
 }
 """Module to the public names that it defines."""

@@ -18,16 +18,21 @@ from monai.transforms import Compose, InvertibleTransform, MapTransform
 
 from monai_semgan.io.label_names import NAMES, names_from
 from monai_semgan.io.reading import read_label, read_volume
-from monai_semgan.io.volume import Volume
 from monai_semgan.slicing.encoding import UNLABELLED, encode
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.preprocessing import OUTSIDE, rescale
+from monai_semgan.transforms.scan_meta import (
+    NOTES,
+    PLAN,
+    affine_tensor,
+    as_volume,
+    geometry_of,
+    in_place_of,
+    scan_tensor,
+)
 
 if TYPE_CHECKING:
     from monai_semgan.slicing.preprocessing import Preprocessing
-
-PLAN = "slice_plan"
-"""Key of the meta data under which `PlanSlicesd` notes the geometry, as JSON: text survives a data loader."""
 
 RANGE = "value_range"
 """Key of the meta data with the values that become -1 and 1, as JSON."""
@@ -50,7 +55,7 @@ class LoadVolumed(MapTransform):
         done = dict(data)
         for key in self.key_iterator(done):
             if isinstance(done[key], (str, Path)):
-                done[key] = _tensor(read_volume(done[key]))
+                done[key] = scan_tensor(read_volume(done[key]))
             elif not isinstance(done[key], MetaTensor):
                 done[key] = MetaTensor(torch.as_tensor(done[key]))
         return done
@@ -80,7 +85,7 @@ class LoadLabeld(MapTransform):
         done = dict(data)
         for key in self.key_iterator(done):
             names = names_from(done.get(NAMES))
-            done[key] = _tensor(read_label(done[key], as_volume(done[self.image_key]), names=names))
+            done[key] = scan_tensor(read_label(done[key], as_volume(done[self.image_key]), names=names))
         return done
 
 
@@ -88,7 +93,8 @@ class PlanSlicesd(MapTransform):
     """Find modality and body, and note in the meta data how a scan is normalised and where its slices lie.
 
     Slices are axial in the patient's coordinates, whatever the order and direction in which the scan is stored, have
-    the bundle's pixel spacing, and are centred on the body. Voxels stay as they are.
+    the bundle's pixel spacing, and are centred on the body. Voxels stay as they are, but for constant fills at the
+    border, which become air.
 
     Args:
         keys: of the scans.
@@ -117,8 +123,9 @@ class PlanSlicesd(MapTransform):
         done = dict(data)
         for key in self.key_iterator(done):
             plan = self.preprocessing.plan(as_volume(done[key]), self.modality or done.get("modality") or None)
-            scan = _in_place_of(done[key], done[key].as_tensor(), done[key].affine)
+            scan = in_place_of(done[key], done[key].as_tensor(), done[key].affine)
             scan.meta["modality"] = plan.modality
+            scan.meta[NOTES] = json.dumps(plan.notes)
             scan.meta[RANGE] = json.dumps([float(value) for value in plan.value_range])
             scan.meta[PLAN] = json.dumps(plan.geometry.to_dict())
             done[key] = scan
@@ -139,7 +146,7 @@ class NormaliseIntensityd(MapTransform, InvertibleTransform):
         for key in self.key_iterator(done):
             scan = done[key]
             scaled = rescale(as_volume(scan).array, *json.loads(scan.meta[RANGE]))
-            done[key] = _in_place_of(scan, torch.from_numpy(scaled)[None], scan.affine)
+            done[key] = in_place_of(scan, torch.from_numpy(scaled)[None], scan.affine)
             self.push_transform(done[key], extra_info={RANGE: scan.meta[RANGE]})
         return done
 
@@ -166,7 +173,7 @@ class ExtractSlicesd(MapTransform, InvertibleTransform):
         for key in self.key_iterator(done):
             scan, geometry = done[key], geometry_of(done[key])
             slices = geometry.extract(as_volume(scan).array, fill=OUTSIDE)
-            done[key] = _in_place_of(scan, slices.permute(1, 2, 0)[None], _affine(geometry.grid_affine))
+            done[key] = in_place_of(scan, slices.permute(1, 2, 0)[None], affine_tensor(geometry.grid_affine))
             self.push_transform(done[key], extra_info={PLAN: scan.meta[PLAN]})
         return done
 
@@ -177,7 +184,7 @@ class ExtractSlicesd(MapTransform, InvertibleTransform):
             slices = done[key]
             geometry = SliceGeometry.from_dict(json.loads(self.pop_transform(slices)["extra_info"][PLAN]))
             restored = geometry.restore(slices.as_tensor().permute(3, 0, 1, 2), OUTSIDE)
-            done[key] = _in_place_of(slices, torch.from_numpy(restored), _affine(geometry.source_affine))
+            done[key] = in_place_of(slices, torch.from_numpy(restored), affine_tensor(geometry.source_affine))
         return done
 
 
@@ -207,7 +214,7 @@ class ExtractLabelSlicesd(MapTransform):
             geometry, label = geometry_of(done[self.image_key]), as_volume(done[key]).array
             done[f"{key}_ids"] = np.unique(label).tolist()
             slices = self.preprocessing.label_slices(label, geometry)
-            done[key] = _in_place_of(done[key], slices.permute(1, 2, 0)[None], _affine(geometry.grid_affine))
+            done[key] = in_place_of(done[key], slices.permute(1, 2, 0)[None], affine_tensor(geometry.grid_affine))
         return done
 
 
@@ -253,42 +260,3 @@ def training_transforms(preprocessing: Preprocessing) -> Compose:
             EncodeSlicesd("image"),
         ]
     )
-
-
-def geometry_of(image: MetaTensor) -> SliceGeometry:
-    """Where slices lie in their scan."""
-    return SliceGeometry.from_dict(json.loads(image.meta[PLAN]))
-
-
-def as_volume(scan: MetaTensor) -> Volume:
-    """The volume of a `MetaTensor` `(1, I, J, K)`, without copying voxels."""
-    meta, array = scan.meta, scan.as_tensor()[0].detach().cpu().numpy()
-    name, modality = meta.get("filename_or_obj"), meta.get("modality")
-    path, known = Path(name) if name else None, bool(meta.get("spacing_known", True))
-    affine = np.asarray(scan.affine, dtype=np.float64)
-    return Volume(array, affine, path, modality=modality or None, spacing_known=known)
-
-
-def _tensor(volume: Volume) -> MetaTensor:
-    """`(1, I, J, K)` with the voxels in the order in which they are stored: samples are taken along it."""
-    array = volume.array
-    if not array.flags.writeable or min(array.strides) < 0:
-        array = array.copy(order="K")
-    meta = {
-        "filename_or_obj": str(volume.path or ""),
-        "original_affine": np.array(volume.affine),
-        "spatial_shape": np.array(array.shape),
-        "modality": volume.modality or "",
-        "spacing_known": volume.spacing_known,
-    }
-    return MetaTensor(torch.from_numpy(array)[None], affine=_affine(volume.affine), meta=meta)
-
-
-def _in_place_of(old: MetaTensor, values: torch.Tensor, affine: torch.Tensor) -> MetaTensor:
-    """Other values and another place, what is known about the scan stays."""
-    meta = {name: value for name, value in old.meta.items() if name != "affine"}
-    return MetaTensor(values, affine=affine, meta=meta, applied_operations=list(old.applied_operations))
-
-
-def _affine(matrix: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.array(matrix, dtype=np.float64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from monai.transforms import MapTransform
 
 from monai_semgan.slicing.postprocessing import label_on_grid
 from monai_semgan.slicing.scan_maps import scan_maps
-from monai_semgan.transforms.dictionary import RANGE, geometry_of
+from monai_semgan.transforms.dictionary import RANGE
+from monai_semgan.transforms.scan_meta import HEADER, NAME, OTHER_AFFINES, SCAN, affine_tensor, geometry_of
 
 
 class RestoreLabeld(MapTransform):
@@ -59,7 +61,7 @@ class RestoreLabeld(MapTransform):
             stack = torch.as_tensor(scores).permute(3, 0, 1, 2)
             options = {"cleanup": self.cleanup, "single": self.single}
             label = label_on_grid(geometry_of(image), stack, self.labels, self.chosen, **options)
-            done[key] = on_scan(torch.from_numpy(label)[None], image)
+            done[key] = on_scan(torch.from_numpy(label)[None], image, done.get(NAME))
         return done
 
 
@@ -89,17 +91,26 @@ class RestoreMapsd(MapTransform):
             names = ("uncertainty", "recon", "residual")
             found = [torch.as_tensor(done[key][name])[0].permute(2, 0, 1) for name in names if name in done[key]]
             for name, (slices, fill) in scan_maps((low, high), *found).items():
-                done[name] = on_scan(torch.from_numpy(restore(slices, fill))[None], image)
+                done[name] = on_scan(torch.from_numpy(restore(slices, fill))[None], image, done.get(NAME))
         return done
 
 
-def on_scan(array: torch.Tensor, image: MetaTensor) -> MetaTensor:
-    """`(1, I, J, K)` with the affine and the file name of the scan that slices came from."""
-    geometry = geometry_of(image)
-    affine = torch.from_numpy(np.array(geometry.source_affine, dtype=np.float64))
-    meta = {
-        "filename_or_obj": image.meta.get("filename_or_obj", ""),
+def on_scan(array: torch.Tensor, image: MetaTensor, name: str | None = None) -> MetaTensor:
+    """`(1, I, J, K)` with the affine of the scan that slices came from, and what is known about its file.
+
+    Args:
+        array: on the scan's grid.
+        image: the slices.
+        name: of the scan among all of its run. MONAI's writers name files by the file of the scan, which scans in
+            several folders may share; they are told a file of this name in its place.
+    """
+    geometry, meta = geometry_of(image), image.meta
+    scan = str(meta.get("filename_or_obj", ""))
+    kept = {
+        "filename_or_obj": str(Path(scan).with_name(f"{name}.nii.gz")) if name and scan else scan,
         "original_affine": np.array(geometry.source_affine),
         "spatial_shape": np.array(geometry.source_shape),
+        SCAN: scan,
+        **{key: meta[key] for key in (HEADER, OTHER_AFFINES, "spacing_known") if key in meta},
     }
-    return MetaTensor(array, affine=affine, meta=meta)
+    return MetaTensor(array, affine=affine_tensor(geometry.source_affine), meta=kept)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,46 +12,68 @@ from typing import Any
 from monai_semgan.bundle.agreement import check_parts
 from monai_semgan.bundle.labels import METADATA, learnt_modalities, organ_labels, read_metadata
 from monai_semgan.bundle.pending import finish_pending
+from monai_semgan.data.identity import scan_names
+from monai_semgan.data.scan_folder import LABEL_FOLDERS, ScanSearch
 from monai_semgan.errors import SemganError
-from monai_semgan.io.formats import image2d_endings, marked_as_dicom, volume_endings
+from monai_semgan.io.formats import image2d_endings, volume_endings
 from monai_semgan.networks.weights import load_into, load_weights
+from monai_semgan.transforms.scan_meta import NAME
+
+logger = logging.getLogger(__name__)
 
 
-def find_scans(dataset_dir: str | Path) -> list[dict[str, str]]:
-    """Entries `{"image": path}` of a MONAI data set.
+def find_scans(dataset_dir: str | Path, pictures: bool | None = None) -> list[dict[str, str]]:
+    """Entries `{"image": path, "name": name}` of a MONAI data set; every name is unique among them.
+
+    What is a scan below a folder, and that labels beside scans are none, see `ScanSearch`; links are followed.
 
     Args:
-        dataset_dir: a file, a pattern such as `scans/*.nii.gz`, a folder of volumes, a folder of one DICOM series, or
-            a folder of such folders.
+        dataset_dir: a file, which is taken as it is; a folder, also of one DICOM series, or of folders of them; or a
+            pattern such as `scans/*/ct.nii.gz`.
+        pictures: whether the scans are single images (radiographs): pictures, and DICOM files each for itself. Unless
+            it is False, pictures are taken beside volumes.
 
     Raises:
         SemganError: if there is no such place or no image in it; the message names the configuration's id.
     """
     place = Path(dataset_dir).expanduser()
+    endings = (*volume_endings(), *(image2d_endings() if pictures is not False else ()))
+    search = ScanSearch(endings, each_dicom_file=pictures is True, follow_links=True)
     if glob.has_magic(str(place)) and not place.exists():
-        found = [Path(name) for name in sorted(glob.glob(str(place), recursive=True))]
+        found = _matching(str(place), search)
     elif place.is_dir():
-        found = _scans_in(place)
-    elif place.is_file():
+        found = search.scans(place)
+    elif place.exists():
         found = [place]
     else:
         raise SemganError("dataset_dir: no such folder", remedy="give --dataset_dir FOLDER", path=place)
     if not found:
-        problem = "dataset_dir: no images in it"
+        problem = f"dataset_dir: no images in it{_left_out(search)}"
         raise SemganError(problem, remedy="give --dataset_dir a folder of NIfTI files or DICOM series", path=place)
-    return [{"image": str(path)} for path in found]
+    if search.ignored:
+        logger.warning("%s: labels and maps are no scans, %d are left out", place, len(search.ignored))
+    names = scan_names(found, Path(os.path.commonpath([path.absolute().parent for path in found])))
+    return [{"image": str(path), NAME: name} for path, name in zip(found, names, strict=True)]
 
 
-def _scans_in(folder: Path) -> list[Path]:
-    suffixes = (*volume_endings(), *image2d_endings())
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    volumes = [path for path in files if path.name.lower().endswith(suffixes)]
-    if volumes:
-        return volumes
-    if any(marked_as_dicom(path) for path in files):
-        return [folder]
-    inner = sorted(path for path in folder.iterdir() if path.is_dir())
-    return [path for path in inner if any(marked_as_dicom(file) for file in path.iterdir() if file.is_file())]
+def _matching(pattern: str, search: ScanSearch) -> list[Path]:
+    """Scans among and below what a pattern fits; each once."""
+    found: dict[Path, None] = {}
+    for path in map(Path, sorted(glob.glob(pattern, recursive=True))):
+        wild = [part for part in path.parts if part not in Path(pattern).parts]
+        if any(LABEL_FOLDERS.match(part) for part in wild):
+            search.ignored.append(path)
+        elif path.is_dir():
+            found.update(dict.fromkeys(search.scans(path)))
+        elif search.is_scan(path):
+            found[path] = None
+    series = {path for path in found if path.is_dir()}
+    return sorted(path for path in found if series.isdisjoint(path.parents))
+
+
+def _left_out(search: ScanSearch) -> str:
+    names = ", ".join(path.name for path in search.ignored[:3])
+    return f", only what is named like labels ({names})" if names else ""
 
 
 def label_names(bundle_root: str | Path) -> dict[int, str]:

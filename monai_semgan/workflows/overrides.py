@@ -72,8 +72,16 @@ def _arguments(place: str, parent: Mapping[str, Any], config: Mapping[str, Any])
     target, found = optional_import(module, name=attribute)
     if not found or not callable(target):
         return set()
+    return _parameters(target)
+
+
+def _parameters(target: Any) -> set[str]:
+    """Names of arguments; of a class that hands further ones on, also those of the class that it extends."""
     arguments = inspect.signature(target).parameters.values()
-    return {argument.name for argument in arguments if argument.kind is not inspect.Parameter.VAR_KEYWORD}
+    named = {argument.name for argument in arguments if argument.kind is not inspect.Parameter.VAR_KEYWORD}
+    if inspect.isclass(target) and len(named) < len(arguments) and target.__base__ is not object:
+        return named | _parameters(target.__base__)
+    return named
 
 
 def _settings_class(section: str, config: Mapping[str, Any]) -> type | None:
