@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
+import logging
 import os
 import re
 import shutil
@@ -19,11 +19,16 @@ from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastor
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from monai_semgan.errors import SemganError
-from monai_semgan.label_app.image_ids import is_image_id, is_tag
+from monai_semgan.label_app.image_ids import is_image_id, is_tag, made_from
+from monai_semgan.utils.file_state import file_state, fingerprint
 from monai_semgan.utils.files import written_aside
+from monai_semgan.utils.json_text import json_text
 
 EXTENSIONS = ("*.nii.gz", "*.nii", "*.nrrd", "*.seg.nrrd", "*.mha")
-"""Files that are images or labels; where two fit a name, the later one counts."""
+"""Files that are images or labels; where two fit a name, the later one counts. Of images that differ in nothing else
+the first keeps the plain id; the id of another is its whole name."""
+
+log = logging.getLogger(__name__)
 
 LABEL_ONLY = ".seg.nrrd"
 LEFTOVER = re.compile(r"^\.[0-9a-f]{8}\.part\.")
@@ -34,7 +39,8 @@ class StudiesDatastore(LocalDatastore):
     """MONAI Label's local datastore, for several threads.
 
     Differences: files that begin with a dot, and links that lead out of the folder, are left out; labels, images and
-    `datastore_v2.json` are written aside and moved into place; a failure changes nothing.
+    `datastore_v2.json` are written aside and moved into place; a failure changes nothing. Images that differ in their
+    endings alone are all served. Labels that a model has made from an image that was replaced since are left out.
 
     Args:
         folder: the studies.
@@ -76,10 +82,20 @@ class StudiesDatastore(LocalDatastore):
             return path if path and self._inside(path) else ""
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
-        """Return the path of a label, or nothing if there is no such label inside the folder."""
+        """Return the path of a label, or nothing if there is no such label of the present image inside the folder."""
         with self._mutex:
-            path = super().get_label_uri(label_id, label_tag)
-            return path if path and self._inside(path) else ""
+            return self._label_file(label_id, label_tag) if self._is_of_image(label_id, label_tag) else ""
+
+    def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
+        """Return the id of every label of the present image by tag."""
+        with self._mutex:
+            found = super().get_labels_by_image_id(image_id)
+            return {tag: label for tag, label in found.items() if self._is_of_image(image_id, tag)}
+
+    def image_state(self, image_id: str) -> str:
+        """Return a hash of the state of an image's file; empty if there is none."""
+        path = self.get_image_uri(image_id)
+        return fingerprint(file_state(path)) if path else ""
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Copy an image into the folder; one of that id is replaced, unless it has labels.
@@ -97,6 +113,8 @@ class StudiesDatastore(LocalDatastore):
             if known is not None and known.labels:
                 raise SemganError("labels belong to the image of that id", remedy="choose another id")
             name = self._filename(image_id, ext)
+            if self._served().get(name, image_id) != image_id:
+                raise SemganError("another image has the file of that name", remedy="choose another id")
             info = {**(image_info or {}), "ts": int(time.time()), "name": name}
             entry = ImageLabelModel(image=DataModel(info=info, ext=ext))
             folder = Path(self._datastore.image_path())
@@ -175,9 +193,10 @@ class StudiesDatastore(LocalDatastore):
             LabelNotFoundException: there is none.
         """
         with self._mutex:
-            if not self.get_label_uri(label_id, label_tag):
+            file = self._label_file(label_id, label_tag)
+            if not file:
                 raise LabelNotFoundException(f"Label: {label_id} Tag: {label_tag} not found")
-            super().remove_label(label_id, label_tag)
+            Path(file).unlink(missing_ok=True)
             self.refresh()
 
     def remove_image(self, image_id: str) -> None:
@@ -200,6 +219,36 @@ class StudiesDatastore(LocalDatastore):
             if not self.datalist():
                 raise LabelNotFoundException("no image has a final label")
             return str(super().get_dataset_archive(limit_cases))
+
+    def _label_file(self, label_id: str, tag: str) -> str:
+        path = super().get_label_uri(label_id, tag)
+        return path if path and self._inside(path) else ""
+
+    def _is_of_image(self, image_id: str, tag: str) -> bool:
+        return made_from(self.get_label_info(image_id, tag), self.image_state(image_id))
+
+    def _served(self) -> dict[str, str]:
+        """Id of every image by the name of its file."""
+        return {self._filename(image, entry.image.ext): image for image, entry in self._datastore.objects.items()}
+
+    def _add_non_existing_images(self) -> int:
+        self._init_from_datastore_file()
+        added = 0
+        served = self._served()
+        for file in self._list_files(self._datastore.image_path(), self._extensions):
+            if file in served:
+                continue
+            image, ext = self._to_id(file)
+            if image in self._datastore.objects:
+                if file in self._datastore.objects:
+                    log.warning("%s is left out: other images are called %s and %s; rename it", file, image, file)
+                    continue
+                log.warning("%s is served under its whole name: another image is called %s", file, image)
+                image, ext = file, ""
+            info = {"ts": int(time.time()), "name": file}
+            self._datastore.objects[image] = ImageLabelModel(image=DataModel(info=info, ext=ext))
+            added += 1
+        return added
 
     def _inside(self, path: str) -> bool:
         return os.path.realpath(path).startswith(os.path.join(self._datastore_path, ""))
@@ -241,7 +290,7 @@ class StudiesDatastore(LocalDatastore):
 
     def _update_datastore_file(self, lock: bool = True) -> None:
         with self._mutex, FileLock(self._lock_file):
-            text = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
+            text = json_text(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
             with written_aside(Path(self._datastore_config_path)) as temporary:
                 temporary.write_text(text, encoding="utf-8")
             self._ignore_event_config = False
@@ -272,7 +321,6 @@ for _name in (
     "get_label_by_image_id",
     "get_label_info",
     "get_labeled_images",
-    "get_labels_by_image_id",
     "get_unlabeled_images",
     "json",
     "list_images",

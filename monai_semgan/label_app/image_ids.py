@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from monailabel.interfaces.exception import ImageNotFoundException
@@ -23,6 +24,31 @@ def is_image_id(text: object) -> bool:
 def is_tag(text: object) -> bool:
     """Tell whether this can be the tag of a label."""
     return isinstance(text, str) and re.match(TAG_PATTERN, text) is not None
+
+
+IMAGE_STATE = "image_state"
+"""Where infos of labels and scores keep the state of the image that they were made from."""
+
+
+def image_state(image: str | None, datastore: Any) -> str:
+    """Return a hash of the state of an image's files; empty where the datastore cannot tell, as for DICOMweb.
+
+    Args:
+        image: an id, or None for a file that was received.
+        datastore: of MONAI Label.
+    """
+    tell = getattr(datastore, IMAGE_STATE, None)
+    return str(tell(image)) if image is not None and tell is not None else ""
+
+
+def made_from(info: Mapping[str, Any], state: str) -> bool:
+    """Tell whether a label or score is of an image in this state; what does not say so is taken to be.
+
+    Args:
+        info: of the label or score.
+        state: of the image as it is now; empty if that is not known.
+    """
+    return not state or info.get(IMAGE_STATE, state) == state
 
 
 def find_image(image: object, datastore: Any) -> tuple[str | None, str]:

@@ -13,7 +13,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from monai_semgan.label_app.image_ids import find_image
+from monai_semgan.label_app.image_ids import IMAGE_STATE, find_image, image_state
 from monai_semgan.label_app.infer_request import InferRequest
 from monai_semgan.label_app.kept_maps import keep_maps
 
@@ -145,10 +145,11 @@ def run_infer(tasks: Mapping[str, InferTask], request: Mapping[str, Any], datast
     if task is None:
         raise MONAILabelException(MONAILabelError.INVALID_INPUT, f"unknown model; there are {', '.join(tasks)}")
     image, path = find_image(request.get("image"), datastore)
+    state = {IMAGE_STATE: found} if (found := image_state(image, datastore)) else {}
     file, params = task({**request, "image": path})
     tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
     label = file
     if image is not None and request.get("save_label"):
-        label = datastore.save_label(image, file, tag, {"model": request["model"], "params": params})
-    keep_maps(image, params, datastore)
+        label = datastore.save_label(image, file, tag, {"model": request["model"], "params": params, **state})
+    keep_maps(image, params, datastore, state)
     return {"label": label, "tag": tag, "file": file, "params": params}

@@ -10,13 +10,14 @@ TAG = "semgan_{}"
 """Label tag of an extra map."""
 
 
-def keep_maps(image: str | None, params: dict[str, Any], datastore: Any) -> None:
+def keep_maps(image: str | None, params: dict[str, Any], datastore: Any, info: dict[str, Any]) -> None:
     """Save the extra maps of a result as labels of the image, tagged `semgan_uncertainty` and so on.
 
     Args:
         image: id that the maps belong to; those of a file that was sent have none and are dropped.
         params: of the result; `maps_folder` goes, `extras` comes: id and tag of every map.
         datastore: where the maps go.
+        info: what is kept with each of them.
     """
     folder = params.pop("maps_folder", None)
     if folder is None:
@@ -24,13 +25,13 @@ def keep_maps(image: str | None, params: dict[str, Any], datastore: Any) -> None
     try:
         if image is not None:
             params["extras"] = {
-                path.name.removesuffix(".nii.gz"): _save(path, image, datastore)
+                path.name.removesuffix(".nii.gz"): _save(path, image, datastore, info)
                 for path in sorted(Path(folder).glob("*.nii.gz"))
             }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _save(path: Path, image: str, datastore: Any) -> dict[str, str]:
+def _save(path: Path, image: str, datastore: Any, info: dict[str, Any]) -> dict[str, str]:
     tag = TAG.format(path.name.removesuffix(".nii.gz"))
-    return {"label": datastore.save_label(image, str(path), tag, {}), "tag": tag}
+    return {"label": datastore.save_label(image, str(path), tag, dict(info)), "tag": tag}

@@ -27,6 +27,7 @@ from monai_semgan.label_app.infer import LocalEngine, infer_tasks, run_infer
 from monai_semgan.label_app.job_engine import JobEngine, SharedEngine
 from monai_semgan.label_app.job_settings import make_service
 from monai_semgan.label_app.sessions import SafeSessions
+from monai_semgan.utils.file_state import State, file_state
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -48,6 +49,7 @@ class SemganApp(MONAILabelApp):
         self._local = LocalEngine(conf.get("bundle"), conf.get("device", "auto"))
         self._jobs = JobEngine(self._local.labels)
         self.engine = SharedEngine(self._local)
+        self._digest: tuple[list[State], str] = [], ""
         super().__init__(app_dir, studies, conf, name="SemGAN", description="Organs in CT and MRI. Research use only.")
 
     def init_datastore(self) -> Datastore:
@@ -68,11 +70,11 @@ class SemganApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Return strategies of active learning."""
-        return strategies()
+        return strategies(model=self._model_digest)
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
         """Return what gives unlabelled images the scores that strategies rank by."""
-        return scoring_methods(self.engine, self._weights_digest)
+        return scoring_methods(self.engine, self._model_digest)
 
     def _load_sessions(self, load: bool = False) -> SafeSessions | None:
         return SafeSessions(settings.MONAI_LABEL_SESSION_PATH, settings.MONAI_LABEL_SESSION_EXPIRY) if load else None
@@ -131,10 +133,15 @@ class SemganApp(MONAILabelApp):
         wanted = str(self.conf.get("auto_scoring", "")).lower() == "true"
         return dict(super().async_scoring(method, params) or {}) if wanted else {}
 
-    def _weights_digest(self) -> str:
-        from monai_semgan.bundle.digest import weights_digest
+    def _model_digest(self) -> str:
+        """Return the hash of the model, which is read again only when the time of its files has changed."""
+        from monai_semgan.bundle.digest import model_digest
+        from monai_semgan.bundle.labels import CONFIG, METADATA, WEIGHTS
 
-        return weights_digest(self._local.folder)
+        states = [file_state(self._local.folder / name) for name in (WEIGHTS, CONFIG, METADATA)]
+        if self._digest[0] != states:
+            self._digest = states, model_digest(self._local.folder)
+        return self._digest[1]
 
     def weights(self) -> Path:
         """Return the file of weights that is used."""

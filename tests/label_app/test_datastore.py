@@ -160,6 +160,82 @@ def test_a_damaged_list_is_named_in_one_line(tmp_path: Path) -> None:
         StudiesDatastore(str(folder), auto_reload=False)
 
 
+def test_images_that_differ_in_their_endings_alone_are_all_served(tmp_path: Path) -> None:
+    for name in ("a.nrrd", "a.mha", "a.nii.gz", "b.nrrd"):
+        (tmp_path / name).write_bytes(name.encode())
+    for _ in range(2):  # and so they stay
+        store = StudiesDatastore(str(tmp_path), auto_reload=False)
+        served = {image: Path(store.get_image_uri(image)).name for image in store.list_images()}
+        assert served == {"a": "a.nii.gz", "a.nrrd": "a.nrrd", "a.mha": "a.mha", "b": "b.nrrd"}
+    (tmp_path / "label.nii.gz").write_bytes(b"label")
+    (tmp_path / "other.nrrd").write_bytes(b"other")
+    store.save_label("a.nrrd", str(tmp_path / "label.nii.gz"), "final", {})
+    store.save_label("a", str(tmp_path / "other.nrrd"), "final", {})
+    again = StudiesDatastore(str(tmp_path), auto_reload=False)
+    for image, content in (("a.nrrd", b"label"), ("a", b"other")):
+        assert Path(again.get_label_uri(image, "final")).read_bytes() == content
+    assert not again.get_labels_by_image_id("a.mha")
+
+
+def test_an_image_keeps_its_id_when_the_one_beside_it_comes_or_goes(tmp_path: Path) -> None:
+    (tmp_path / "a.nrrd").write_bytes(b"first")
+    assert StudiesDatastore(str(tmp_path), auto_reload=False).list_images() == ["a"]
+    (tmp_path / "a.nii.gz").write_bytes(b"second")
+    store = StudiesDatastore(str(tmp_path), auto_reload=False)
+    assert Path(store.get_image_uri("a")).name == "a.nrrd" and Path(store.get_image_uri("a.nii.gz")).name == "a.nii.gz"
+    (tmp_path / "a.nrrd").unlink()
+    store.refresh()
+    assert store.list_images() == ["a.nii.gz"]
+
+
+def test_an_image_that_is_sent_replaces_none_of_another_id(tmp_path: Path) -> None:
+    for name in ("a.nrrd", "a.nii.gz"):
+        (tmp_path / "studies" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "studies" / name).write_bytes(name.encode())
+    (tmp_path / "new.nrrd").write_bytes(b"new")
+    store = StudiesDatastore(str(tmp_path / "studies"), auto_reload=False)
+    with pytest.raises(SemganError, match="another image has the file"):
+        store.add_image("a", str(tmp_path / "new.nrrd"), {})
+    assert (tmp_path / "studies" / "a.nrrd").read_bytes() == b"a.nrrd"
+    store.add_image("a.nrrd", str(tmp_path / "new.nrrd"), {})
+    assert Path(store.get_image_uri("a.nrrd")).read_bytes() == b"new"
+
+
+def test_an_image_that_no_id_can_tell_apart_is_left_out_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.nii.gz", "a.nrrd.nii.gz", "a.nrrd"):
+        (tmp_path / name).write_bytes(name.encode())
+    store = StudiesDatastore(str(tmp_path), auto_reload=False)
+    assert sorted(store.list_images()) == ["a", "a.nrrd"]
+    assert "a.nrrd is left out" in caplog.text
+
+
+def test_labels_of_a_model_do_not_outlive_the_image_they_were_made_from(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    store = StudiesDatastore(str(folder), auto_reload=False)
+    state = store.image_state("scan")
+    for tag in ("original", "semgan_uncertainty"):
+        store.save_label("scan", str(tmp_path / "new.nii.gz"), tag, {"image_state": state})
+    everything = {"final", "original", "semgan_uncertainty"}
+    assert set(store.get_labels_by_image_id("scan")) == everything
+    (folder / "scan.nii.gz").write_bytes(b"imagf")
+    assert set(store.get_labels_by_image_id("scan")) == {"final"}, "what a reader has drawn stays"
+    assert store.get_label_uri("scan", "final") and not store.get_label_uri("scan", "original")
+    store.save_label("scan", str(tmp_path / "old.nii.gz"), "original", {"image_state": store.image_state("scan")})
+    assert Path(store.get_label_uri("scan", "original")).read_bytes() == b"old label" * 10
+    store.remove_image("scan")
+    assert store.list_images() == [] and not list((folder / "labels").rglob("scan*"))
+
+
+def test_numbers_that_are_none_are_null_in_the_list(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    store = StudiesDatastore(str(folder), auto_reload=False)
+    store.update_image_info("scan", {"scores": {"x": float("nan"), "y": [float("inf")]}})
+    assert "NaN" not in (text := (folder / "datastore_v2.json").read_text()) and "Infinity" not in text
+    assert json.loads(text)["objects"]["scan"]["image"]["info"]["scores"] == {"x": None, "y": [None]}
+
+
 def test_files_that_others_put_there_are_noticed(tmp_path: Path) -> None:
     folder = _folder(tmp_path)
     store: Any = StudiesDatastore(str(folder))

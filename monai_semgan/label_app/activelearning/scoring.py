@@ -17,6 +17,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.label_app.activelearning.measures import disagreement
 from monai_semgan.label_app.activelearning.strategies import OUT_OF_DOMAIN_SCORE, SCORES
 from monai_semgan.label_app.batch import Report
+from monai_semgan.label_app.image_ids import IMAGE_STATE, image_state
 from monai_semgan.label_app.infer_request import InferRequest
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ DESCRIPTION = "Out-of-domain score, and disagreement of student and inversion, o
 
 
 class SemganScores(ScoringMethod):
-    """Scores unlabelled images one after the other; one whose scores are of the same weights and steps is left out.
+    """Scores unlabelled images one after the other.
+
+    One whose scores are of the same image, model and steps is left out.
 
     Args:
         engine: segments; that of the infer tasks.
-        model: gives the SHA-256 of its weights.
+        model: gives the hash of weights and configuration.
     """
 
     def __init__(self, engine: Engine, model: Callable[[], str]) -> None:
@@ -58,17 +61,22 @@ class SemganScores(ScoringMethod):
         """
         started, report = time.perf_counter(), report or _log
         steps = InferRequest.from_params("invert", {"steps": request.get("steps")}).steps or STEPS
-        same = {"model": self.model(), "steps": steps}
+        model = self.model()
+
+        def made_with(image: str) -> dict[str, Any]:
+            return {"model": model, "steps": steps, IMAGE_STATE: image_state(image, datastore)}
+
         images = sorted(datastore.get_unlabeled_images())
         again = request.get("again") is True
-        missing = [i for i in images if again or not _has_scores(datastore.get_image_info(i), same)]
+        missing = [i for i in images if again or not _has_scores(datastore.get_image_info(i), made_with(i))]
         done = failed = 0
         for image in missing:
             if not report(done, failed, len(missing)):
                 break
             try:
+                origin = made_with(image)  # before it is read: what replaces it meanwhile has no scores
                 scores = self._scores(datastore.get_image_uri(image), steps)
-                datastore.update_image_info(image, {SCORES: {**scores, **same, "ts": int(time.time())}})
+                datastore.update_image_info(image, {SCORES: {**scores, **origin, "ts": int(time.time())}})
             except (SemganError, ImageNotFoundException) as error:
                 if not report(done, failed, len(missing)):  # the wish to stop has ended it
                     break
@@ -106,7 +114,7 @@ def scoring_methods(engine: Engine, model: Callable[[], str]) -> dict[str, Scori
 
     Args:
         engine: segments; that of the infer tasks.
-        model: gives the SHA-256 of its weights.
+        model: gives the hash of weights and configuration.
     """
     return {SCORES: SemganScores(engine, model)}
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from monai_semgan.label_app.activelearning.reservations import Reservations, Reserving
+from monai_semgan.label_app.image_ids import image_state, made_from
 
 OUT_OF_DOMAIN, OLD_NAME = "semgan_out_of_domain", "semgan_residual"
 """The strategy that ranks by the out-of-domain score, and what clients of version 0.1 call it."""
@@ -25,25 +26,42 @@ SCORES = "semgan_scores"
 class HighestScore(Strategy):
     """Choose the image with the highest score; images without one come last, in random order.
 
+    Scores of another model, or of an image that was replaced since, do not count.
+
     Args:
         score: key in `image info[SCORES]`.
         description: for users.
         chance: draws among images without a score.
+        model: gives the hash of the model that is used; any model counts when left out.
     """
 
-    def __init__(self, score: str, description: str, chance: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        score: str,
+        description: str,
+        chance: random.Random | None = None,
+        model: Callable[[], str] | None = None,
+    ) -> None:
         super().__init__(description)
-        self.score, self.chance = score, chance or random.Random()
+        self.score, self.chance, self.model = score, chance or random.Random(), model
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
         """Return the next image and its score (None without one); None if there is no unlabelled image."""
         images = sorted(datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels")))
         if not images:
             return None
-        scores = {image: score_of(datastore.get_image_info(image), self.score) for image in images}
+        model = self.model() if self.model is not None else ""
+        scores = {image: self._score(image, datastore, model) for image in images}
         scored = {image: value for image, value in scores.items() if value is not None}
         chosen = max(scored, key=scored.__getitem__) if scored else self.chance.choice(images)
         return {"id": chosen, "score": scores[chosen]}
+
+    def _score(self, image: str, datastore: Any, model: str) -> float | None:
+        info = datastore.get_image_info(image)
+        value, scores = score_of(info, self.score), info.get(SCORES)
+        if value is None or not isinstance(scores, dict) or (model and scores.get("model", model) != model):
+            return None
+        return value if made_from(scores, image_state(image, datastore)) else None
 
 
 class AnyImage(Strategy):
@@ -73,20 +91,22 @@ def score_of(info: Mapping[str, Any], score: str) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def strategies(reservations: Reservations | None = None) -> dict[str, Strategy]:
+def strategies(reservations: Reservations | None = None, model: Callable[[], str] | None = None) -> dict[str, Strategy]:
     """Return all strategies by name, MONAI Label's own too; an image given out by one is reserved in all.
 
     Args:
         reservations: shared by all; new ones when left out.
+        model: gives the hash of the model whose scores count; those of any count when left out.
     """
     from monailabel.tasks.activelearning.first import First
 
     shared = reservations or Reservations()
+    unlike, differ = "Scans that are least like what the model knows", "Scans on which student and inversion differ"
     plain = {
-        OUT_OF_DOMAIN: HighestScore(OUT_OF_DOMAIN_SCORE, "Scans that are least like what the model knows come first"),
-        "semgan_disagreement": HighestScore("disagreement", "Scans on which student and inversion differ come first"),
+        OUT_OF_DOMAIN: HighestScore(OUT_OF_DOMAIN_SCORE, f"{unlike} come first", model=model),
+        "semgan_disagreement": HighestScore("disagreement", f"{differ} come first", model=model),
         "random": AnyImage(),
         "first": First(),
-        OLD_NAME: HighestScore(OUT_OF_DOMAIN_SCORE, "Earlier name of semgan_out_of_domain"),
+        OLD_NAME: HighestScore(OUT_OF_DOMAIN_SCORE, "Earlier name of semgan_out_of_domain", model=model),
     }
     return {name: Reserving(strategy, shared) for name, strategy in plain.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +89,32 @@ def test_scores_of_the_same_weights_and_steps_are_kept(method: SemganScores, dat
     assert method({"steps": 2, "again": True}, datastore)["executed"] == 2
     assert SemganScores(engine, lambda: "b" * 64)({"steps": 2}, datastore)["executed"] == 2
     assert scores(datastore, "ct")["model"] == "b" * 64
+
+
+def test_scores_of_an_image_that_was_replaced_are_made_again(
+    method: SemganScores, datastore: Any, scans: Path, tmp_path: Path
+) -> None:
+    """Even by one of the same size and time."""
+    method({"steps": 1}, datastore)
+    before, choose = scores(datastore, "ct"), strategies()["semgan_out_of_domain"]
+    ct, times = tmp_path / "ct.nii.gz", (tmp_path / "ct.nii.gz").stat()
+    content = bytearray((scans / "mr.nii.gz").read_bytes())
+    ct.write_bytes(content)
+    os.utime(ct, ns=(times.st_atime_ns, times.st_mtime_ns))
+    for _ in range(3):
+        chosen = choose({}, datastore)
+        assert chosen["id"] == "mr" or chosen["score"] is None, "a score of the old image counts no more"
+    found = method({"steps": 1}, datastore)
+    assert (found["executed"], found["skipped"]) == (1, 1)
+    assert scores(datastore, "ct")["out_of_domain"] == scores(datastore, "mr")["out_of_domain"]
+    assert scores(datastore, "ct")["image_state"] != before["image_state"]
+
+
+def test_scores_of_another_model_do_not_choose(method: SemganScores, datastore: Any) -> None:
+    method({"steps": 1}, datastore)
+    for model, known in ((WEIGHTS, True), ("b" * 64, False)):
+        chosen = strategies(model=lambda model=model: model)["semgan_disagreement"]({}, datastore)
+        assert (chosen["score"] is not None) == known
 
 
 def test_labelled_images_are_not_scored(method: SemganScores, datastore: Any, scans: Path) -> None:
