@@ -1,8 +1,17 @@
-"""Reads grey pictures (PNG, TIFF, JPEG) as single images, and writes labels as PNG, with Pillow."""
+"""Reads grey pictures (PNG, TIFF, JPEG) as single images, and writes labels as PNG, with Pillow.
+
+What Pillow (13.0) reads otherwise than it is meant is told by the headers: several values of 16 bits a pixel, which it
+cuts to 8, are read by SimpleITK; "white is zero" in TIFF, which it heeds up to 8 bits only, and signs of 8 bits.
+"""
 
 from __future__ import annotations
 
+import io
+import re
+import struct
 import warnings
+import zlib
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +33,21 @@ PLACE = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 COPY = "copy or export it again"
 
+PHOTOMETRIC, SAMPLE_FORMAT, BITS, ORIENTATION = 262, 339, 258, 274
+"""Tags of TIFF; the last is EXIF's as well."""
+
+WHITE_IS_ZERO, SIGNED = 0, 2
+
+GREY_AND_OPACITY = b"\x04"
+"""PNG's kind of colour."""
+
+INVERTING = re.compile(r";\d*I")
+"""In Pillow's names of how pixels are stored: it turns the values round itself."""
+
+UNREADABLE = "not a readable picture, or of numbers that are not supported, or it is cut off"
+
+TURNED = "The picture is stored turned or mirrored (orientation {}): it is taken upright, and results lie upright."
+
 
 def read_image2d(path: Path) -> Volume:
     """Read a grey picture as a radiograph: (columns, rows, 1), int16 where that holds all values, else float32.
@@ -34,19 +58,31 @@ def read_image2d(path: Path) -> Volume:
         SemganError: it is broken, in colours, or holds several pages.
     """
     with _opened(path) as picture:
+        turned = _tags(picture).get(ORIENTATION, 1)
+        left_white = _white_is_zero(picture) and not _inverting(picture)
         array, notes = _grey(picture, path)
-    fits = array.dtype.kind in "bu" and array.dtype.itemsize == 1
+        _check_upright(picture, path)
+        if left_white:
+            array = _inverted(array)
+    notes = (*notes, TURNED.format(turned)) if turned != 1 else notes
+    fits = np.can_cast(array.dtype, np.int16)
     return _volume(array.astype(np.int16 if fits else np.float32), path, notes)
 
 
 def read_image2d_label(path: Path) -> Volume:
     """Read a label map (columns, rows, 1) from a picture; of one with a palette the indices are the ids.
 
+    Ids are the values as stored, also where these mean white to black.
+
     Raises:
         SemganError: as `read_image2d`.
     """
     with _opened(path) as picture:
+        turned_round = _white_is_zero(picture) and _inverting(picture)
         array = _pixels(picture, path) if picture.mode == "P" else _grey(picture, path)[0]
+        _check_upright(picture, path)
+        if turned_round:
+            array = (1 if picture.mode == "1" else 255) - array
     return _volume(array.astype(np.int32), path, ())
 
 
@@ -99,7 +135,7 @@ def _opened(path: Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise SemganError("the picture is too large to be a radiograph", remedy=COPY, path=path) from error
     except Exception as error:  # damaged files make Pillow raise nearly anything
-        raise SemganError("not a readable picture, or it is cut off", remedy=COPY, path=path) from error
+        raise SemganError(UNREADABLE, remedy=COPY, path=path) from error
     try:
         check_voxels(picture.size, path, picture=True)
         if pages > 1:
@@ -110,16 +146,91 @@ def _opened(path: Path) -> Image.Image:
     return picture
 
 
+def _tags(picture: Image.Image) -> Any:
+    """Tags of a TIFF; empty for other pictures."""
+    return getattr(picture, "tag_v2", {})
+
+
+def _check_upright(picture: Image.Image, path: Path) -> None:
+    """Make sure that a picture, whose pixels have been read, is not to be turned; Pillow turns TIFF itself.
+
+    Raises:
+        SemganError: it is: programs differ in whether they heed that.
+    """
+    turned = int(picture.getexif().get(ORIENTATION) or 1)
+    if turned != 1 and picture.format != "TIFF":
+        problem = f"the picture is stored turned or mirrored (EXIF orientation {turned}), which not all programs heed"
+        raise SemganError(problem, remedy="save it upright", path=path)
+
+
+def _white_is_zero(picture: Image.Image) -> bool:
+    return bool(_tags(picture)) and _tags(picture).get(PHOTOMETRIC) == WHITE_IS_ZERO
+
+
+def _inverting(picture: Image.Image) -> bool:
+    """Whether Pillow will turn the values round as it reads a picture."""
+    stored = [tile[3] for tile in getattr(picture, "tile", ())]
+    names = [part for one in stored for part in (one if isinstance(one, tuple) else (one,))]
+    return any(isinstance(name, str) and INVERTING.search(name) for name in names)
+
+
+def _inverted(array: np.ndarray) -> np.ndarray:
+    """Values turned round: within their type, or where that has no white within their range."""
+    if array.dtype.kind == "u":
+        return np.iinfo(array.dtype).max - array
+    return array.max() + array.min() - array
+
+
 def _grey(picture: Image.Image, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """Grey values (rows, columns), and notes."""
+    if _cut_by_pillow(picture, path):
+        return _all_grey(_deep(picture, path), path)
     if picture.mode in GREY_MODES:
+        signed = picture.mode == "L" and SIGNED in np.atleast_1d(_tags(picture).get(SAMPLE_FORMAT, 1))
         array = _pixels(picture, path)
-        return (array[..., 0] if array.ndim == 3 else array), ()
+        array = array[..., 0] if array.ndim == 3 else array
+        return (array.view(np.int8) if signed else array), ()
     if picture.mode in ("RGB", "RGBA", "P"):
-        colours = _pixels(picture, path, "RGB")
-        if (colours == colours[..., :1]).all():
-            return colours[..., 0], ("The picture is stored in colours that are all grey: it is taken as grey.",)
+        return _all_grey(_pixels(picture, path, "RGB"), path)
     raise SemganError("holds colours where grey values are expected", remedy="export it as a grey image", path=path)
+
+
+def _all_grey(colours: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The grey of colours (rows, columns, values), or of grey and opacity, and notes."""
+    if colours.shape[2] < 3:
+        return colours[..., 0], ()
+    if (colours[..., :3] == colours[..., :1]).all():
+        return colours[..., 0], ("The picture is stored in colours that are all grey: it is taken as grey.",)
+    raise SemganError("holds colours where grey values are expected", remedy="export it as a grey image", path=path)
+
+
+def _cut_by_pillow(picture: Image.Image, path: Path) -> bool:
+    """Whether there are several values of 16 bits a pixel."""
+    if picture.mode not in ("RGB", "RGBA", "LA"):
+        return False
+    if picture.format == "PNG":
+        with open(path, "rb") as stream:
+            return stream.read(25)[24:] == b"\x10"
+    return int(np.max(_tags(picture).get(BITS, 8))) > 8
+
+
+def _deep(picture: Image.Image, path: Path) -> np.ndarray:
+    """Values (rows, columns, values) at their full depth."""
+    _pixels(picture, path)  # tells whether the picture is whole
+    content = path.read_bytes() if picture.format == "PNG" else b""
+    if content[25:26] == GREY_AND_OPACITY:
+        return _grey_and_opacity(content)
+    array: np.ndarray = import_module("monai_semgan.io.itk").read_pixels(path, f"{picture.format}ImageIO")
+    return array[..., None] if array.ndim == 2 else array
+
+
+def _grey_and_opacity(content: bytes) -> np.ndarray:
+    """Read a PNG of twice 16 bits a pixel, which Pillow and ITK do not read, as the four times 8 bits it holds."""
+    kind = b"IHDR" + content[16:24] + bytes([8, 6]) + content[26:29]
+    content = content[:12] + kind + struct.pack(">I", zlib.crc32(kind)) + content[33:]
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+        halves = np.array(picture)
+    return halves.view(">u2").astype(np.uint16)
 
 
 def _pixels(picture: Image.Image, path: Path, mode: str | None = None) -> np.ndarray:

@@ -211,6 +211,28 @@ def affine_of_nifti(block: bytes) -> tuple[tuple[float, ...], ...] | None:
     return tuple(map(tuple, affine.tolist())) if np.isfinite(affine).all() else None
 
 
+def read_pixels(path: Path, kind: str) -> np.ndarray:
+    """Read a picture (rows, columns) or (rows, columns, values) in the type in which it is stored.
+
+    Args:
+        path: the picture.
+        kind: name of ITK's reader of its format.
+
+    Raises:
+        SemganError: it is damaged.
+    """
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO(kind)
+    try:
+        with quiet_itk(), readable_by_itk(path) as name:
+            reader.SetFileName(name)
+            image = reader.Execute()
+            array = SimpleITK.GetArrayFromImage(image)
+    except RuntimeError as error:
+        raise _explained(error, path) from error
+    return array[0] if image.GetDimension() == 3 else array
+
+
 def _small(array: np.ndarray) -> np.ndarray:
     """A copy that owns its memory, as int16 where that holds every value of the stored type, else as float32."""
     fits = array.dtype.kind in "iu" and np.can_cast(array.dtype, np.int16)
