@@ -24,7 +24,7 @@ from monai_semgan.utils.file_state import file_state
 class VolumeCache(PersistentDataset):
     """Preprocessed volumes, each computed once.
 
-    The key of a volume is a hash of the names, sizes and modification times of its files and of the settings. Files
+    The key of a volume is a hash of the state of all its files (see `file_state`) and of the settings. Files
     are written beside their final place and moved there, so a kill leaves no broken one; a file that is broken all the
     same is made again.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import math
 import os
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, NoReturn, TypeVar
 
+from monai_semgan.utils.json_text import json_text
 from monai_semgan.utils.terminal import protect_streams
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class LineWriter:
         Raises:
             OSError: if nobody reads any more.
         """
-        line = json.dumps({"say": say, **{key: _finite(value) for key, value in values.items()}}).encode() + b"\n"
+        line = json_text({"say": say, **values}).encode() + b"\n"
         with self._lock:
             self.stream.write(line)
             self.stream.flush()
@@ -65,11 +65,6 @@ def read_line(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return message if isinstance(message, dict) and isinstance(message.get("say"), str) else None
-
-
-def _finite(value: Any) -> Any:
-    """Replace NaN and infinity, which JSON lacks, by None."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def child_environment(threads: int | None = None) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from monai_semgan.outputs.overlay import colours_of
 from monai_semgan.outputs.report.content import ReportContent, SliceCurve, report_content
 from monai_semgan.outputs.report.pictures import curve_svg, organ_pictures
 from monai_semgan.utils.files import check_output_folder, write_utf8
+from monai_semgan.utils.json_text import json_text
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -64,7 +64,7 @@ def write_report(
     content = report_content(segmentation, volume, bundle, labels=labels, identifiers=identifiers, anatomy=anatomy)
     page = render(content, segmentation, title or "Segmentation report")
     files = ReportFiles(folder / "report.html", folder / "report.json")
-    for path, text in ((files.html, page), (files.json, json.dumps(content.to_dict(), indent=2) + "\n")):
+    for path, text in ((files.html, page), (files.json, json_text(content.to_dict(), indent=2) + "\n")):
         write_utf8(path, text)
     return files
 
