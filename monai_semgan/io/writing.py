@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import (
     find_label_check,
     find_label_writer,
@@ -53,7 +54,8 @@ def write_label(array: np.ndarray, like: Volume, path: str | Path, segments: Seg
         segments: names of the ids and of the model, for formats that hold them.
 
     Raises:
-        SemganError: as `write_volume`; `.dcm` is asked for but the scan is not DICOM.
+        SemganError: as `write_volume`; `.dcm` is asked for but the scan is not DICOM. If the label of a DICOM scan
+            could not be written for another reason than the disk, it is kept as NIfTI beside, and the message says so.
     """
     path = check_label_output(path)
     write = find_label_writer(path)
@@ -63,9 +65,25 @@ def write_label(array: np.ndarray, like: Volume, path: str | Path, segments: Seg
         raise ValueError(f"array has shape {array.shape}, the grid {like.array.shape}")
     if segments is None:
         segments = Segments({int(index): f"label {index}" for index in np.unique(array) if index > 0})
-    with written_aside(path) as temporary:
-        write(array.astype(np.uint8, copy=False), like, temporary, segments)
+    try:
+        with written_aside(path) as temporary:
+            write(array.astype(np.uint8, copy=False), like, temporary, segments)
+    except Exception as error:
+        if like.source is None or isinstance(error.__cause__, OSError):  # the disk is full, or cannot be written
+            raise
+        raise _kept_as_nifti(error, array, like, path) from error
     return path
+
+
+def _kept_as_nifti(error: Exception, array: np.ndarray, like: Volume, path: Path) -> Exception:
+    """Keep a label that a format would not take, and say so; the work of hours may be behind it."""
+    kept = path.with_name(f"{path.name}.nii.gz")
+    try:
+        write_volume(array, like, kept, np.uint8)
+    except Exception:  # the first failure tells more
+        return error
+    problem = error.problem if isinstance(error, SemganError) else f"could not be written ({type(error).__name__})"
+    return SemganError(problem, remedy=f"the label was kept as {kept}", path=path)
 
 
 def check_label_output(path: str | Path, like: Volume | None = None, inputs: tuple[Path, ...] = ()) -> Path:
@@ -93,6 +111,20 @@ def check_label_output(path: str | Path, like: Volume | None = None, inputs: tup
     if like is not None and check is not None:
         check(like, path)
     return path
+
+
+def output_notes(path: Path, like: Volume) -> tuple[str, ...]:
+    """Sentences on how the header of a DICOM result will differ from that of its scan.
+
+    Args:
+        path: file of the label, as `check_label_output` returns it.
+        like: the scan.
+    """
+    if like.source is None or path.suffix.lower() != ".dcm":
+        return ()
+    from monai_semgan.io.dicom.result_header import result_header  # noqa: PLC0415 - pydicom takes a while
+
+    return result_header(like.source).notes
 
 
 def write_map(array: np.ndarray, like: Volume, path: str | Path) -> Path:

