@@ -65,10 +65,14 @@ def run_cohort(arguments: argparse.Namespace) -> int:
 
     settings = settings_of(arguments)
     output = prepared_folder(arguments.output)
-    listing = find_cases(arguments.input, output, arguments.section, settings.format == ".png")
+    pictures = settings.format == ".png"
+    listing = find_cases(arguments.input, output, arguments.section, pictures, arguments.follow_links)
     if listing.ignored:
         shown = ", ".join(path.name for path in listing.ignored[:3])
         note(f"{len(listing.ignored)} left out, being named like labels: {shown}")
+    if listing.unfollowed:
+        shown = ", ".join(path.name for path in listing.unfollowed[:3])
+        note(f"{len(listing.unfollowed)} links to folders or DICOM files left out: {shown}; --follow-links takes them")
     part = choose_part(arguments.part)
     jobs = arguments.jobs or 1
     threads = threads_each(jobs * part.local)
@@ -123,6 +127,7 @@ def settings_of(arguments: argparse.Namespace) -> CohortSettings:
         None if arguments.overlay is None else str(arguments.overlay),
         None if arguments.report is None else str(arguments.report),
         arguments.identifiers,
+        arguments.follow_links,
     )
 
 

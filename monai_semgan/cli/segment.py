@@ -58,6 +58,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         "input", type=Path, metavar="INPUT", help="NIfTI, NRRD, MHA, DICOM file, folder or zip; PNG; or many scans"
     )
     parser.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="labels, see below")
+    parser.add_argument("--follow-links", action="store_true", help="in folders, take links wherever they lead")
     parser.add_argument("--series", metavar="ID", help="UID or number of a DICOM series (default: the largest)")
     model_options(parser)
     parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
@@ -90,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_single(arguments: argparse.Namespace) -> int:
     """Segment one scan."""
+    from monai_semgan.io.dicom.dicom_files import following_links
     from monai_semgan.outputs.write import OutputFiles, segment_file
 
     refuse_cohort_options(arguments)
@@ -108,14 +110,15 @@ def run_single(arguments: argparse.Namespace) -> int:
         names=tuple(arguments.labels or ()),
         identifiers=arguments.identifiers,
     )
-    done = segment_file(
-        arguments.input,
-        load,
-        lambda volume, bundle: segment_scan(volume, bundle, arguments),
-        outputs,
-        series=arguments.series,
-        check_anatomy=arguments.anatomy_check,
-    )
+    with following_links(arguments.follow_links):
+        done = segment_file(
+            arguments.input,
+            load,
+            lambda volume, bundle: segment_scan(volume, bundle, arguments),
+            outputs,
+            series=arguments.series,
+            check_anatomy=arguments.anatomy_check,
+        )
     report(arguments.input, done.volume, done.segmentation)
     if arguments.anatomy_check and done.anatomy is not None:
         print_anatomy(done.anatomy)

@@ -15,6 +15,7 @@ from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
 from monai_semgan.cohort.records import DONE, FAILED, Record, load_record, save_record, written_state
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.segmentation import segment
+from monai_semgan.io.dicom.dicom_files import following_links
 from monai_semgan.outputs.write import chosen_labels, segment_file
 from monai_semgan.utils.files import DISK_FULL
 
@@ -65,7 +66,8 @@ class CaseRunner:
         output, outputs = self.output, self.settings.outputs(self.output, case)
         remove_leftovers(outputs.label)
         kept = keep_changed(load_record(output, case.name), output)
-        done = segment_file(case.path, lambda: self.bundle, lambda volume, _: self._segment(volume, case), outputs)
+        with following_links(self.settings.follow_links):
+            done = segment_file(case.path, lambda: self.bundle, lambda volume, _: self._segment(volume, case), outputs)
         found, domain = done.segmentation, done.segmentation.domain
         files = map(Path.resolve, done.files)
         states = {file.relative_to(output.resolve()).as_posix(): written_state(file) for file in files}

@@ -38,13 +38,17 @@ class Listing:
     Args:
         cases: the scans, in order of their paths.
         ignored: files and folders left out because their names say that they are labels.
+        unfollowed: links to folders and DICOM files, left out because links are not followed.
     """
 
     cases: tuple[Case, ...]
     ignored: tuple[Path, ...] = ()
+    unfollowed: tuple[Path, ...] = ()
 
 
-def find_cases(path: Path, output: Path, section: str | None = None, pictures: bool = False) -> Listing:
+def find_cases(
+    path: Path, output: Path, section: str | None = None, pictures: bool = False, follow_links: bool = False
+) -> Listing:
     """Find the scans of a cohort.
 
     What is a scan in a folder, and what is left out besides the output, see `ScanSearch`.
@@ -55,6 +59,7 @@ def find_cases(path: Path, output: Path, section: str | None = None, pictures: b
         section: of a data list; all when left out.
         pictures: in a folder, single images are scans (radiographs) instead of volumes: pictures, and DICOM files,
             each for itself.
+        follow_links: in a folder, look behind links too, wherever they lead; a scan is named by its link.
 
     Raises:
         SemganError: there is nothing, or the list cannot be used.
@@ -63,23 +68,27 @@ def find_cases(path: Path, output: Path, section: str | None = None, pictures: b
         if section is not None:
             raise SemganError("only a data list has sections", remedy="leave out --section", path=path)
         root = path.resolve()
-        search = ScanSearch(image2d_endings() if pictures else volume_endings(), pictures, output.resolve())
+        endings = image2d_endings() if pictures else volume_endings()
+        search = ScanSearch(endings, pictures, output.resolve(), follow_links)
         files, ignored = search.scans(path), search.ignored
         names = scan_names(files, path)
-        found = [_checked(Case(name, file), root) for name, file in zip(names, files, strict=True)]
+        found = [Case(name, file) for name, file in zip(names, files, strict=True)]
+        found = found if follow_links else [_checked(case, root) for case in found]
     else:
-        found, ignored = _of_datalist(path, section), []
+        found, search, ignored = _of_datalist(path, section), None, []
     if not found:
         endings = image2d_endings() if pictures else (*volume_endings(), ".dcm")
         raise SemganError("no scan was found", remedy=f"scans end in {', '.join(endings)}", path=path)
-    return Listing(tuple(found), tuple(ignored))
+    return Listing(tuple(found), tuple(ignored), tuple(search.unfollowed) if search else ())
 
 
 def _checked(case: Case, root: Path) -> Case:
     """Note a link that leads out of the folder that was given as a problem."""
     if Path(os.path.realpath(case.path)).is_relative_to(root):
         return case
-    return replace(case, problem=f"{case.path}: is a link that leaves the folder; copy what it points to")
+    return replace(
+        case, problem=f"{case.path}: is a link that leaves the folder; copy what it points to, or --follow-links"
+    )
 
 
 def _of_datalist(path: Path, section: str | None) -> list[Case]:

@@ -16,7 +16,7 @@ from monai_semgan.utils.file_state import file_state, fingerprint
 from monai_semgan.utils.settings import check_ranges, checked
 
 RTSTRUCT = "rtstruct"
-WITHOUT_EFFECT = ("bundle", "device", "batch_size")
+WITHOUT_EFFECT = ("bundle", "device", "batch_size", "follow_links")
 """Settings that do not change a result; the model itself goes in by its hash."""
 
 
@@ -40,6 +40,7 @@ class CohortSettings:
         overlay: name of a PNG there.
         report: name of a folder there.
         identifiers: reports name file, patient and study.
+        follow_links: DICOM files are read through links wherever they lead.
     """
 
     bundle: Path | None = None
@@ -56,6 +57,7 @@ class CohortSettings:
     overlay: str | None = None
     report: str | None = None
     identifiers: bool = False
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         check_ranges(self, counts=("batch_size",), not_negative=("steps",))

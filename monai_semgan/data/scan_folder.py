@@ -31,7 +31,8 @@ class ScanSearch:
         endings: of the files that are scans, lower case.
         each_dicom_file: DICOM files are scans each for itself, as radiographs are, and not folders of them.
         skip: folder of results, which is not entered.
-        follow_links: look into folders and files that are links too.
+        follow_links: look into folders and files that are links too. A folder is entered once: by its own path where
+            that lies in the folder that is searched, else by the first link to it.
     """
 
     endings: tuple[str, ...]
@@ -41,6 +42,9 @@ class ScanSearch:
     ignored: list[Path] = field(default_factory=list)
     """Files and folders left out because of their names, up to now."""
 
+    unfollowed: list[Path] = field(default_factory=list)
+    """Links left out up to now, because links are not followed: to folders, and to DICOM files."""
+
     def scans(self, folder: Path) -> list[Path]:
         """Find the scans, in order of their paths.
 
@@ -48,7 +52,7 @@ class ScanSearch:
             SemganError: a folder cannot be read.
         """
         found: list[Path] = []
-        self._walk(folder, found, ())
+        self._walk(folder, found, _Entered(folder))
         return found
 
     def is_scan(self, path: Path) -> bool:
@@ -61,10 +65,7 @@ class ScanSearch:
             return False
         return True
 
-    def _walk(self, folder: Path, found: list[Path], above: tuple[str, ...]) -> None:
-        place = os.path.realpath(folder)
-        if place in above:  # links that lead in a circle
-            return
+    def _walk(self, folder: Path, found: list[Path], entered: _Entered) -> None:
         entries = _entries(folder)
         dicom = {entry.name for entry in entries if self._is_file(entry) and is_dicom_file(Path(entry.path))}
         if dicom and not self.each_dicom_file:
@@ -75,10 +76,12 @@ class ScanSearch:
             if entry.name in dicom:
                 found.append(path)
             elif entry.is_dir(follow_symlinks=self.follow_links):
-                if self._enters(path):
-                    self._walk(path, found, (*above, place))
+                if self._enters(path) and entered.add(path, entry.is_symlink()):
+                    self._walk(path, found, entered)
             elif entry.name.lower().endswith(self.endings) and self.is_scan(path):
                 found.append(path)
+            elif entry.is_symlink() and not self.follow_links and (entry.is_dir() or is_dicom_file(path)):
+                self.unfollowed.append(path)
 
     def _is_file(self, entry: os.DirEntry[str]) -> bool:
         return entry.is_file(follow_symlinks=self.follow_links)
@@ -97,6 +100,22 @@ class ScanSearch:
         named = MAP_NAME.match(short)
         ending = path.name[len(short) :]
         return named is not None and path.with_name(f"{named[1]}_seg{ending}").is_file()
+
+
+class _Entered:
+    """Folders entered up to now, so that links in a circle end and nothing is found twice."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.path.realpath(root)
+        self._places = {self._root}
+
+    def add(self, folder: Path, link: bool) -> bool:
+        """Note a folder, and tell whether it is new and not found without the link."""
+        place = os.path.realpath(folder)
+        if place in self._places or (link and Path(place).is_relative_to(self._root)):
+            return False
+        self._places.add(place)
+        return True
 
 
 def is_label_name(path: Path) -> bool:

@@ -8,6 +8,8 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
@@ -21,6 +23,21 @@ MAX_ENTRY_BYTES = 8 << 30
 MAGIC = slice(128, 132)
 UNMARKED = (".dcm", ".ima", ".dicom")
 """Files with these endings are tried as DICOM even without its mark `DICM`."""
+
+_follow: ContextVar[bool] = ContextVar("follow", default=False)
+
+
+@contextmanager
+def following_links(wanted: bool = True) -> Iterator[None]:
+    """In a folder, read files through links wherever they lead, until the block ends; without it they are refused.
+
+    Who sends a folder to a server could else have any file of the server read: only its own user may ask for it.
+    """
+    token = _follow.set(wanted)
+    try:
+        yield
+    finally:
+        _follow.reset(token)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +96,7 @@ def find_files(path: Path) -> list[DicomFile]:
 
 
 def _walk(folder: Path, root: Path) -> Iterator[Path]:
-    """Regular files; links inside are skipped, since what they point to is found anyway."""
+    """Files; links inside are skipped, since what they point to is found anyway."""
     found = 0
     pending = [folder]
     while pending:
@@ -89,12 +106,11 @@ def _walk(folder: Path, root: Path) -> Iterator[Path]:
         except OSError as error:
             raise read_error(error, current) from error
         for entry in entries:
-            if entry.is_symlink():
-                if not Path(os.path.realpath(entry.path)).is_relative_to(root):
-                    raise SemganError(
-                        "is a link that leaves the folder", remedy="copy what it points to", path=entry.path
-                    )
-            elif entry.is_dir():
+            if entry.is_symlink() and Path(os.path.realpath(entry.path)).is_relative_to(root):
+                continue
+            if entry.is_symlink() and not (_follow.get() and entry.is_file()):
+                raise SemganError("is a link that leaves the folder", remedy="copy what it points to", path=entry.path)
+            if entry.is_dir():
                 pending.append(Path(entry.path))
             elif entry.is_file():
                 found += 1
