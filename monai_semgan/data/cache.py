@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from monai.data import PersistentDataset
 from monai.data.utils import json_hashing
 from monai.transforms import Compose
 
+from monai_semgan._version import __version__
 from monai_semgan.data.datalist import Entry
 from monai_semgan.errors import SemganError
 from monai_semgan.io.label_names import NAMES, names_text
@@ -26,7 +27,7 @@ class VolumeCache(PersistentDataset):
 
     The key of a volume is a hash of the state of all its files (see `file_state`) and of the settings. Files
     are written beside their final place and moved there, so a kill leaves no broken one; a file that is broken all the
-    same is made again.
+    same is made again, and so is every one by another version of the package, which may read files otherwise.
 
     Args:
         entries: volumes of a data list.
@@ -43,11 +44,11 @@ class VolumeCache(PersistentDataset):
         transform: Compose | None = None,
     ) -> None:
         transform = transform if transform is not None else training_transforms(preprocessing)
-        settings = {"version": VERSION, **preprocessing.to_dict(), "transforms": _described(transform)}
+        settings = {"version": [__version__, VERSION], **preprocessing.to_dict(), "transforms": _described(transform)}
         items = [
             {
                 **entry_item(entry),
-                "files": [_fingerprint(path) for path in (entry.image, entry.label) if path],
+                "files": [_fingerprint(path) for path in _files_of(entry_item(entry))],
                 "settings": settings,
             }
             for entry in entries
@@ -69,7 +70,8 @@ class VolumeCache(PersistentDataset):
             except Exception:  # whatever is wrong with the file, making it again is the cure
                 path.unlink(missing_ok=True)
         result = self._compute(item_transformed)
-        _save(result, path)
+        if item_transformed["files"] == [_fingerprint(file) for file in _files_of(item_transformed)]:
+            _save(result, path)  # else a file was replaced while it was waiting for its turn, or was being read
         return result
 
     def _compute(self, item: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +96,10 @@ def _described(transform: Compose) -> list[list[str]]:
     """What the transforms are and how they are set; text that is the same in every process."""
     chain = transform.flatten().transforms
     return [[type(one).__qualname__, *(f"{k}={v!r}" for k, v in sorted(vars(one).items()))] for one in chain]
+
+
+def _files_of(item: Mapping[str, Any]) -> list[Path]:
+    return [Path(item[name]) for name in ("image", "label") if name in item]
 
 
 def _fingerprint(path: Path) -> list[Any]:

@@ -18,6 +18,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.slicing.encoding import UNLABELLED, decode
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.preprocessing import Preprocessing
+from monai_semgan.utils.file_state import content_digest
 from monai_semgan.utils.files import written_aside
 
 if TYPE_CHECKING:
@@ -135,7 +136,12 @@ class SliceSet:
         with written_aside(folder / FOLDER_FILES[0]) as temporary, open(temporary, "wb") as stream:
             np.savez_compressed(stream, images=self.images.cpu().numpy(), labels=self.labels.cpu().numpy())
         volumes = [self._describe(index) for index in range(self.num_volumes)]
-        described = {"preprocessing": self.preprocessing.to_dict(), "file_ids": self.file_ids, "volumes": volumes}
+        described = {
+            "preprocessing": self.preprocessing.to_dict(),
+            "file_ids": self.file_ids,
+            "slices_sha256": content_digest(folder / FOLDER_FILES[0]),
+            "volumes": volumes,
+        }
         text = json.dumps(described, indent=1)
         with written_aside(folder / FOLDER_FILES[1]) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -154,6 +160,9 @@ class SliceSet:
                 images, labels = (torch.from_numpy(arrays[name]) for name in ("images", "labels"))
             described = json.loads((folder / FOLDER_FILES[1]).read_text(encoding="utf-8"))
             preprocessing = Preprocessing(**described["preprocessing"])
+            digest = described.get("slices_sha256")
+            if digest not in (None, content_digest(folder / FOLDER_FILES[0])):
+                raise ValueError("pixels of another set")
             volumes = [_volume(item) for item in described["volumes"]]
             file_ids = tuple(int(index) for index in described.get("file_ids", ()))
             if not len(images) == len(labels) == sum(geometry.num_slices for _, _, geometry in volumes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -185,6 +186,8 @@ def pack_slices(
     data.training.save(out / TRAINING)
     if data.validation is not None:
         data.validation.save(out / VALIDATION)
+    else:  # that of another list, packed into the same folder, would be scored on
+        shutil.rmtree(out / VALIDATION, ignore_errors=True)
     write_json(out / PATIENTS, data.sections)
     data.model.save(out / SETTINGS)
     return out

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 import torch
 
 from monai_semgan.data.datalist import Entry, load_datalist
@@ -21,6 +22,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.slicing.encoding import UNLABELLED, decode, encode
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.transforms import dictionary
+from monai_semgan.utils.progress import NullProgress
 from tests.phantoms import grid, organ_dice, patient, save_datalist, save_nifti, save_patient
 
 COARSE = Preprocessing(size=64, pixel_mm=5.5)
@@ -129,6 +131,62 @@ def test_a_changed_file_is_rebuilt_and_the_others_are_not(tmp_path: Path, comput
     os.utime(entries[0].label, ns=(1, 1))  # type: ignore[arg-type]
     build_slice_set(entries, COARSE, tmp_path / "cache")
     assert computed == ["ann.nii.gz"]
+
+
+@pytest.mark.parametrize("ending", [".mhd", ".nhdr"])
+@pytest.mark.parametrize("part", ["image", "label"])
+def test_voxels_that_lie_beside_their_header_are_looked_at(ending: str, part: str, tmp_path: Path) -> None:
+    """Voxels corrected, header as it was: what is trained on is the new image and label."""
+    saved = save_patient(tmp_path, "ann", **GRIDS)
+    files = {name: str(tmp_path / f"{name}{ending}") for name in ("image", "label")}
+    for name, file in files.items():
+        SimpleITK.WriteImage(SimpleITK.ReadImage(str(tmp_path / saved[name])), file)
+    entries = load_datalist(save_datalist(tmp_path, training=[files])).training
+    build_slice_set(entries, COARSE, tmp_path / "cache")
+    header = Path(files[part]).read_bytes()
+    image = SimpleITK.ReadImage(files[part])
+    SimpleITK.WriteImage(SimpleITK.Flip(image, [True, False, False]), files[part])
+    Path(files[part]).write_bytes(header)
+    after, fresh = (build_slice_set(entries, COARSE, place) for place in (tmp_path / "cache", None))
+    assert torch.equal(after.images, fresh.images) and torch.equal(after.labels, fresh.labels)
+
+
+def test_another_version_of_the_package_reads_files_anew(
+    entries: tuple[Entry, ...], tmp_path: Path, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_slice_set(entries[:1], COARSE, tmp_path)
+    monkeypatch.setattr("monai_semgan.data.cache.__version__", "99.0")
+    build_slice_set(entries[:1], COARSE, tmp_path)
+    assert len(computed) == 2
+
+
+def test_a_file_that_is_replaced_while_it_waits_is_not_kept_under_its_old_state(tmp_path: Path) -> None:
+    saved = [save_patient(tmp_path, name, **GRIDS) for name in ("ann", "bert")]
+    entries = load_datalist(save_datalist(tmp_path, training=saved)).training
+    old, affine = entries[1].image.read_bytes(), grid(**GRIDS)[0]
+    times = entries[1].image.stat().st_mtime_ns
+
+    class Replacing(NullProgress):
+        """Another program replaces the second image while the first is prepared."""
+
+        def update(self, done: int, total: int, message: str = "", **values: float) -> None:
+            if done == 1:
+                save_nifti(entries[1].image, patient(affine, grid(**GRIDS)[1], seed=99).array, affine)
+
+    build_slice_set(entries, COARSE, tmp_path / "cache", Replacing())
+    entries[1].image.write_bytes(old)
+    os.utime(entries[1].image, ns=(times, times))
+    again, fresh = (build_slice_set(entries, COARSE, place) for place in (tmp_path / "cache", None))
+    assert torch.equal(again.images, fresh.images)
+
+
+def test_pixels_of_another_set_do_not_pass_for_those_of_the_volumes(slice_set: SliceSet, tmp_path: Path) -> None:
+    """As a process that was killed between the two files leaves them."""
+    slice_set.select([0, 1]).save(tmp_path / "one")
+    slice_set.select([1, 2]).save(tmp_path / "other")
+    os.replace(tmp_path / "other" / "slices.npz", tmp_path / "one" / "slices.npz")
+    with pytest.raises(SemganError, match="broken"):
+        SliceSet.load(tmp_path / "one")
 
 
 @pytest.mark.parametrize("setting", [{"pixel_mm": 6.0}, {"size": 48}, {"window": (-100.0, 200.0)}, {"num_classes": 3}])

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from monai_semgan.data.datalist import Entry
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.slicing.geometry import SliceGeometry
+from monai_semgan.slicing.preprocessing import Preprocessing
+from monai_semgan.training.datasets import pack_slices
 from monai_semgan.training.validation import patient_dice, scan_keys, summary
 from tests.training.phantoms import TINY, train
 from tests.utils.test_json_text import strict
@@ -71,3 +73,14 @@ def test_an_organ_that_no_label_shows_is_null_in_the_record_and_nan_again_for_a_
     (resumed,) = train("student", datalist, tmp_path, steps=2, resume=True, **settings)
     assert math.isnan(resumed.metrics["dice_4"]) and resumed.metrics["dice_1"] == record["metrics"]["dice_1"]
     assert strict(path.read_text())["history"] == json.loads(json.dumps(record["history"]))
+
+
+def test_slices_packed_again_without_validation_keep_none_of_the_list_before(datalist: Path, tmp_path: Path) -> None:
+    preprocessing = Preprocessing(size=32, pixel_mm=10.0, num_classes=3)
+    packed = pack_slices(datalist, tmp_path, preprocessing)
+    assert (packed / "validation").is_dir()
+    content = json.loads(datalist.read_text())
+    without = datalist.with_name("without_validation.json")
+    without.write_text(json.dumps({"training": content["training"]}))
+    packed = pack_slices(without, tmp_path, preprocessing)
+    assert not (packed / "validation").exists()
