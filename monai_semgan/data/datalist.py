@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.data.identity import name_key, scan_names
+from monai_semgan.data.list_keys import check_keys, check_sections
+from monai_semgan.data.nnunet import is_nnunet, nnunet_sections, with_channel
+from monai_semgan.data.organ_folder import is_label_file
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.dicom_files import DicomFile
 from monai_semgan.io.dicom.headers import read_dataset
@@ -26,7 +29,7 @@ class Entry:
 
     Args:
         image: image file, or folder or zip of a DICOM series.
-        label: label file, None for an unlabelled volume.
+        label: label file, or folder with one file per organ; None for an unlabelled volume.
         patient: who it shows; the name of the image's file or folder when the list does not say.
         modality: `CT`, `MR`, `DX` or None: to be guessed. Pictures and DICOM radiographs are `DX`.
         names: label ids with their organ names, if the list tells.
@@ -54,10 +57,11 @@ def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataL
     """Read `{"training": [{"image": ..., "label": ...}, {"image": ...}], "validation": [...], "test": [...]}`.
 
     An entry without label is unlabelled; `patient` and `modality` are optional, and so is ``"labels": {"1":
-    "liver", ...}`` beside the sections. An image may be a folder or zip of a DICOM series.
+    "liver", ...}`` beside the sections. An image may be a folder or zip of a DICOM series, a label a folder with one
+    file per organ.
 
     Args:
-        path: JSON file.
+        path: JSON file; or `dataset.json` of nnU-Net, beside `imagesTr` and `labelsTr`.
         base_dir: what relative paths are relative to; the folder of the JSON file when left out.
 
     Raises:
@@ -66,17 +70,27 @@ def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataL
     path = Path(path)
     content = read_json_object(path)
     base = Path(base_dir) if base_dir is not None else path.parent
+    nnunet = is_nnunet(content)
+    if nnunet:
+        content = nnunet_sections(content, path, base)
+    else:
+        check_sections(content, path)
     names = names_in(content, path)
     sections = {name: _section(content.get(name, []), name, base, path, names) for name in SECTIONS}
     if not any(sections.values()):
         raise SemganError(
             "the data list is empty", remedy='fill "training" with {"image": ..., "label": ...}', path=path
         )
+    if "numTraining" in content:
+        sections = {n: tuple(replace(e, image=with_channel(e.image)) for e in found) for n, found in sections.items()}
     datalist = DataList(**sections)
     _check_files(datalist, path, base)
     _check_patients(datalist, path)
-    named = iter(with_names([entry for _, entry in _entries(datalist)], base))
-    return DataList(**{name: tuple(islice(named, len(entries))) for name, entries in sections.items()})
+    entries = [entry for _, entry in _entries(datalist)]
+    if nnunet:  # its predictions are called like the case, without the channel
+        entries = [replace(entry, name=entry.patient) for entry in entries]
+    named = iter(with_names(entries, base))
+    return DataList(**{name: tuple(islice(named, len(section))) for name, section in sections.items()})
 
 
 def with_names(entries: Sequence[Entry], root: Path | None = None) -> list[Entry]:
@@ -124,7 +138,10 @@ def _section(items: Any, name: str, base: Path, path: Path, names: tuple[tuple[i
 def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
     item = {"image": item} if isinstance(item, str) else item
     if not isinstance(item, dict) or not isinstance(item.get("image"), str) or not item["image"]:
+        if isinstance(item, dict):
+            check_keys(item, where, path)
         raise SemganError(f'{where} has no "image"', remedy="give the image's file name", path=path)
+    check_keys(item, where, path)
     label = item.get("label") or None
     label = None if label is not None and listed_text(label) == "" else label  # NaN: a table's gap
     if not isinstance(label, (str, type(None))):
@@ -190,7 +207,7 @@ def _check_files(datalist: DataList, path: Path, base: Path) -> None:
     missing = [
         file
         for _, entry in _entries(datalist)
-        for file, there in ((entry.image, entry.image.exists()), (entry.label, entry.label and entry.label.is_file()))
+        for file, there in ((entry.image, entry.image.exists()), (entry.label, entry.label and _is_label(entry.label)))
         if file is not None and not there
     ]
     if missing:
@@ -207,6 +224,11 @@ def _check_files(datalist: DataList, path: Path, base: Path) -> None:
             remedy="correct the list; relative names start at its folder",
             path=path,
         )
+
+
+def _is_label(path: Path) -> bool:
+    """Whether there is a label file, or a folder with some, one for every organ."""
+    return path.is_file() or (path.is_dir() and any(is_label_file(file) for file in path.iterdir()))
 
 
 def _check_patients(datalist: DataList, path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_semgan.data.datalist import Entry
+from monai_semgan.data.organ_folder import read_organ_folder
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import find_segment_reader
 from monai_semgan.io.label_names import NAMES, names_from
@@ -35,6 +36,8 @@ def read_entry_label(entry: Entry, like: Volume | None = None, names: Mapping[in
     """
     assert entry.label is not None
     own = dict(entry.names) or None
+    if entry.label.is_dir():
+        return read_organ_folder(entry.label, names or own, like)
     segments = find_segment_reader(entry.label) is not None
     if segments and like is None:
         like = read_volume(entry.image)

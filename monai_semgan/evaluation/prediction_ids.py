@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,8 +156,9 @@ def _by_comparison(
     model: LabelIds, listed: LabelIds, entries: Sequence[Entry], found: Mapping[str, Prediction]
 ) -> tuple[LabelIds, str]:
     """Decide by overlap with the labels, where that is beyond doubt: it differs by far, and not in sides alone."""
-    overlaps = [scores for entry in entries if (scores := _overlaps(model, listed, entry, found[entry.name]))]
-    means = np.mean(overlaps[:LOOKED_AT], axis=0) if overlaps else np.zeros(2)
+    read = (_overlaps(model, listed, entry, found[entry.name]) for entry in entries)
+    overlaps = list(islice((scores for scores in read if scores is not None), LOOKED_AT))
+    means = np.mean(overlaps, axis=0) if overlaps else np.zeros(2)
     best, other = (model, listed) if means[0] >= means[1] else (listed, model)
     low, high = sorted(means)
     if high < CLEAR_DICE or high < CLEAR_RATIO * low or all(_sides_only(model.of(e), listed.of(e)) for e in entries):

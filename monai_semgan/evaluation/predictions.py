@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monai_semgan.data.organ_folder import is_label_file, organ_files
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import label_endings, stem
-from monai_semgan.organs import structure_key
 
 if TYPE_CHECKING:
     from monai_semgan.data.datalist import Entry
@@ -85,11 +85,11 @@ def _present(folder: Path, labels: Mapping[int, str]) -> dict[str, list[Predicti
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
-        item = _organ_folder(path, labels) if path.is_dir() else Prediction(path) if _is_label(path) else None
+        item = _organ_folder(path, labels) if path.is_dir() else Prediction(path) if is_label_file(path) else None
         if item is not None:
             there.setdefault(stem(path), []).append(item)
     if not there:
-        endings = ", ".join(_endings())
+        endings = ", ".join((*label_endings(), ".mhd"))
         remedy = f"known endings: {endings}; or a folder for every scan with a file per organ, as liver.nii.gz"
         raise SemganError("holds no label files", remedy=remedy, path=folder)
     return there
@@ -101,34 +101,3 @@ def _organ_folder(folder: Path, labels: Mapping[int, str]) -> Prediction | None:
         if organs:
             return Prediction(folder, organs, others)
     return None
-
-
-def organ_files(folder: Path, labels: Mapping[int, str]) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """Files of a folder by the organ that they are named after, and names of those that are no organ of the model.
-
-    Raises:
-        SemganError: two files are named after one organ.
-    """
-    wanted = {structure_key(name): name for name in labels.values()}
-    organs: dict[str, Path] = {}
-    others = []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.name.startswith(".") or not path.is_file() or not _is_label(path):
-            continue
-        name = wanted.get(structure_key(stem(path)))
-        if name is None:
-            others.append(stem(path))
-        elif name in organs:
-            problem = f"{organs[name].name} and {path.name} are both the {name}"
-            raise SemganError(problem, remedy="keep one", path=folder)
-        else:
-            organs[name] = path
-    return organs, tuple(others)
-
-
-def _endings() -> tuple[str, ...]:
-    return (*label_endings(), ".mhd")
-
-
-def _is_label(path: Path) -> bool:
-    return path.name.lower().endswith(_endings())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai_semgan.data.organ_folder import organ_files
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.metrics import OrganScore, mean_dice
 from monai_semgan.organs import structure_key
@@ -101,10 +102,13 @@ def labelled_entries(
 
 
 def organs_listed(entry: Entry, labels: Mapping[int, str]) -> dict[int, str]:
-    """Organs that the labels of a list hold; what its `"labels"` leave out is unknown there, not absent.
+    """Organs that the label of an entry tells of; what its list or folder leaves out is unknown there, not absent.
 
-    All where the list tells no names, or none of these.
+    All where nothing tells names, or none of these.
     """
+    if entry.label is not None and entry.label.is_dir():
+        files, _ = organ_files(entry.label, labels)
+        labels = {index: name for index, name in labels.items() if name in files}
     listed = {structure_key(name) for _, name in entry.names}
     found = {index: name for index, name in labels.items() if structure_key(name) in listed}
     return found or dict(labels)

@@ -84,7 +84,7 @@ def test_an_organ_that_was_not_found_counts_as_zero(tmp_path: Path, datalist: Pa
     ("change", "words"),
     [
         (lambda folder: [file.unlink() for file in folder.iterdir()], "holds no label files"),
-        (lambda folder: (folder / "anna.nrrd").write_bytes(b"x"), "both of patient anna"),
+        (lambda folder: (folder / "anna.nrrd").write_bytes(b"x"), "both of anna"),
     ],
 )
 def test_a_useless_folder_of_predictions_is_one_line(
@@ -145,3 +145,77 @@ def test_two_evaluations_are_compared_pairwise(tmp_path: Path, datalist: Path, p
     assert main(compared) == 0
     text = (tmp_path / "two" / "comparison.md").read_text()
     assert "cannot carry a test" in text and "| liver | 1 | +0.1" in text
+
+
+@pytest.fixture
+def kits(tmp_path: Path) -> Path:
+    """Two scans of one file name, of a list that tells no patients."""
+    items = []
+    for name, seed in (("case_0", "a"), ("case_1", "ab")):
+        (tmp_path / name).mkdir()
+        item = save_patient(tmp_path / name, seed, spacing=SPACING)
+        (tmp_path / name / item["image"]).rename(tmp_path / name / "imaging.nii.gz")
+        items.append({"image": f"{name}/imaging.nii.gz", "label": f"{name}/{item['label']}"})
+    return save_datalist(tmp_path, test=items)
+
+
+def test_what_segment_writes_for_a_list_is_found_by_evaluate(
+    tmp_path: Path, kits: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ["--bundle", str(tiny_bundle), "--device", "cpu", "--quiet"]
+    assert main(["segment", str(kits), "-o", str(tmp_path / "organs"), *model]) == 0
+    scores = ["evaluate", "--data", str(kits), "--no-distance", *model]
+    assert main([*scores, "--predictions", str(tmp_path / "organs"), "--out", str(tmp_path / "files")]) == 0
+    assert main([*scores, "--mode", "preview", "--out", str(tmp_path / "model")]) == 0
+    dice = {(row["name"], row["organ"]): row["dice"] for row in rows(tmp_path / "files")}
+    assert {name for name, _ in dice} == {"case_0__imaging", "case_1__imaging"}
+    assert dice == {(row["name"], row["organ"]): row["dice"] for row in rows(tmp_path / "model")}
+    summary = (tmp_path / "model" / "summary.md").read_text()
+    assert "| case_0__imaging (imaging) |" in summary and "| case_1__imaging (imaging) |" in summary
+    capsys.readouterr()
+    compared = ["--mode", "preview", "--out", str(tmp_path / "model"), "--compare"]
+    assert main([*scores, *compared, str(tmp_path / "files" / "scores.json")]) == 0
+    said = capsys.readouterr()
+    assert "2 patients are scored already" in said.err and "| mean | 2 | +0.0000" in said.out
+
+
+def test_a_corrected_label_is_scored_anew_and_an_older_file_is_not_trusted(
+    tmp_path: Path, kits: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["evaluate", "--bundle", str(tiny_bundle), "--data", str(kits), "--out", str(out), "--quiet"]
+    command += ["--no-distance", "--device", "cpu"]
+    assert main(command) == 0
+    label = read_volume(tmp_path / "case_0" / "a_label.nii.gz", integer=True)
+    save_nifti(tmp_path / "case_0" / "a_label.nii.gz", (label.array == 1).astype(np.uint8) * 4, label.affine)
+    before = json.loads((out / "scores.json").read_text())["patients"]
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "scored anew, since label changed: case_0__imaging" in capsys.readouterr().err
+    after = json.loads((out / "scores.json").read_text())["patients"]
+    assert after[0]["organs"]["spleen"]["reference_ml"] == before[0]["organs"]["liver"]["reference_ml"]
+    assert after[1] == before[1]
+    content = json.loads((out / "scores.json").read_text())
+    for patient in content["patients"]:
+        del patient["name"], patient["state"]
+    (out / "scores.json").write_text(json.dumps(content))
+    assert main(command) == 0
+    assert "an earlier version did not tell what they were made from: case_0__imaging" in capsys.readouterr().err
+
+
+def test_it_is_asked_whose_ids_predictions_hold_where_nothing_tells(
+    tmp_path: Path, datalist: Path, predictions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(datalist.read_text())
+    swapped = {"1": "liver", "2": "left kidney", "3": "right kidney", "4": "spleen"}
+    datalist.write_text(json.dumps({**content, "labels": swapped}))
+    command = ["evaluate", "--predictions", str(predictions), "--data", str(datalist), "--out", str(tmp_path / "out")]
+    command += ["--allow-missing", "--no-distance"]
+    assert main(command) == 2
+    assert "say it with --prediction-labels model, list or FILE" in capsys.readouterr().err
+    assert main([*command, "--prediction-labels", "list"]) == 0
+    said = capsys.readouterr()
+    assert "predictions: ids of the data list" in said.err and "left kidney      Dice 1.0000" in said.out
+    model = ["evaluate", "--data", str(datalist), "--out", str(tmp_path / "o"), "--prediction-labels", "list"]
+    assert main(model) == 2
+    assert "--prediction-labels is for label files" in capsys.readouterr().err
