@@ -16,6 +16,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.metrics import OrganScore
 from monai_semgan.evaluation.scores import PatientScore, Study
 from monai_semgan.utils.files import write_utf8
+from monai_semgan.utils.json_text import finite, json_text
 from monai_semgan.utils.versions import versions
 
 COLUMNS = (
@@ -80,7 +81,7 @@ def to_json(study: Study) -> dict[str, Any]:
         "versions": versions(),
         "notes": list(study.notes),
         "dice": study.dice,
-        "patients": [_plain(asdict(patient)) for patient in study.patients],
+        "patients": [finite(asdict(patient)) for patient in study.patients],
     }
 
 
@@ -121,7 +122,7 @@ def write_text(path: Path, text: str) -> Path:
 
 def write_json(study: Study, path: Path) -> Path:
     """Write a `scores.json`, which `read_study` takes back."""
-    return write_text(path, json.dumps(to_json(study), indent=1) + "\n")
+    return write_text(path, json_text(to_json(study), indent=1) + "\n")
 
 
 def write_study(study: Study, folder: Path, title: str = "Evaluation") -> list[Path]:
@@ -178,13 +179,6 @@ def _remark(score: OrganScore) -> str:
 
 def _cell(value: float) -> str:
     return f"{value:.4f}" if math.isfinite(value) else ""
-
-
-def _plain(value: Any) -> Any:
-    """NaN is no JSON: None stands for it."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _numbers(score: dict[str, float | None]) -> dict[str, float]:

@@ -24,7 +24,8 @@ CONTENT = st.recursive(
 OTHERS = {
     "authoring/create.py", "authoring/update.py", "data/slice_set.py", "io/label_names.py", "jobs/api/openapi.py",
     "jobs/scan_checks.py", "label_app/server/start.py", "slicing/model_settings.py", "training/engine/record.py",
-    "training/run.py", "transforms/dictionary.py", "utils/file_state.py", "utils/json_text.py",
+    "training/run.py", "transforms/dictionary.py", "transforms/scan_meta.py", "utils/file_state.py",
+    "utils/json_text.py", "workflows/scan_dataset.py",
 }  # fmt: skip
 """Modules that may use `json.dumps`: for hashes, names, settings that were checked, and what only we read again."""
 
