@@ -279,7 +279,8 @@ def _remarks(
         remarks.append(f"Out-of-domain score {domain.score:.2f}: {domain.verdict}. {domain.advice}")
     if is_out_of_domain(bundle, prepared):
         learnt = " and ".join(bundle.modalities)
-        remarks.append(f"The input is {prepared.modality}, the model has learnt from {learnt}: check the result.")
+        what = f"{prepared.modality}{' (or a CT that is not in HU)' if prepared.guessed else ''}"
+        remarks.append(f"The input is {what}, the model has learnt from {learnt}: check the result.")
     if not any(counts.values()):
         organs = ", ".join(counts)
         remarks.append(f"No organ was found: the scan may not show {organs}, or not be a {prepared.modality}.")

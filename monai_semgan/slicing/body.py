@@ -50,7 +50,9 @@ class Body:
         return array[:: step[0], :: step[1], :: step[2]][inside]
 
 
-def find_body(array: np.ndarray, spacing: np.ndarray, modality: str, cell_mm: float = CELL_MM) -> Body:
+def find_body(
+    array: np.ndarray, spacing: np.ndarray, modality: str, cell_mm: float = CELL_MM, *, hu_offset: float = 0.0
+) -> Body:
     """Largest connected part above air, without table and blankets, holes filled.
 
     Args:
@@ -58,6 +60,7 @@ def find_body(array: np.ndarray, spacing: np.ndarray, modality: str, cell_mm: fl
         spacing: (3,) mm per voxel.
         modality: `CT` or `MR`.
         cell_mm: edge of the cells that are averaged first.
+        hu_offset: what was added to HU, for CT.
 
     Returns:
         The mask; all cells are set where nothing stands out from the air.
@@ -65,8 +68,9 @@ def find_body(array: np.ndarray, spacing: np.ndarray, modality: str, cell_mm: fl
     wanted = np.maximum(1, np.round(cell_mm / spacing)).astype(int)
     i, j, k = np.minimum(wanted, array.shape)
     factors = (int(i), int(j), int(k))
-    cells = _cell_means(array, factors, CT_WINDOW if modality == "CT" else (-np.inf, np.inf))
-    mask = cells > (CT_BODY_HU if modality == "CT" else _mr_threshold(cells))
+    window = (CT_WINDOW[0] + hu_offset, CT_WINDOW[1] + hu_offset)
+    cells = _cell_means(array, factors, window if modality == "CT" else (-np.inf, np.inf))
+    mask = cells > (CT_BODY_HU + hu_offset if modality == "CT" else _mr_threshold(cells))
     mask = _solid_part(mask, np.asarray(factors) * spacing)
     return Body(mask if mask.any() else np.ones_like(mask), factors, array.shape)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,15 @@ import torch
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.volume import Volume
-from monai_semgan.modalities import CT_WINDOW, MR_PERCENTILES, canonical_modality, guess_modality, header_modality
+from monai_semgan.modalities import CT_WINDOW, MR_PERCENTILES, canonical_modality, header_modality
 from monai_semgan.slicing.body import find_body
 from monai_semgan.slicing.geometry import SliceGeometry
+from monai_semgan.slicing.grey_values import look_at_values
+from monai_semgan.slicing.padding import Padding, find_padding
 from monai_semgan.slicing.planning import plan_frame, plan_slices
 from monai_semgan.utils.settings import checked
 
-VERSION = 1
+VERSION = 2
 """Counts changes of the arithmetic, so that caches made by an older version are not used."""
 
 CLASS_LIMIT = 255
@@ -36,12 +38,20 @@ class SlicePlan:
         modality: `CT`, `MR`, `DX` (radiographs), or what else the file's header says.
         value_range: input values that become -1 and 1.
         notes: what a user should know, one sentence each.
+        guessed: neither the file nor the user told the modality.
+        padding: constant fills that count as air; None where there are none.
     """
 
     geometry: SliceGeometry
     modality: str
     value_range: tuple[float, float]
     notes: tuple[str, ...] = ()
+    guessed: bool = False
+    padding: Padding | None = None
+
+    def tissue(self, array: np.ndarray) -> np.ndarray:
+        """The volume's voxels (I, J, K), in a copy with air in place of fills where there are any."""
+        return array if self.padding is None else self.padding.removed(array)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -138,8 +148,10 @@ class Preprocessing:
         """
         plan = self.plan(volume, modality)
         low, high = plan.value_range
-        image = plan.geometry.extract(volume.array, fill=OUTSIDE, convert=lambda piece: rescale(piece, low, high))
-        return PreparedVolume(plan.geometry, plan.modality, plan.value_range, plan.notes, image=image[:, None])
+        array = plan.tissue(volume.array)
+        image = plan.geometry.extract(array, fill=OUTSIDE, convert=lambda piece: rescale(piece, low, high))
+        facts = {field.name: getattr(plan, field.name) for field in fields(plan)}
+        return PreparedVolume(**facts, image=image[:, None])
 
     def plan(self, volume: Volume, modality: str | None = None) -> SlicePlan:
         """Look at a volume, without computing its slices; arguments and errors as above."""
@@ -149,16 +161,28 @@ class Preprocessing:
         elif volume.modality:
             modality = header_modality(volume.modality)
         if self.field_of_view == "image":
-            whole = percentile_range(volume.array, self.percentiles)
-            return SlicePlan(plan_frame(volume, self.size), modality or "DX", whole, volume.notes)
-        modality = modality or guess_modality(volume.array)
-        body = find_body(volume.array, volume.spacing, modality)
-        geometry = plan_slices(volume, pixel_mm=self.pixel_mm, size=self.size, modality=modality, body=body)
-        if modality == "CT":
-            low, high = self.window
+            return self._plan_image(volume, modality or "DX")
+        grey = look_at_values(volume.array, modality)
+        padding = find_padding(volume.array, grey.modality, grey.hu_offset)
+        array = volume.array if padding is None else padding.removed(volume.array)
+        body = find_body(array, volume.spacing, grey.modality, hu_offset=grey.hu_offset)
+        geometry = plan_slices(volume, pixel_mm=self.pixel_mm, size=self.size, modality=grey.modality, body=body)
+        if grey.modality == "CT":
+            low, high = (value + grey.hu_offset for value in self.window)
         else:
-            low, high = percentile_range(body.values(volume.array), self.percentiles)
-        notes = list(volume.notes)
+            low, high = percentile_range(body.values(array), self.percentiles)
+        notes = (*volume.notes, *grey.notes(self.window), *self._remarks(geometry, padding))
+        return SlicePlan(geometry, grey.modality, (low, high), notes, modality is None, padding)
+
+    def _plan_image(self, volume: Volume, modality: str) -> SlicePlan:
+        padding = find_padding(volume.array, modality)
+        array = volume.array if padding is None else padding.removed(volume.array)
+        notes = volume.notes if padding is None else (*volume.notes, padding.note())
+        whole = percentile_range(array, self.percentiles)
+        return SlicePlan(plan_frame(volume, self.size), modality, whole, notes, padding=padding)
+
+    def _remarks(self, geometry: SliceGeometry, padding: Padding | None) -> list[str]:
+        notes = [] if padding is None else [padding.note()]
         if geometry.enlarged:
             notes.append(
                 f"The body does not fit into {self.size} pixels of {self.pixel_mm:g} mm: "
@@ -166,7 +190,7 @@ class Preprocessing:
             )
         if geometry.axes is None:
             notes.append("The volume lies oblique to the patient's axes: axial planes are interpolated.")
-        return SlicePlan(geometry, modality, (low, high), tuple(notes))
+        return notes
 
     def check_kind(self, volume: Volume, modality: str | None = None) -> None:
         """Make sure that a volume is of the kind that is expected.
