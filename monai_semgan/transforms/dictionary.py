@@ -122,8 +122,10 @@ class PlanSlicesd(MapTransform):
         """
         done = dict(data)
         for key in self.key_iterator(done):
-            plan = self.preprocessing.plan(as_volume(done[key]), self.modality or done.get("modality") or None)
-            scan = in_place_of(done[key], done[key].as_tensor(), done[key].affine)
+            volume = as_volume(done[key])
+            plan = self.preprocessing.plan(volume, self.modality or done.get("modality") or None)
+            voxels = done[key].as_tensor() if plan.padding is None else torch.from_numpy(plan.tissue(volume.array))[None]
+            scan = in_place_of(done[key], voxels, done[key].affine)
             scan.meta["modality"] = plan.modality
             scan.meta[NOTES] = json.dumps(plan.notes)
             scan.meta[RANGE] = json.dumps([float(value) for value in plan.value_range])
