@@ -45,7 +45,7 @@ def measure(bundle: Bundle, entry: Entry, steps: int) -> dict[str, Any]:
     volume = read_volume(entry.image)
     assert entry.label is not None
     reference = read_label(entry.label, volume)
-    row: dict[str, Any] = {"patient": entry.patient, "modality": entry.modality, "seconds": {}}
+    row: dict[str, Any] = {"patient": entry.name, "modality": entry.modality, "seconds": {}}
     found = {}
     for name, options in (("preview", {}), ("invert", {"steps": steps})):
         started = time.perf_counter()
@@ -105,7 +105,7 @@ def main() -> None:
     done = {row["patient"] for row in rows}
     for data in arguments.data:
         for entry in [e for e in load_datalist(data).validation if e.label is not None][: arguments.limit]:
-            if entry.patient not in done:
+            if entry.name not in done:
                 rows.append(measure(bundle, entry, arguments.steps))
                 print(json.dumps(rows[-1]), flush=True)
                 arguments.out.write_text(json.dumps({**about, "scans": rows}, indent=1) + "\n", encoding="utf-8")

@@ -40,21 +40,21 @@ def run_collect(arguments: argparse.Namespace) -> None:
     priors = priors_of(bundle, arguments.priors, arguments.prior_data or arguments.data)
     entries = [e for e in getattr(load_datalist(arguments.data), arguments.section) if e.label is not None]
     samples: list[dict[str, Any]] = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
-    done = {(s["patient"], s["mode"]) for s in samples}
+    done = {(s.get("name") or s["patient"], s["mode"]) for s in samples}
     for entry in entries[: arguments.limit]:
-        if (entry.patient, arguments.mode) in done:
+        if (entry.name, arguments.mode) in done:
             continue
         found = collect(bundle, [entry], priors, arguments.corruptions, arguments.mode, every=arguments.every)
         samples += [asdict(sample) for sample in found]
         arguments.out.write_text(json.dumps(samples), encoding="utf-8")
-        print(entry.patient, len(samples), flush=True)
+        print(entry.name, len(samples), flush=True)
 
 
 def scans(samples: list[Sample], model: DomainModel) -> list[dict[str, Any]]:
     """Score and mean Dice of every scan."""
     groups: dict[tuple[str, str, str], list[Sample]] = {}
     for s in samples:
-        groups.setdefault((s.patient, s.corruption, s.mode), []).append(s)
+        groups.setdefault((s.name or s.patient, s.corruption, s.mode), []).append(s)
     found = []
     for (patient, corruption, mode), organs in groups.items():
         expected = [model.expected_dice(kind_of(mode), s.organ_features) for s in organs]

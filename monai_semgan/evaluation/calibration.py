@@ -15,6 +15,7 @@ from monai_semgan.data.entries import names_of_ids, read_entry_label
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.evaluation.corruptions import CORRUPTIONS, SILENT
 from monai_semgan.evaluation.metrics import dice
+from monai_semgan.evaluation.scores import organs_listed
 from monai_semgan.inference.segmentation import inversion_settings, invert, preview, preview_settings
 from monai_semgan.io.reading import read_volume
 from monai_semgan.quality.features import FEATURES, OrganPrior, OrganShape, organ_shapes, quality_features
@@ -41,6 +42,7 @@ class Sample:
         organ: name.
         organ_features: see `FEATURES`.
         dice: against the label, on the grid of the slices.
+        name: of the scan, unique in its list.
     """
 
     patient: str
@@ -49,6 +51,7 @@ class Sample:
     organ: str
     organ_features: Mapping[str, float]
     dice: float
+    name: str = ""
 
 
 def organ_priors(shapes: Sequence[Mapping[str, OrganShape]]) -> dict[str, OrganPrior]:
@@ -117,6 +120,7 @@ def collect(
         names = names_of_ids(bundle.preprocessing, bundle.labels)
         true = read_entry_label(entry, volume, names).array
         label = bundle.preprocessing.label_slices(true, prepared.geometry)
+        listed = organs_listed(entry, bundle.labels).values()
         affine = prepared.geometry.grid_affine.copy()
         affine[:3, 2] *= every
         image, label = prepared.image[::every], label[::every]
@@ -128,7 +132,8 @@ def collect(
             corrupted, truth = CORRUPTIONS[name](image, label, generator)
             geometry = replace(prepared.geometry, grid_affine=affine, num_slices=len(corrupted))
             found = probabilities(bundle, replace(prepared, image=corrupted, geometry=geometry), mode)
-            yield from _samples(entry.patient, name, mode, found, truth.numpy(), affine, bundle.labels, priors)
+            samples = _samples(entry, name, mode, found, truth.numpy(), affine, bundle.labels, priors)
+            yield from (sample for sample in samples if sample.organ in listed)
     progress.update(total, total)
 
 
@@ -173,7 +178,7 @@ def priors_to_dict(priors: Mapping[str, OrganPrior]) -> dict[str, Any]:
 
 
 def _samples(
-    patient: str,
+    entry: Entry,
     corruption: str,
     mode: str,
     found: torch.Tensor,
@@ -188,4 +193,4 @@ def _samples(
     ):
         value = dice(largest_piece(label == index), truth == index)
         if not math.isnan(value):
-            yield Sample(patient, corruption, mode, name, organ_features, value)
+            yield Sample(entry.patient, corruption, mode, name, organ_features, value, entry.name)

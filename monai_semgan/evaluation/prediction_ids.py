@@ -14,6 +14,7 @@ from monai_semgan.bundle.labels import CONFIG, read_json
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.data.datalist import names_in, read_json_object
 from monai_semgan.data.entries import names_of_ids, read_entry_label, renumbered
+from monai_semgan.data.scan_folder import BOOKKEEPING
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.metrics import dice
 from monai_semgan.io.formats import find_segment_reader
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from monai_semgan.data.datalist import Entry
     from monai_semgan.evaluation.predictions import Prediction
     from monai_semgan.io.volume import Volume
-
-OWN_FOLDER = ".cohort"
-"""Folder that `semgan segment` leaves beside the labels of many scans."""
 
 NNUNET = "dataset.json"
 """File that nnU-Net puts beside its predictions."""
@@ -66,7 +64,7 @@ class LabelIds:
             SemganError: as `read_entry_label`.
         """
         label = read_entry_label(entry, names=self.files)
-        return renumbered(label, self.files, self.classes)
+        return label if self.files == self.classes else renumbered(label, self.files, self.classes)
 
 
 def ids_in_files(folder: Path, labels: Mapping[int, str]) -> dict[int, str]:
@@ -120,7 +118,7 @@ def choose_ids(
         return (model, "ids of the model") if option == "model" else (listed, "ids of the data list")
     if (folder / NNUNET).is_file():
         return LabelIds(classes, files, _names_of_file(folder / NNUNET, classes), True), f"ids as their {NNUNET} says"
-    if (folder / OWN_FOLDER).is_dir():
+    if (folder / BOOKKEEPING).is_dir():
         return model, ""
     plain = [entry for entry in entries if entry.name in found and _is_plain(found[entry.name])]
     if all(_agree(listed.of(entry), classes) for entry in plain):
