@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -170,6 +171,7 @@ def _numbers(text: str) -> list[float]:
 def _data_file(path: Path, fields: dict[str, str]) -> Path:
     """Where the voxels lie, inside the folder of the header."""
     name = fields.get("data file") or fields.get("datafile") or fields.get("elementdatafile") or "LOCAL"
+    name = os.fsdecode(name.encode("latin-1"))  # the bytes of the header, whatever letters they are
     data = path
     if name.upper() != "LOCAL":
         single = not name.upper().startswith("LIST") and "%" not in name
@@ -186,10 +188,12 @@ def _data_file(path: Path, fields: dict[str, str]) -> Path:
 
 
 def _check_spacing(path: Path, fields: dict[str, str], sizes: list[float], nrrd: bool) -> None:
-    if not (_nrrd_spacing(fields, sizes) if nrrd else _meta_spacing(fields, sizes)):
-        raise SemganError(
-            "the header does not tell the voxel spacing", remedy="export it again, with geometry", path=path
-        )
+    if _nrrd_spacing(fields, sizes) if nrrd else _meta_spacing(fields, sizes):
+        return
+    if nrrd and {"axis mins", "axis maxs"} <= set(fields) and "spacings" not in fields:
+        problem = "the header tells the voxel spacing by the ends of its axes only, which ITK does not read"
+        raise SemganError(problem, remedy="save it with spacings", path=path)
+    raise SemganError("the header does not tell the voxel spacing", remedy="export it again, with geometry", path=path)
 
 
 def _meta_spacing(fields: dict[str, str], sizes: list[float]) -> bool:
@@ -208,8 +212,7 @@ def _nrrd_spacing(fields: dict[str, str], sizes: list[float]) -> bool:
     elif fields.get("spacings"):
         steps = _numbers(fields["spacings"])
     else:
-        low, high = (np.array(_numbers(fields.get(f"axis {name}", ""))) for name in ("mins", "maxs"))
-        steps = list(high - low) if low.size == high.size == len(sizes) else []
+        return False
     if len(steps) != len(sizes):
         return False
     told = [bool(np.isfinite(step) and step != 0) for step in steps]

@@ -197,8 +197,13 @@ def write_nifti(array: np.ndarray, like: Volume, path: Path) -> None:
 def nifti_image(array: np.ndarray, like: Volume) -> Any:
     """An array (I, J, K) as nibabel's image on the grid of `like`."""
     affine, header = _placement(like)
-    image = nibabel.Nifti1Image(array, affine, header, dtype=array.dtype)
-    if header is None:
+    with quiet_nibabel():
+        image: Any = nibabel.Nifti1Image(array, affine, header, dtype=array.dtype)
+    if header is not None:  # as stored: other programs see the result where they see the scan
+        image.header["pixdim"][:4] = header["pixdim"][:4]
+        for code in ("qform_code", "sform_code"):
+            image.header[code] = header[code]
+    else:
         for place in (image.set_qform, image.set_sform):
             place(like.affine, "scanner")
         image.header.set_xyzt_units("mm")

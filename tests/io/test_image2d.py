@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,9 +91,6 @@ def cut(folder: Path, keep: float) -> Path:
 
 
 def huge(folder: Path) -> Path:
-    import struct
-    import zlib
-
     path = save(folder, "a.png", chest()[0])
     content = bytearray(path.read_bytes())
     struct.pack_into(">II", content, 16, 100_000, 100_000)
@@ -185,3 +184,86 @@ def test_a_list_of_pictures_trains_on_whole_images(tmp_path: Path) -> None:
     path.write_text(json.dumps({"training": [*items, {"image": "ct.nii.gz"}]}))
     with pytest.raises(SemganError, match="both radiographs and volumes"):
         field_of_view(path)
+
+
+def png16(path: Path, values: np.ndarray, kind: int) -> Path:
+    """A PNG of 16 bits, which Pillow does not write with several values a pixel."""
+    rows, columns = values.shape[:2]
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    parts = {b"IHDR": struct.pack(">IIBBBBB", columns, rows, 16, kind, 0, 0, 0), b"IDAT": zlib.compress(lines)}
+    chunks = [*parts.items(), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in chunks]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    return path
+
+
+def tiff(path: Path, values: np.ndarray, photometric: int, tags: dict[int, int] | None = None) -> Path:
+    """A TIFF written tag by tag, one value or several a pixel."""
+    data, samples = values.tobytes(), values.shape[2] if values.ndim == 3 else 1
+    bits = struct.pack(f"<{samples}H", *[8 * values.itemsize] * samples)
+    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    found = {256: values.shape[1], 257: values.shape[0], 259: 1, 262: photometric, 273: 8, 277: samples}
+    found |= {278: values.shape[0], 279: len(data), 339: kind, **(tags or {})}
+    entries = {tag: struct.pack("<HHII", tag, 4, 1, value) for tag, value in found.items()}
+    where = len(data) + 8 if samples > 2 else int.from_bytes(bits.ljust(4, b"\0"), "little")
+    entries[258] = struct.pack("<HHII", 258, 3, samples, where)
+    directory = struct.pack("<H", len(entries)) + b"".join(entries[tag] for tag in sorted(entries)) + bytes(4)
+    end = bits.ljust(8, b"\0")
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(data) + len(end)) + data + end + directory)
+    return path
+
+
+def deep() -> np.ndarray:
+    """Grey values that differ in their lower 8 bits only in places."""
+    return (np.arange(120).reshape(12, 10) * 500 + 3).astype(np.uint16)
+
+
+@pytest.mark.parametrize(("kind", "count"), [(0, 1), (4, 2), (2, 3), (6, 4)], ids=["L", "LA", "RGB", "RGBA"])
+def test_png_of_16_bits_is_read_at_full_depth(kind: int, count: int, tmp_path: Path) -> None:
+    layers = [deep()] * (1 if count < 3 else 3) + [np.full_like(deep(), 65535)] * (count in (2, 4))
+    volume = read_volume(png16(tmp_path / "a.png", np.dstack(layers), kind))
+    assert np.array_equal(volume.array[:, :, 0].T, deep())
+
+
+def test_tiff_of_three_times_16_bits_is_read_at_full_depth(tmp_path: Path) -> None:
+    volume = read_volume(tiff(tmp_path / "a.tif", np.dstack([deep()] * 3), 2))
+    assert np.array_equal(volume.array[:, :, 0].T, deep())
+
+
+def test_colours_that_differ_in_the_lower_8_bits_only_are_colours(tmp_path: Path) -> None:
+    colours = np.dstack([deep(), deep(), deep() + 1])
+    for path in (png16(tmp_path / "a.png", colours, 2), tiff(tmp_path / "a.tif", colours, 2)):
+        with pytest.raises(SemganError, match="colours where grey values are expected"):
+            read_volume(path)
+
+
+@pytest.mark.parametrize("kind", ["u1", "<u2", "<f4"])
+def test_white_is_zero_is_turned_round_at_every_depth(kind: str, tmp_path: Path) -> None:
+    stored = (np.arange(120).reshape(12, 10) * (2 if kind == "u1" else 500)).astype(kind)
+    black, white = (read_volume(tiff(tmp_path / f"{p}.tif", stored, p)).array[:, :, 0].T for p in (1, 0))
+    most = {"u1": 255, "<u2": 65535}.get(kind, float(stored.max()))
+    assert np.array_equal(black, stored) and np.array_equal(white, most - stored)
+    label = (stored > 100).astype(np.uint8)
+    assert np.array_equal(read_label(tiff(tmp_path / "l.tif", label, 0)).array[:, :, 0].T, label), "ids are no grey"
+
+
+def test_tiff_of_signed_8_bits_has_its_sign(tmp_path: Path) -> None:
+    stored = (np.arange(120).reshape(12, 10) - 60).astype(np.int8)
+    assert np.array_equal(read_volume(tiff(tmp_path / "a.tif", stored, 1)).array[:, :, 0].T, stored)
+
+
+def test_turned_pictures_are_refused_and_turned_tiff_is_told(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    for name in ("a.jpg", "a.png"):
+        Image.fromarray(chest()[0]).save(tmp_path / name, exif=exif)
+        with pytest.raises(SemganError, match="turned or mirrored.*save it upright"):
+            read_volume(tmp_path / name)
+    volume = read_volume(tiff(tmp_path / "a.tif", deep(), 1, {274: 3}))
+    assert np.array_equal(volume.array[:, :, 0].T, deep()[::-1, ::-1]) and "upright" in volume.notes[0]
+
+
+@pytest.mark.parametrize("kind", ["<f8", "<u8"])
+def test_numbers_that_pillow_does_not_read_are_not_called_cut_off_alone(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(SemganError, match="of numbers that are not supported"):
+        read_volume(tiff(tmp_path / "a.tif", deep().astype(kind), 1))
