@@ -124,8 +124,7 @@ class PlanSlicesd(MapTransform):
         for key in self.key_iterator(done):
             volume = as_volume(done[key])
             plan = self.preprocessing.plan(volume, self.modality or done.get("modality") or None)
-            voxels = done[key].as_tensor() if plan.padding is None else torch.from_numpy(plan.tissue(volume.array))[None]
-            scan = in_place_of(done[key], voxels, done[key].affine)
+            scan = in_place_of(done[key], torch.as_tensor(plan.tissue(volume.array))[None], done[key].affine)
             scan.meta["modality"] = plan.modality
             scan.meta[NOTES] = json.dumps(plan.notes)
             scan.meta[RANGE] = json.dumps([float(value) for value in plan.value_range])
