@@ -136,6 +136,8 @@ def _places(volume: Volume) -> tuple[np.ndarray, ...]:
 
 
 def _same_place(one: np.ndarray, other: np.ndarray, image: Volume) -> bool:
-    corners = np.array([[0, 0, 0, 1], [*np.asarray(image.array.shape) - 1, 1]], dtype=np.float64).T
+    # all corners: the first and the last one lie alike in a grid that is stored along other axes
+    corners = np.array([*np.ndindex(2, 2, 2)]) * (np.asarray(image.array.shape) - 1)
+    corners = np.column_stack([corners, np.ones(len(corners))]).T
     with np.errstate(invalid="ignore", over="ignore"):  # a form that was not taken may hold anything
         return bool(np.abs((one - other) @ corners).max() <= max(0.5, 0.5 * float(image.spacing.min())))
