@@ -128,6 +128,8 @@ def settings_of(arguments: argparse.Namespace) -> CohortSettings:
         None if arguments.report is None else str(arguments.report),
         arguments.identifiers,
         arguments.follow_links,
+        None if arguments.split is None else str(arguments.split),
+        None if arguments.statistics is None else str(arguments.statistics),
     )
 
 

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 many scans: INPUT is a folder with scans and DICOM series at any depth, or a MONAI data list (.json), and OUT a folder;
-every scan gets OUT/NAME.nii.gz (--format), one line and a line of OUT/cohort.csv. --maps, --overlay and --report are
-then names inside OUT/NAME/. Finished scans are not computed again. Exit code 3 says that some scans failed.
+every scan gets OUT/NAME.nii.gz (--format), one line and a line of OUT/cohort.csv. --maps, --overlay, --report, --split
+and --statistics are then names inside OUT/NAME/. Finished scans are not computed again. Exit code 3 says that some
+scans failed.
 
 output: the ending says the format: .nii, .nii.gz, .nrrd, .mha; .seg.nrrd with named, coloured segments for 3D Slicer;
 .png for a single image;
@@ -71,6 +72,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overlay", type=Path, metavar="PNG", help="also write a picture")
     parser.add_argument("--report", type=Path, metavar="DIR", help="also write report.html and report.json")
+    parser.add_argument("--split", type=Path, metavar="DIR", help="also write one file per organ, DIR/liver.nii.gz")
+    parser.add_argument("--statistics", type=Path, metavar="JSON", help="also write volumes (mm3) and mean intensities")
     parser.add_argument("--identifiers", action="store_true", help="the report names file, patient and study")
     parser.add_argument("--anatomy-check", action="store_true", help="check sides, pieces and sizes of the organs")
     parser.add_argument("--no-cleanup", action="store_true", help="keep specks and holes")
@@ -109,6 +112,8 @@ def run_single(arguments: argparse.Namespace) -> int:
         arguments.report,
         names=tuple(arguments.labels or ()),
         identifiers=arguments.identifiers,
+        split=arguments.split,
+        statistics=arguments.statistics,
     )
     with following_links(arguments.follow_links):
         done = segment_file(

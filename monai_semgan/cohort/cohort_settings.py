@@ -41,6 +41,8 @@ class CohortSettings:
         report: name of a folder there.
         identifiers: reports name file, patient and study.
         follow_links: DICOM files are read through links wherever they lead.
+        split: name of a folder in the folder of each scan, for one file per organ.
+        statistics: name of a JSON file there.
     """
 
     bundle: Path | None = None
@@ -58,6 +60,8 @@ class CohortSettings:
     report: str | None = None
     identifiers: bool = False
     follow_links: bool = False
+    split: str | None = None
+    statistics: str | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self, counts=("batch_size",), not_negative=("steps",))
@@ -68,7 +72,7 @@ class CohortSettings:
             remedy = f"use {', '.join(name.lstrip('.') for name in known)}"
             raise SemganError(f"unknown format {self.format!r}", remedy=remedy)
         object.__setattr__(self, "format", ending)
-        for name in (self.maps, self.overlay, self.report):
+        for name in (self.maps, self.overlay, self.report, self.split, self.statistics):
             if name is not None and (Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).parts):
                 raise SemganError(
                     f"{name} leaves the folder of the scan", remedy="give a plain name: it goes into OUT/SCAN/"
@@ -80,11 +84,14 @@ class CohortSettings:
 
     def outputs(self, output: Path, case: Case) -> OutputFiles:
         """Return the files of a scan: the label, and the rest in a folder of the scan's name."""
-        maps, overlay, report = (
-            None if name is None else output / case.name / name for name in (self.maps, self.overlay, self.report)
+        maps, overlay, report, split, statistics = (
+            None if name is None else output / case.name / name
+            for name in (self.maps, self.overlay, self.report, self.split, self.statistics)
         )
         label = self.label_path(output, case)
-        return OutputFiles(label, maps, overlay, report, self.labels, self.identifiers)
+        return OutputFiles(
+            label, maps, overlay, report, self.labels, self.identifiers, split=split, statistics=statistics
+        )
 
     def model_hash(self) -> str:
         """Return the SHA-256 of the weights."""

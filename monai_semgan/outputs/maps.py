@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,7 @@ def write_maps(segmentation: Segmentation, volume: Volume, labels: Mapping[int, 
     folder = check_output_folder(folder, "--maps", "uncertainty.nii.gz")
     slices = {name: (one.values, one.outside) for name, one in slice_maps(segmentation).items()}
     for index, name in labels.items():
-        slices[f"probability_{name.replace(' ', '_')}"] = segmentation.probabilities[:, index], 0.0
+        safe = re.sub(r"[^\w.-]", "_", name)
+        slices[f"probability_{safe}"] = segmentation.probabilities[:, index], 0.0
     slabs = segmentation.prepared.geometry.restore_slabs
     return [write_map_slabs(slabs(m, fill), volume, folder / f"{name}.nii.gz") for name, (m, fill) in slices.items()]

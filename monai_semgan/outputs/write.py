@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monai_semgan.io.reading import read_volume
-from monai_semgan.io.writing import check_label_output, write_label
+from monai_semgan.io.writing import check_label_output, output_notes, write_label
 from monai_semgan.organs import Segments
 from monai_semgan.utils.files import check_output, check_output_folder
 
@@ -35,6 +35,8 @@ class OutputFiles:
         names: only these organs; all of the model when empty.
         identifiers: the report names file, patient and study.
         probabilities: among the maps is one of every organ.
+        split: folder of one file per organ; none when left out.
+        statistics: JSON file of volumes and mean intensities; none when left out.
     """
 
     label: Path
@@ -44,6 +46,8 @@ class OutputFiles:
     names: tuple[str, ...] = ()
     identifiers: bool = False
     probabilities: bool = True
+    split: Path | None = None
+    statistics: Path | None = None
 
     def checked(self, volume: Volume, inputs: tuple[Path, ...] = ()) -> OutputFiles:
         """Find out before long computations that everything can be written, and make the folders.
@@ -65,6 +69,10 @@ class OutputFiles:
             check_output(self.overlay, (".png",))
         if self.report is not None:
             check_output_folder(self.report, "--report", "report.json")
+        if self.split is not None:
+            check_output_folder(self.split, "--split", "organ.nii.gz")
+        if self.statistics is not None:
+            check_output(self.statistics, (".json",), inputs)
         return replace(self, label=label)
 
 
@@ -114,6 +122,7 @@ def segment_file(
     times = [time.perf_counter()]
     volume = read_volume(path, series=series)
     outputs = outputs.checked(volume, (path,))
+    volume = replace(volume, notes=(*volume.notes, *output_notes(outputs.label, volume)))
     times.append(time.perf_counter())
     bundle = load()
     segmentation = segment(volume, bundle)
@@ -155,7 +164,7 @@ def write_results(
     outputs: OutputFiles,
     anatomy: AnatomyReport | None = None,
 ) -> list[Path]:
-    """Write the label, and maps, overlay and report if asked for.
+    """Write the label, and what else is asked for.
 
     Args:
         segmentation: the result.
@@ -175,6 +184,14 @@ def write_results(
     labels, model = chosen_labels(bundle, outputs.names), model_facts(bundle)
     segments = Segments(labels, model["name"], model["version"])
     files = [write_label(segmentation.label, volume, outputs.label, segments)]
+    if outputs.split is not None:
+        from monai_semgan.outputs.organ_files import write_organ_files
+
+        files += write_organ_files(segmentation.label, volume, labels, outputs.split)
+    if outputs.statistics is not None:
+        from monai_semgan.outputs.organ_files import write_statistics
+
+        files.append(write_statistics(segmentation.label, volume, labels, outputs.statistics))
     if outputs.maps is not None:
         from monai_semgan.outputs.maps import write_maps
 
