@@ -20,6 +20,7 @@ from monai_semgan.bundle.compatibility import required_version
 from monai_semgan.bundle.labels import METADATA, bundle_folder, read_json, read_metadata
 from monai_semgan.errors import SemganError
 from monai_semgan.utils.files import written_aside
+from monai_semgan.utils.foreign_text import read_foreign_text
 from monai_semgan.utils.settings import GROUPED, RENAMED
 
 IMPORT = re.compile(rf"^\$from ({PACKAGE}[\w.]*) import (\w+)(?: as (\w+))?$")
@@ -218,7 +219,7 @@ def _sections(config: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any
 def _write(path: Path, config: dict[str, Any]) -> None:
     """Write a configuration in place of another, laid out as that was."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_foreign_text(path)
     except OSError as error:
         raise SemganError("cannot be read", remedy="check the permissions", path=path) from error
     indent = re.search(r"\n( +)\S", text)

@@ -10,6 +10,7 @@ from typing import Any
 from monai_semgan.bundle.compatibility import refuse_newer
 from monai_semgan.bundle.pending import finish_pending
 from monai_semgan.errors import SemganError
+from monai_semgan.utils.foreign_text import read_foreign_text
 
 DEFAULT_NAME = "semgan_abdomen"
 METADATA = Path("configs/metadata.json")
@@ -94,10 +95,10 @@ def read_json(path: Path) -> dict[str, Any]:
         SemganError: if it is missing or broken.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_foreign_text(path))
     except FileNotFoundError:
         raise SemganError("missing in the bundle", remedy="is this a bundle folder?", path=path) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise SemganError(f"cannot be read ({error})", remedy="check the permissions", path=path) from error
     except ValueError as error:
         raise SemganError(f"is no JSON ({error})", remedy="correct it or copy the bundle again", path=path) from error

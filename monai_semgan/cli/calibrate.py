@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,20 +44,18 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from monai_semgan.bundle.labels import CONFIG
+    from monai_semgan.bundle.labels import CONFIG, read_json
     from monai_semgan.bundle.load import load_bundle
     from monai_semgan.data.datalist import load_datalist
     from monai_semgan.evaluation.study import labelled_entries
-    from monai_semgan.utils.files import written_aside
+    from monai_semgan.utils.files import write_utf8
     from monai_semgan.utils.json_text import json_text
 
     entries = labelled_entries(getattr(load_datalist(arguments.data), arguments.section), arguments.data)
     bundle = load_bundle(arguments.bundle, arguments.device)
     section = fit(bundle, entries, arguments)
     path = bundle.folder / CONFIG
-    config = json.loads(path.read_text(encoding="utf-8")) | {"domain": section}
-    with written_aside(path) as aside:
-        aside.write_text(json_text(config, indent=4) + "\n", encoding="utf-8")
+    write_utf8(path, json_text(read_json(path) | {"domain": section}, indent=4) + "\n")
     for kind, weights in section["weights"].items():
         say(f"{kind}: " + ", ".join(f"{name} {value:g}" for name, value in weights.items()))
     say(f"wrote {path}")

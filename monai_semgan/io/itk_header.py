@@ -143,7 +143,7 @@ def _intensity(fields: dict[str, str], path: Path) -> tuple[float, float]:
 
 def _nrrd_fields(head: bytes) -> dict[str, str]:
     text = head.split(b"\n\n", 1)[0].split(b"\r\n\r\n", 1)[0].decode("latin-1")
-    pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))
+    pairs = (line.split(":", 1) for line in text.split("\n") if ":" in line and not line.startswith("#"))
     return {key.strip().lower(): value.strip() for key, value in pairs if not value.startswith("=")}
 
 

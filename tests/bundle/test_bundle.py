@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -139,3 +140,13 @@ def run(*command: str | Path, cwd: Path) -> str:
     done = subprocess.run([str(c) for c in command], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_bundle_that_was_edited_on_windows_still_works(encoding: str, tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "edited"
+    shutil.copytree(tiny_bundle, folder)
+    for name in ("inference", "metadata"):
+        path = folder / "configs" / f"{name}.json"
+        path.write_bytes(path.read_text(encoding="utf-8").replace("\n", "\r\n").encode(encoding))
+    assert load_bundle(folder, "cpu").labels == load_bundle(tiny_bundle, "cpu").labels

@@ -107,3 +107,11 @@ def test_keys_that_are_no_keys_are_refused(key: str, tmp_path: Path) -> None:
     file.write_text(key)
     with pytest.raises(SemganError, match="at least 16 characters"):
         read_key(file, None)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_key_is_read_as_editors_and_shells_of_windows_write_it(encoding: str, tmp_path: Path) -> None:
+    from monai_semgan.label_app.server.options import read_key
+
+    (tmp_path / "key").write_bytes("0123456789abcdef0123456789abcdef\r\n".encode(encoding))
+    assert read_key(tmp_path / "key", None) == "0123456789abcdef0123456789abcdef"

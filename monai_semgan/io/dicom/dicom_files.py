@@ -124,14 +124,14 @@ def _walk(folder: Path, root: Path) -> Iterator[Path]:
 def _entries(path: Path) -> list[DicomFile]:
     try:
         archive = zipfile.ZipFile(path)
-        infos = [info for info in archive.infolist() if not info.is_dir()]
+        infos = [info for info in archive.infolist() if not info.filename.endswith(("/", "\\"))]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise SemganError("not a readable zip file, or it is cut off", remedy="copy it again", path=path) from error
     _check_bomb(path, infos)
     files = []
     for info in sorted(infos, key=lambda info: info.filename):
         _check_entry(path, info)
-        files.append(DicomFile(path / info.filename, archive, info.filename))
+        files.append(DicomFile(path / _slashed(info), archive, info.filename))
     return files
 
 
@@ -153,10 +153,15 @@ def _check_bomb(path: Path, infos: list[zipfile.ZipInfo]) -> None:
 
 
 def _check_entry(path: Path, info: zipfile.ZipInfo) -> None:
-    name = PurePosixPath(info.filename)
-    if name.is_absolute() or ".." in name.parts or PureWindowsPath(info.filename).drive or "\\" in info.filename:
+    name = PurePosixPath(_slashed(info))
+    if name.is_absolute() or ".." in name.parts or PureWindowsPath(info.filename).drive:
         raise SemganError(f"the zip entry {info.filename!r} leaves the folder", remedy="make the zip anew", path=path)
     if stat.S_ISLNK(info.external_attr >> 16):
         raise SemganError(f"the zip entry {info.filename!r} is a link", remedy="make the zip anew", path=path)
     if info.flag_bits & 1:
         raise SemganError("the zip is protected by a password", remedy="unpack it, and give the folder", path=path)
+
+
+def _slashed(info: zipfile.ZipInfo) -> str:
+    """Name of an entry with the separators that the format wants; programs of Windows may write backslashes."""
+    return info.filename.replace("\\", "/")

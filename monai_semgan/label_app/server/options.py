@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from monai_semgan.errors import SemganError
+from monai_semgan.utils.foreign_text import read_foreign_text
 
 OPEN_SENTENCE = "anyone who reaches this computer may read and write these studies"
 """What `--open-without-key` wants to read."""
@@ -100,8 +101,8 @@ def read_key(path: Path | None, environment: str | None) -> str | None:
     if path is None and not environment:
         return None
     try:
-        key = (environment or "") if path is None else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        key = (environment or "") if path is None else read_foreign_text(path)
+    except (OSError, SemganError) as error:
         raise SemganError("the key cannot be read", remedy="give a text file with the key in it", path=path) from error
     key = key.strip()
     if len(key) < MIN_KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
