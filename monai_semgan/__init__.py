@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from monai_semgan.data.datalist import DataList, Entry, load_datalist
     from monai_semgan.errors import Cancelled, SemganError
     from monai_semgan.evaluation.comparison import compare
-    from monai_semgan.evaluation.study import PatientScore, Study, evaluate
+    from monai_semgan.evaluation.scores import PatientScore, Study
+    from monai_semgan.evaluation.study import evaluate
     from monai_semgan.evaluation.tables import write_study
     from monai_semgan.inference.inferer import SliceInversionInferer
     from monai_semgan.inference.preview import PreviewSettings
@@ -195,7 +196,8 @@ _HOMES = {
     "data.datalist": "DataList Entry load_datalist",
     "errors": "Cancelled SemganError",
     "evaluation.comparison": "compare",
-    "evaluation.study": "PatientScore Study evaluate",
+    "evaluation.scores": "PatientScore Study",
+    "evaluation.study": "evaluate",
     "evaluation.tables": "write_study",
     "inference.inferer": "SliceInversionInferer",
     "inference.preview": "PreviewSettings",
