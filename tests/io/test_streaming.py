@@ -13,6 +13,8 @@ from monai_semgan.io.reading import read_volume
 from monai_semgan.io.streaming import write_map_slabs
 from monai_semgan.io.volume import Volume
 from monai_semgan.io.writing import write_map
+from tests.io.test_nifti_forms import ODD, SFORMS, seen_by_itk, with_field
+from tests.io.test_nifti_forms import scan as odd_scan
 from tests.phantoms import grid, patient
 
 
@@ -37,6 +39,24 @@ def test_the_file_is_the_same_as_written_at_once(tmp_path: Path, stored: str, en
     one, other = nibabel.load(at_once), nibabel.load(by_slab)
     assert one.header == other.header and b"Anna" not in other.header.binaryblock
     np.testing.assert_array_equal(other.get_fdata(), values.astype(np.float64))
+
+
+@pytest.mark.parametrize("odd", [*ODD, "two forms"])
+@pytest.mark.parametrize("codes", [(1, 2), (0, 1), (0, 0)])
+def test_the_place_of_an_odd_header_is_the_same_as_written_at_once(odd: str, codes: tuple, tmp_path: Path) -> None:
+    path = odd_scan(tmp_path / "scan.nii", SFORMS["mirrored"], codes)
+    if odd in ODD:
+        with_field(path, *ODD[odd])
+    try:
+        volume = read_volume(path)
+    except SemganError:
+        assert odd in ("no spacing beside a form", "spacing of no number") and codes != (0, 1)
+        return
+    at_once, by_slab = write_map(volume.array, volume, tmp_path / "a.nii"), tmp_path / "b.nii"
+    write_map_slabs(slabs(volume.array, 3), volume, by_slab)
+    for one in (at_once, by_slab):
+        np.testing.assert_allclose(seen_by_itk(one), seen_by_itk(path), atol=1e-3)
+        np.testing.assert_allclose(read_volume(one).affine, volume.affine, atol=1e-4)
 
 
 def test_a_scan_that_was_not_nifti_lends_its_grid(tmp_path: Path) -> None:
