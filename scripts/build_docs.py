@@ -67,7 +67,9 @@ def make_site(python: Path) -> int:
     """Make the site of the pages; warnings are errors, which mkdocs counts only where it may also tell."""
     environment = {**os.environ, "DISABLE_MKDOCS_2_WARNING": "true", "NO_MKDOCS_2_WARNING": "1"}
     command = [str(python), "-m", "mkdocs", "build", "--strict", "--clean"]
-    run = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    run = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, encoding="utf-8", errors="replace"
+    )
     told = [line for line in (run.stdout + run.stderr).splitlines() if line and not line.startswith("INFO")]
     print("\n".join(told), end="\n" if told else "", flush=True)
     return run.returncode
@@ -109,7 +111,9 @@ def with_blank_lines(text: str) -> str:
 
 def write_reference(python: Path) -> None:
     """A page for every package that public names come from, and a list of all of them."""
-    run = subprocess.run([str(python), "-c", LIST_NAMES], cwd=REPOSITORY, capture_output=True, text=True)
+    run = subprocess.run(
+        [str(python), "-c", LIST_NAMES], cwd=REPOSITORY, capture_output=True, encoding="utf-8", errors="replace"
+    )
     if run.returncode:
         sys.exit(f"error: the public names cannot be listed\n{run.stderr}")
     rooms: dict[str, list[tuple[str, str, str]]] = {}
@@ -187,7 +191,15 @@ def _run(python: Path, path: Path, out: Path) -> tuple[str, float]:
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     command = [str(python), str(path), str(out)]
     begun = time.perf_counter()
-    run = subprocess.run(command, cwd=out, env=environment, capture_output=True, text=True, timeout=LIMIT_SECONDS)
+    run = subprocess.run(
+        command,
+        cwd=out,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=LIMIT_SECONDS,
+    )
     seconds = time.perf_counter() - begun
     if run.returncode:
         sys.exit(f"\nerror: {path.relative_to(REPOSITORY)} failed\n{run.stdout}{run.stderr}")

@@ -92,7 +92,7 @@ def prepare(extra: str = "", environment: Environment = CORE) -> Path:
         sys.exit(f"error: Python {platform.python_version()} is too old; use Python 3.10 or later")
     python, stamp = environment.python, environment.folder / STAMP
     wanted = _fingerprint(environment)
-    installed = stamp.read_text().split() if stamp.exists() and python.exists() else []
+    installed = stamp.read_text(encoding="ascii").split() if stamp.exists() and python.exists() else []
     if installed[:1] == [wanted] and (not extra or extra in installed):
         return python
     known = installed[1:] if installed[:1] == [wanted] else []
@@ -111,7 +111,7 @@ def prepare(extra: str = "", environment: Environment = CORE) -> Path:
         sys.exit("error: the installation failed; see pip's messages above (is there a network connection?)")
     for module in environment.afterwards:
         subprocess.run([str(python), "-m", module], cwd=REPOSITORY, check=True)
-    stamp.write_text(" ".join([wanted, *extras]) + "\n")
+    stamp.write_text(" ".join([wanted, *extras]) + "\n", encoding="ascii")
     return python
 
 
@@ -153,7 +153,9 @@ def _install_torch(environment: Environment) -> None:
 def has_nvidia_gpu() -> bool:
     """Whether the driver's own tool lists a GPU."""
     try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, encoding="utf-8", errors="replace", timeout=30
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return listed.returncode == 0 and "GPU" in listed.stdout

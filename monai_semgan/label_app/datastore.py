@@ -75,6 +75,12 @@ class StudiesDatastore(LocalDatastore):
         entries = os.scandir(self._datastore_path)
         return sum(1 for entry in entries if entry.is_symlink() and not self._inside(entry.path))
 
+    def names_left_out(self) -> int:
+        """Return the number of images in the folder whose names cannot be ids."""
+        named = (entry.name for entry in os.scandir(self._datastore_path) if not entry.name.startswith("."))
+        images = (name for name in named if name.endswith(tuple(end.removeprefix("*") for end in EXTENSIONS)))
+        return sum(1 for name in images if not is_image_id(self._to_id(name)[0]))
+
     def get_image_uri(self, image_id: str) -> str:
         """Return the path of an image, or nothing if there is no such image inside the folder."""
         with self._mutex:

@@ -9,6 +9,8 @@ from typing import Any
 
 from monailabel.interfaces.exception import ImageNotFoundException
 
+from monai_semgan.utils.files import is_text
+
 ID_PATTERN = r"^[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}\Z"
 """No separators, no leading dot, nothing that a terminal would act upon."""
 
@@ -17,8 +19,8 @@ TAG_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_. -]{0,63}\Z"
 
 
 def is_image_id(text: object) -> bool:
-    """Tell whether this can be the id of an image."""
-    return isinstance(text, str) and re.match(ID_PATTERN, text) is not None
+    """Tell whether this can be the id of an image; the name of a file may be no text, which no answer can hold."""
+    return isinstance(text, str) and re.match(ID_PATTERN, text) is not None and is_text(text)
 
 
 def is_tag(text: object) -> bool:

@@ -60,7 +60,7 @@ def write_utf8(path: Path, text: str) -> Path:
     return path
 
 
-def is_text(path: Path) -> bool:
+def is_text(path: Path | str) -> bool:
     """Tell whether a path can be written in UTF-8; file systems allow any bytes."""
     try:
         str(path).encode()

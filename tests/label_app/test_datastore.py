@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -249,3 +250,13 @@ def test_files_that_others_put_there_are_noticed(tmp_path: Path) -> None:
         assert set(store.list_images()) == {"scan", "renamed", "written"}
     finally:
         store._observer.stop()
+
+
+def test_names_that_no_answer_can_hold_are_left_out_and_counted(tmp_path: Path) -> None:
+    for name in ("Müller 患者", "plain", "two\nlines", os.fsdecode(b"bytes \xff"), ".hidden", "x" * 201):
+        (tmp_path / f"{name}.nii.gz").write_bytes(b"image")
+    (tmp_path / os.fsdecode(b"notes \xff.txt")).touch()
+    store = StudiesDatastore(str(tmp_path), auto_reload=False)
+    assert sorted(store.list_images()) == ["Müller 患者", "plain"]
+    assert store.names_left_out() == 3
+    json.dumps(store.status(), ensure_ascii=False).encode()

@@ -97,6 +97,9 @@ def _routes(options: ServerOptions) -> FastAPI:
     left_out = instance.datastore().links_left_out()
     if left_out:
         log.warning("%d links in the studies lead out of the folder and are left out", left_out)
+    unnamed = instance.datastore().names_left_out()
+    if unnamed:
+        log.warning("%d images in the studies are left out: their names are too long, or no UTF-8 text", unnamed)
     return app
 
 
