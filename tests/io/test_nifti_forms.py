@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from monai_semgan.errors import SemganError
 from monai_semgan.io.itk import affine_of, quiet_itk
 from monai_semgan.io.reading import read_label, read_volume
+from monai_semgan.io.volume import Volume
 from monai_semgan.io.writing import write_label
 from monai_semgan.organs import Segments
 from tests.phantoms import grid
@@ -211,3 +212,14 @@ def test_any_two_forms_give_results_on_the_scan(
     sform[:3, :3] *= np.array([2.0, 2.0, 3.0]) / np.linalg.norm(sform[:3, :3], axis=0)
     sform[:3, 3] = PLAIN[:3, 3] + shift
     agree(scan(tmp_path / "scan.nii", sform, codes), tmp_path)
+
+
+def test_segments_that_lie_by_the_other_form_are_taken_and_those_by_neither_are_not(tmp_path: Path) -> None:
+    image = read_volume(scan(tmp_path / "scan.nii", SFORMS["50 mm up"], (1, 2)))
+    for form, fits in ((PLAIN, True), (SFORMS["50 mm up"], True), (moved(0, 1.0), False)):
+        path = write_label(organ(), Volume(values(), form), tmp_path / "l.seg.nrrd", SEGMENTS)
+        if fits:
+            assert np.array_equal(read_label(path, image, names={1: "liver"}).array, organ())
+        else:
+            with pytest.raises(SemganError, match="another grid than the image"):
+                read_label(path, image, names={1: "liver"})
