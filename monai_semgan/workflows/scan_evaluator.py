@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ignite.engine import Events
 from monai.engines import SupervisedEvaluator
 from torch import distributed
 
@@ -46,11 +45,7 @@ class ScanEvaluator(SupervisedEvaluator):
             SemganError: scans failed; all others are done.
         """
         self.failures, self.count = [], 0
-        if self.state.epoch_length == 0:  # a process without scans: its handlers wait for those of the others
-            self.fire_event(Events.EPOCH_STARTED)
-            self.fire_event(Events.EPOCH_COMPLETED)
-        else:
-            super().run(global_epoch)
+        super().run(global_epoch)
         failures = [failure for part in from_all(self.failures) for failure in part]
         if failures:
             raise _summary(failures, sum(from_all(self.count)))
