@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from monai_semgan.evaluation.predictions import Prediction, find_predictions
 from monai_semgan.evaluation.scores import PatientScore, Study, labelled_entries, organs_listed, remarks_on
 from monai_semgan.io.formats import find_segment_reader
 from monai_semgan.io.reading import read_label
+from monai_semgan.organs import structure_key
 from monai_semgan.utils.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
@@ -100,27 +101,28 @@ class _Scorer:
 
     def _of_file(self, path: Path, entry: Entry, reference: Volume, organs: Mapping[int, str]) -> dict[str, OrganScore]:
         found = read_label(path, reference, names=self.ids.classes)
+        names = self.ids.of(entry)
         if find_segment_reader(path) is None:
-            names = self.ids.of(entry)
-            self._check_ids(found, reference, names)
-            found = renumbered(found, names, self.ids.classes)
+            self._check_ids(found, names)
+            found = found if names == self.ids.classes else renumbered(found, names, self.ids.classes)
         return score_volume(found.array, reference, organs, self.with_distance)
 
-    def _check_ids(self, found: Volume, reference: Volume, names: Mapping[int, str]) -> None:
+    def _check_ids(self, found: Volume, names: Mapping[int, str]) -> None:
         """Ids without an organ are fine where somebody tells what ids mean; else these may be other ids altogether."""
-        organs = renumbered(found, names, self.ids.classes).array
-        further = np.unique(found.array[(organs == 0) & (found.array != 0)])
-        unknown = [int(index) for index in further if int(index) not in names]
+        known = {structure_key(name) for name in self.ids.classes.values()}
+        organs = {index for index, name in names.items() if structure_key(name) in known}
+        further = [int(index) for index in np.unique(found.array) if int(index) not in {0, *organs}]
+        unknown = [index for index in further if index not in names]
         if unknown and not self.ids.told:
-            known = ", ".join(f"{index} {name}" for index, name in names.items())
+            listed = ", ".join(f"{index} {name}" for index, name in names.items())
             raise SemganError(
-                f"holds the label id {unknown[0]}", remedy=f"known are {known}; {REMEDY}", path=found.path
+                f"holds the label id {unknown[0]}", remedy=f"known are {listed}; {REMEDY}", path=found.path
             )
-        self._ignore(names.get(int(index), str(int(index))) for index in further)
+        self.ignored.update(names.get(index, str(index)) for index in further)
 
     def _of_folder(self, prediction: Prediction, reference: Volume, organs: Mapping[int, str]) -> dict[str, OrganScore]:
         assert prediction.organs is not None
-        self._ignore(prediction.others)
+        self.ignored.update(prediction.others)
         scores: dict[str, OrganScore] = {}
         for index, name in organs.items():
             if name not in self.single:
@@ -129,6 +131,3 @@ class _Scorer:
             mask = np.zeros(reference.array.shape, bool) if file is None else read_label(file, reference).array > 0
             scores |= score_volume(np.where(mask, index, 0), reference, {index: name}, self.with_distance)
         return scores
-
-    def _ignore(self, names: Iterable[str]) -> None:
-        self.ignored.update(names)
