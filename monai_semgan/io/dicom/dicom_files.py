@@ -24,6 +24,9 @@ MAGIC = slice(128, 132)
 UNMARKED = (".dcm", ".ima", ".dicom")
 """Files with these endings are tried as DICOM even without its mark `DICM`."""
 
+DAMAGED_ENTRY = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+"""What zipfile raises for an entry that it cannot unpack."""
+
 _follow: ContextVar[bool] = ContextVar("follow", default=False)
 
 
@@ -64,35 +67,40 @@ class DicomFile:
             return open(self.path, "rb") if self.archive is None else io.BytesIO(self.archive.read(self.entry))
         except OSError as error:
             raise read_error(error, self.path) from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise SemganError("this entry of the zip is damaged", remedy="copy it again", path=self.path) from error
+        except DAMAGED_ENTRY as error:
+            raise self._damaged() from error
 
-    def looks_like_dicom(self) -> bool:
-        """Whether it carries DICOM's mark, or its name says that it is DICOM."""
-        if self.path.suffix.lower() in UNMARKED:
-            return True
+    def start(self) -> bytes:
+        """Read as many bytes as tell whether it is DICOM; fewer where there are no more.
+
+        Raises:
+            SemganError: it cannot be read.
+        """
         try:
             with open(self.path, "rb") if self.archive is None else self.archive.open(self.entry) as stream:
-                return stream.read(MAGIC.stop)[MAGIC] == b"DICM"
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
-            return False
+                return stream.read(MAGIC.stop)
+        except OSError as error:
+            raise read_error(error, self.path) from error
+        except DAMAGED_ENTRY as error:
+            raise self._damaged() from error
+
+    def _damaged(self) -> SemganError:
+        return SemganError("this entry of the zip is damaged", remedy="copy it again", path=self.path)
 
 
 def find_files(path: Path) -> list[DicomFile]:
-    """All files that may be DICOM in a folder with its subfolders, or in a zip, or the file itself; in order of name.
+    """All files in a folder with its subfolders, or in a zip, or the file itself; in order of name.
 
     Raises:
         SemganError: it cannot be read, leads out of the folder, or is a zip bomb.
     """
     if path.is_dir():
-        files = [DicomFile(file) for file in _walk(path, path.resolve())]
-    elif zipfile.is_zipfile(path):
-        files = _entries(path)
-    elif path.suffix.lower() == ".zip":
+        return [DicomFile(file) for file in _walk(path, path.resolve())]
+    if zipfile.is_zipfile(path):
+        return _entries(path)
+    if path.suffix.lower() == ".zip":
         raise SemganError("not a readable zip file, or it is cut off", remedy="copy it again", path=path)
-    else:
-        return [DicomFile(path)]
-    return [file for file in files if file.looks_like_dicom()]
+    return [DicomFile(path)]
 
 
 def _walk(folder: Path, root: Path) -> Iterator[Path]:

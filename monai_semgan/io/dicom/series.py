@@ -1,19 +1,15 @@
-"""Series in a folder or zip, and which of them to take."""
+"""A series of images, or one of the volumes that it holds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
-from monai_semgan.errors import SemganError
-from monai_semgan.io.dicom.dicom_files import find_files
 from monai_semgan.io.dicom.frames import Frame
-from monai_semgan.io.dicom.headers import NO_IMAGES, Header, read_header
+from monai_semgan.io.dicom.headers import NO_IMAGES, Header
+from monai_semgan.io.dicom.unused_files import UnusedFile
 from monai_semgan.io.limits import check_voxels
 from monai_semgan.modalities import PROJECTIONS
-
-SCANS = ("CT", "MR")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,21 +21,33 @@ class Series:
         number: as the scanner counted, as text; may be empty.
         modality: such as `CT`.
         headers: its files.
+        part: which of several volumes of the series it is, such as `echo=2`; empty for the whole of it.
+        chosen: the slices of this part; all of the files when left out.
+        merged: whether its files have series UIDs of their own, and only their places make it one.
+        copies: files that were left out, being copies.
     """
 
     uid: str
     number: str
     modality: str
     headers: tuple[Header, ...]
+    part: str = ""
+    chosen: tuple[Frame, ...] | None = None
+    merged: bool = False
+    copies: tuple[UnusedFile, ...] = ()
 
     @property
     def frames(self) -> list[Frame]:
         """Slices, without overview images for planning."""
+        if self.chosen is not None:
+            return list(self.chosen)
         return [frame for header in self.headers if not header.localiser for frame in header.frames]
 
     @property
     def voxels(self) -> int:
         """Of the slices that know their place and are grey."""
+        if self.chosen is not None:
+            return sum(frame.shape[0] * frame.shape[1] for frame in self.chosen)
         return sum(
             frame.shape[0] * frame.shape[1]
             for header in self.headers
@@ -47,6 +55,11 @@ class Series:
             for frame in header.frames
             if frame.position is not None
         )
+
+    @property
+    def count(self) -> int:
+        """How many images it has."""
+        return sum(len(header.frames) for header in self.headers) if self.chosen is None else len(self.chosen)
 
     @property
     def is_image(self) -> bool:
@@ -57,6 +70,35 @@ class Series:
     def projection(self) -> bool:
         """Whether it holds radiographs."""
         return self.modality in PROJECTIONS
+
+    @cached_property
+    def uids(self) -> frozenset[str]:
+        """Series UIDs of its files."""
+        return frozenset(header.series for header in self.headers)
+
+    @property
+    def name(self) -> str:
+        """What `--series` takes: the number, else the UID, and the part."""
+        whole = self.number or self.uid or "?"
+        return f"{whole}/{self.part}" if self.part else whole
+
+    @property
+    def order(self) -> tuple[int, float, str, str]:
+        """Sort key: the largest first, then by number, as a number."""
+        return (-self.voxels, float(self.number) if self.number.isdecimal() else float("inf"), self.number, self.uid)
+
+    def described(self) -> str:
+        """Without what the scanner or a person wrote about the patient."""
+        images = f"{self.count} image{'s' if self.count != 1 else ''}"
+        return f"{self.name} ({self.modality or 'unknown'}, {images})"
+
+    def may_hold(self, damaged: UnusedFile) -> bool:
+        """Tell whether a damaged file may be one of its slices."""
+        if self.number and not damaged.may_tell(damaged.number, self.number):
+            return False
+        if damaged.series and not self.merged:
+            return any(damaged.may_tell(damaged.series, uid) for uid in self.uids)
+        return damaged.may_tell(damaged.modality, self.modality)
 
     def check_size(self) -> None:
         """Make sure, before pixels are read, that their number is one of an image, and that they fit into memory.
@@ -72,89 +114,3 @@ class Series:
             path = self.headers[0].file.path
             rows, columns = max(frame.shape for frame in frames)
             check_voxels((columns, rows, len(frames)), path if len(self.headers) == 1 else path.parent)
-
-    def described(self) -> str:
-        """Without what the scanner or a person wrote about the patient."""
-        count = sum(len(header.frames) for header in self.headers)
-        images = f"{count} image{'s' if count != 1 else ''}"
-        return f"{self.number or self.uid or '?'} ({self.modality or 'unknown'}, {images})"
-
-
-def find_series(path: Path) -> list[Series]:
-    """All series of images, the largest first.
-
-    Raises:
-        SemganError: there is none, or a file cannot be read.
-    """
-    groups: dict[tuple[str, str], dict[str, Header]] = {}
-    for file in find_files(path):
-        header = read_header(file)
-        if header is not None and header.frames:
-            name = header.frames[0].uid or str(file.path)
-            groups.setdefault((header.series, header.modality), {}).setdefault(name, header)
-    if not groups:
-        what = "no DICOM image" if not path.is_dir() else "the folder holds no DICOM images"
-        raise SemganError(what, remedy="give the folder or zip of a scan", path=path)
-    series = []
-    for (uid, modality), headers in groups.items():
-        ordered = tuple(headers.values())
-        series.append(Series(uid, ordered[0].number, modality, ordered))
-    return sorted(series, key=lambda s: (-s.voxels, s.number, s.uid))
-
-
-def choose_series(found: Sequence[Series], path: Path, wanted: str | None = None) -> tuple[Series, list[str]]:
-    """The series asked for; or the largest CT or MR; or the largest other volume; or the only radiograph.
-
-    Args:
-        found: all series.
-        path: what messages name.
-        wanted: UID or number of the series.
-
-    Returns:
-        The series, and a note when there was a choice.
-
-    Raises:
-        SemganError: there is no such series, none that is an image, or there are several radiographs.
-    """
-    listing = ", ".join(series.described() for series in found[:12]) + (", ..." if len(found) > 12 else "")
-    if wanted is not None:
-        return _wanted(found, path, wanted.strip(), listing), []
-    taken, why = _best(found, path, listing)
-    if len(found) == 1:
-        return taken, []
-    others = ", ".join(series.described() for series in found if series is not taken)
-    others = others if len(found) < 8 else f"{len(found) - 1} others"
-    return taken, [f"Series {taken.described()} is taken, {why}; there are also {others}: --series chooses."]
-
-
-def _best(found: Sequence[Series], path: Path, listing: str) -> tuple[Series, str]:
-    """The series to take, and why."""
-    scans = [series for series in found if series.modality in SCANS]
-    volumes = [series for series in found if series.voxels and series.is_image and not series.projection]
-    radiographs = [series for series in found if series.projection]
-    if any(series in scans for series in volumes):
-        return scans[0], "the largest CT or MR"
-    if volumes:
-        return volumes[0], "the largest volume, since there is no CT or MR"
-    if len(radiographs) > 1 and not scans:
-        remedy = f"choose with --series; there are {listing}"
-        raise SemganError(f"holds {len(radiographs)} series of radiographs", remedy=remedy, path=path)
-    if radiographs:
-        return radiographs[0], "the only radiograph"
-    if scans:  # it has no slices with a place: what is read next tells why
-        return scans[0], "the largest CT or MR"
-    raise SemganError(f"no scan and no radiograph; there are {listing}", remedy="give the folder of a scan", path=path)
-
-
-def _wanted(found: Sequence[Series], path: Path, wanted: str, listing: str) -> Series:
-    matches = [series for series in found if wanted in (series.uid, series.number) and wanted]
-    images = [series for series in matches if series.is_image]
-    if len(images) == 1:
-        return images[0]
-    if len(images) > 1:
-        names = " or ".join(series.uid for series in images)
-        raise SemganError(f"{len(images)} series have the number {wanted}", remedy=f"give its UID, {names}", path=path)
-    if matches:
-        problem = f"series {matches[0].described()} is no scan and no radiograph"
-        raise SemganError(problem, remedy=f"there are {listing}", path=path)
-    raise SemganError(f"there is no series {wanted}", remedy=f"there are {listing}", path=path)
