@@ -147,7 +147,7 @@ def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
     if not isinstance(label, (str, type(None))):
         raise SemganError(f'{where}: "label" is not a file name', remedy="correct the file", path=path)
     try:
-        modality = canonical_modality(item["modality"]) if item.get("modality") else None
+        modality = canonical_modality(item["modality"]) if listed_text(item.get("modality")) != "" else None
     except SemganError as error:
         raise SemganError(f"{where}: {error.problem}", remedy=error.remedy, path=path) from None
     patient = listed_text(item.get("patient"))
@@ -184,19 +184,34 @@ def names_in(content: Mapping[str, Any], path: Path) -> tuple[tuple[int, str], .
         path: of the file.
 
     Raises:
-        SemganError: a name or an id is missing.
+        SemganError: a name or an id is missing, or means two things.
     """
     labels = content.get("labels") or {}
     try:
         pairs = labels.items()
         turned = all(str(key).isdigit() for key in labels)
-        names = {int(key if turned else value): str(value if turned else key) for key, value in pairs}
-        if len(names) < len(labels) or min(names, default=0) < 0:
+        names = {int(key if turned else value): listed_text(value if turned else key) or "" for key, value in pairs}
+        if len(names) < len(labels) or min(names, default=0) < 0 or not all(names.values()):
             raise ValueError
     except (AttributeError, TypeError, ValueError):
         remedy = 'write it as {"1": "liver", "2": "spleen"}'
         raise SemganError('"labels" does not tell the name of every label id', remedy=remedy, path=path) from None
-    return tuple(sorted((index, name) for index, name in names.items() if index > 0))
+    organs = sorted((index, name) for index, name in names.items() if index > 0)
+    _check_names(organs, path)
+    return tuple(organs)
+
+
+def _check_names(organs: Sequence[tuple[int, str]], path: Path) -> None:
+    """Refuse names that options could not tell apart: one of two ids, or the number of another id."""
+    seen: dict[str, int] = {}
+    for index, name in organs:
+        other = seen.setdefault(" ".join(name.replace("_", " ").lower().split()), index)
+        if other != index:
+            problem = f'"labels" has one name, {name}, for the ids {other} and {index}'
+            raise SemganError(problem, remedy="give each a name of its own", path=path)
+        if name.isdecimal() and int(name) != index:
+            problem = f'"labels" calls the id {index} by the number {name}'
+            raise SemganError(problem, remedy="give it a name with letters", path=path)
 
 
 def _entries(datalist: DataList) -> list[tuple[str, Entry]]:

@@ -154,3 +154,31 @@ def test_paths_of_windows_are_called_so(name: str, folder: Path) -> None:
 def test_a_backslash_in_the_name_of_a_file_that_is_there_is_a_letter(folder: Path) -> None:
     (folder / "a.nii.gz").rename(folder / "a\\b.nii.gz")
     assert load_datalist(write(folder, {"training": ["a\\b.nii.gz"]})).training[0].image.is_file()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"1": None}, "does not tell the name"),
+        ({"1": " "}, "does not tell the name"),
+        ({"1": ["liver"]}, "does not tell the name"),
+        ({"1": "liver", "01": "spleen"}, "does not tell the name"),
+        ({"1": "liver", "2": "Liver"}, "one name, Liver, for the ids 1 and 2"),
+        ({"right_kidney": 1, "right kidney": 2}, "for the ids 1 and 2"),
+        ({"1": "2", "2": "1"}, "calls the id 1 by the number 2"),
+        ({"1": 5}, "calls the id 1 by the number 5"),
+    ],
+)
+def test_names_of_labels_that_could_mean_two_things_are_refused(labels: dict, message: str, folder: Path) -> None:
+    with pytest.raises(SemganError, match=message):
+        load_datalist(write(folder, {"training": [entry("a")], "labels": labels}))
+
+
+def test_labels_may_be_called_by_their_own_numbers(folder: Path) -> None:
+    content = {"training": [entry("a")], "labels": {"0": "0", "1": "1", "2": 2}}
+    assert load_datalist(write(folder, content)).training[0].names == ((1, "1"), (2, "2"))
+
+
+@pytest.mark.parametrize("modality", [None, "", " ", float("nan")])
+def test_a_gap_is_no_modality(modality: Any, folder: Path) -> None:
+    assert load_datalist(write(folder, {"training": [entry("a", modality=modality)]})).training[0].modality is None

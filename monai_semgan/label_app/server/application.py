@@ -99,7 +99,9 @@ def _routes(options: ServerOptions) -> FastAPI:
         log.warning("%d links in the studies lead out of the folder and are left out", left_out)
     unnamed = instance.datastore().names_left_out()
     if unnamed:
-        log.warning("%d images in the studies are left out: their names are too long, or no UTF-8 text", unnamed)
+        log.warning(
+            "%d images in the studies are left out: control characters or no UTF-8 in their names, or too long", unnamed
+        )
     return app
 
 
