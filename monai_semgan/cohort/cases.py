@@ -8,7 +8,6 @@ from pathlib import Path
 
 from monai_semgan.data.datalist import SECTIONS, load_datalist
 from monai_semgan.data.identity import scan_names
-from monai_semgan.data.scan_folder import BOOKKEEPING as BOOKKEEPING
 from monai_semgan.data.scan_folder import ScanSearch
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import image2d_endings, volume_endings

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai_semgan.cohort.cases import BOOKKEEPING, Case
+from monai_semgan.cohort.cases import Case
+from monai_semgan.data.scan_folder import BOOKKEEPING
 from monai_semgan.utils.file_state import content_digest
 from monai_semgan.utils.files import check_output, utf8, write_utf8
 from monai_semgan.utils.json_text import json_text
