@@ -42,7 +42,8 @@ def scan_names(paths: Sequence[Path], root: Path) -> tuple[str, ...]:
     if twice is not None:
         raise SemganError("is given twice: its results could not be told apart", remedy="keep one", path=twice)
     stems = [stem(path) or path.name or "scan" for path in absolute]
-    folders = [_folders(path, root) for path in absolute]
+    roots = tuple(Path(found(root)).parts for found in (os.path.abspath, os.path.realpath))
+    folders = [_folders(path.parts[:-1], roots) for path in absolute]
     levels = [0] * len(paths)
     while True:
         names = [_name(*parts) for parts in zip(absolute, folders, stems, levels, strict=True)]
@@ -72,9 +73,9 @@ def _name(path: Path, folders: Sequence[str], short: str, level: int) -> str:
     return safe.encode()[: LONGEST - len(digest)].decode(errors="ignore") + digest
 
 
-def _folders(path: Path, root: Path) -> tuple[str, ...]:
+def _folders(parts: tuple[str, ...], roots: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     """Folders between root and file; all of them for a file elsewhere."""
-    for start in (Path(os.path.abspath(root)), Path(os.path.realpath(root))):
-        if path.parent.is_relative_to(start):
-            return path.parent.relative_to(start).parts
-    return path.parent.parts[1:]
+    for root in roots:
+        if parts[: len(root)] == root:
+            return parts[len(root) :]
+    return parts[1:]
