@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.data import Dataset, list_data_collate
+from monai.data import Dataset, MetaTensor, list_data_collate
 
 from monai_semgan.cohort.case_runner import reason
 from monai_semgan.data.identity import scan_names
@@ -52,7 +52,8 @@ class ScanDataset(Dataset):
             item = super().__getitem__(index)
         except Exception as error:
             return {ENTRY: entry, FAILURE: explained(error)}
-        for note in notes_of(item["image"]):
+        image = item.get("image")
+        for note in notes_of(image) if isinstance(image, MetaTensor) else ():
             logger.warning("%s: %s", self.data[index][NAME], note)
         return {**item, ENTRY: entry}
 

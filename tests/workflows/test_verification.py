@@ -149,7 +149,10 @@ def test_wrong_values_are_told_with_their_id(
 PROGRAM = "/somewhere/monai/bundle/__main__.py"
 
 
-@pytest.mark.parametrize("option", ["--dataset_dirr=x", "--invert#stepz=3", "--encoder_def#sizes=3", "--slices#a#b=1"])
+@pytest.mark.parametrize(
+    "option",
+    ["--dataset_dirr=x", "--invert#stepz=3", "--encoder_def#sizes=3", "--slices#a#b=1"],
+)
 def test_an_unknown_id_on_the_command_line_is_refused(tiny_bundle: Path, option: str) -> None:
     files = f"['{tiny_bundle}/configs/inference.json','{tiny_bundle}/configs/evaluate.json']"
     with pytest.raises(SemganError, match=f"unknown id '{option[2:].split('=')[0]}'"):
@@ -172,6 +175,15 @@ def test_known_ids_and_other_programs_are_let_through(tiny_bundle: Path) -> None
     more = ("--generator_def#mapping_layers=3", "--data_list_key", "test", "--dataset#data", "[]")
     check_overrides([PROGRAM, "run", "--config_file", files, *known, *more, "--initialize#0", "$None"])
     check_overrides(["pytest", "--config_file", files, "--dataset_dirr", "x"])
+
+
+def test_what_names_the_files_of_results_is_known_and_anything_else_is_not(tiny_bundle: Path) -> None:
+    command = [PROGRAM, "run", "--config_file", f"{tiny_bundle}/configs/inference.json"]
+    saver = "--postprocessing#transforms#1#"
+    for known in ("output_ext=.nrrd", "separate_folder=true", "data_root_dir=x"):
+        check_overrides([*command, f"{saver}{known}", "--evaluator#amp=true", "--dataloader#num_workers=2"])
+    with pytest.raises(SemganError, match="unknown id 'postprocessing#transforms#1#colour'"):
+        check_overrides([*command, f"{saver}colour=1"])
 
 
 @pytest.mark.slow
