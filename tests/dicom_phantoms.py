@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import (
+    UID,
     ComputedRadiographyImageStorage,
     CTImageStorage,
     DigitalXRayImageStorageForPresentation,
     EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
     ExplicitVRLittleEndian,
     MRImageStorage,
     NuclearMedicineImageStorage,
@@ -82,7 +84,7 @@ def save(dataset: Dataset, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID or "1.2.3.4"  # a file has to have one
+    meta.MediaStorageSOPInstanceUID = UID(dataset.SOPInstanceUID or "1.2.3.4")  # a file has to have one
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta = meta
     dataset.save_as(path, enforce_file_format=True)
@@ -187,3 +189,49 @@ def nuclear(array: np.ndarray, affine: np.ndarray, **tags: Any) -> Dataset:
     for name, value in tags.items():
         setattr(dataset, name, value)
     return dataset
+
+
+def several_volumes(
+    arrays: dict[tuple[float, ...], np.ndarray], affine: np.ndarray, names: tuple[str, ...], **tags: Any
+) -> list[Dataset]:
+    """Slices of one MR series that holds several volumes: array (I, J, K) by the values of some tags.
+
+    Args:
+        arrays: the volumes.
+        affine: of all.
+        names: the tags that tell the volumes apart.
+        tags: others.
+    """
+    slices = []
+    for values, array in arrays.items():
+        own = dict(zip(names, values, strict=True))
+        slices += datasets(array, affine, "MR", (1.0, 0.0), **{**tags, **own})
+    return slices
+
+
+def enhanced_volumes(arrays: dict[float, np.ndarray], affine: np.ndarray, group: str, name: str) -> Dataset:
+    """An enhanced MR whose frames are of several volumes, slice by slice: array by the value of a tag.
+
+    Args:
+        arrays: the volumes.
+        affine: of all.
+        group: functional group that holds the tag.
+        name: the tag.
+    """
+    values = list(arrays)
+    stacked = np.stack([arrays[value] for value in values], axis=-1)  # (I, J, K, V)
+    single = [enhanced(stacked[..., v], affine) for v in range(len(values))]
+    whole = enhanced(stacked[..., 0], affine, Modality="MR")
+    whole.SOPClassUID = EnhancedMRImageStorage
+    whole.PerFrameFunctionalGroupsSequence, frames = [], []
+    for k in range(stacked.shape[2]):
+        for value, part in zip(values, single, strict=True):
+            item, frame = Dataset(), part.PerFrameFunctionalGroupsSequence[k]
+            setattr(item, name, value)
+            setattr(frame, group, [item])
+            whole.PerFrameFunctionalGroupsSequence.append(frame)
+            stored = np.frombuffer(part.PixelData, np.uint16).reshape(-1, part.Rows, part.Columns)
+            frames.append(stored[k])
+    whole.NumberOfFrames = len(frames)
+    pixels(whole, np.stack(frames))
+    return whole

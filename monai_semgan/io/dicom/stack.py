@@ -169,8 +169,9 @@ def _check_distances(frames: Sequence[Frame], heights: np.ndarray, path: Path) -
     usual = float(np.median(distances))
     doubled = np.flatnonzero(distances < _same_place(distances))
     if len(doubled):
+        places = int(np.count_nonzero(np.diff(doubled, prepend=-2) > 1))
         names = " and ".join(frames[doubled[0] + i].file.path.name for i in (0, 1))
-        problem = f"{len(doubled)} places hold more than one slice, for example {names}"
+        problem = f"{places} places hold more than one slice, for example {names}"
         raise MixedStack(f"{problem} (several phases or echoes?)", remedy="export one of them alone", path=path)
     widest = int(distances.argmax())
     if distances[widest] / usual > 1 + MISSING:
