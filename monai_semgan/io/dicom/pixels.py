@@ -25,6 +25,7 @@ from monai_semgan.io.dicom.codestream import declared_size
 from monai_semgan.io.dicom.dicom_files import DicomFile
 from monai_semgan.io.dicom.frames import Frame
 from monai_semgan.io.dicom.headers import quiet, read_dataset
+from monai_semgan.io.dicom.pixel_padding import PixelPadding, padding_range
 from monai_semgan.io.itk import quiet_itk
 from monai_semgan.io.limits import check_voxels, memory_error
 
@@ -47,31 +48,41 @@ PIXEL_TAGS = (
 )
 
 
-def read_pixels(frames: Sequence[Frame]) -> np.ndarray:
-    """Values of slices after slope and intercept of each.
+def read_pixels(frames: Sequence[Frame], air: float | None = None) -> tuple[np.ndarray, list[str]]:
+    """Values of slices after slope and intercept of each, padding replaced.
 
     Args:
         frames: slices of one size, in order.
+        air: value of air, where the modality has one.
 
     Returns:
-        (columns, rows, slices); int16 where that holds all values, float32 otherwise.
+        (columns, rows, slices); int16 where that holds all values, float32 otherwise. Notes.
 
     Raises:
         SemganError: pixel data are missing, damaged or cannot be decoded.
     """
+    padding, seen = PixelPadding(air), 0
     try:
         array = np.empty((len(frames), *frames[0].shape), dtype=np.int16)
         for file, places in _by_file(frames).items():
-            for place, pixels in zip(
-                places, decoded(file, [frames[p].index for p in places], frames[0].shape), strict=True
-            ):
+            dataset = _pixel_dataset(file, frames[0].shape)
+            named = "PixelPaddingValue" in dataset
+            stored = _decoded(dataset, file, [frames[p].index for p in places], frames[0].shape)
+            for place, pixels in zip(places, stored, strict=True):
                 values = _rescaled(pixels, frames[place])
+                if named and (limits := padding_range(dataset, pixels.dtype)) is not None:
+                    named = not padding.harmless(_rescaled(limits, frames[place]))
+                    if named:
+                        padding.look(values, (pixels >= limits[0]) & (pixels <= limits[1]))
+                        seen += 1
                 if array.dtype == np.int16 and not fits_int16(values):
                     array = array.astype(np.float32)
                 array[place] = values
+        # slices that name none may have the value as tissue: then none of them is known to be padding
+        array, notes = padding.replace(array) if seen == len(frames) else (array, [])
     except MemoryError:
         raise memory_error(frames[0].file.path.parent) from None
-    return array.transpose(2, 1, 0)
+    return array.transpose(2, 1, 0), notes
 
 
 def _by_file(frames: Sequence[Frame]) -> dict[DicomFile, list[int]]:
@@ -84,10 +95,19 @@ def _by_file(frames: Sequence[Frame]) -> dict[DicomFile, list[int]]:
 
 def decoded(file: DicomFile, indices: list[int], shape: tuple[int, int]) -> Iterator[np.ndarray]:
     """Stored values (rows, columns) of frames of a file."""
+    yield from _decoded(_pixel_dataset(file, shape), file, indices, shape)
+
+
+def _pixel_dataset(file: DicomFile, shape: tuple[int, int]) -> Dataset:
     check_voxels(shape, file.path, picture=True)
     dataset = read_dataset(file, pixels=True)
     if "PixelData" not in dataset:
-        raise SemganError("the file holds no pixel data", remedy="copy or export it again", path=file.path)
+        problem = "the file holds no pixel data, or is cut off"
+        raise SemganError(problem, remedy="copy or export it again", path=file.path)
+    return dataset
+
+
+def _decoded(dataset: Dataset, file: DicomFile, indices: list[int], shape: tuple[int, int]) -> Iterator[np.ndarray]:
     try:
         with quiet():
             frames = _iterate(dataset, indices)

@@ -10,6 +10,7 @@ import numpy as np
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.dicom_folder import read_folder
 from monai_semgan.io.dicom.frames import Frame
+from monai_semgan.io.dicom.pixel_padding import AIR_HU
 from monai_semgan.io.dicom.pixels import read_pixels
 from monai_semgan.io.dicom.radiograph import read_radiograph
 from monai_semgan.io.dicom.series import Series
@@ -41,7 +42,8 @@ def read_dicom(path: Path, series: str | None = None) -> Volume:
     notes += stack.notes
     if len(frames) == 1 and path.is_file() and path.suffix.lower() != ".zip":
         notes.append("A single file was given: give its folder to read the whole series.")
-    array = read_pixels(frames)
+    array, remarks = read_pixels(frames, AIR_HU if taken.modality == "CT" else None)
+    notes += remarks
     notes += _check_scale(taken, frames, array)
     return Volume(array, stack.affine, path, None, tuple(notes), taken.modality, DicomSource(frames))
 
