@@ -125,7 +125,9 @@ class Job(Model):
     steps: int | None = Field(default=None, description="of all")
     slices: int | None = Field(default=None, description="of the volume or range")
     slices_converged: int = 0
-    loss: list[float] = Field(default_factory=list, description="mean objective after every step")
+    loss: list[float | None] = Field(
+        default_factory=list, description="mean objective after every step; null where it was no number"
+    )
     residual: list[float | None] = Field(
         default_factory=list, description="of every slice so far, in units of the scan; empty for a preview"
     )
@@ -193,8 +195,12 @@ class Result(Model):
     shape: tuple[int, int, int] = Field(description="voxels of label and maps: those of the scan")
     affine: list[list[float]] = Field(description="4 x 4, voxel index to RAS mm")
     slice_centres: list[tuple[float, float, float]] = Field(description="RAS mm, of the slices computed, in order")
-    residual_per_slice: list[float] | None = Field(default=None, description="units of the scan; null for a preview")
-    doubt_per_slice: list[float] | None = Field(default=None, description="0 to 1; null where it is not assessed")
+    residual_per_slice: list[float | None] | None = Field(
+        default=None, description="units of the scan; null for a preview"
+    )
+    doubt_per_slice: list[float | None] | None = Field(
+        default=None, description="0 to 1; null where it is not assessed"
+    )
     domain: Domain | None = None
     model: ModelId
     notes: list[str] = Field(default_factory=list)

@@ -165,7 +165,7 @@ class Job:
     steps: int | None = None
     slices: int | None = None
     slices_converged: int = 0
-    loss: tuple[float, ...] = ()
+    loss: tuple[float | None, ...] = ()
     residual: tuple[float | None, ...] = ()
     eta_seconds: float | None = None
     result_version: int = 0
@@ -230,8 +230,8 @@ class Result:
     modality: str = ""
     volumes_ml: Mapping[str, float] = field(default_factory=dict)
     slice_centres: tuple[tuple[float, float, float], ...] = ()
-    residual_per_slice: tuple[float, ...] | None = None
-    doubt_per_slice: tuple[float, ...] | None = None
+    residual_per_slice: tuple[float | None, ...] | None = None
+    doubt_per_slice: tuple[float | None, ...] | None = None
     domain: Domain | None = None
     notes: tuple[str, ...] = ()
     latencies: Mapping[str, float] = field(default_factory=dict)

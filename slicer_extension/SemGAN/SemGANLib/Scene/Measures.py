@@ -89,5 +89,5 @@ def slice_values(result: Result, model: Model | None) -> list[SliceValue]:
     return sorted(points, key=lambda point: point.position)
 
 
-def _nth(values: tuple[float, ...] | None, index: int) -> float | None:
+def _nth(values: tuple[float | None, ...] | None, index: int) -> float | None:
     return values[index] if values is not None and index < len(values) else None

@@ -1,0 +1,36 @@
+"""Jobs that a server finds again on disk."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pydantic", reason="needs the environment of the extra label")
+
+from monai_semgan.jobs.contract import Job, JobRequest, State
+from monai_semgan.jobs.storage.store import RECORD, JobStore
+
+pytestmark = pytest.mark.label
+
+
+def test_a_job_whose_objective_was_no_number_is_found_again(tmp_path: Path) -> None:
+    """JSON has no NaN; null stands there, and the job must not be taken for a broken one and removed."""
+    odd = [0.5, math.nan, math.inf]
+    job = Job(
+        id="0123456789abcdef" * 2,
+        state=State.failed,
+        request=JobRequest(image="ct"),
+        created=1.0,
+        loss=odd,
+        residual=odd,
+    )
+    store = JobStore(tmp_path)
+    store.save(job)
+    (found,) = JobStore(tmp_path).load()
+    assert found.id == job.id
+    assert found.loss == found.residual == [0.5, None, None]
+    written = (store.folder(job.id) / RECORD).read_text(encoding="utf-8")
+    assert json.loads(written, parse_constant=pytest.fail)["loss"] == [0.5, None, None]
