@@ -21,7 +21,7 @@ from pydicom.uid import generate_uid
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.character_sets import decode
 from monai_semgan.io.dicom.header_values import mend
-from monai_semgan.io.reading import read_volume
+from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.io.volume import Volume
 from monai_semgan.io.writing import check_label_output, output_notes, write_label
 from monai_semgan.organs import Segments
@@ -272,6 +272,27 @@ def test_a_result_refers_to_its_scan_by_uids_as_they_are(uid: str, output: str, 
     )
     assert series.SeriesInstanceUID == uid.strip()
     assert ("UIDs" in " ".join(output_notes(Path("o.dcm"), volume))) == (not pydicom.uid.UID(uid.strip()).is_valid)
+
+
+@pytest.mark.parametrize(
+    ("terms", "codec", "escape"),
+    [(rb"\ISO 2022 IR 87", "iso2022_jp", b""), (rb"\ISO 2022 IR 58", "gb2312", b"\x1b$)A"), (b"GBK", "gbk", b"")],
+)
+def test_organs_are_found_by_names_in_every_character_set(
+    terms: bytes, codec: str, escape: bytes, tmp_path: Path
+) -> None:
+    volume, name = scan(tmp_path / "s"), "春肝"
+    path = write_label(label(), volume, tmp_path / "o.dcm", SEGMENTS)
+    dataset, raw = pydicom.dcmread(path), escape + name.encode(codec)
+    dataset.add(stand_in("SpecificCharacterSet", terms))
+    dataset.SegmentSequence[0].add(stand_in("SegmentLabel", raw))
+    del dataset.SegmentSequence[0].SegmentedPropertyTypeCodeSequence
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset.save_as(path, implicit_vr=False)
+    put(path, "SpecificCharacterSet", terms)
+    put(path, "SegmentLabel", raw)
+    assert np.array_equal(read_label(path, volume, names={1: name}).array, label())
 
 
 def test_an_image_of_an_unknown_class_can_be_segmented(tmp_path: Path) -> None:

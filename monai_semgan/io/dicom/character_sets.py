@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.multival import MultiValue
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -94,6 +97,46 @@ def _codec(term: str) -> str | None:
         return _NAMED[plain]
     number = re.fullmatch(r"(?:ISO(?:2022)?(?:IR)?)?(\d*)", plain)
     return _INITIAL.get(number[1].lstrip("0") or "6") if number else None
+
+
+def text_of(dataset: Dataset, keyword: str, terms: Sequence[str]) -> tuple[str, bool]:
+    """Decode an element of text or words; see `decode`.
+
+    Args:
+        dataset: holds it, or not: the text is empty then.
+        keyword: of the element.
+        terms: see `terms_of`.
+    """
+    raw, vr = _raw(dataset, keyword), dictionary_VR(keyword)
+    if isinstance(raw, str):
+        return raw, True
+    if vr not in TEXT_VRS:
+        return raw.decode("latin_1"), True
+    return decode(raw, terms, b"\\\r\n\t\f^=" if vr == "PN" else b"\\\r\n\t\f")
+
+
+def raw_text(dataset: Dataset, keyword: str) -> str:
+    """Return the bytes of an element as Latin-1, which suits UIDs and codes."""
+    raw = _raw(dataset, keyword)
+    return raw if isinstance(raw, str) else raw.decode("latin_1")
+
+
+def terms_of(dataset: Dataset, inherited: list[str]) -> list[str]:
+    """Return the values of (0008,0005), for an item without it those of the data set around it."""
+    text = raw_text(dataset, "SpecificCharacterSet")
+    return [term.strip("\0 ") for term in text.split("\\")] if "SpecificCharacterSet" in dataset else inherited
+
+
+def _raw(dataset: Dataset, keyword: str) -> bytes | str:
+    """The bytes of an element as they are in the file; text where pydicom has looked at them before."""
+    tag = tag_for_keyword(keyword)
+    element: Any = dataset.get_item(tag) if tag is not None and tag in dataset else None
+    value = None if element is None else element.value
+    if value is None:
+        return b""
+    if isinstance(value, bytes):
+        return value
+    return "\\".join(map(str, value)) if isinstance(value, (list, tuple, MultiValue)) else str(value)
 
 
 def declare_character_set(dataset: Dataset, skip: Sequence[str] = ()) -> None:

@@ -10,16 +10,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pydicom
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
-from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
 from monai_semgan.errors import SemganError
-from monai_semgan.io.dicom.character_sets import TEXT_VRS, decode
+from monai_semgan.io.dicom.character_sets import TEXT_VRS, raw_text, terms_of, text_of
 from monai_semgan.io.dicom.header_values import mend
 from monai_semgan.io.dicom.headers import quiet, read_dataset
 
@@ -136,7 +135,7 @@ def _check_uids(dataset: Dataset, path: str) -> None:
 
 def _uid(dataset: Dataset, name: str) -> str:
     """A UID as it is, valid or not, unless it is no name at all."""
-    text = _raw_text(dataset, name).strip("\0 \t\r\n")
+    text = raw_text(dataset, name).strip("\0 \t\r\n")
     return text if re.fullmatch(r"[!-\[\]-~]+", text) else ""
 
 
@@ -158,7 +157,7 @@ def _common(dataset: Dataset) -> tuple[Dataset, tuple[str, ...]]:
     remarks: dict[str, list[str]] = {}
     keywords = [keyword_for_tag(tag) for tag in _tags(dataset) if tag.group in PATIENT_GROUPS]
     copied = Dataset()
-    terms = _terms(dataset, [""])
+    terms = terms_of(dataset, [""])
     for keyword in dict.fromkeys([*filter(None, keywords), *STUDY_TAGS]):
         _copy(dataset, copied, keyword, terms, remarks)
     for keyword in DEVICE_TAGS:
@@ -197,7 +196,7 @@ def _copy(source: Dataset, target: Dataset, keyword: str, terms: list[str], rema
 
 
 def _copied_item(item: Dataset, terms: list[str], remarks: dict[str, list[str]]) -> Dataset:
-    copied, terms = Dataset(), _terms(item, terms)
+    copied, terms = Dataset(), terms_of(item, terms)
     for keyword in map(keyword_for_tag, _tags(item)):
         if keyword not in ("", "SpecificCharacterSet"):
             _copy(item, copied, keyword, terms, remarks)
@@ -208,7 +207,7 @@ def _copy_text(source: Dataset, target: Dataset, keyword: str, terms: list[str],
     tag = tag_for_keyword(keyword)
     assert tag is not None
     vr, single = dictionary_VR(tag), dictionary_VM(tag) == "1"
-    text, promised = _text(source, keyword, vr, terms)
+    text, promised = text_of(source, keyword, terms)
     values = mend(keyword, vr, text, single)
     blank, before = not any(values), text.strip("\0 ")
     if not promised and not blank:
@@ -221,34 +220,3 @@ def _copy_text(source: Dataset, target: Dataset, keyword: str, terms: list[str],
         remarks.setdefault("mended", []).append(keyword)
     value = values[0] if len(values) == 1 else values
     target.add(DataElement(tag, vr, value, validation_mode=pydicom.config.RAISE))
-
-
-def _text(dataset: Dataset, keyword: str, vr: str, terms: list[str]) -> tuple[str, bool]:
-    raw = _raw(dataset, keyword)
-    if isinstance(raw, str):
-        return raw, True
-    if vr not in TEXT_VRS:
-        return raw.decode("latin_1"), True
-    return decode(raw, terms, b"\\\r\n\t\f^=" if vr == "PN" else b"\\\r\n\t\f")
-
-
-def _raw_text(dataset: Dataset, keyword: str) -> str:
-    raw = _raw(dataset, keyword)
-    return raw if isinstance(raw, str) else raw.decode("latin_1")
-
-
-def _raw(dataset: Dataset, keyword: str) -> bytes | str:
-    """The bytes of an element as they are in the file; text where pydicom has looked at them before."""
-    tag = tag_for_keyword(keyword)
-    element: Any = dataset.get_item(tag) if tag is not None and tag in dataset else None
-    value = None if element is None else element.value
-    if value is None:
-        return b""
-    if isinstance(value, bytes):
-        return value
-    return "\\".join(map(str, value)) if isinstance(value, (list, tuple, MultiValue)) else str(value)
-
-
-def _terms(dataset: Dataset, default: list[str]) -> list[str]:
-    text = _raw_text(dataset, "SpecificCharacterSet")
-    return [term.strip("\0 ") for term in text.split("\\")] if "SpecificCharacterSet" in dataset else default

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_semgan.errors import SemganError
+from monai_semgan.io.dicom.character_sets import terms_of, text_of
 from monai_semgan.io.dicom.dicom_files import DicomFile
 from monai_semgan.io.dicom.frames import Frame
 from monai_semgan.io.dicom.headers import Header, quiet, read_dataset, read_header
@@ -54,7 +55,8 @@ def read_dicom_seg(path: Path, like: Volume | None, names: Mapping[int, str]) ->
         raise SemganError("is DICOM, but no segmentation", remedy=remedy, path=path)
     try:
         with quiet():
-            segments = [_stored_segment(item) for item in dataset.get("SegmentSequence") or []]
+            terms = terms_of(dataset, [""])
+            segments = [_stored_segment(item, terms) for item in dataset.get("SegmentSequence") or []]
             numbers = _numbers(dataset, header)
             frame_of_reference = str(dataset.get("FrameOfReferenceUID") or "")
             threshold = _threshold(dataset)
@@ -68,7 +70,7 @@ def read_dicom_seg(path: Path, like: Volume | None, names: Mapping[int, str]) ->
     return canvas.volume()
 
 
-def _stored_segment(item: Any) -> StoredSegment:
+def _stored_segment(item: Any, terms: list[str]) -> StoredSegment:
     def code(sequence: Any) -> Code | None:
         if not sequence:
             return None
@@ -77,7 +79,8 @@ def _stored_segment(item: Any) -> StoredSegment:
 
     kinds = item.get("SegmentedPropertyTypeCodeSequence")
     sides = kinds[0].get("SegmentedPropertyTypeModifierCodeSequence") if kinds else None
-    return StoredSegment(int(item.SegmentNumber), str(item.get("SegmentLabel", "")), code(kinds), code(sides))
+    name = text_of(item, "SegmentLabel", terms_of(item, terms))[0].strip("\0 ")
+    return StoredSegment(int(item.SegmentNumber), name, code(kinds), code(sides))
 
 
 def _numbers(dataset: Dataset, header: Header) -> list[int | None]:
