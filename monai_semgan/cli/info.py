@@ -1,4 +1,4 @@
-"""`semgan info`: what is installed, on what it runs, and how good the model is."""
+"""`semgan info`: what is installed, on what it runs, and how good the model is; with a scan, what that is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from monai_semgan._version import __version__
 from monai_semgan.cli.arguments import model_options, say
+from monai_semgan.errors import SemganError
 from monai_semgan.utils.json_text import json_text
 
 LIBRARIES = ("torch", "monai", "numpy", "nibabel", "scipy", "pytorch-ignite")
@@ -20,10 +21,14 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "info",
         parents=[common],
-        help="versions, device, model and its measured quality",
-        description="Show versions, device, model and its measured quality.",
+        help="versions, device, model and its measured quality; or what a scan is",
+        description="Show versions, device, model and its measured quality; with SCAN, what the scan is.",
         allow_abbrev=False,
     )
+    parser.add_argument(
+        "scan", type=Path, nargs="?", metavar="SCAN", help="tell what this scan is, and the series of a DICOM folder"
+    )
+    parser.add_argument("--series", metavar="ID", help="with SCAN: the series to look at, such as 7 or 7/echo=2")
     parser.add_argument("--json", action="store_true", help="machine-readable")
     model_options(parser)
     parser.set_defaults(run=run)
@@ -31,6 +36,12 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
+    if arguments.scan is not None:
+        from monai_semgan.cli.scan_facts import tell_scan
+
+        return tell_scan(arguments)
+    if arguments.series is not None:
+        raise SemganError("--series is for a scan", remedy="give the scan: semgan info SCAN --series ID")
     facts = gather(arguments.bundle, arguments.device)
     say(json_text(facts, indent=2) if arguments.json else as_text(facts))
     return 0

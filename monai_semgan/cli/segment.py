@@ -60,7 +60,12 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="labels, see below")
     parser.add_argument("--follow-links", action="store_true", help="in folders, take links wherever they lead")
-    parser.add_argument("--series", metavar="ID", help="UID or number of a DICOM series (default: the largest)")
+    parser.add_argument(
+        "--series",
+        metavar="ID",
+        help="number or UID of a DICOM series, and which of its volumes, such as 7 or 7/echo=2 (default: the largest "
+        "that is a volume); semgan info INPUT lists them",
+    )
     model_options(parser)
     parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
     parser.add_argument(

@@ -22,7 +22,8 @@ def read_volume(path: str | Path, *, integer: bool = False, series: str | None =
     Args:
         path: a file of one of the formats of `monai_semgan.io.formats`, or a folder of DICOM files.
         integer: for labels: keep whole numbers as int32 and allow a constant array.
-        series: UID or number of a DICOM series; the largest CT or MR when left out.
+        series: UID or number of a DICOM series, and which of its volumes, such as `7/echo=2`; the largest CT or MR
+            that is a volume when left out.
 
     Raises:
         SemganError: the file is missing, unreadable, not 3D, or holds values or a geometry that cannot be used.
