@@ -304,6 +304,31 @@ def test_an_image_of_an_unknown_class_can_be_segmented(tmp_path: Path) -> None:
     assert volume.source is not None and frame.ReferencedSOPInstanceUID == volume.source.frames[1].uid
 
 
+def test_slices_of_one_uid_are_referred_to_once_and_without_a_word(
+    tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    volume = scan(tmp_path / "s")
+    for file in (tmp_path / "s").iterdir():
+        dataset = pydicom.dcmread(file)
+        dataset.SOPInstanceUID = "1.2.3"
+        dataset.save_as(file)
+    result = written(volume, tmp_path / "o.dcm")
+    assert [item.ReferencedSOPInstanceUID for item in result.SourceImageSequence] == ["1.2.3"]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("thickness", [None, b"0", b"", b"-3"])
+def test_a_scan_without_thickness_of_slices_can_be_segmented(thickness: bytes | None, tmp_path: Path) -> None:
+    slices = datasets(ARRAY, AFFINE)
+    for dataset in slices:
+        dataset.SliceThickness = thickness.decode() if thickness else None
+        if thickness is None:
+            del dataset.SliceThickness
+    volume = read_volume(write_series(tmp_path / "s", slices))
+    shared = written(volume, tmp_path / "o.dcm").SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert float(shared.SpacingBetweenSlices) == 3.0 and "SliceThickness" not in shared
+
+
 @pytest.mark.parametrize("kind", ["enhanced", "nuclear"])
 def test_frames_of_one_file_are_referred_to_by_their_numbers(kind: str, tmp_path: Path) -> None:
 

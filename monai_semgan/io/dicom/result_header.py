@@ -56,7 +56,7 @@ STUDY_TAGS = (
 DEVICE_TAGS = (
     "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber", "InstitutionName",
     "StationName", "InstitutionalDepartmentName", "InstitutionAddress", "AcquisitionDateTime", "SeriesNumber",
-    "Modality", "SliceThickness", "LossyImageCompression", "LossyImageCompressionRatio",
+    "Modality", "LossyImageCompression", "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )  # fmt: skip
 """What a result says of the scanner, or what its own header is made from; mended without a note."""
@@ -100,6 +100,14 @@ class ResultHeader:
     references: tuple[Reference, ...]
     valid_uids: bool
     notes: tuple[str, ...]
+
+    def by_series(self) -> dict[str, list[Reference]]:
+        """References by UID of their series, none twice though files may bear one UID."""
+        unique = {reference.instance: reference for reference in self.references}
+        series: dict[str, list[Reference]] = {}
+        for reference in unique.values():
+            series.setdefault(reference.series, []).append(reference)
+        return series
 
 
 @lru_cache(maxsize=2)  # checked before a computation, used after it

@@ -21,6 +21,7 @@ from monai_semgan.io.dicom.frames import Frame
 from monai_semgan.io.dicom.header_values import mend
 from monai_semgan.io.dicom.headers import quiet
 from monai_semgan.io.dicom.result_header import Reference, ResultHeader, result_header
+from monai_semgan.io.dicom.seg_references import image_item
 from monai_semgan.io.dicom.seg_writing import MAKER, check_reference
 from monai_semgan.io.volume import Volume
 from monai_semgan.organs import RESEARCH_ONLY, Segments, find_organ
@@ -108,24 +109,16 @@ def _structure_set(header: ResultHeader, segments: Segments) -> Dataset:
 
 def _frame_of_reference(header: ResultHeader) -> Dataset:
     frame, study = Dataset(), Dataset()
-    by_series: dict[str, list[Dataset]] = {}
-    for reference in header.references:
-        by_series.setdefault(reference.series, []).append(_image(reference))
     study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = DETACHED_STUDY, header.study
     study.RTReferencedSeriesSequence = []
-    for uid, images in by_series.items():
+    for uid, references in header.by_series().items():
         series = Dataset()
-        series.SeriesInstanceUID, series.ContourImageSequence = uid, images
+        series.SeriesInstanceUID = uid
+        series.ContourImageSequence = [image_item(reference) for reference in references]
         study.RTReferencedSeriesSequence.append(series)
     frame.FrameOfReferenceUID = header.frame_of_reference
     frame.RTReferencedStudySequence = [study]
     return frame
-
-
-def _image(reference: Reference) -> Dataset:
-    image = Dataset()
-    image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = reference.kind, reference.instance
-    return image
 
 
 def _contours(mask: np.ndarray, frames: tuple[Frame, ...], references: tuple[Reference, ...]) -> Iterator[Dataset]:
@@ -133,7 +126,7 @@ def _contours(mask: np.ndarray, frames: tuple[Frame, ...], references: tuple[Ref
     for index in np.flatnonzero(mask.any((0, 1))):
         for polygon in outlines(mask[:, :, index].T):
             contour = Dataset()
-            contour.ContourImageSequence = [_image(references[index])]
+            contour.ContourImageSequence = [image_item(references[index])]
             contour.ContourGeometricType = "CLOSED_PLANAR"
             contour.NumberOfContourPoints = len(polygon)
             values = [f"{value:.{DIGITS}f}" for value in _points(polygon, frames[index]).ravel()]

@@ -16,7 +16,7 @@ from pydicom.valuerep import format_number_as_ds
 
 if TYPE_CHECKING:
     from monai_semgan.io.dicom.frames import Frame
-    from monai_semgan.io.dicom.result_header import ResultHeader
+    from monai_semgan.io.dicom.result_header import Reference, ResultHeader
 
 FRAME_TAGS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", "SourceImageSequence")
 
@@ -71,14 +71,21 @@ def _orientation(frame: Frame) -> Dataset:
 def _measures(frame: Frame) -> Dataset:
     measures = Dataset()
     measures.PixelSpacing = _decimals(frame.spacing)
-    if frame.thickness is not None and frame.thickness > 0:
-        measures.SliceThickness = _decimals([frame.thickness])[0]
+    known = frame.thickness is not None and frame.thickness > 0
+    measures.SliceThickness = _decimals([frame.thickness])[0] if known else None  # type: ignore[list-item]
     return measures
 
 
 def _decimals(values: Iterable[float] | None) -> list[str]:
     assert values is not None
     return [format_number_as_ds(float(value)) for value in values]
+
+
+def image_item(reference: Reference) -> Dataset:
+    """An item that names an image."""
+    image = Dataset()
+    image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = reference.kind, reference.instance
+    return image
 
 
 def refer(dataset: Dataset, header: ResultHeader, frames: Sequence[Frame]) -> None:
@@ -89,19 +96,12 @@ def refer(dataset: Dataset, header: ResultHeader, frames: Sequence[Frame]) -> No
         header: what it was made with.
         frames: as in `stand_ins`.
     """
-    images: list[Dataset] = []
-    series: dict[str, list[Dataset]] = {}
-    for reference in header.references:
-        image = Dataset()
-        image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = reference.kind, reference.instance
-        images.append(image)
-        series.setdefault(reference.series, []).append(image)
-    dataset.SourceImageSequence = images
-    dataset.ReferencedSeriesSequence = []
-    for uid, referenced in series.items():
-        item = Dataset()
-        item.SeriesInstanceUID, item.ReferencedInstanceSequence = uid, referenced
-        dataset.ReferencedSeriesSequence.append(item)
+    dataset.SourceImageSequence, dataset.ReferencedSeriesSequence = [], []
+    for uid, references in header.by_series().items():
+        images, series = [image_item(reference) for reference in references], Dataset()
+        series.SeriesInstanceUID, series.ReferencedInstanceSequence = uid, images
+        dataset.ReferencedSeriesSequence.append(series)
+        dataset.SourceImageSequence.extend(images)
     kinds = {reference.instance: reference.kind for reference in header.references}
     for group in dataset.PerFrameFunctionalGroupsSequence:
         for derivation in group.get("DerivationImageSequence") or []:
