@@ -1,4 +1,4 @@
-"""Names of files that ITK takes: SimpleITK (2.5.7) ends the whole process at a path that is no text."""
+"""Names of files that ITK takes: those that are text; files of other names are given to it by a link."""
 
 from __future__ import annotations
 

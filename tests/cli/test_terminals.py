@@ -68,7 +68,7 @@ def commands(folder: Path, out: Path, bundle: Path) -> list[list[str]]:
     size = ["--size", "32", "--pixel-mm", "11", "--device", "cpu"]
     return [
         ["segment", odd, "-o", str(out / f"{NAMES[-1]}.nii.gz"), "--identifiers", *beside, *model],
-        ["segment", odd, "-o", str(out / f"{NAMES[-1]}.seg.nrrd"), *model],
+        ["segment", odd, "-o", str(out / f"{NAMES[-1]}.nii"), *model],
         ["segment", scans, "-o", str(out / "cohort"), *model],
         [*scored, "--predictions", str(out / "cohort"), "--out", str(out / "scores"), *model],
         ["evaluate", "--data", scans, "--section", "validation", "--out", str(out / "of model"), *model],
