@@ -316,7 +316,7 @@ class Reproduction:
         started = time.perf_counter()
         entries = [entry for entry in load_datalist(self.data).validation if entry.label is not None]
         known = read_study(scores).scored if scores.exists() else ()
-        options = {"steps": 2, "with_distance": False} if self.arguments.smoke else {}
+        options: dict[str, Any] = {"steps": 2, "with_distance": False} if self.arguments.smoke else {}
         if mode == "preview":
             options.pop("steps", None)
         with Deadline(limit) as deadline, BarProgress(f"scoring {mode}", token=deadline) as progress:  # type: ignore[arg-type]
