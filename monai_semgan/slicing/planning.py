@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monai_semgan.modalities import guess_modality
-from monai_semgan.slicing.body import Body, find_body
+from monai_semgan.slicing.body import find_body
 from monai_semgan.slicing.geometry import SliceGeometry
-from monai_semgan.slicing.orientation import obliqueness, reordering
+from monai_semgan.slicing.orientation import closest_axes, obliqueness, reordering
+from monai_semgan.slicing.trunk import trunk_of
 
 if TYPE_CHECKING:
     from monai_semgan.io.volume import Volume
@@ -39,10 +40,11 @@ def plan_slices(
         pixel_mm: edge of a pixel that the model was trained with; it grows for bodies that do not fit.
         size: H = W of the slices.
         modality: `CT` or `MR`; guessed when left out.
-        body: result of `find_body`, if it is known.
+        body: what the slices have to hold, if it is known: result of `find_body` and `body_in_view`.
     """
     if body is None:
-        body = find_body(volume.array, volume.spacing, modality or guess_modality(volume.array))
+        found = find_body(volume.array, volume.spacing, modality or guess_modality(volume.array))
+        body = body_in_view(volume, found, pixel_mm, size)
     if obliqueness(volume.affine) > MAX_OBLIQUE_DEGREES and 1 not in volume.array.shape:
         return plan_axial(volume, body, pixel_mm, size)
     order = reordering(volume.affine, volume.array.shape)
@@ -55,6 +57,23 @@ def plan_slices(
     shape = volume.array.shape
     slice_axis = int(np.abs(order[:3, 2]).argmax())
     return SliceGeometry(shape, volume.affine, size, actual, pixel_mm, canonical @ scale, shape[slice_axis])
+
+
+def body_in_view(volume: Volume, body: Body, pixel_mm: float, size: int) -> Body:
+    """The body that the slices have to hold: the trunk alone where a body with arms does not fit.
+
+    Args:
+        volume: what to segment.
+        body: in it.
+        pixel_mm: edge of a pixel that the model was trained with.
+        size: H = W of the slices.
+    """
+    axes = closest_axes(volume.affine)
+    planes = [axis for axis, _ in axes[:2]]
+    if (np.ptp(body.bounds(), axis=0) * volume.spacing)[planes].max() <= pixel_mm * size:
+        return body
+    (left, _), (front, _), (up, sign) = axes
+    return trunk_of(body, volume.spacing, (left, front, up), sign > 0) or body
 
 
 def plan_frame(volume: Volume, size: int) -> SliceGeometry:

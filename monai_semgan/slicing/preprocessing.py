@@ -15,7 +15,7 @@ from monai_semgan.slicing.body import find_body
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.grey_values import look_at_values
 from monai_semgan.slicing.padding import Padding, find_padding
-from monai_semgan.slicing.planning import plan_frame, plan_slices
+from monai_semgan.slicing.planning import body_in_view, plan_frame, plan_slices
 from monai_semgan.utils.settings import checked
 
 VERSION = 2
@@ -25,6 +25,8 @@ CLASS_LIMIT = 255
 
 OUTSIDE = -1.0
 """Value of pixels outside the volume."""
+
+TRUNK_NOTE = "The slices are centred on the trunk: arms and shoulders lie outside in part, and are not labelled there."
 
 FIELDS_OF_VIEW = ("body", "image")
 
@@ -166,12 +168,14 @@ class Preprocessing:
         padding = find_padding(volume.array, grey.modality, grey.hu_offset)
         array = volume.array if padding is None else padding.removed(volume.array)
         body = find_body(array, volume.spacing, grey.modality, hu_offset=grey.hu_offset)
-        geometry = plan_slices(volume, pixel_mm=self.pixel_mm, size=self.size, modality=grey.modality, body=body)
+        view = body_in_view(volume, body, self.pixel_mm, self.size)
+        geometry = plan_slices(volume, pixel_mm=self.pixel_mm, size=self.size, modality=grey.modality, body=view)
         if grey.modality == "CT":
             low, high = (value + grey.hu_offset for value in self.window)
         else:
             low, high = percentile_range(body.values(array), self.percentiles)
         notes = (*volume.notes, *grey.notes(self.window), *self._remarks(geometry, padding))
+        notes += (TRUNK_NOTE,) if view is not body else ()
         return SlicePlan(geometry, grey.modality, (low, high), notes, modality is None, padding)
 
     def _plan_image(self, volume: Volume, modality: str) -> SlicePlan:
