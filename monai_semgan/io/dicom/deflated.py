@@ -22,6 +22,13 @@ HEAD_BYTES = 2048
 PIECE = 1 << 20
 
 
+def is_deflated(stream: BinaryIO) -> bool:
+    """Tell whether a file is compressed as a whole; leaves the stream at its beginning."""
+    head = stream.read(HEAD_BYTES)
+    stream.seek(0)
+    return DEFLATED in head and head[META : META + 4] == b"\x02\x00\x00\x00"
+
+
 def check_deflated(stream: BinaryIO, file: DicomFile) -> None:
     """Make sure that a file does not inflate to what no scan holds; leaves the stream at its beginning.
 
@@ -29,10 +36,9 @@ def check_deflated(stream: BinaryIO, file: DicomFile) -> None:
         SemganError: it does.
         zlib.error: the compressed data are damaged.
     """
-    head = stream.read(HEAD_BYTES)
-    stream.seek(0)
-    if DEFLATED not in head or head[META : META + 4] != b"\x02\x00\x00\x00":
+    if not is_deflated(stream):
         return
+    head = stream.read(META + 12)
     # (0002,0000) UL, length 4, then how many bytes of the uncompressed part follow
     (length,) = struct.unpack_from("<I", head, META + 8)
     size = stream.seek(0, os.SEEK_END)

@@ -57,7 +57,8 @@ def frames_of(dataset: Dataset, file: DicomFile, count: int, kind: list[str]) ->
         return _multi_frames(dataset, file, count)
     if dataset.get("DetectorInformationSequence") and "RECON" in " ".join(kind):
         return _nuclear_frames(dataset, file, count)
-    return tuple(frame_of(file, index, [dataset], dataset) for index in range(count))
+    first = frame_of(file, 0, [dataset], dataset)
+    return (first, *(replace(first, index=index) for index in range(1, count)))
 
 
 def _nuclear_frames(dataset: Dataset, file: DicomFile, count: int) -> tuple[Frame, ...]:

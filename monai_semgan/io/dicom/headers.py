@@ -14,7 +14,7 @@ from pydicom.filereader import read_partial
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from monai_semgan.errors import SemganError
-from monai_semgan.io.dicom.deflated import check_deflated
+from monai_semgan.io.dicom.deflated import check_deflated, is_deflated
 from monai_semgan.io.dicom.dicom_files import MAGIC, UNMARKED, DicomFile
 from monai_semgan.io.dicom.frames import Frame, frame_of, frames_of, several
 from monai_semgan.io.dicom.unused_files import DAMAGED, EMPTY, FOREIGN, INDEX, NO_IMAGE, Reason, UnusedFile
@@ -162,6 +162,8 @@ def _beginning(file: DicomFile) -> Dataset:
     """What can be read of a damaged header up to the number of the image; nothing if even that cannot."""
     try:
         with quiet(), file.open() as stream:
+            if is_deflated(stream):  # as a whole, and perhaps to more than fits into memory
+                return pydicom.Dataset()
             return read_partial(stream, lambda tag, vr, length: tag > INSTANCE_NUMBER, force=True)
     except Exception:  # as above
         return pydicom.Dataset()
