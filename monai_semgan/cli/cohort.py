@@ -108,10 +108,7 @@ def settings_of(arguments: argparse.Namespace) -> CohortSettings:
         SemganError: one makes no sense.
     """
     from monai_semgan.cohort.cohort_settings import CohortSettings
-    from monai_semgan.errors import SemganError
 
-    if arguments.series is not None:
-        raise SemganError("--series is for one scan", remedy="leave it out: the largest CT or MR is taken")
     return CohortSettings(
         arguments.bundle,
         arguments.device,
@@ -130,6 +127,7 @@ def settings_of(arguments: argparse.Namespace) -> CohortSettings:
         arguments.follow_links,
         None if arguments.split is None else str(arguments.split),
         None if arguments.statistics is None else str(arguments.statistics),
+        arguments.series,
     )
 
 

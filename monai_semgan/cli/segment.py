@@ -64,7 +64,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         "--series",
         metavar="ID",
         help="number or UID of a DICOM series, and which of its volumes, such as 7 or 7/echo=2 (default: the largest "
-        "that is a volume); semgan info INPUT lists them",
+        "that is a volume); semgan info INPUT lists them; of many scans the same in each",
     )
     model_options(parser)
     parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
@@ -175,6 +175,6 @@ def report(path: Path | str, volume: Volume, segmentation: Segmentation) -> None
 def print_anatomy(anatomy: AnatomyReport) -> None:
     """Print a line for every check of the anatomy."""
     for check in anatomy.checks:
-        say(f"  {'ok' if check.ok else 'suspicious':<12}{check.finding}")
+        say(f"  {check.verdict:<13}{check.finding}")
     if not anatomy.checks:
         say("  no check applies to what was found")

@@ -67,7 +67,13 @@ class CaseRunner:
         remove_leftovers(outputs.label)
         kept = keep_changed(load_record(output, case.name), output)
         with following_links(self.settings.follow_links):
-            done = segment_file(case.path, lambda: self.bundle, lambda volume, _: self._segment(volume, case), outputs)
+            done = segment_file(
+                case.path,
+                lambda: self.bundle,
+                lambda volume, _: self._segment(volume, case),
+                outputs,
+                series=self.settings.series,
+            )
         found, domain = done.segmentation, done.segmentation.domain
         files = map(Path.resolve, done.files)
         states = {file.relative_to(output.resolve()).as_posix(): written_state(file) for file in files}
@@ -80,7 +86,7 @@ class CaseRunner:
             states,
             {name: round(value, 3) for name, value in found.volumes_ml.items()},
             found.prepared.modality,
-            None if domain is None else round(float(domain.score), 4),
+            None if domain is None or domain.score is None else round(float(domain.score), 4),
             "" if domain is None else str(domain.verdict),
             0.0,
             " ".join([*found.notes, *notes]),

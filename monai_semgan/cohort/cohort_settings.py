@@ -43,6 +43,7 @@ class CohortSettings:
         follow_links: DICOM files are read through links wherever they lead.
         split: name of a folder in the folder of each scan, for one file per organ.
         statistics: name of a JSON file there.
+        series: number or UID of the DICOM series to take in every scan, and which of its volumes.
     """
 
     bundle: Path | None = None
@@ -62,6 +63,7 @@ class CohortSettings:
     follow_links: bool = False
     split: str | None = None
     statistics: str | None = None
+    series: str | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self, counts=("batch_size",), not_negative=("steps",))

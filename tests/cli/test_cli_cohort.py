@@ -17,7 +17,7 @@ import pytest
 
 from monai_semgan.cli import main
 from monai_semgan.cohort.case_runner import CaseRunner
-from tests.dicom_phantoms import datasets, write_series
+from tests.dicom_phantoms import datasets, several_volumes, write_series
 from tests.phantoms import grid, patient, save_nifti
 
 
@@ -271,7 +271,6 @@ def test_a_folder_with_one_series_and_a_file_as_output_is_one_scan(
         ["--section", "test"],
         ["--maps", "../maps"],
         ["--labels", "heart"],
-        ["--series", "4"],
         ["--jobs", "0"],
     ],
 )
@@ -281,6 +280,18 @@ def test_options_that_make_no_sense_are_one_line(
     assert segment(scans, tmp_path / "out", tiny_bundle, *options) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("semgan: error:")
     assert not list((tmp_path / "out").glob("*.nii.gz"))
+
+
+def test_the_same_echo_is_taken_in_every_scan(tmp_path: Path, tiny_bundle: Path) -> None:
+    affine = np.diag([-12.0, -12, 20, 1])
+    arrays = {(echo,): np.random.default_rng(echo).integers(0, 900, (30, 24, 4)).astype(float) for echo in (1, 2)}
+    for name in ("anna", "bert"):
+        write_series(tmp_path / "in" / name, several_volumes(arrays, affine, ("EchoNumbers",), SeriesNumber=7))
+    assert segment(tmp_path / "in", tmp_path / "out", tiny_bundle) == 3
+    assert "--series 7/echo=1" in (tmp_path / "out" / "cohort.csv").read_text()
+    assert segment(tmp_path / "in", tmp_path / "out", tiny_bundle, "--series", "7/echo=2") == 0
+    shapes = [nibabel.load(tmp_path / "out" / f"{name}.nii.gz").shape for name in ("anna", "bert")]
+    assert shapes == [(30, 24, 4)] * 2
 
 
 def test_options_for_many_scans_are_refused_for_one(

@@ -202,7 +202,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "only localisers": (changed(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), "only overview images"),
     "colours": (coloured, "colours or inverted grey where plain"),
     "inverted grey": (changed(PhotometricInterpretation="MONOCHROME1"), "inverted grey"),
-    "no pixel data": (changed(1, PixelData=None), "no pixel data"),
+    "no pixel data": (changed(1, PixelData=None), "without pixel data"),
     "pixel data cut off": (cut_pixels, "pixel data are damaged"),
     "compressed pixel data damaged": (broken_codestream, "pixel data are damaged"),
     "file cut off": (cut_file, "IM0002: the file is cut off.*or take it out of the folder"),
