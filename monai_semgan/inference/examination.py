@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from monai_semgan.inference.mirror import mirror_check, mirror_scores
-from monai_semgan.quality.anatomy import AnatomyReport, check_anatomy
+from monai_semgan.inference.mirror import SIDES, mirror_check, mirror_scores, why_not
+from monai_semgan.quality.anatomy import AnatomyCheck, AnatomyReport, check_anatomy
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -18,13 +18,16 @@ def examine(segmentation: Segmentation, volume: Volume, bundle: Bundle, labels: 
     """Check the labels of a segmentation, and whether the body looks mirrored, which takes part of a preview's time.
 
     Args:
-        segmentation: the result; there is nothing to check in radiographs.
+        segmentation: the result; in radiographs nothing is checked.
         volume: the scan.
         bundle: the model.
         labels: organ name by id, of those that were asked for.
     """
     if segmentation.areas:
-        return AnatomyReport(())
+        return AnatomyReport((AnatomyCheck("anatomy", None, "Anatomy: not checked, it is a single image."),))
     found = check_anatomy(segmentation.label, volume.affine, labels)
     scores = mirror_scores(bundle, segmentation.prepared)
-    return found if scores is None else AnatomyReport((mirror_check(scores), *found.checks))
+    if scores is not None:
+        return AnatomyReport((mirror_check(scores), *found.checks))
+    reason = f"Sides of the body: not checked, {why_not(bundle, segmentation.prepared)}."
+    return AnatomyReport((AnatomyCheck(SIDES, None, reason), *found.checks))

@@ -16,7 +16,7 @@ from monai_semgan.inference.preview import preview_slices
 from monai_semgan.inference.segmentation import domain_model, is_out_of_domain, preview_settings
 from monai_semgan.organs import one_sided
 from monai_semgan.quality.anatomy import AnatomyCheck
-from monai_semgan.quality.assessment import DomainModel, assess_domain
+from monai_semgan.quality.assessment import DomainModel, assess_domain, too_low
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SLICE_MM = 10.0
 """Distance of the slices that are looked at."""
+
+SIDES = "sides of the body"
 
 CLEARLY = 0.02
 """Difference of the scores below which nothing is said."""
@@ -51,11 +53,10 @@ def mirror_scores(bundle: Bundle, prepared: PreparedVolume) -> MirrorScores | No
     """Segment a few slices and their mirror images by the plain student.
 
     Returns:
-        None where that tells nothing: bundles without an out-of-domain score or without one-sided organs, radiographs.
+        None where that tells nothing, see `why_not`.
     """
     model = domain_model(bundle)
-    telling = one_sided(bundle.labels) and bundle.preprocessing.field_of_view != "image"
-    if model is None or not telling or "preview" not in model.weights:
+    if model is None or why_not(bundle, prepared):
         return None
     affine = prepared.geometry.grid_affine.copy()
     step = max(1, int(SLICE_MM / float(np.linalg.norm(affine[:3, 2]))))
@@ -72,16 +73,28 @@ def mirror_scores(bundle: Bundle, prepared: PreparedVolume) -> MirrorScores | No
     return MirrorScores(score(image), score(image.flip(-2)))  # rows run along the patient's left-right axis
 
 
+def why_not(bundle: Bundle, prepared: PreparedVolume) -> str:
+    """Why the sides of a scan cannot be checked by its mirror image; empty if they can."""
+    if bundle.preprocessing.field_of_view == "image":
+        return "it is a single image"
+    if not one_sided(bundle.labels):
+        return "the model has no organ that lies on one side only"
+    model = domain_model(bundle)
+    if model is None or "preview" not in model.weights:
+        return "the bundle has no calibration (semgan calibrate)"
+    return too_low(prepared.geometry.num_slices, prepared.geometry.grid_affine)
+
+
 def mirror_check(scores: MirrorScores) -> AnatomyCheck:
     """Turn the scores into a check of the anatomy."""
     values = f"out-of-domain score {scores.stored:.2f}, mirrored {scores.mirrored:.2f}"
     finding = f"The body is not mirrored ({values})."
     if scores.suspicious:
         finding = f"The body looks mirrored ({values}): right and left in the file's header are probably wrong."
-    return AnatomyCheck("sides of the body", not scores.suspicious, finding)
+    return AnatomyCheck(SIDES, not scores.suspicious, finding)
 
 
 def _score(model: DomainModel, probabilities: torch.Tensor, affine: np.ndarray, bundle: Bundle) -> float:
-    found = assess_domain(model, probabilities, affine, bundle.labels, "preview")
-    assert found is not None
+    found = assess_domain(model, probabilities, affine, bundle.labels, "preview", as_whole=True)
+    assert found is not None and found.score is not None
     return found.score

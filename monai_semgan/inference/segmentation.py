@@ -50,7 +50,8 @@ class Segmentation:
         seconds: time it took.
         areas: area by organ name, for radiographs only.
         area_unit: `cm²`, or `pixels` where the image does not tell how large a pixel is.
-        domain: how far the scan is from what the model knows; None if the bundle cannot tell.
+        domain: how far the scan is from what the model knows; None if the bundle has no calibration, without a score
+            if the scan does not allow one.
     """
 
     label: np.ndarray
@@ -275,7 +276,9 @@ def _remarks(
     domain: DomainAssessment | None,
 ) -> list[str]:
     remarks = []
-    if domain is not None and domain.verdict != "in domain":
+    if domain is not None and domain.score is None:
+        remarks.append(f"Out-of-domain score: {domain.verdict}. {domain.advice}")
+    elif domain is not None and domain.verdict != "in domain":
         remarks.append(f"Out-of-domain score {domain.score:.2f}: {domain.verdict}. {domain.advice}")
     if is_out_of_domain(bundle, prepared):
         learnt = " and ".join(bundle.modalities)

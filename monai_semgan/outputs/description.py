@@ -78,8 +78,8 @@ def doubt_per_slice(found: Segmentation) -> list[float] | None:
 
 
 def domain(found: Segmentation) -> dict[str, Any] | None:
-    """Return score, verdict, advice and expected Dice of a scan; None if nothing assessed it."""
-    if found.domain is None:
+    """Return score, verdict, advice and expected Dice of a scan; None if there is no score, the notes say why."""
+    if found.domain is None or found.domain.score is None:
         return None
     facts = found.domain.to_dict()
     return {name: facts[name] for name in ("score", "verdict", "advice", "expected_dice")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,9 @@ SMALL_SHARE = 0.02
 """Pieces smaller than this share of the organ are not told."""
 
 
+PART_MM = 100.0
+"""In scans lower than this, organs that are cut off do not show which lies above the other."""
+
 FLIPPED = "if the picture is right, the orientation in the file's header is wrong"
 
 
@@ -24,25 +27,30 @@ class AnatomyCheck:
 
     Attributes:
         name: such as `liver right of spleen`.
-        ok: nothing suspicious.
+        ok: nothing suspicious; None if it could not be checked.
         finding: one sentence.
     """
 
     name: str
-    ok: bool
+    ok: bool | None
     finding: str
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        return "not checked" if self.ok is None else "ok" if self.ok else "suspicious"
 
 
 @dataclass(frozen=True)
 class AnatomyReport:
-    """All checks that apply to the organs of a model."""
+    """All checks of the organs of a model, also those that could not be made."""
 
     checks: tuple[AnatomyCheck, ...]
 
     @property
     def suspicious(self) -> tuple[AnatomyCheck, ...]:
         """The checks that found something."""
-        return tuple(check for check in self.checks if not check.ok)
+        return tuple(check for check in self.checks if check.ok is False)
 
 
 def check_anatomy(label: np.ndarray, affine: np.ndarray, labels: Mapping[int, str]) -> AnatomyReport:
@@ -56,18 +64,25 @@ def check_anatomy(label: np.ndarray, affine: np.ndarray, labels: Mapping[int, st
     boxes = _boxes(label)
     masks = {name: (label[boxes[i]] == i, boxes[i]) for i, name in labels.items() if i in boxes}
     centres = {name: _centre(mask, box, affine) for name, (mask, box) in masks.items()}
-    checks = [_order(a, b, centres, 0, "right of") for a, b in right_of() if a in centres and b in centres]
-    checks += [_order(a, b, centres, 2, "above") for a, b in above() if a in centres and b in centres]
     volumes = {name: float(mask.sum()) * voxel_ml(affine) for name, (mask, _) in masks.items()}
-    checks += [_larger(a, b, volumes) for a, b in larger() if a in volumes and b in volumes]
-    axis = int(np.abs(affine[2, :3] / np.linalg.norm(affine[:3, :3], axis=0)).argmax())
-    for name, (mask, box) in masks.items():
-        cut = box[axis].start == 0 or box[axis].stop == label.shape[axis]
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    axis = int(np.abs(affine[2, :3] / spacing).argmax())
+    count, height = label.shape[axis], float(label.shape[axis] * spacing[axis])
+    cut = {name for name, (_, box) in masks.items() if box[axis].start == 0 or box[axis].stop == count}
+    low = {name for name in cut if height < PART_MM}
+    checks = [_order(a, b, centres, 0, "right of") for a, b in right_of() if a in centres and b in centres]
+    for first, second in ((a, b) for a, b in above() if a in centres and b in centres):
+        known = first not in low and second not in low
+        name, reason = f"{first} above {second}", f"the scan is {height:.0f} mm high and cuts them off"
+        checks.append(_order(first, second, centres, 2, "above") if known else _not_checked(name, reason))
+    checks += [_larger(a, b, volumes, cut) for a, b in larger() if a in volumes and b in volumes]
+    for name, (mask, _) in masks.items():
         checks.append(_pieces(name, mask, natural_pieces(name)))
         if (bounds := adult_ml(name)) is not None:
-            checks.append(_size(name, volumes[name], bounds, cut))
-        if cut and label.shape[axis] > 1:
-            checks.append(AnatomyCheck(f"{name} complete", False, f"The {name} reaches the end of the scan: cut off."))
+            checks.append(_size(name, volumes[name], bounds, name in cut))
+        if name in cut:
+            checks.append(_complete(name, count))
+    checks += [_not_checked(f"{name} found", f"no {name} was found") for name in labels.values() if name not in masks]
     return AnatomyReport(tuple(checks))
 
 
@@ -91,8 +106,20 @@ def _order(first: str, second: str, centres: Mapping[str, np.ndarray], axis: int
     return AnatomyCheck(f"{first} {words} {second}", ok, finding)
 
 
-def _larger(first: str, second: str, volumes: Mapping[str, float]) -> AnatomyCheck:
+def _not_checked(name: str, reason: str) -> AnatomyCheck:
+    return AnatomyCheck(name, None, f"{name[0].upper()}{name[1:]}: not checked, {reason}.")
+
+
+def _complete(name: str, slices: int) -> AnatomyCheck:
+    if slices == 1:
+        return _not_checked(f"{name} complete", "the scan has 1 slice only")
+    return AnatomyCheck(f"{name} complete", False, f"The {name} reaches the end of the scan: cut off.")
+
+
+def _larger(first: str, second: str, volumes: Mapping[str, float], cut: Collection[str]) -> AnatomyCheck:
     ok = volumes[first] > volumes[second]
+    if (second if ok else first) in cut:
+        return _not_checked(f"{first} larger than {second}", "the scan cuts them off")
     finding = f"The {first} is larger than the {second}."
     if not ok:
         finding = f"The {first} is smaller than the {second}: a rare patient, or sides in the header are wrong."
@@ -111,7 +138,9 @@ def _pieces(name: str, mask: np.ndarray, natural: int) -> AnatomyCheck:
 
 def _size(name: str, ml: float, bounds: tuple[float, float], cut: bool) -> AnatomyCheck:
     low, high = bounds
-    ok = (low <= ml or cut) and ml <= high
+    if cut and ml < low:
+        return _not_checked(f"{name} volume", f"the scan cuts it off, and {ml:.0f} ml of it are seen")
+    ok = low <= ml <= high
     finding = f"The {name} has {ml:.0f} ml"
     finding += "." if ok else f", adults have {low:.0f} to {high:.0f} ml: check it."
     return AnatomyCheck(f"{name} volume", ok, finding)

@@ -18,6 +18,15 @@ LIMITS = (0.25, 0.5)
 
 VERDICTS = ("in domain", "unusual", "out of domain")
 
+CANNOT_TELL = "cannot tell"
+"""Verdict where there is no score."""
+
+LEAST_MM = 100.0
+"""In lower parts of a body most organs are cut off or missing, which says nothing of the result: other weights."""
+
+PART = " part"
+"""After a kind of result: its weights for parts of a body."""
+
 ADVICE = {
     "in domain": "The scan looks like what the model knows; check the result all the same.",
     "unusual": "The result may be wrong in places: look at every organ, above all at {doubtful}.",
@@ -30,15 +39,15 @@ class DomainAssessment:
     """How far a scan is from what the model knows.
 
     Attributes:
-        score: 0 (as in training) to 1: one minus the mean of the expected Dice.
-        verdict: one of `VERDICTS`.
-        advice: what to do, one sentence.
+        score: 0 (as in training) to 1: one minus the mean of the expected Dice; None where it cannot be told.
+        verdict: one of `VERDICTS`, or `CANNOT_TELL`.
+        advice: what to do, one sentence; the reason where there is no score.
         features: mean over the organs of every sign, see `monai_semgan.quality.features`.
         per_slice: `(D,)` 0 to 1, doubt in every slice.
-        organs: expected Dice by organ name.
+        organs: expected Dice by organ name; empty where there is no score.
     """
 
-    score: float
+    score: float | None
     verdict: str
     advice: str
     features: dict[str, float]
@@ -48,7 +57,7 @@ class DomainAssessment:
     def to_dict(self) -> dict[str, Any]:
         """The same in JSON's types."""
         return {
-            "score": round(self.score, 4),
+            "score": None if self.score is None else round(self.score, 4),
             "verdict": self.verdict,
             "advice": self.advice,
             "features": {name: round(value, 4) for name, value in self.features.items()},
@@ -62,8 +71,9 @@ class DomainModel:
     """Logistic model of the expected Dice of an organ; part of a bundle's settings (section `domain`).
 
     Args:
-        weights: by kind of result (`preview`, or `rendered` for results of the generator): `intercept` and a weight
-            by feature; the logit of the expected Dice is the intercept minus the weighted sum of the features.
+        weights: by kind of result (`preview`, or `rendered` for results of the generator; with ` part` for parts of a
+            body): `intercept` and a weight by feature; the logit of the expected Dice is the intercept minus the
+            weighted sum of the features.
         priors: size and place of the organs in training, by name, as `OrganPrior`'s fields.
         limits: score from which a scan is unusual, and from which it is out of domain.
     """
@@ -90,6 +100,20 @@ class DomainModel:
         return {name: OrganPrior(**{k: tuple(v) for k, v in values.items()}) for name, values in self.priors.items()}
 
 
+def too_low(slices: int, affine: np.ndarray) -> str:
+    """Why a stack of slices is too low to judge it by its organs; empty if it is not.
+
+    Args:
+        slices: how many there are.
+        affine: `(4, 4)` index (row, column, slice) to RAS mm.
+    """
+    height = slices * float(np.linalg.norm(affine[:3, 2]))
+    if height >= LEAST_MM:
+        return ""
+    count = "1 slice" if slices == 1 else f"{slices} slices"
+    return f"{count} only, {height:.0f} mm high"
+
+
 def kind_of(mode: str) -> str:
     """Whose probabilities a mode gives out: the student's (refine leans on it) or the generator's."""
     return "preview" if mode in ("preview", "refine") else "rendered"
@@ -102,6 +126,8 @@ def assess_domain(
     organs: Mapping[int, str],
     mode: str,
     chosen: Collection[int] | None = None,
+    *,
+    as_whole: bool = False,
 ) -> DomainAssessment | None:
     """Assess a segmentation.
 
@@ -112,19 +138,30 @@ def assess_domain(
         organs: name by id of all organs of the model; they are one another's landmarks.
         mode: of the segmentation.
         chosen: ids of the organs that count; all when left out.
+        as_whole: judge a part of a body like a whole one, to compare it with another.
 
     Returns:
-        None if the model has no weights for results of this kind.
+        None if the model has no weights for results of this kind; without a score if the scan is a part of a body and
+        there are no weights for parts, or no organ in it.
     """
     kind = kind_of(mode)
     if kind not in model.weights or not organs:
         return None
+    part = "" if as_whole else too_low(len(probabilities), affine)
+    per_slice = slice_uncertainty(probabilities)
     organ_features = quality_features(probabilities, affine, organs, model.organ_priors())
     wanted = {name for index, name in organs.items() if chosen is None or index in chosen}
     organ_features = {name: values for name, values in organ_features.items() if name in wanted}
+    if part:
+        kind += PART
+        organ_features = {name: values for name, values in organ_features.items() if not values["missing"]}
+        if kind not in model.weights or not organ_features:
+            reason = part if organ_features else f"{part}; no organ was found"
+            return DomainAssessment(None, CANNOT_TELL, f"Not checked: {reason}.", {}, per_slice, {})
     expected = {name: model.expected_dice(kind, values) for name, values in organ_features.items()}
     score = 1.0 - float(np.mean(list(expected.values())))
     verdict = VERDICTS[int(score >= model.limits[0]) + int(score >= model.limits[1])]
     advice = ADVICE[verdict].format(doubtful=min(expected, key=lambda name: expected[name]))
+    advice += f" Judged by {', '.join(expected)} alone: {part}." if part else ""
     features = {sign: float(np.mean([values[sign] for values in organ_features.values()])) for sign in FEATURES}
-    return DomainAssessment(score, verdict, advice, features, slice_uncertainty(probabilities), expected)
+    return DomainAssessment(score, verdict, advice, features, per_slice, expected)

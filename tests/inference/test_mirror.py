@@ -11,9 +11,10 @@ import pytest
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.evaluation.calibration import organ_priors, priors_to_dict
 from monai_semgan.inference.examination import examine
-from monai_semgan.inference.mirror import MirrorScores, mirror_check, mirror_scores
+from monai_semgan.inference.mirror import MirrorScores, mirror_check, mirror_scores, why_not
 from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.volume import Volume
+from monai_semgan.outputs.description import describe
 from monai_semgan.quality.features import organ_shapes
 from tests.inference.test_segmentation import BrightnessStudent
 from tests.phantoms import grid, labels_at, patient, points_of
@@ -57,6 +58,37 @@ def test_a_model_without_one_sided_organs_or_without_calibration_says_nothing(bu
     assert mirror_scores(replace(bundle, settings=without), prepared) is None
     kidneys = {2: "right kidney", 3: "left kidney"}
     assert mirror_scores(replace(bundle, labels=kidneys), prepared) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_few_slices_tell_neither_domain_nor_sides_and_say_so(count: int, bundle: Bundle) -> None:
+    scan = patient(*grid((4.0, 4.0, 6.0)))
+    low = Volume(scan.array[:, :, 15 : 15 + count], scan.affine)
+    found = segment(low, bundle)
+    assert found.domain is not None and found.domain.score is None
+    assert any(note.startswith("Out-of-domain score: cannot tell. Not checked: ") for note in found.notes)
+    sides = examine(found, low, bundle, bundle.labels).checks[0]
+    assert sides.name == "sides of the body" and sides.ok is None and f"{count} slice" in sides.finding
+    names = dict(bundle.labels)
+    facts = describe(found, low, bundle, names)
+    assert facts["domain"] is None and len(facts["doubt_per_slice"]) == count
+
+
+def test_every_reason_not_to_check_sides_is_told(bundle: Bundle) -> None:
+    scan = patient(*grid((4.0, 4.0, 6.0)))
+    without = replace(bundle, settings={name: v for name, v in bundle.settings.items() if name != "domain"})
+    first = examine(segment(scan, without), scan, without, bundle.labels).checks[0]
+    assert first.verdict == "not checked" and "no calibration" in first.finding
+    kidneys = replace(bundle, labels={2: "right kidney", 3: "left kidney"})
+    assert "one side only" in why_not(kidneys, bundle.preprocessing(scan))
+
+
+def test_a_guessed_mr_may_be_a_ct_that_is_not_in_hu(bundle: Bundle) -> None:
+    scan = patient(*grid((4.0, 4.0, 6.0)), seed=1)
+    eight_bits = Volume(((np.clip(scan.array, -125, 275) + 125) / 400 * 255).round(), scan.affine)
+    foreign = replace(bundle, modalities=("CT",))
+    assert any("MR (or a CT that is not in HU)" in note for note in segment(eight_bits, foreign).notes)
+    assert not any("not in HU" in note for note in segment(eight_bits, foreign, modality="MR").notes)
 
 
 def test_a_slight_difference_is_not_told() -> None:

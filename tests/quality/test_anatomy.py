@@ -77,3 +77,41 @@ def test_thin_and_empty_masks_have_diameters() -> None:
     mask[:] = False
     mask[2, 2, :] = True
     assert largest_diameters(mask, np.eye(4)) == (0.0, 4.0)
+
+
+def verdicts(label: np.ndarray, affine: np.ndarray) -> dict[str, str]:
+    return {check.name: check.verdict for check in check_anatomy(label, affine, ORGANS).checks}
+
+
+@given(CODES, st.integers(0, 20), st.integers(1, 4))
+@settings(max_examples=25, deadline=None)
+def test_a_few_slices_are_not_called_upside_down_small_or_mirrored(codes: str, first: int, count: int) -> None:
+    affine, shape = grid((5.0, 5.0, 7.0), codes=codes)
+    label = labels_at(points_of(affine, shape))
+    axis = next(i for i, code in enumerate(codes) if code in "SI")
+    part = np.take(label, range(first, first + count), axis=axis)
+    start = np.eye(4)
+    start[axis, 3] = first
+    found = verdicts(part, affine @ start)
+    assert not [n for n, v in found.items() if v == "suspicious" and not n.endswith("complete")]
+    for index, name in ORGANS.items():
+        if (part == index).any():
+            assert found[f"{name} volume"] in ("ok", "not checked")
+        else:
+            assert found[f"{name} found"] == "not checked"
+    if (part == 1).any() and (part == 2).any():
+        assert found["liver above right kidney"] == "not checked"
+
+
+def test_what_could_not_be_checked_says_why() -> None:
+    label, affine = phantom()
+    label[label == 4] = 0
+    single = label[:, :, [14]]
+    findings = {check.name: check.finding for check in check_anatomy(single, affine, ORGANS).checks if check.ok is None}
+    assert findings["spleen found"] == "Spleen found: not checked, no spleen was found."
+    assert "1 slice only" in findings["liver complete"] and "cuts it off" in findings["liver volume"]
+    assert "cuts them off" in findings["liver above right kidney"]
+
+
+def test_a_whole_scan_is_checked_as_before() -> None:
+    assert set(verdicts(*phantom()).values()) == {"ok"}

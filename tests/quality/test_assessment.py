@@ -5,15 +5,21 @@ import json
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from monai_semgan.bundle.load import load_bundle
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.calibration import Sample, fit_weights, organ_priors
 from monai_semgan.evaluation.corruptions import CORRUPTIONS
-from monai_semgan.quality.assessment import DomainModel, assess_domain
+from monai_semgan.inference.segmentation import domain_model
+from monai_semgan.quality.assessment import CANNOT_TELL, LEAST_MM, DomainModel, assess_domain
 from monai_semgan.quality.features import FEATURES, OrganShape
 
 MODEL = DomainModel({"preview": {"intercept": 3.0, "doubt": 10.0, "missing": 6.0}}, {}, (0.2, 0.4))
-AFFINE = np.diag([3.0, 3.0, 5.0, 1.0])
+AFFINE = np.diag([3.0, 3.0, 20.0, 1.0])
+LOW = np.diag([3.0, 3.0, 5.0, 1.0])
+PARTS = DomainModel({**MODEL.weights, "preview part": {"intercept": 3.0, "doubt": 10.0}}, {}, (0.2, 0.4))
 
 
 def blob(sureness: float) -> torch.Tensor:
@@ -98,3 +104,44 @@ def test_the_place_of_an_organ_does_not_depend_on_which_organs_were_asked_for() 
     one = assess_domain(model, p, AFFINE, organs, "preview", [1])
     assert both is not None and one is not None and set(one.organs) == {"liver"}
     assert one.organs["liver"] == both.organs["liver"]
+
+
+@given(slices=st.integers(1, 60), distance=st.floats(0.5, 12))
+@settings(max_examples=30, deadline=None)
+def test_a_low_part_of_a_body_has_a_score_of_its_own_or_none_and_is_never_in_domain_unseen(
+    slices: int, distance: float
+) -> None:
+    affine = np.diag([3.0, 3.0, distance, 1.0])
+    p = blob(0.9)[2:3].repeat(slices, 1, 1, 1)
+    found = assess_domain(MODEL, p, affine, {1: "liver"}, "preview")
+    assert found is not None and found.per_slice.shape == (slices,)
+    if slices * distance >= LEAST_MM:
+        assert found.score is not None and found.verdict != CANNOT_TELL
+    else:
+        assert found.score is None and found.verdict == CANNOT_TELL and not found.organs
+        assert f"{slices} slice" in found.advice and "Not checked" in found.advice
+        assert json.loads(json.dumps(found.to_dict()))["score"] is None
+
+
+def test_organs_that_a_part_does_not_show_do_not_count_there() -> None:
+    organs = {1: "liver", 2: "spleen"}
+    p = torch.cat([blob(0.99), torch.full((6, 1, 20, 20), 1e-4)], 1)
+    part, whole = (assess_domain(PARTS, p, affine, organs, "preview") for affine in (LOW, AFFINE))
+    assert part is not None and whole is not None and part.score is not None and whole.score is not None
+    assert part.verdict == "in domain" and set(part.organs) == {"liver"} and "liver alone" in part.advice
+    assert whole.verdict == "out of domain" and set(whole.organs) == {"liver", "spleen"}
+    nothing = assess_domain(PARTS, blob(0.1), LOW, {1: "liver"}, "preview")
+    assert nothing is not None and nothing.score is None and "no organ was found" in nothing.advice
+    as_whole = assess_domain(PARTS, p, LOW, organs, "preview", as_whole=True)
+    assert as_whole is not None and as_whole.score == whole.score
+
+
+def test_an_unsure_part_is_not_in_domain() -> None:
+    found = [assess_domain(PARTS, blob(s), LOW, {1: "liver"}, "preview") for s in (0.99, 0.7, 0.55)]
+    scores = [f.score for f in found if f is not None and f.score is not None]
+    assert len(scores) == 3 and scores == sorted(scores) and scores[0] < 0.2 < scores[-1]
+
+
+def test_the_shipped_model_judges_parts_by_signs_that_parts_have() -> None:
+    model = domain_model(load_bundle(device="cpu"))
+    assert model is not None and set(model.weights["preview part"]) == {"intercept", "doubt", "pieces"}
