@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ from PIL import Image
 
 from monai_semgan.cli import main
 from tests.dicom_phantoms import datasets, write_series
-from tests.phantoms import grid, patient
+from tests.phantoms import grid, patient, save_nifti
 
 
 class Page(HTMLParser):
@@ -65,6 +66,39 @@ def test_the_json_says_the_same_in_numbers(report: Path, tmp_path: Path) -> None
     assert len(content["doubt"]["values"]) == content["scan"]["slices"]
     assert content["curve"]["name"] == "residual" and len(content["model"]["weights_sha256"]) == 64
     assert content["schema_version"] == 2 and content["settings"]["mode"] == "preview"
+
+
+def test_a_scan_of_a_few_slices_is_reported_as_one_of_which_nothing_can_be_told(
+    tmp_path: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    affine, shape = grid((4.0, 4.0, 5.0), field=(330.0, 240.0, 15.0))
+    scan = save_nifti(tmp_path / "low.nii.gz", patient(affine, shape, seed=1).array, affine)
+    config = tiny_bundle / "configs" / "inference.json"
+    weights = {"preview": {"intercept": 2.0, "doubt": 1.0}}
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"domain": {"weights": weights}}))
+    arguments = ["-o", str(tmp_path / "o.nii.gz"), "--bundle", str(tiny_bundle), "--report", str(tmp_path / "r")]
+    assert main(["segment", str(scan), *arguments, "--anatomy-check", "--quiet"]) == 0
+    printed = capsys.readouterr()
+    assert "Out-of-domain score: cannot tell. Not checked: 3 slices only, 15 mm high" in printed.out + printed.err
+    assert "not checked" in printed.out
+    content = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert content["domain"]["score"] is None and content["domain"]["verdict"] == "cannot tell"
+    assert not any(organ["expected_dice"] for organ in content["organs"])
+    page = Page((tmp_path / "r" / "report.html").read_text())
+    assert "Out-of-domain score: cannot tell." in page.words and "in domain" not in page.words
+
+
+def test_a_cohort_of_parts_says_that_it_cannot_tell(tmp_path: Path, tiny_bundle: Path) -> None:
+    affine, shape = grid((4.0, 4.0, 5.0), field=(330.0, 240.0, 15.0))
+    (tmp_path / "in").mkdir()
+    save_nifti(tmp_path / "in" / "low.nii.gz", patient(affine, shape, seed=1).array, affine)
+    config = tiny_bundle / "configs" / "inference.json"
+    weights = {"preview": {"intercept": 2.0, "doubt": 1.0}}
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"domain": {"weights": weights}}))
+    out = tmp_path / "out"
+    assert main(["segment", str(tmp_path / "in"), "-o", str(out), "--bundle", str(tiny_bundle), "--quiet"]) == 0
+    (row,) = csv.DictReader((out / "cohort.csv").read_text().splitlines())
+    assert row["domain score"] == "" and row["domain verdict"] == "cannot tell"
 
 
 def test_an_inversion_reports_its_residual(tmp_path: Path, ct_scan: Path, tiny_bundle: Path) -> None:

@@ -48,6 +48,15 @@ class TestResults:
         assert shown(panel.ui.warningLabel) and warning in panel.ui.warningLabel.text
         assert "out of domain (score 0.91)" in panel.ui.outcomeLabel.text
 
+    def test_a_scan_without_a_score_reads_as_one_of_which_nothing_can_be_told(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
+    ) -> None:
+        logic.choices.volume = volume
+        with_result()
+        assert "Scan: cannot tell" in panel.ui.outcomeLabel.text and "in domain" not in panel.ui.outcomeLabel.text
+        with_result("", Domain(0.1, "in domain"))
+        assert "cannot tell" not in panel.ui.outcomeLabel.text
+
     def test_notes_are_told_once_and_only_in_the_end(
         self, panel: SimpleNamespace, logic: FakeLogic, volume: Any
     ) -> None:

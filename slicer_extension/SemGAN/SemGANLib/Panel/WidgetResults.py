@@ -131,6 +131,8 @@ def _describe(outcome: Outcome) -> str:
     if domain is not None:
         text = _("Scan: {verdict} (score {score})")
         lines.append(text.format(verdict=domain.verdict, score=f"{domain.score:.2f}"))
+    elif not result.partial:
+        lines.append(_("Scan: cannot tell whether the model knows its like."))
     if not result.partial:  # until then notes tell of an end that is none
         told = domain.advice if domain is not None else ""
         lines += [note for note in outcome.notes or result.notes if not (told and told in note)]
