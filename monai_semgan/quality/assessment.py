@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from monai_semgan.errors import SemganError
+from monai_semgan.io.volume import voxel_ml
 from monai_semgan.quality.features import FEATURES, OrganPrior, quality_features, slice_uncertainty
 
 LIMITS = (0.25, 0.5)
@@ -23,6 +24,9 @@ CANNOT_TELL = "cannot tell"
 
 LEAST_MM = 100.0
 """In lower parts of a body most organs are cut off or missing, which says nothing of the result: other weights."""
+
+SPECK_ML = 1.0
+"""Organs of less are not given out either."""
 
 PART = " part"
 """After a kind of result: its weights for parts of a body."""
@@ -100,6 +104,12 @@ class DomainModel:
         return {name: OrganPrior(**{k: tuple(v) for k, v in values.items()}) for name, values in self.priors.items()}
 
 
+def found_organs(probabilities: torch.Tensor, affine: np.ndarray, organs: Mapping[int, str]) -> set[str]:
+    """Names of the organs of which there is more than a speck; arguments as above."""
+    counts = np.bincount(probabilities.argmax(1).numpy().reshape(-1), minlength=probabilities.shape[1])
+    return {name for index, name in organs.items() if counts[index] * voxel_ml(affine) >= SPECK_ML}
+
+
 def too_low(slices: int, affine: np.ndarray) -> str:
     """Why a stack of slices is too low to judge it by its organs; empty if it is not.
 
@@ -154,7 +164,8 @@ def assess_domain(
     organ_features = {name: values for name, values in organ_features.items() if name in wanted}
     if part:
         kind += PART
-        organ_features = {name: values for name, values in organ_features.items() if not values["missing"]}
+        seen = found_organs(probabilities, affine, organs)
+        organ_features = {name: values for name, values in organ_features.items() if name in seen}
         if kind not in model.weights or not organ_features:
             reason = part if organ_features else f"{part}; no organ was found"
             return DomainAssessment(None, CANNOT_TELL, f"Not checked: {reason}.", {}, per_slice, {})
