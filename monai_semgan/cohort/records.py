@@ -12,6 +12,7 @@ from typing import Any
 
 from monai_semgan.cohort.cases import Case
 from monai_semgan.data.scan_folder import BOOKKEEPING
+from monai_semgan.quality.assessment import CANNOT_TELL
 from monai_semgan.utils.file_state import content_digest
 from monai_semgan.utils.files import check_output, utf8, write_utf8
 from monai_semgan.utils.json_text import json_text
@@ -33,7 +34,7 @@ class Record:
         volumes_ml: by organ.
         modality: as it was treated.
         domain_score: 0 as in training to 1; None if the model cannot tell.
-        domain_verdict: in words; empty if the model cannot tell.
+        domain_verdict: in words; empty if the model has no calibration, which the table shows as `CANNOT_TELL`.
         seconds: reading and writing included.
         message: reason of a failure, or notes.
         model: SHA-256 of the weights.
@@ -145,6 +146,7 @@ def summary(output: Path, cases: Sequence[Case], organs: Sequence[str], keys: Ma
             record = Record(case.name, str(case.path), OPEN)
         millilitres = [f"{record.volumes_ml[o]:.2f}" if o in record.volumes_ml else "" for o in organs]
         score = "" if record.domain_score is None else f"{record.domain_score:.3f}"
-        row = [record.case, record.status, record.modality, *millilitres, score, record.domain_verdict]
+        verdict = record.domain_verdict or (CANNOT_TELL if record.status == DONE else "")
+        row = [record.case, record.status, record.modality, *millilitres, score, verdict]
         writer.writerow([*row, f"{record.seconds:.2f}", record.message, record.model, str(case.path)])
     return stream.getvalue()

@@ -88,17 +88,25 @@ def test_a_scan_of_a_few_slices_is_reported_as_one_of_which_nothing_can_be_told(
     assert "Out-of-domain score: cannot tell." in page.words and "in domain" not in page.words
 
 
-def test_a_cohort_of_parts_says_that_it_cannot_tell(tmp_path: Path, tiny_bundle: Path) -> None:
+@pytest.mark.parametrize(
+    "weights", [{"preview": {"intercept": 2.0, "doubt": 1.0}}, {"rendered": {"intercept": 1.0}}, {}]
+)
+def test_a_cohort_says_that_it_cannot_tell_of_parts_and_without_calibration(
+    tmp_path: Path, tiny_bundle: Path, weights: dict[str, dict[str, float]]
+) -> None:
     affine, shape = grid((4.0, 4.0, 5.0), field=(330.0, 240.0, 15.0))
     (tmp_path / "in").mkdir()
     save_nifti(tmp_path / "in" / "low.nii.gz", patient(affine, shape, seed=1).array, affine)
+    (tmp_path / "in" / "broken.nii.gz").write_bytes(b"no scan")
     config = tiny_bundle / "configs" / "inference.json"
-    weights = {"preview": {"intercept": 2.0, "doubt": 1.0}}
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"domain": {"weights": weights}}))
+    settings = json.loads(config.read_text())
+    settings.pop("domain", None)
+    config.write_text(json.dumps(settings | ({"domain": {"weights": weights}} if weights else {})))
     out = tmp_path / "out"
-    assert main(["segment", str(tmp_path / "in"), "-o", str(out), "--bundle", str(tiny_bundle), "--quiet"]) == 0
-    (row,) = csv.DictReader((out / "cohort.csv").read_text().splitlines())
-    assert row["domain score"] == "" and row["domain verdict"] == "cannot tell"
+    assert main(["segment", str(tmp_path / "in"), "-o", str(out), "--bundle", str(tiny_bundle), "--quiet"]) == 3
+    broken, low = csv.DictReader((out / "cohort.csv").read_text().splitlines())
+    assert low["domain score"] == "" and low["domain verdict"] == "cannot tell"
+    assert broken["status"] == "failed" and broken["domain verdict"] == "", "of what was not segmented nothing is said"
 
 
 def test_an_inversion_reports_its_residual(tmp_path: Path, ct_scan: Path, tiny_bundle: Path) -> None:
