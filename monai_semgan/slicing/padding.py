@@ -33,6 +33,15 @@ BELOW_SHARE = 0.1
 MARGIN = 0.02
 """Differences below this part of the range of the other voxels do not count."""
 
+TIMES = 3
+"""A value that this many times as many pairs of neighbours inside share as any value next to it is not measured."""
+
+NEXT_VALUES = 8
+"""So many next lower and next higher values are looked at."""
+
+FEWEST_PAIRS = 10
+"""Fewer pairs more than that say nothing."""
+
 FAR = 0.5
 """Part of that range by which a fill lies below where other voxels are negative as well, as in normalised MR."""
 
@@ -48,21 +57,25 @@ class Padding:
 
     Args:
         values: of the fills.
-        everywhere: for each, whether also voxels away from the border are none: tissue does not have the value.
+        everywhere: for each, whether also voxels away from the border are none: measured ones do not have the value.
+        blocks: for each, whether blocks of it away from the border are none, as in gas that was masked with the air.
         air: value of air in the volume.
         share: of the volume that the fills take.
     """
 
     values: tuple[float, ...]
     everywhere: tuple[bool, ...]
+    blocks: tuple[bool, ...]
     air: float
     share: float
 
     def removed(self, array: np.ndarray) -> np.ndarray:
         """A copy of the volume (I, J, K) with air in place of the fills."""
         cleaned = array.copy()
-        for value, everywhere in zip(self.values, self.everywhere, strict=True):
+        for value, everywhere, blocks in zip(self.values, self.everywhere, self.blocks, strict=True):
             np.putmask(cleaned, array == value if everywhere else _region(array, value), self.air)
+            if blocks:
+                np.putmask(cleaned, _blocks(array == value), self.air)
         return cleaned
 
     def note(self) -> str:
@@ -100,13 +113,19 @@ def find_padding(array: np.ndarray, modality: str, hu_offset: float = 0.0) -> Pa
         too_dark = modality != "CT" and value < min(darkest, 0.0)
         if (not_air or too_dark) and np.mean(sample == value) >= LEAST_SHARE:
             values.append(value)
-    shares = {value: float(_region(array, value).mean()) for value in values}
-    kept = tuple(value for value in values if shares[value] >= LEAST_SHARE)
+    kept, everywhere, blocks, share = [], [], [], 0.0
+    for value in values:
+        region = _region(array, value)
+        if (taken := float(region.mean())) >= LEAST_SHARE:
+            far = modality != "CT" and not low - margin < value < high + margin  # in CT it may be metal
+            kept.append(value)
+            everywhere.append(far)
+            blocks.append(not far and _sticks_out(array, region, value))
+            share += taken
     if not kept:
         return None
-    far = tuple(modality != "CT" and not low - margin < value < high + margin for value in kept)  # CT: metal
     air = CT_AIR_HU + hu_offset if modality == "CT" else air
-    return Padding(kept, far, air, sum(shares[value] for value in kept))
+    return Padding(tuple(kept), tuple(everywhere), tuple(blocks), air, share)
 
 
 def _edge_constants(array: np.ndarray) -> tuple[float, ...]:
@@ -121,6 +140,48 @@ def _edge_constants(array: np.ndarray) -> tuple[float, ...]:
     values, counts = np.unique(np.concatenate(lines), return_counts=True)
     order = np.argsort(-counts)[:2]
     return tuple(float(values[i]) for i in order if counts[i] >= EDGE_SHARE * counts.sum())
+
+
+def _sticks_out(array: np.ndarray, region: np.ndarray, value: float) -> bool:
+    """Tell whether neighbours outside a region (I, J, K) share a value far more often than the values next to it.
+
+    Measured values come and go with the noise: few neighbours share one, in integers as in fractions. The largest of
+    all may be what a scanner cuts off at, as metal in CT: it is none only far beyond the others.
+    """
+    axis = int(np.argmax(array.shape))
+    first, second = _ends(array, axis)
+    pairs = np.logical_and(first == second, ~_ends(region, axis)[0])
+    values, counts = np.unique(first[pairs], return_counts=True)
+    place = int(np.searchsorted(values, value))
+    if place == len(values) or values[place] != value:
+        return False
+    lowest, below = float(array.min()), float(np.max(array, where=array < value, initial=-np.inf))
+    if not (array > value).any():
+        return value - below > below - lowest
+    around = [*counts[max(0, place - NEXT_VALUES) : place], *counts[place + 1 : place + 1 + NEXT_VALUES]]
+    return bool(counts[place] > TIMES * max(around, default=0) + FEWEST_PAIRS)
+
+
+def _blocks(mask: np.ndarray) -> np.ndarray:
+    """(I, J, K) bool: voxels in blocks of two voxels along every axis that lie wholly in a mask."""
+    axes = [axis for axis, size in enumerate(mask.shape) if size > 1]
+    inner = mask
+    for axis in axes:
+        inner = np.logical_and(*_ends(inner, axis))
+    for axis in axes:
+        wider = np.zeros([n + (a == axis) for a, n in enumerate(inner.shape)], dtype=bool)
+        for part in _ends(wider, axis):
+            part |= inner
+        inner = wider
+    return inner
+
+
+def _ends(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Views of an array without its last and without its first plane."""
+    size = array.shape[axis]
+    first, second = [slice(None)] * array.ndim, [slice(None)] * array.ndim
+    first[axis], second[axis] = slice(size - 1), slice(1, size)
+    return array[tuple(first)], array[tuple(second)]
 
 
 def _region(array: np.ndarray, value: float) -> np.ndarray:

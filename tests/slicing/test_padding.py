@@ -65,15 +65,57 @@ def test_the_user_is_told_and_the_scan_stays_as_it_is(value: float) -> None:
     np.testing.assert_array_equal(volume.array, before)
 
 
-def test_water_inside_the_body_stays_water_when_the_fill_is_zero_as_well() -> None:
-    volume = filled("CT", 0.0)
-    water = np.zeros(SHAPE, bool)
-    water[36:46, 28:34, 10:14] = True
-    volume.array[water] = 0.0
+def masked(array: np.ndarray, value: float, lungs: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The scan with one value for all air, also in two cavities of the body if wanted; and where these are."""
+    cavities = np.zeros(SHAPE, bool)
+    cavities[26:38, 20:40, 10:20] = cavities[50:55, 28:34, 10:16] = True
+    cavities &= body_at(POINTS)
+    gone = ~body_at(POINTS) | (cavities if lungs else False)
+    return np.where(gone, value, array), cavities
+
+
+def z_scored(array: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    inside = array[body_at(POINTS)]
+    return np.asarray((array - inside.mean()) / inside.std() * scale)
+
+
+@pytest.mark.parametrize("lungs", [True, False], ids=["with cavities", "without"])
+@pytest.mark.parametrize("kind", ["CT", "CT resampled", "MR z-scored", "MR z-scored integers"])
+@given(share=st.floats(0.25, 0.75), seed=st.integers(0, 99))
+@settings(max_examples=5, deadline=None)
+def test_background_set_to_a_middle_grey_is_air_inside_as_outside_and_what_was_measured_so_stays(
+    kind: str, lungs: bool, share: float, seed: int
+) -> None:
+    modality = kind[:2]
+    noise = np.random.default_rng(seed).normal(0, 10, SHAPE)
+    array = noisy(modality) + (noise if kind == "CT resampled" else np.round(noise))
+    scored = z_scored(array, 1000.0 if "integers" in kind else 1.0) if modality == "MR" else array
+    value = float(np.round(np.quantile(scored[body_at(POINTS)], share)) if modality == "CT" else 0.0)
+    scored = np.round(scored) if "integers" in kind else scored
+    volume, cavities = masked(scored, value, lungs)
+    padding = find_padding(volume, modality)
+    assert padding is not None and padding.values == (value,)
+    cleaned = padding.removed(volume)
+    tissue = body_at(POINTS) & ~cavities
+    if lungs:
+        assert (cleaned[cavities] == padding.air).all(), "a cavity that was masked with the air"
+    else:
+        np.testing.assert_array_equal(cleaned[body_at(POINTS)], scored[body_at(POINTS)])
+    assert float(np.mean(cleaned[tissue] != scored[tissue])) < 0.01
+    assert float(np.mean(cleaned[~body_at(POINTS)] == padding.air)) > 0.98
+
+
+@pytest.mark.parametrize("value", [3071.0, 62512.0])
+def test_metal_that_a_scanner_cuts_off_stays_where_the_fill_has_its_value_but_none_measures_62512(value: float) -> None:
+    volume = filled("CT", value)
+    volume.array[35:43, 27:35, 9:15] = np.random.default_rng(5).uniform(300, 3000, (8, 8, 6))  # it streaks
+    metal = (slice(36, 42), slice(28, 34), slice(10, 14))
+    volume.array[metal] = value
     padding = find_padding(volume.array, "CT")
     assert padding is not None
     cleaned = padding.removed(volume.array)
-    assert (cleaned[water] == 0).all() and (cleaned[~CIRCLE] == -1000).mean() > 0.99
+    assert (cleaned[metal] == (3071 if value == 3071 else -1000)).all()
+    assert (cleaned[~CIRCLE] == -1000).mean() > 0.99
 
 
 def test_blocks_and_empty_slices_are_fills_too() -> None:
