@@ -90,6 +90,9 @@ class Segments:
 
 SIDES = {"right": Code("24028007", "Right"), "left": Code("7771000", "Left")}
 
+_SHORT = {"rkid": "right kidney", "lkid": "left kidney"}
+"""Names in which the word for the side is none, as in the data lists of BTCV."""
+
 TISSUE = Code("85756007", "Tissue")
 PALETTE = ((128, 174, 128), (241, 214, 145), (177, 122, 101), (111, 184, 210), (216, 101, 79), (220, 245, 20))
 """Generic colours of 3D Slicer, for what has no entry here."""
@@ -175,7 +178,8 @@ def structure_key(name: str) -> tuple[str, tuple[str, ...]]:
 
     Case, `_`, synonyms and the place of the word for the side do not matter.
     """
-    words = name.replace("_", " ").lower().split()
+    plain = name.replace("_", " ").lower()
+    words = _SHORT.get(plain, plain).split()
     sides = tuple(word for word in words if word in SIDES)
     plain = " ".join(word for word in words if word not in SIDES)
     return _PLAIN.get(plain, plain), sides

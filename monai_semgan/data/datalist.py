@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from monai_semgan.data.identity import name_key, scan_names
+from monai_semgan.data.identity import name_key, patient_names, scan_names
 from monai_semgan.data.list_keys import check_keys, check_sections
 from monai_semgan.data.nnunet import is_nnunet, nnunet_sections, with_channel
 from monai_semgan.data.organ_folder import is_label_file
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.dicom_files import DicomFile
 from monai_semgan.io.dicom.headers import read_dataset
-from monai_semgan.io.formats import image2d_endings, stem
+from monai_semgan.io.formats import image2d_endings
 from monai_semgan.modalities import PROJECTIONS, canonical_modality
 from monai_semgan.utils.foreign_text import is_windows_path, listed_path, listed_text, read_foreign_json
 
@@ -30,7 +30,7 @@ class Entry:
     Args:
         image: image file, or folder or zip of a DICOM series.
         label: label file, or folder with one file per organ; None for an unlabelled volume.
-        patient: who it shows; the name of the image's file or folder when the list does not say.
+        patient: who it shows; see `patient_names` when the list does not say.
         modality: `CT`, `MR`, `DX` or None: to be guessed. Pictures and DICOM radiographs are `DX`.
         names: label ids with their organ names, if the list tells.
         name: of the scan, unique in its list: what predictions, scores and records are called.
@@ -81,11 +81,12 @@ def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataL
         raise SemganError(
             "the data list is empty", remedy='fill "training" with {"image": ..., "label": ...}', path=path
         )
+    sections, assumed = _with_patients(sections)
     if "numTraining" in content:
         sections = {n: tuple(replace(e, image=with_channel(e.image)) for e in found) for n, found in sections.items()}
     datalist = DataList(**sections)
     _check_files(datalist, path, base)
-    _check_patients(datalist, path)
+    _check_patients(datalist, path, assumed)
     entries = [entry for _, entry in _entries(datalist)]
     if nnunet:  # its predictions are called like the case, without the channel
         entries = [replace(entry, name=entry.patient) for entry in entries]
@@ -159,7 +160,7 @@ def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
     return Entry(
         image=image,
         label=listed_path(label, base) if label else None,
-        patient=patient or stem(image),
+        patient=patient,
         modality=modality,
     )
 
@@ -246,7 +247,18 @@ def _is_label(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and any(is_label_file(file) for file in path.iterdir()))
 
 
-def _check_patients(datalist: DataList, path: Path) -> None:
+def _with_patients(sections: Mapping[str, Sequence[Entry]]) -> tuple[dict[str, tuple[Entry, ...]], set[str]]:
+    """Entries with a patient each, and which of the patients the list does not name."""
+    unnamed = [entry.image for section in sections.values() for entry in section if not entry.patient]
+    assumed = dict(zip(unnamed, patient_names(unnamed), strict=True))
+    found = {
+        name: tuple(replace(entry, patient=entry.patient or assumed[entry.image]) for entry in section)
+        for name, section in sections.items()
+    }
+    return found, set(assumed.values())
+
+
+def _check_patients(datalist: DataList, path: Path, assumed: Set[str]) -> None:
     """A patient, or an image file, must not stand in two sections, and an image not twice in one."""
     section_of: dict[str, str] = {}
     seen: dict[Path, str] = {}
@@ -258,8 +270,9 @@ def _check_patients(datalist: DataList, path: Path) -> None:
         seen[file] = section
         other = section_of.setdefault(entry.patient, section)
         if other != section:
+            whom = f"{entry.patient}, going by file names," if entry.patient in assumed else entry.patient
             raise SemganError(
-                f'patient {entry.patient} is in "{other}" and in "{section}"',
+                f'patient {whom} is in "{other}" and in "{section}"',
                 remedy='split by patient, or results are too good; give different ones "patient" names',
                 path=path,
             )

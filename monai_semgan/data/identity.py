@@ -22,6 +22,9 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]")
 _HIDDEN = re.compile(r"^\.|\.(?=seg$)", re.IGNORECASE)
 """A dot that hides a file, and one that turns `x.seg` with `.nrrd` into an ending of its own."""
 
+_SPLIT = re.compile(r"(?i:^(train|val|test|fold))|T[rs]$")
+"""Folders of a split, which name no patient."""
+
 
 def scan_names(paths: Sequence[Path], root: Path) -> tuple[str, ...]:
     """Name scans by their files without ending; where several are equal, with the folders before it.
@@ -53,6 +56,35 @@ def scan_names(paths: Sequence[Path], root: Path) -> tuple[str, ...]:
             return tuple(names)
         for number in crowded:
             levels[number] += 1
+
+
+def patient_names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Tell who scans show where nobody says so: the file's name without ending.
+
+    Where scans of one name lie alone in folders of their own, as `case_0/imaging.nii.gz` and `case_1/imaging.nii.gz`
+    of KiTS or `s0001/ct.nii.gz` of TotalSegmentator, the folders tell patients apart: the nearest that are not all
+    called alike, unless they are those of a split.
+
+    Args:
+        paths: files or folders.
+    """
+    absolute = [Path(os.path.abspath(path)) for path in paths]
+    stems = [stem(path) for path in absolute]
+    together = Counter(path.parent for path in absolute)
+    groups: dict[str, list[int]] = {}
+    for number, short in enumerate(stems):
+        groups.setdefault(name_key(short), []).append(number)
+    names = list(stems)
+    for group in groups.values():
+        if any(together[absolute[number].parent] > 1 for number in group):
+            continue
+        for level in zip(*(absolute[number].parts[-2:0:-1] for number in group), strict=False):
+            if len(set(map(name_key, level))) > 1:
+                if not all(map(_SPLIT.search, level)):
+                    for number, name in zip(group, level, strict=True):
+                        names[number] = name
+                break
+    return tuple(names)
 
 
 def name_key(name: str) -> str:

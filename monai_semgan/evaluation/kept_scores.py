@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan._version import __version__
@@ -73,7 +74,7 @@ def still_valid(
             continue
         state = score_state(entry, common)
         if score.name == entry.name and dict(score.state) == state:
-            kept[entry.name] = score
+            kept[entry.name] = replace(score, patient=entry.patient)
         elif not score.state:
             changed.setdefault("an earlier version did not tell what they were made from", []).append(entry.name)
         else:

@@ -61,7 +61,8 @@ def evaluate_predictions(
             raise Cancelled
         scores.append(scorer.score(entry, found.get(entry.name)))
     progress.update(len(entries), len(entries))
-    notes = [*([f"predictions: {why}"] if why else []), *scorer.notes(), *remarks_on(scores, labels)]
+    remarks = remarks_on(scores, labels, scorer.without_file)
+    notes = [*([f"predictions: {why}"] if why else []), *scorer.notes(), *remarks]
     return Study(tuple(scores), dict(labels), {"predictions": "files"}, tuple(notes))
 
 
@@ -77,6 +78,7 @@ class _Scorer:
     def __init__(self, ids: LabelIds, single: set[str], with_distance: bool) -> None:
         self.ids, self.single, self.with_distance = ids, single, with_distance
         self.ignored: set[str] = set()
+        self.without_file: set[str] = set()
 
     def score(self, entry: Entry, prediction: Prediction | None) -> PatientScore:
         """Score one scan. Grids that differ are a problem, not resampled."""
@@ -126,6 +128,7 @@ class _Scorer:
         scores: dict[str, OrganScore] = {}
         for index, name in organs.items():
             if name not in self.single:
+                self.without_file.add(name)
                 continue
             file = prediction.organs.get(name)
             mask = np.zeros(reference.array.shape, bool) if file is None else read_label(file, reference).array > 0

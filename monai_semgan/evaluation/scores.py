@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,17 +114,31 @@ def organs_listed(entry: Entry, labels: Mapping[int, str]) -> dict[int, str]:
     return found or dict(labels)
 
 
-def remarks_on(patients: Sequence[PatientScore], labels: Mapping[int, str]) -> list[str]:
-    """Name organs that are nowhere: their figures tell more of names and ids than of the segmentation."""
+def remarks_on(
+    patients: Sequence[PatientScore], labels: Mapping[int, str], without_file: Collection[str] = ()
+) -> list[str]:
+    """Name organs that are nowhere: their figures tell more of names and ids than of the segmentation.
+
+    Args:
+        patients: scores of an evaluation.
+        labels: organ name by id.
+        without_file: organs that the labels tell of, but that no prediction has a file for.
+    """
     scored = [patient.organs for patient in patients if not patient.problem]
     if not scored:
         return []
     every = {name: [organs[name] for organs in scored if name in organs] for name in labels.values()}
-    left_out = [name for name, scores in every.items() if not scores]
+    left_out = [name for name, scores in every.items() if not scores and name not in without_file]
+    no_file = [name for name, scores in every.items() if not scores and name in without_file]
     unlabelled = [n for n, s in every.items() if s and not any(score.reference_ml for score in s)]
     unseen = [n for n, s in every.items() if n not in unlabelled and s and not any(score.predicted_ml for score in s)]
     return [
-        *([f"{', '.join(left_out)}: not scored, neither named by the list nor predicted"] if left_out else []),
+        *(
+            [f"{', '.join(left_out)}: not scored, named neither by the list nor by files of its labels"]
+            if left_out
+            else []
+        ),
+        *([f"{', '.join(no_file)}: not scored, no prediction has a file of that name"] if no_file else []),
         *([f"{', '.join(unlabelled)}: in no label; check the ids and the names of the list"] if unlabelled else []),
         *([f"{', '.join(unseen)}: in no prediction; check the ids"] if unseen else []),
     ]

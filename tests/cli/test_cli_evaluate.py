@@ -171,7 +171,7 @@ def test_what_segment_writes_for_a_list_is_found_by_evaluate(
     assert {name for name, _ in dice} == {"case_0__imaging", "case_1__imaging"}
     assert dice == {(row["name"], row["organ"]): row["dice"] for row in rows(tmp_path / "model")}
     summary = (tmp_path / "model" / "summary.md").read_text()
-    assert "| case_0__imaging (imaging) |" in summary and "| case_1__imaging (imaging) |" in summary
+    assert "| case_0__imaging (case_0) |" in summary and "| case_1__imaging (case_1) |" in summary
     capsys.readouterr()
     compared = ["--mode", "preview", "--out", str(tmp_path / "model"), "--compare"]
     assert main([*scores, *compared, str(tmp_path / "files" / "scores.json")]) == 0

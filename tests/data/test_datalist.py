@@ -114,6 +114,17 @@ def test_a_patient_may_have_several_volumes_in_one_section(folder: Path) -> None
     assert len(load_datalist(write(folder, content)).training) == 2
 
 
+def test_the_layout_of_kits_can_be_split_and_a_patient_in_two_sections_is_told_by_what_it_goes(folder: Path) -> None:
+    for name in ("train/p1", "train/p2", "val/p1", "val/p3"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "imaging.nii.gz").touch()
+    scans = [{"image": f"{name}/imaging.nii.gz"} for name in ("train/p1", "train/p2", "val/p1", "val/p3")]
+    found = load_datalist(write(folder, {"training": scans[:2], "validation": scans[3:]}))
+    assert [entry.patient for entry in (*found.training, *found.validation)] == ["p1", "p2", "p3"]
+    with pytest.raises(SemganError, match='patient p1, going by file names, is in "training" and in "validation"'):
+        load_datalist(write(folder, {"training": scans[:2], "validation": scans[2:]}))
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_a_list_may_be_in_any_encoding_of_unicode(encoding: str, folder: Path) -> None:
     text = json.dumps({"training": [entry("a", patient="Müller")]}, ensure_ascii=False)

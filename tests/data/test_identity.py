@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_semgan.data.datalist import Entry, with_names
-from monai_semgan.data.identity import LONGEST, name_key, scan_names
+from monai_semgan.data.identity import LONGEST, name_key, patient_names, scan_names
 from monai_semgan.errors import SemganError
 
 WORDS = st.one_of(
@@ -100,3 +100,30 @@ def test_any_scans_get_names_that_are_unique_safe_and_stable(paths: list[str]) -
         assert 0 < len(name.encode()) <= LONGEST and os.sep not in name and not name.startswith(".")
     assert named(root, *paths[::-1]) == names[::-1]
     assert named(Path("/else/where"), *paths) == names
+
+
+@pytest.mark.parametrize(
+    ("scans", "patients"),
+    [
+        (["a.nii.gz", "b.nii.gz"], ["a", "b"]),
+        (["x/imaging.nii.gz"], ["imaging"]),
+        (["case_0/imaging.nii.gz", "case_1/imaging.nii.gz"], ["case_0", "case_1"]),
+        (["s0/ct.nii.gz", "s1/CT.nii.gz", "own/a.nrrd", "own/b.nrrd"], ["s0", "s1", "a", "b"]),
+        (["MR/1/T1/DICOM/InPhase", "MR/1/T2/DICOM", "MR/2/T1/DICOM/InPhase", "MR/2/T2/DICOM"], ["1", "1", "2", "2"]),
+        (["a/p1/ct.nii", "b/p1/ct.nii", "b/p2/ct.nii"], ["p1", "p1", "p2"]),
+        (["train/p1.nii", "val/p1.nii"], ["p1", "p1"]),
+        (["imagesTr/p1.nii", "imagesTr/p2.nii", "imagesTs/p1.nii"], ["p1", "p2", "p1"]),
+        (["T1/p1.nii", "T1/p2.nii", "T2/p1.nii", "T2/p2.nii"], ["p1", "p2", "p1", "p2"]),
+    ],
+)
+def test_scans_of_one_name_alone_in_their_folders_are_of_the_patients_that_the_folders_name(
+    tmp_path: Path, scans: list[str], patients: list[str]
+) -> None:
+    assert list(patient_names([tmp_path / scan for scan in scans])) == patients
+
+
+@given(PATHS)
+def test_every_scan_has_a_patient_who_is_in_its_path(paths: list[str]) -> None:
+    root = Path("/data")
+    for path, patient in zip(paths, patient_names([root / path for path in paths]), strict=True):
+        assert any(part == patient or part.startswith(patient) for part in (root / path).parts)

@@ -49,6 +49,14 @@ def test_scans_of_one_name_and_patient_are_scored_each_for_itself_and_kept(tiny_
     assert [(score.key, score.seconds) for score in again] == [("case_1__imaging", 1), ("case_0__imaging", 0)]
 
 
+def test_a_kept_score_has_the_patient_of_the_list_as_it_is_now(tiny_bundle: Path, entries: Any) -> None:
+    bundle = load_bundle(tiny_bundle, "cpu")
+    first, _ = run(bundle, entries)
+    again, told = run(bundle, [replace(entry, patient=f"of {entry.name}") for entry in entries], first)
+    assert told == ["2 patients are scored already"]
+    assert [score.patient for score in again] == ["of case_0__imaging", "of case_1__imaging"]
+
+
 CHANGES: dict[str, tuple[Callable[[Entry], Entry], str]] = {
     "label": (lambda e: (os.utime(e.label or "", ns=(5, 5)), e)[1], "label changed"),
     "image": (lambda e: (os.utime(e.image, ns=(5, 5)), e)[1], "image changed"),

@@ -112,7 +112,32 @@ def test_organs_that_the_list_does_not_name_are_unknown_not_absent(tmp_path: Pat
     save_nifti(tmp_path / "p" / "a.nii.gz", stored(MODEL))
     study = scored(tmp_path, entries)
     assert dice(study) == {"liver": 1} and study.dice == {"liver": 1, "mean": 1}
-    assert "right kidney, left kidney, spleen: not scored" in study.notes[-1]
+    assert study.notes == (
+        "right kidney, left kidney, spleen: not scored, named neither by the list nor by files of its labels",
+    )
+
+
+def test_kidneys_of_btcv_are_scored_by_its_short_names(tmp_path: Path) -> None:
+    names = {1: "spleen", 2: "rkid", 3: "lkid", 6: "liver"}
+    plain = {1: "spleen", 2: "right kidney", 3: "left kidney", 6: "liver"}
+    entries = listed(tmp_path, stored(plain), names)
+    save_nifti(tmp_path / "p" / "a.nii.gz", stored(MODEL))
+    assert dice(scored(tmp_path, entries, prediction_labels="model")) == PERFECT
+
+
+@pytest.mark.parametrize("called", ["case_1.nii.gz", "case_1__imaging.nii.gz", "case_1/liver.nii.gz"])
+def test_predictions_may_be_called_like_the_folders_of_scans_of_one_name(tmp_path: Path, called: str) -> None:
+    for name in ("case_0", "case_1"):
+        (tmp_path / name).mkdir()
+        save_nifti(tmp_path / name / "imaging.nii.gz", np.random.default_rng(0).normal(size=TRUTH.shape))
+        save_nifti(tmp_path / name / "segmentation.nii.gz", np.roll(TRUTH * (TRUTH == 1), int(name[-1]), 2))
+    test = [{"image": f"case_{n}/imaging.nii.gz", "label": f"case_{n}/segmentation.nii.gz"} for n in range(2)]
+    (tmp_path / "list.json").write_text(json.dumps({"test": test}))
+    (tmp_path / "p" / called).parent.mkdir(parents=True)
+    save_nifti(tmp_path / "p" / called, np.roll(TRUTH * (TRUTH == 1), 1, 2))
+    study = scored(tmp_path, list(load_datalist(tmp_path / "list.json").test))
+    assert {score.patient: score.organs["liver"].dice for score in study.scored} == {"case_1": 1}
+    assert [score.patient for score in study.missing] == ["case_0"]
 
 
 def test_an_organ_that_no_label_holds_is_told(tmp_path: Path) -> None:
@@ -142,7 +167,7 @@ def test_a_folder_with_one_file_per_organ_is_read_by_their_names(tmp_path: Path)
         save_nifti(tmp_path / "p" / "a" / f"{name}.nii.gz", (index == TRUTH).astype(np.uint8) * 255)
     study = scored(tmp_path, entries)
     assert dice(study) == {"liver": 1, "right kidney": 1, "left kidney": 1}
-    assert "spleen: not scored" in study.notes[-1] and "aorta" in study.notes[0]
+    assert study.notes[-1] == "spleen: not scored, no prediction has a file of that name" and "aorta" in study.notes[0]
 
 
 def test_an_organ_without_a_file_was_not_found_where_other_scans_have_one(tmp_path: Path) -> None:
