@@ -34,13 +34,21 @@ MARGIN = 0.02
 """Differences below this part of the range of the other voxels do not count."""
 
 TIMES = 3
-"""A value that this many times as many pairs of neighbours inside share as any value next to it is not measured."""
+"""A value inside that is this many times as frequent as any of those next to it, alone or in pairs, is not measured."""
 
 NEXT_VALUES = 8
 """So many next lower and next higher values are looked at."""
 
-FEWEST_PAIRS = 10
-"""Fewer pairs more than that say nothing."""
+FEWEST = 10
+"""Fewer more than that say nothing."""
+
+RARE = 0.005
+"""A measured value that no larger part of the voxels inside has may be lost with the fill."""
+
+INNER_SAMPLES = 200_000
+
+LEAST_NEAR = 8
+"""A voxel belongs to a block if so many of its 27 neighbours, itself included, have the value: sheets have nine."""
 
 FAR = 0.5
 """Part of that range by which a fill lies below where other voxels are negative as well, as in normalised MR."""
@@ -57,8 +65,9 @@ class Padding:
 
     Args:
         values: of the fills.
-        everywhere: for each, whether also voxels away from the border are none: measured ones do not have the value.
-        blocks: for each, whether blocks of it away from the border are none, as in gas that was masked with the air.
+        everywhere: for each, whether also voxels away from the border are none: measured ones hardly have the value.
+        blocks: for each, whether blocks of it away from the border are none, as in gas that was masked with the air,
+            where tissue has the value as well.
         air: value of air in the volume.
         share: of the volume that the fills take.
     """
@@ -119,8 +128,9 @@ def find_padding(array: np.ndarray, modality: str, hu_offset: float = 0.0) -> Pa
         if (taken := float(region.mean())) >= LEAST_SHARE:
             far = modality != "CT" and not low - margin < value < high + margin  # in CT it may be metal
             kept.append(value)
-            everywhere.append(far)
-            blocks.append(not far and _sticks_out(array, region, value))
+            alone, in_pairs = _sticks_out(array, region, value)
+            everywhere.append(far or alone)
+            blocks.append(in_pairs and not everywhere[-1])
             share += taken
     if not kept:
         return None
@@ -142,38 +152,42 @@ def _edge_constants(array: np.ndarray) -> tuple[float, ...]:
     return tuple(float(values[i]) for i in order if counts[i] >= EDGE_SHARE * counts.sum())
 
 
-def _sticks_out(array: np.ndarray, region: np.ndarray, value: float) -> bool:
-    """Tell whether neighbours outside a region (I, J, K) share a value far more often than the values next to it.
+def _sticks_out(array: np.ndarray, region: np.ndarray, value: float) -> tuple[bool, bool]:
+    """Tell whether voxels outside a region (I, J, K), and pairs of neighbours, have a value that was not measured.
 
-    Measured values come and go with the noise: few neighbours share one, in integers as in fractions. The largest of
-    all may be what a scanner cuts off at, as metal in CT: it is none only far beyond the others.
+    Measured values come and go with the noise: they are about as frequent as those next to them, and few neighbours
+    share one, in integers as in fractions. The largest of all may be what a scanner cuts off at, as metal in CT: it is
+    none only far beyond the others.
     """
+    if not (array > value).any():
+        below = float(np.max(array, where=array < value, initial=-np.inf))
+        far = value - below > below - float(array.min())
+        return far, far
+    step = max(1, round((array.size / INNER_SAMPLES) ** (1 / 3)))
+    inside = array[::step, ::step, ::step][~region[::step, ::step, ::step]]
     axis = int(np.argmax(array.shape))
     first, second = _ends(array, axis)
     pairs = np.logical_and(first == second, ~_ends(region, axis)[0])
-    values, counts = np.unique(first[pairs], return_counts=True)
-    place = int(np.searchsorted(values, value))
-    if place == len(values) or values[place] != value:
+    return _frequent(inside, value, RARE * inside.size), _frequent(first[pairs], value, np.inf)
+
+
+def _frequent(values: np.ndarray, value: float, most: float) -> bool:
+    """Tell whether a value is far more frequent than those next to it, and these have at most so many voxels."""
+    found, counts = np.unique(values, return_counts=True)
+    place = int(np.searchsorted(found, value))
+    if place == len(found) or found[place] != value:
         return False
-    lowest, below = float(array.min()), float(np.max(array, where=array < value, initial=-np.inf))
-    if not (array > value).any():
-        return value - below > below - lowest
     around = [*counts[max(0, place - NEXT_VALUES) : place], *counts[place + 1 : place + 1 + NEXT_VALUES]]
-    return bool(counts[place] > TIMES * max(around, default=0) + FEWEST_PAIRS)
+    measured = max(around, default=0)
+    return bool(counts[place] > TIMES * measured + FEWEST and measured <= most)
 
 
 def _blocks(mask: np.ndarray) -> np.ndarray:
-    """(I, J, K) bool: voxels in blocks of two voxels along every axis that lie wholly in a mask."""
-    axes = [axis for axis, size in enumerate(mask.shape) if size > 1]
-    inner = mask
-    for axis in axes:
-        inner = np.logical_and(*_ends(inner, axis))
-    for axis in axes:
-        wider = np.zeros([n + (a == axis) for a, n in enumerate(inner.shape)], dtype=bool)
-        for part in _ends(wider, axis):
-            part |= inner
-        inner = wider
-    return inner
+    """(I, J, K) bool: voxels of a mask many of whose neighbours lie in it as well."""
+    near = mask.view(np.uint8)
+    for axis in range(mask.ndim):
+        near = ndimage.correlate1d(near, np.ones(3), axis, output=np.uint8, mode="nearest")
+    return mask & (near >= LEAST_NEAR)
 
 
 def _ends(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
