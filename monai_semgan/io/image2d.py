@@ -1,7 +1,7 @@
 """Reads grey pictures (PNG, TIFF, JPEG) as single images, and writes labels as PNG, with Pillow.
 
 What Pillow (13.0) reads otherwise than it is meant is told by the headers: several values of 16 bits a pixel, which it
-cuts to 8, are read by SimpleITK; "white is zero" in TIFF, which it heeds up to 8 bits only, and signs of 8 bits.
+cuts to 8, are read by SimpleITK; "white is zero" in TIFF, which it heeds up to 8 bits only, and signs of 8 and 32 bits.
 """
 
 from __future__ import annotations
@@ -186,13 +186,23 @@ def _grey(picture: Image.Image, path: Path) -> tuple[np.ndarray, tuple[str, ...]
     if _cut_by_pillow(picture, path):
         return _all_grey(_deep(picture, path), path)
     if picture.mode in GREY_MODES:
-        signed = picture.mode == "L" and SIGNED in np.atleast_1d(_tags(picture).get(SAMPLE_FORMAT, 1))
         array = _pixels(picture, path)
         array = array[..., 0] if array.ndim == 3 else array
-        return (array.view(np.int8) if signed else array), ()
+        return array.view(_kind(picture, array.dtype)), ()
     if picture.mode in ("RGB", "RGBA", "P"):
         return _all_grey(_pixels(picture, path, "RGB"), path)
     raise SemganError("holds colours where grey values are expected", remedy="export it as a grey image", path=path)
+
+
+def _kind(picture: Image.Image, found: np.dtype[Any]) -> np.dtype[Any]:
+    """Type of the values that Pillow calls `found`: in TIFF it takes 8 bits for unsigned and 32 for signed."""
+    if picture.format != "TIFF" or picture.mode not in ("L", "I"):
+        return found
+    signed = SIGNED in np.atleast_1d(_tags(picture).get(SAMPLE_FORMAT, 1))
+    wide = 32 in np.atleast_1d(_tags(picture).get(BITS, 1))
+    if signed and found == np.uint8:
+        return np.dtype(np.int8)
+    return np.dtype(np.uint32) if wide and not signed and found == np.int32 else found
 
 
 def _all_grey(colours: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -252,6 +252,14 @@ def test_tiff_of_signed_8_bits_has_its_sign(tmp_path: Path) -> None:
     assert np.array_equal(read_volume(tiff(tmp_path / "a.tif", stored, 1)).array[:, :, 0].T, stored)
 
 
+@pytest.mark.parametrize("kind", ["<u4", "<i4"])
+def test_tiff_of_32_bits_has_its_sign(kind: str, tmp_path: Path) -> None:
+    grey = np.arange(120).reshape(12, 10)
+    for stored in (grey, grey * 2**25 if kind == "<u4" else (grey - 60) * 2**25):
+        volume = read_volume(tiff(tmp_path / "a.tif", stored.astype(kind), 1))
+        assert np.array_equal(volume.array[:, :, 0].T, stored)
+
+
 def test_turned_pictures_are_refused_and_turned_tiff_is_told(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6
