@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Fit the out-of-domain score of a bundle on labelled scans, as they are and made unlike (other contrast, noise, blur,
-turned, mirrored, ...), and write it into the bundle's configs/inference.json, section `domain`. Afterwards
-`semgan segment` gives a score, a verdict and the Dice to expect. Use scans that the model was trained on or like them.
+turned, ...), and write it into the bundle's configs/inference.json, section `domain`. Afterwards `semgan segment`
+gives a score, a verdict and the Dice to expect. Scans of a few slices are judged by weights of their own, which are
+fitted to stacks cut out of the same results. Use scans that the model was trained on or like them.
 """
 
 
@@ -64,14 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def fit(bundle: Bundle, entries: list[Entry], arguments: argparse.Namespace) -> dict[str, Any]:
     """The section `domain` of a bundle."""
-    from monai_semgan.evaluation.calibration import collect, fit_weights, label_shapes, organ_priors, priors_to_dict
-    from monai_semgan.quality.assessment import kind_of
+    from monai_semgan.evaluation.calibration import collect, fit_kinds, label_shapes, organ_priors, priors_to_dict
+    from monai_semgan.evaluation.corruptions import CORRUPTIONS, SILENT
 
-    weights = {}
+    corruptions, chosen = [name for name in CORRUPTIONS if name not in SILENT], entries[: arguments.limit]
+    weights: dict[str, dict[str, float]] = {}
     with bar(arguments, "stopping; nothing is written") as progress:
         priors = organ_priors(label_shapes(bundle, entries, progress))
         for mode in arguments.modes:
-            chosen = entries[: arguments.limit]
-            samples = list(collect(bundle, chosen, priors, mode=mode, every=arguments.every, progress=progress))
-            weights[kind_of(mode)] = fit_weights(samples)
+            found = collect(bundle, chosen, priors, corruptions, mode, every=arguments.every, progress=progress)
+            weights |= fit_kinds(list(found))
     return {"weights": weights, "priors": priors_to_dict(priors), "limits": list(arguments.limits)}

@@ -1,4 +1,8 @@
-"""Fit the domain model of a bundle: which quality features come with which Dice, on scans as they are and corrupted."""
+"""Fit the domain model of a bundle: which quality features come with which Dice, on scans as they are and corrupted.
+
+Parts of a body have weights of their own. Stacks of a few slices are cut out of the results of the whole scans for
+them, which takes no further inference.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,10 @@ from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.evaluation.corruptions import CORRUPTIONS, SILENT
 from monai_semgan.evaluation.metrics import dice
 from monai_semgan.evaluation.scores import organs_listed
+from monai_semgan.inference.preview import smooth_across
 from monai_semgan.inference.segmentation import inversion_settings, invert, preview, preview_settings
 from monai_semgan.io.reading import read_volume
+from monai_semgan.quality.assessment import PART, PART_SIGNS, found_organs, kind_of, too_low
 from monai_semgan.quality.features import FEATURES, OrganPrior, OrganShape, organ_shapes, quality_features
 from monai_semgan.slicing.postprocessing import largest_piece
 from monai_semgan.utils.progress import NullProgress, Progress
@@ -28,6 +34,13 @@ if TYPE_CHECKING:
     from monai_semgan.slicing.preprocessing import PreparedVolume
 
 RIDGE = 1e-3
+
+PART_SLICES = (1, 2, 3, 5, 8, 12, 20)
+"""So many slices do the parts of a scan have that are cut out of it, as far as they are lower than whole scans."""
+
+PART_PLACES = 4
+"""Parts of every height, at random places."""
+
 SMALLEST_SPREAD = {"log_ml": 0.1, "mm": 5.0}
 
 
@@ -43,6 +56,8 @@ class Sample:
         organ_features: see `FEATURES`.
         dice: against the label, on the grid of the slices.
         name: of the scan, unique in its list.
+        height_mm: of the part of a body that it was judged in; 0 for a whole one.
+        first_slice: where that part begins.
     """
 
     patient: str
@@ -52,6 +67,30 @@ class Sample:
     organ_features: Mapping[str, float]
     dice: float
     name: str = ""
+    height_mm: float = 0.0
+    first_slice: int = 0
+
+    @property
+    def kind(self) -> str:
+        """Which weights are for it, see `DomainModel`."""
+        return kind_of(self.mode) + (PART if self.height_mm else "")
+
+
+@dataclass(frozen=True, eq=False)
+class _Result:
+    """What was found in a scan or in a part of it: `found` (D, K, H, W), `truth` (D, H, W), organs that are listed."""
+
+    sample: Sample
+    found: torch.Tensor
+    truth: np.ndarray
+    affine: np.ndarray
+    organs: Mapping[int, str]
+    listed: frozenset[str]
+
+    def part(self, where: slice) -> _Result:
+        """The same of some slices."""
+        sample = replace(self.sample, first_slice=where.start)
+        return replace(self, sample=sample, found=self.found[where].clone(), truth=self.truth[where])
 
 
 def organ_priors(shapes: Sequence[Mapping[str, OrganShape]]) -> dict[str, OrganPrior]:
@@ -120,7 +159,7 @@ def collect(
         names = names_of_ids(bundle.preprocessing, bundle.labels)
         true = read_entry_label(entry, volume, names).array
         label = bundle.preprocessing.label_slices(true, prepared.geometry)
-        listed = organs_listed(entry, bundle.labels).values()
+        listed = frozenset(organs_listed(entry, bundle.labels).values())
         affine = prepared.geometry.grid_affine.copy()
         affine[:3, 2] *= every
         image, label = prepared.image[::every], label[::every]
@@ -132,20 +171,39 @@ def collect(
             corrupted, truth = CORRUPTIONS[name](image, label, generator)
             geometry = replace(prepared.geometry, grid_affine=affine, num_slices=len(corrupted))
             found = probabilities(bundle, replace(prepared, image=corrupted, geometry=geometry), mode)
-            samples = _samples(entry, name, mode, found, truth.numpy(), affine, bundle.labels, priors)
-            yield from (sample for sample in samples if sample.organ in listed)
+            sample = Sample(entry.patient, name, mode, "", {}, 0.0, entry.name)
+            result = _Result(sample, found, truth.numpy(), affine, bundle.labels, listed)
+            smoothing = preview_settings(bundle).smoothing_mm if mode == "preview" else 0.0
+            for where in part_places(len(found), affine, np.random.default_rng([seed, number, place])):
+                yield from _samples(result.part(where), priors, smoothing)
+            yield from _samples(result, priors, smoothing)
     progress.update(total, total)
 
 
+def part_places(slices: int, affine: np.ndarray, generator: np.random.Generator) -> Iterator[slice]:
+    """Places of the parts of a scan.
+
+    Args:
+        slices: of the scan.
+        affine: `(4, 4)` index (row, column, slice) to RAS mm.
+        generator: chooses where the parts lie.
+    """
+    for count in PART_SLICES:
+        if count < slices and too_low(count, affine):
+            starts = slices - count + 1
+            for start in generator.choice(starts, min(PART_PLACES, starts), replace=False):
+                yield slice(int(start), int(start) + count)
+
+
 def probabilities(bundle: Bundle, prepared: PreparedVolume, mode: str) -> torch.Tensor:
-    """Probabilities `(D, K, H, W)` of slices, as `segment` makes them."""
+    """Probabilities `(D, K, H, W)` of slices as `segment` makes them, but not smoothed across the slices."""
     if mode == "preview":
-        return preview(bundle, prepared, preview_settings(bundle))
+        return preview(bundle, prepared, replace(preview_settings(bundle), smoothing_mm=0.0))
     return invert(bundle, prepared, inversion_settings(bundle, mode), mode).probabilities
 
 
-def fit_weights(samples: Sequence[Sample]) -> dict[str, float]:
-    """Logistic regression of Dice on the features; none may raise the expected Dice, and `SILENT` ones are left out.
+def fit_kinds(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
+    """Weights by kind of result, see `DomainModel`; of parts only for those signs that parts have.
 
     Raises:
         SemganError: if there is nothing to learn from.
@@ -153,7 +211,27 @@ def fit_weights(samples: Sequence[Sample]) -> dict[str, float]:
     samples = [sample for sample in samples if sample.corruption not in SILENT]
     if not samples:
         raise SemganError("no organ to learn from", remedy="give a data list with labels")
-    organ_features = np.array([[s.organ_features[name] for name in FEATURES] for s in samples])
+    weights = {}
+    for kind in sorted({sample.kind for sample in samples}):
+        signs = PART_SIGNS if kind.endswith(PART) else FEATURES
+        weights[kind] = fit_weights([sample for sample in samples if sample.kind == kind], signs)
+    return weights
+
+
+def fit_weights(samples: Sequence[Sample], signs: Sequence[str] = FEATURES) -> dict[str, float]:
+    """Logistic regression of Dice on features; none may raise the expected Dice, and `SILENT` ones are left out.
+
+    Args:
+        samples: of one kind.
+        signs: features that may count.
+
+    Raises:
+        SemganError: if there is nothing to learn from.
+    """
+    samples = [sample for sample in samples if sample.corruption not in SILENT]
+    if not samples:
+        raise SemganError("no organ to learn from", remedy="give a data list with labels")
+    organ_features = np.array([[s.organ_features[name] for name in signs] for s in samples])
     target = np.array([s.dice for s in samples])
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
@@ -163,11 +241,11 @@ def fit_weights(samples: Sequence[Sample]) -> dict[str, float]:
         gradient = (expected - target) / len(target)
         return float(value), np.concatenate([[gradient.sum()], -(gradient @ organ_features) + 2 * RIDGE * weights[1:]])
 
-    start = np.concatenate([[1.0], np.ones(len(FEATURES))])
-    bounds = [(None, None), *[(0.0, None)] * len(FEATURES)]
+    start = np.concatenate([[1.0], np.ones(len(signs))])
+    bounds = [(None, None), *[(0.0, None)] * len(signs)]
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
     return {"intercept": round(float(found[0]), 4)} | {
-        name: round(float(value), 4) for name, value in zip(FEATURES, found[1:], strict=True)
+        name: round(float(value), 4) for name, value in zip(signs, found[1:], strict=True)
     }
 
 
@@ -177,20 +255,17 @@ def priors_to_dict(priors: Mapping[str, OrganPrior]) -> dict[str, Any]:
     return {name: {k: [round(float(x), 3) for x in v] for k, v in prior.items()} for name, prior in plain.items()}
 
 
-def _samples(
-    entry: Entry,
-    corruption: str,
-    mode: str,
-    found: torch.Tensor,
-    truth: np.ndarray,
-    affine: np.ndarray,
-    organs: Mapping[int, str],
-    priors: Mapping[str, OrganPrior],
-) -> Iterator[Sample]:
+def _samples(result: _Result, priors: Mapping[str, OrganPrior], smoothing_mm: float) -> Iterator[Sample]:
+    """The organs of a result, smoothed in place; of a part those that were found, as nothing is said of others."""
+    distance = float(np.linalg.norm(result.affine[:3, 2]))
+    found = smooth_across(result.found, smoothing_mm, distance)
     label = found.argmax(1).numpy()
-    for (index, name), organ_features in zip(
-        organs.items(), quality_features(found, affine, organs, priors).values(), strict=True
-    ):
-        value = dice(largest_piece(label == index), truth == index)
-        if not math.isnan(value):
-            yield Sample(entry.patient, corruption, mode, name, organ_features, value, entry.name)
+    height = len(label) * distance if too_low(len(label), result.affine) else 0.0
+    judged = found_organs(found, result.affine, result.organs) if height else set(result.organs.values())
+    features = quality_features(found, result.affine, result.organs, priors)
+    for index, name in result.organs.items():
+        value = dice(largest_piece(label == index), result.truth == index)
+        if name in judged & result.listed and not math.isnan(value):
+            yield replace(
+                result.sample, organ=name, organ_features=features[name], dice=value, height_mm=round(height, 2)
+            )

@@ -31,6 +31,9 @@ SPECK_ML = 1.0
 PART = " part"
 """After a kind of result: its weights for parts of a body."""
 
+PART_SIGNS = ("doubt", "pieces")
+"""Features that tell of parts what they tell of whole scans; the others take a cut for a failure."""
+
 ADVICE = {
     "in domain": "The scan looks like what the model knows; check the result all the same.",
     "unusual": "The result may be wrong in places: look at every organ, above all at {doubtful}.",

@@ -12,7 +12,7 @@ from monai_semgan.bundle.load import load_bundle
 from monai_semgan.cli import main
 from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.reading import read_volume
-from tests.phantoms import save_datalist, save_patient
+from tests.phantoms import grid, patient, save_datalist, save_patient
 
 
 def test_a_calibrated_bundle_assesses_scans(tmp_path: Path, tiny_bundle: Path, ct_scan: Path) -> None:
@@ -43,6 +43,10 @@ def test_a_calibrated_bundle_assesses_scans(tmp_path: Path, tiny_bundle: Path, c
     assert found.domain.per_slice.shape == (found.probabilities.shape[0],)
     if found.domain.verdict != "in domain":
         assert any("Out-of-domain score" in note for note in found.notes)
+    assert set(after["domain"]["weights"]["preview part"]) == {"intercept", "doubt", "pieces"}
+    sparse, shape = grid((4.0, 4.0, 5.0), field=(330.0, 240.0, 15.0))
+    part = segment(patient(sparse, shape, seed=1), load_bundle(bundle)).domain
+    assert part is not None and part.score is not None and "3 slices only, 15 mm high" in part.advice
 
 
 def test_a_list_without_labels_leaves_the_bundle_alone(
