@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,8 +38,8 @@ class Prediction:
 def find_predictions(folder: Path, entries: Sequence[Entry], labels: Mapping[int, str]) -> dict[str, Prediction]:
     """Find label files, or folders with one file per organ, by name of the entry.
 
-    They are called like the entry, or like image or patient where that means one entry only. A file that is called
-    like an entry belongs to no other.
+    They are called like the entry, or like image or patient where that means one entry only; where there is none of
+    these, like the image with the folders before it. A file that is called like an entry belongs to no other.
 
     Args:
         folder: of the predictions.
@@ -50,13 +51,16 @@ def find_predictions(folder: Path, entries: Sequence[Entry], labels: Mapping[int
     """
     there = _present(folder, labels)
     own = {entry.name: there.pop(entry.name, []) for entry in entries}
-    sharing = {name: [entry for entry in entries if name in _other_names(entry)] for name in there}
+    placed = _sharing(there, {entry.name: _placed_names(entry) for entry in entries if not own[entry.name]})
+    sharing = placed | {n: e for n, e in _sharing(there, {e.name: _other_names(e) for e in entries}).items() if e}
+    by_name = {entry.name: entry for entry in entries}
     found = {}
     for entry in entries:
-        candidates = [*own[entry.name], *(item for name in there if sharing[name] == [entry] for item in there[name])]
-        unclear = next((name for name in there if entry in sharing[name]), None)
+        alone = [name for name in there if sharing[name] == [entry.name]]
+        candidates = [*own[entry.name], *(item for name in alone for item in there[name])]
+        unclear = next((name for name in there if entry.name in sharing[name]), None)
         if not candidates and unclear is not None:
-            _refuse_shared(there[unclear][0].path, sharing[unclear])
+            _refuse_shared(there[unclear][0].path, [by_name[name] for name in sharing[unclear]])
         files = [item for item in candidates if item.organs is None] or candidates  # parts may lie beside the whole
         if len(files) > 1:
             both = " and ".join(item.path.name for item in files[:2])
@@ -72,10 +76,25 @@ def _refuse_shared(path: Path, entries: Sequence[Entry]) -> None:
     raise SemganError(f"may be of {both}", remedy=remedy, path=path)
 
 
+def _sharing(there: Collection[str], names: Mapping[str, set[str]]) -> dict[str, list[str]]:
+    """Names of the entries that a file of each name may be of."""
+    found: dict[str, list[str]] = {name: [] for name in there}
+    for entry, others in names.items():
+        for name in others & found.keys():
+            found[name].append(entry)
+    return found
+
+
 def _other_names(entry: Entry) -> set[str]:
     """What else a prediction of an entry may be called: like image or patient; nnU-Net leaves out the channel."""
     short = stem(entry.image)
     return {short, entry.image.name, entry.patient, re.sub(r"_0000$", "", short)} - {""}
+
+
+def _placed_names(entry: Entry) -> set[str]:
+    """What `semgan segment` calls a scan that it finds in a folder: the folders of its name begin there."""
+    parts = (*Path(os.path.abspath(entry.image)).parts[1:-1], stem(entry.image))
+    return {"__".join(parts[start:]) for start in range(len(parts) - 1)}
 
 
 def _present(folder: Path, labels: Mapping[int, str]) -> dict[str, list[Prediction]]:
