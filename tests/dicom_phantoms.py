@@ -235,3 +235,36 @@ def enhanced_volumes(arrays: dict[float, np.ndarray], affine: np.ndarray, group:
     whole.NumberOfFrames = len(frames)
     pixels(whole, np.stack(frames))
     return whole
+
+
+def drawn(
+    draw: Callable[[np.ndarray], np.ndarray],
+    positions: np.ndarray,
+    orientation: np.ndarray,
+    shape: tuple[int, int],
+    spacing: tuple[float, float] = (2.0, 3.0),
+    **tags: Any,
+) -> list[Dataset]:
+    """CT slices, wherever they lie, of what is drawn in the patient.
+
+    Args:
+        draw: values (...) at points (..., 3) in RAS mm.
+        positions: (n, 3) LPS mm of the first pixel of each slice.
+        orientation: (2, 3) directions of increasing column and row.
+        shape: rows and columns.
+        spacing: mm between rows and between columns.
+        tags: others.
+    """
+    rows, columns = np.indices(shape)[..., None]
+    plane = columns * spacing[1] * orientation[0] + rows * spacing[0] * orientation[1]
+    slices = []
+    for number, position in enumerate(positions):
+        dataset = base("CT", **tags)
+        dataset.SOPInstanceUID, dataset.InstanceNumber = generate_uid(), number + 1
+        dataset.ImagePositionPatient = text(position)
+        dataset.ImageOrientationPatient, dataset.PixelSpacing = text(orientation.ravel()), text(spacing)
+        dataset.SliceThickness, dataset.RescaleSlope, dataset.RescaleIntercept = "3", "1", "-1024"
+        values = draw((plane + position) * (-1, -1, 1))
+        pixels(dataset, np.rint(values + 1024).astype(np.uint16))
+        slices.append(dataset)
+    return slices

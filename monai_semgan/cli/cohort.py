@@ -128,6 +128,7 @@ def settings_of(arguments: argparse.Namespace) -> CohortSettings:
         None if arguments.split is None else str(arguments.split),
         None if arguments.statistics is None else str(arguments.statistics),
         arguments.series,
+        arguments.resample,
     )
 
 

@@ -66,6 +66,11 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         help="number or UID of a DICOM series, and which of its volumes, such as 7 or 7/echo=2 (default: the largest "
         "that is a volume); semgan info INPUT lists them; of many scans the same in each",
     )
+    parser.add_argument(
+        "--resample",
+        action="store_true",
+        help="take DICOM slices too that are tilted, unevenly spaced or in part missing; .dcm has the labels on them",
+    )
     model_options(parser)
     parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
     parser.add_argument(
@@ -127,6 +132,7 @@ def run_single(arguments: argparse.Namespace) -> int:
             lambda volume, bundle: segment_scan(volume, bundle, arguments),
             outputs,
             series=arguments.series,
+            resample=arguments.resample,
             check_anatomy=arguments.anatomy_check,
         )
     report(arguments.input, done.volume, done.segmentation)

@@ -73,6 +73,7 @@ class CaseRunner:
                 lambda volume, _: self._segment(volume, case),
                 outputs,
                 series=self.settings.series,
+                resample=self.settings.resample,
             )
         found, domain = done.segmentation, done.segmentation.domain
         files = map(Path.resolve, done.files)

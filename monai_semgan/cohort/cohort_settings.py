@@ -44,6 +44,7 @@ class CohortSettings:
         split: name of a folder in the folder of each scan, for one file per organ.
         statistics: name of a JSON file there.
         series: number or UID of the DICOM series to take in every scan, and which of its volumes.
+        resample: DICOM slices are taken too that are tilted, unevenly spaced or in part missing.
     """
 
     bundle: Path | None = None
@@ -64,6 +65,7 @@ class CohortSettings:
     split: str | None = None
     statistics: str | None = None
     series: str | None = None
+    resample: bool = False
 
     def __post_init__(self) -> None:
         check_ranges(self, counts=("batch_size",), not_negative=("steps",))

@@ -98,7 +98,7 @@ def segment(
             has been found: in phase `step` by the inversion, in phase `start` of mode `refine` by the preview.
             If it raises `Cancelled`, an inversion ends with the best result so far, which says so in `cancelled`.
         settings: fields of `InversionSettings` that replace those of the bundle, for example `steps`; None changes
-            nothing. A preview heeds `batch_size` only.
+            nothing. A preview heeds `batch_size` only. `series` and `resample` are those of `read_volume`, for a file.
 
     Raises:
         SemganError: if the mode, a label or a setting is unknown or makes no sense, or no slice lies in the range.
@@ -107,7 +107,10 @@ def segment(
     if mode not in MODES:
         raise SemganError(f"unknown mode {mode!r}", remedy=f"use {', '.join(MODES)}")
     bundle = load_bundle(bundle) if bundle is None or isinstance(bundle, (str, Path)) else bundle
-    volume = read_volume(scan) if isinstance(scan, (str, Path)) else scan
+    reading = {name: settings.pop(name) for name in ("series", "resample") if name in settings}
+    if reading and not isinstance(scan, (str, Path)):
+        raise SemganError(f"{' and '.join(reading)} is for files", remedy="give the file, or read_volume the setting")
+    volume = read_volume(scan, **reading) if isinstance(scan, (str, Path)) else scan
     started = time.perf_counter()
     chosen = tuple(bundle.labels if labels is None else parse_labels(labels, bundle.labels))
     inversion = inversion_settings(bundle, mode, **settings)

@@ -178,13 +178,14 @@ def label_endings() -> tuple[str, ...]:
     return tuple(ending for ending in (*_WRITERS, *_LABEL_WRITERS) if ending.startswith("."))
 
 
-def find_reader(path: Path, series: str | None = None, label: bool = False) -> Function:
+def find_reader(path: Path, series: str | None = None, label: bool = False, resample: bool = False) -> Function:
     """Find the function that reads a file or folder.
 
     Args:
         path: what to read.
         series: the series to take, if a user chose one.
         label: whether a label map is to be read.
+        resample: of DICOM, take tilted and unevenly spaced slices too.
 
     Raises:
         SemganError: there is no such file, it cannot be opened, its ending is unknown, or it has no series.
@@ -192,7 +193,7 @@ def find_reader(path: Path, series: str | None = None, label: bool = False) -> F
     if not path.exists():
         raise SemganError("no such file", remedy="check the path", path=path)
     if path.is_dir():
-        return partial(_loaded(DICOM), series=series)
+        return partial(_loaded(DICOM), series=series, resample=resample)
     if not path.is_file():
         raise SemganError("is no regular file", remedy="give a file or folder", path=path)
     if path.stat().st_size == 0:
@@ -205,7 +206,7 @@ def find_reader(path: Path, series: str | None = None, label: bool = False) -> F
     if known is None:
         raise SemganError("unknown file ending", remedy=f"supported are {', '.join(_READERS)}", path=path)
     if known == DICOM:
-        return partial(_loaded(DICOM), series=series)
+        return partial(_loaded(DICOM), series=series, resample=resample)
     if series is not None:
         raise SemganError("only DICOM has series", remedy="leave out --series", path=path)
     return _loaded(known)

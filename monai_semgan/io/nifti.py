@@ -18,7 +18,7 @@ from nibabel.nifti2 import Nifti2PairHeader
 from monai_semgan.errors import SemganError
 from monai_semgan.io.limits import check_voxels, memory_error
 from monai_semgan.io.nifti_forms import mended, place_of, quiet_nibabel
-from monai_semgan.io.volume import Place, Volume
+from monai_semgan.io.volume import Place, Volume, sheared
 
 GZIP = b"\x1f\x8b"
 
@@ -206,6 +206,8 @@ def nifti_image(array: np.ndarray, like: Volume) -> Any:
     else:
         for place in (image.set_qform, image.set_sform):
             place(like.affine, "scanner")
+        if sheared(like.affine):  # a qform has no shear: it would put the voxels elsewhere
+            image.header["qform_code"] = 0
         image.header.set_xyzt_units("mm")
     return image
 

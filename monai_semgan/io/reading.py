@@ -16,7 +16,9 @@ from monai_semgan.io.volume import Volume
 GUESSED = "The file does not say how the patient lies: axes right to left, back to front, feet to head are assumed."
 
 
-def read_volume(path: str | Path, *, integer: bool = False, series: str | None = None) -> Volume:
+def read_volume(
+    path: str | Path, *, integer: bool = False, series: str | None = None, resample: bool = False
+) -> Volume:
     """Read an image.
 
     Args:
@@ -24,12 +26,14 @@ def read_volume(path: str | Path, *, integer: bool = False, series: str | None =
         integer: for labels: keep whole numbers as int32 and allow a constant array.
         series: UID or number of a DICOM series, and which of its volumes, such as `7/echo=2`; the largest CT or MR
             that is a volume when left out.
+        resample: take DICOM slices too that are tilted against their stack or unevenly spaced, or among which some are
+            missing. Labels of them can be written onto the slices as they are (`.dcm`).
 
     Raises:
         SemganError: the file is missing, unreadable, not 3D, or holds values or a geometry that cannot be used.
     """
     path = Path(path)
-    volume = find_reader(path, series, integer)(path)
+    volume = find_reader(path, series, integer, resample)(path)
     array = volume.array
     _check_geometry(volume.affine, path)
     while array.ndim > 3 and array.shape[-1] == 1:

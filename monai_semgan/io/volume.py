@@ -78,6 +78,21 @@ class Volume:
         return voxel_ml(self.affine)
 
 
+MIN_SHEAR_DEGREES = 0.5
+"""Rounded headers make less."""
+
+
+def shear_degrees(affine: np.ndarray) -> float:
+    """How far the axes of a grid are from perpendicular, as those of slices from a tilted gantry."""
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return float(np.degrees(np.arcsin(np.clip(np.abs(directions.T @ directions - np.eye(3)).max(), 0.0, 1.0))))
+
+
+def sheared(affine: np.ndarray) -> bool:
+    """Tell whether the axes of a grid are not perpendicular."""
+    return shear_degrees(affine) > MIN_SHEAR_DEGREES
+
+
 def voxel_ml(affine: np.ndarray) -> float:
     """Compute the volume of a voxel in millilitres from an affine in mm, also of a sheared grid."""
     return float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0

@@ -15,6 +15,7 @@ from monai_semgan.io.formats import (
     label_endings,
     writable_endings,
 )
+from monai_semgan.io.volume import sheared
 from monai_semgan.organs import Segments
 from monai_semgan.utils.files import check_output, written_aside
 
@@ -114,17 +115,31 @@ def check_label_output(path: str | Path, like: Volume | None = None, inputs: tup
 
 
 def output_notes(path: Path, like: Volume) -> tuple[str, ...]:
-    """Sentences on how the header of a DICOM result will differ from that of its scan.
+    """Sentences on where a result differs: the header of DICOM from that of the scan, other grids from its slices.
 
     Args:
         path: file of the label, as `check_label_output` returns it.
         like: the scan.
     """
-    if like.source is None or path.suffix.lower() != ".dcm":
+    if like.source is None:
         return ()
+    if path.suffix.lower() != ".dcm":
+        return _grid_notes(path, like)
     from monai_semgan.io.dicom.result_header import result_header  # noqa: PLC0415 - pydicom takes a while
 
     return result_header(like.source).notes
+
+
+def _grid_notes(path: Path, like: Volume) -> tuple[str, ...]:
+    """Where a result lies whose format knows no slices."""
+    assert like.source is not None
+    notes = []
+    if like.source.planes is not None:
+        notes.append("The label lies on evenly spaced planes, not on the slices of the scan: .dcm puts it there.")
+    if sheared(like.affine):
+        what = "not all programs read" if not path.name.lower().endswith((".nii", ".nii.gz")) else "ITK refuses to read"
+        notes.append(f"The label lies on a sheared grid, which {what}: .dcm puts it on the slices of the scan.")
+    return tuple(notes)
 
 
 def write_map(array: np.ndarray, like: Volume, path: str | Path) -> Path:

@@ -104,6 +104,7 @@ def segment_file(
     outputs: OutputFiles,
     *,
     series: str | None = None,
+    resample: bool = False,
     check_anatomy: bool = False,
 ) -> SegmentedFile:
     """Read a scan, segment it and write the results.
@@ -114,13 +115,14 @@ def segment_file(
         segment: how the scan is segmented.
         outputs: what to write.
         series: UID or number of a DICOM series; the largest when left out.
+        resample: take DICOM slices too that are tilted or unevenly spaced.
         check_anatomy: check the anatomy also without a report.
 
     Raises:
         SemganError: the scan cannot be read, the model not used, or a file not written.
     """
     times = [time.perf_counter()]
-    volume = read_volume(path, series=series)
+    volume = read_volume(path, series=series, resample=resample)
     outputs = outputs.checked(volume, (path,))
     volume = replace(volume, notes=(*volume.notes, *output_notes(outputs.label, volume)))
     times.append(time.perf_counter())

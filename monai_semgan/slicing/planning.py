@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monai_semgan.io.volume import shear_degrees
 from monai_semgan.modalities import guess_modality
 from monai_semgan.slicing.body import find_body
 from monai_semgan.slicing.geometry import SliceGeometry
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 MAX_OBLIQUE_DEGREES = 25.0
 """Up to here the stored slices are used as they are; farther off the patient's axes, axial planes are interpolated."""
 
+MAX_SHEARED_DEGREES = 5.0
+"""The same for the tilt of slices against their stack (gantry tilt): organs move within them from slice to slice."""
+
 
 def plan_slices(
     volume: Volume,
@@ -31,9 +35,9 @@ def plan_slices(
 ) -> SliceGeometry:
     """Place a stack of axial slices so that it is centred on the body and holds it.
 
-    Volumes that lie within `MAX_OBLIQUE_DEGREES` of the patient's axes keep their own slices, whatever the order
-    and direction in which they are stored, and so do volumes of a single slice, along which nothing can be
-    interpolated; others get true axial planes.
+    Volumes that lie within `MAX_OBLIQUE_DEGREES` of the patient's axes, sheared up to `MAX_SHEARED_DEGREES`, keep
+    their own slices, whatever the order and direction in which they are stored, and so do volumes of a single slice,
+    along which nothing can be interpolated; others get true axial planes.
 
     Args:
         volume: what to segment.
@@ -45,7 +49,8 @@ def plan_slices(
     if body is None:
         found = find_body(volume.array, volume.spacing, modality or guess_modality(volume.array))
         body = body_in_view(volume, found, pixel_mm, size)
-    if obliqueness(volume.affine) > MAX_OBLIQUE_DEGREES and 1 not in volume.array.shape:
+    off = obliqueness(volume.affine) > MAX_OBLIQUE_DEGREES or shear_degrees(volume.affine) > MAX_SHEARED_DEGREES
+    if off and 1 not in volume.array.shape:
         return plan_axial(volume, body, pixel_mm, size)
     order = reordering(volume.affine, volume.array.shape)
     canonical = volume.affine @ order
@@ -131,7 +136,7 @@ def plan_axial(volume: Volume, body: Body, pixel_mm: float, size: int) -> SliceG
     margin = 0.5 * (np.abs(volume.affine[:3, :3]) @ np.asarray(body.factors, dtype=np.float64))
     low, high = (points.min(axis=0) - margin)[:2], (points.max(axis=0) + margin)[:2]
     actual = fitting_pixel(float((high - low).max()), pixel_mm, size)
-    distance = max(MIN_SLICE_MM, 1.0 / float(np.linalg.norm(np.linalg.inv(volume.affine[:3, :3])[:, 2])))
+    distance = max(MIN_SLICE_MM, _plane_distance(volume.affine))
     distance = max(distance, float(np.ptp(heights)) / MAX_SLICES)
     count = max(1, int(np.ceil(np.ptp(heights) / distance - 1e-6)))
     grid = np.diag([-actual, actual, distance, 1.0])
@@ -142,3 +147,12 @@ def plan_axial(volume: Volume, body: Body, pixel_mm: float, size: int) -> SliceG
         (heights.min() + heights.max()) / 2 - (count - 1) / 2 * distance,
     )
     return SliceGeometry(tuple(volume.array.shape), volume.affine, size, actual, pixel_mm, grid, count)
+
+
+def _plane_distance(affine: np.ndarray) -> float:
+    """mm between axial planes that skip nothing; those of stored slices that are axial, in a sheared stack."""
+    rises = np.abs(affine[2, :3])
+    axis = int(rises.argmax())
+    if np.delete(rises, axis).max() < 1e-3:
+        return float(rises[axis])
+    return 1.0 / float(np.linalg.norm(np.linalg.inv(affine[:3, :3])[:, 2]))

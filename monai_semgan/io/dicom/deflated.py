@@ -26,7 +26,10 @@ def is_deflated(stream: BinaryIO) -> bool:
     """Tell whether a file is compressed as a whole; leaves the stream at its beginning."""
     head = stream.read(HEAD_BYTES)
     stream.seek(0)
-    return DEFLATED in head and head[META : META + 4] == b"\x02\x00\x00\x00"
+    if DEFLATED not in head or head[META : META + 4] != b"\x02\x00\x00\x00":
+        return False
+    (length,) = struct.unpack_from("<I", head, META + 8)
+    return DEFLATED in head[: META + 12 + length]  # and not in a text behind it
 
 
 def check_deflated(stream: BinaryIO, file: DicomFile) -> None:

@@ -65,7 +65,7 @@ def write_rtstruct(array: np.ndarray, like: Volume, path: Path, segments: Segmen
     """
     check_rtstruct(like, path)
     assert like.source is not None
-    header = result_header(like.source)
+    header, array = result_header(like.source), like.source.on_slices(array)
     checks = nullcontext() if header.valid_uids else pydicom.config.disable_value_validation()
     with quiet(), checks:
         dataset = _structure_set(header, segments)

@@ -97,7 +97,7 @@ def check_reference(volume: Volume, path: Path) -> DicomSource:
             path=path,
         )
     columns, rows, slices = volume.array.shape
-    if (rows, columns) != source.frames[0].shape or slices != len(source.frames):
+    if (rows, columns) != source.frames[0].shape or slices != source.depth:
         raise SemganError(
             "the volume lies on other slices than its DICOM files, which a DICOM result refers to",
             remedy="use .seg.nrrd or .nii.gz",
@@ -119,6 +119,7 @@ def write_dicom_seg(array: np.ndarray, like: Volume, path: Path, segments: Segme
         SemganError: see `check_dicom_seg`; or there is no voxel to write.
     """
     source = check_reference(like, path)
+    array = source.on_slices(array)
     present = [index for index in segments.names if (array == index).any()]
     if not present:
         raise SemganError(

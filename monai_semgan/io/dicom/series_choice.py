@@ -12,6 +12,7 @@ from monai_semgan.io.dicom.series import Series
 from monai_semgan.io.dicom.series_volumes import split_series
 from monai_semgan.io.dicom.stack import IncompleteStack, MixedStack, Stack, stack_slices
 from monai_semgan.io.dicom.unused_files import UnusedFile, unused_note
+from monai_semgan.io.private_note import PrivateNote
 
 SCANS = ("CT", "MR")
 LISTED = 12
@@ -35,7 +36,7 @@ class Choice:
     notes: tuple[str, ...]
 
 
-def choose_series(folder: DicomFolder, wanted: str | None = None) -> Choice:
+def choose_series(folder: DicomFolder, wanted: str | None = None, resample: bool = False) -> Choice:
     """Choose the series asked for; or the largest CT or MR; or the largest other volume; or the only radiograph.
 
     Of the largest ones the first that makes up a volume is taken. A series that lacks slices is no reason to take
@@ -44,16 +45,17 @@ def choose_series(folder: DicomFolder, wanted: str | None = None) -> Choice:
     Args:
         folder: what is there.
         wanted: UID or number of the series, and the part of it, such as `7/echo=2`.
+        resample: see `stack_slices`.
 
     Raises:
         SemganError: there is no such series, none that can be read, or there are several radiographs.
     """
     if wanted is not None:
         asked = _wanted(folder, wanted.strip())
-        taken, stack = (asked, None) if asked.projection else _usable(asked, folder)
+        taken, stack = (asked, None) if asked.projection else _usable(asked, folder, resample)
         return Choice(taken, stack, (*_remarks(taken), *_unused(folder, taken)))
     pool, why = _candidates(folder)
-    taken, stack, refused = _first_usable(pool, folder)
+    taken, stack, refused = _first_usable(pool, folder, resample)
     notes = (*_told(folder, taken, why, refused), *_remarks(taken), *_unused(folder, taken))
     return Choice(taken, stack, notes)
 
@@ -63,7 +65,7 @@ def listed(series: Sequence[Series]) -> str:
     return ", ".join(entry.described() for entry in series[:LISTED]) + (", ..." if len(series) > LISTED else "")
 
 
-def usable_stack(series: Series, folder: DicomFolder) -> tuple[Series, Stack]:
+def usable_stack(series: Series, folder: DicomFolder, resample: bool = False) -> tuple[Series, Stack]:
     """Order the slices of a series, without copies.
 
     Raises:
@@ -78,18 +80,18 @@ def usable_stack(series: Series, folder: DicomFolder) -> tuple[Series, Stack]:
         remedy = f"{damaged.remedy}, or take it out of the folder if it is no part of the scan"
         raise IncompleteStack(damaged.problem, remedy=remedy, path=damaged.path)
     try:
-        return series, stack_slices(series.frames, folder.path)
+        return series, stack_slices(series.frames, folder.path, resample)
     except MixedStack:
         parts = split_series(series)
         if len(parts) == 1 and parts[0] is not series:
-            return parts[0], stack_slices(parts[0].frames, folder.path)
+            return parts[0], stack_slices(parts[0].frames, folder.path, resample)
         raise
 
 
-def _usable(series: Series, folder: DicomFolder) -> tuple[Series, Stack]:
+def _usable(series: Series, folder: DicomFolder, resample: bool) -> tuple[Series, Stack]:
     """As `usable_stack`; where there are several volumes, the error names them."""
     try:
-        return usable_stack(series, folder)
+        return usable_stack(series, folder, resample)
     except MixedStack as error:
         parts = split_series(series)
         if len(parts) < 2:
@@ -140,7 +142,7 @@ def _candidates(folder: DicomFolder) -> tuple[list[Series], str]:
 Refused = list[tuple[Series, SemganError]]
 
 
-def _first_usable(pool: Sequence[Series], folder: DicomFolder) -> tuple[Series, Stack | None, Refused]:
+def _first_usable(pool: Sequence[Series], folder: DicomFolder, resample: bool) -> tuple[Series, Stack | None, Refused]:
     """The first series that is a volume, and those before it with the reasons why they are none."""
     refused: Refused = []
     for series in pool:
@@ -149,7 +151,7 @@ def _first_usable(pool: Sequence[Series], folder: DicomFolder) -> tuple[Series, 
         try:
             if refused and len(series.frames) == 1:
                 raise SemganError("there is only one slice")
-            return *_usable(series, folder), refused
+            return *_usable(series, folder, resample), refused
         except IncompleteStack as error:
             if len(folder.series) == 1:
                 raise
@@ -184,7 +186,7 @@ def _told(folder: DicomFolder, taken: Series, why: str, refused: Refused) -> lis
     if others:
         shown = listed(others) if len(others) < 7 else f"{len(others)} others"
         told += f"; there are also {shown}"
-    return [f"{told}: --series chooses."]
+    return [PrivateNote(f"{told}: --series chooses.", f"One of {len(folder.series)} series is taken, {why}.")]
 
 
 def _remarks(taken: Series) -> list[str]:

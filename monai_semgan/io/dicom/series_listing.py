@@ -12,7 +12,7 @@ from monai_semgan.io.dicom.dicom_folder import DicomFolder, read_folder
 from monai_semgan.io.dicom.series import Series
 from monai_semgan.io.dicom.series_choice import usable_stack
 from monai_semgan.io.dicom.series_volumes import split_series
-from monai_semgan.io.dicom.stack import MixedStack
+from monai_semgan.io.dicom.stack import RESAMPLE, MixedStack, Stack
 from monai_semgan.io.dicom.unused_files import unused_note
 
 
@@ -27,7 +27,7 @@ class ListedSeries:
         images: how many there are.
         size: columns, rows and slices; None where these are no volume.
         spacing: mm along them; None likewise.
-        problem: why it cannot be read as a volume; empty if it can.
+        problem: why it cannot be read as a volume, or not without --resample; empty if it can.
     """
 
     name: str
@@ -73,8 +73,14 @@ def _listed(series: Series, folder: DicomFolder) -> list[ListedSeries]:
         return [ListedSeries(*facts, problem=error.problem)]
     except SemganError as error:
         name = f"{error.path.name}: " if error.path is not None and error.path != folder.path else ""
-        return [ListedSeries(*facts, problem=f"{name}{error.problem}")]
-    rows, columns = stack.frames[0].shape
+        problem = f"{name}{error.problem}"
+        if RESAMPLE not in error.remedy:
+            return [ListedSeries(*facts, problem=problem)]
+        _, stack = usable_stack(series, folder, resample=True)
+        return [_volume(facts, stack, f"{problem}; needs --resample")]
+    return [_volume(facts, stack)]
+
+
+def _volume(facts: tuple[str, str, str, int], stack: Stack, problem: str = "") -> ListedSeries:
     spacing = np.linalg.norm(stack.affine[:3, :3], axis=0)
-    size = (columns, rows, len(stack.frames))
-    return [ListedSeries(*facts, size, tuple(round(float(mm), 4) for mm in spacing))]
+    return ListedSeries(*facts, stack.shape, tuple(round(float(mm), 4) for mm in spacing), problem)

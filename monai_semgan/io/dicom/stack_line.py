@@ -31,19 +31,25 @@ class StackLine:
     across: np.ndarray
     rounding: float
 
+    def tilt(self, normal: np.ndarray) -> float:
+        """Degrees between the line and the normal of the slices."""
+        along = float(self.step @ normal)
+        return float(np.degrees(np.arctan2(np.linalg.norm(self.step - along * normal), abs(along))))
+
     @property
     def tolerance(self) -> float:
         """mm along the normal by which slices may miss their places and still be evenly spaced.
 
         A tenth of the distance between slices does no harm: a label is then off by a tenth of a slice. Rounded
-        positions may miss by half of their last digit: slices of 0.625 mm with one decimal by 0.05 mm. A quarter of the
-        distance is the end, since slices cannot be told from missing ones with half of it.
+        positions are off by half of their last digit, slices of 0.625 mm with one decimal by 0.05 mm, and the line that
+        is fitted to them may be off by as much. A quarter of the distance is the end, since slices cannot be told from
+        missing ones with half of it.
         """
         step = float(np.linalg.norm(self.step))
-        return min(step / 4, max(step / 10, self.rounding + SAME_MM))
+        return min(step / 4, max(step / 10, 2 * self.rounding + SAME_MM))
 
 
-def fit_line(positions: np.ndarray, normal: np.ndarray) -> StackLine:
+def fit_line(positions: np.ndarray, normal: np.ndarray, places: np.ndarray | None = None) -> StackLine:
     """Fit evenly spaced places to positions by least squares.
 
     Rounding moves the two ends of a stack, and with them a spacing taken from these only; all positions together give
@@ -52,8 +58,10 @@ def fit_line(positions: np.ndarray, normal: np.ndarray) -> StackLine:
     Args:
         positions: (n, 3) mm, in order, at least two.
         normal: (3,) direction of the stack.
+        places: (n,) of the slices in steps, where these are not 0, 1, 2, ...
     """
-    number = np.arange(len(positions)) - (len(positions) - 1) / 2
+    number = np.arange(len(positions), dtype=float) if places is None else places
+    number = number - number.mean()
     centre = positions.mean(axis=0)
     step = number @ (positions - centre) / (number @ number)
     missed = positions - (centre + number[:, None] * step)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.dicom_files import DicomFile
+from monai_semgan.io.private_note import PrivateNote
 
 SHOWN = 2
 """Names in a note, for each reason."""
@@ -65,8 +66,10 @@ def unused_note(unused: Iterable[UnusedFile]) -> list[str]:
     groups: dict[Reason, list[str]] = {}
     for entry in unused:
         groups.setdefault(entry.reason, []).append(entry.file.path.name)
-    told = []
+    told, counted = [], []
     for reason, names in groups.items():
         shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-        told.append(f"{len(names)} {reason.one if len(names) == 1 else reason.many} ({shown})")
-    return [f"Not used beside the series: {', '.join(told)}."] if told else []
+        counted.append(f"{len(names)} {reason.one if len(names) == 1 else reason.many}")
+        told.append(f"{counted[-1]} ({shown})")
+    note = "Not used beside the series: {}."
+    return [PrivateNote(note.format(", ".join(told)), note.format(", ".join(counted)))] if told else []
