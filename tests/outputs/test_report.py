@@ -147,6 +147,31 @@ def test_nobody_is_named_unless_asked_for(tmp_path: Path, tiny_bundle: Path) -> 
     assert json.loads((tmp_path / "named" / "report.json").read_text())["identifiers"]["PatientID"] == "secret-4711"
 
 
+def test_notes_on_series_stay_in_reports_without_names(tmp_path: Path, tiny_bundle: Path) -> None:
+    affine, shape = grid((8.0, 8.0, 12.0), codes="LPS")
+    array = patient(affine, shape, seed=0).array
+    other = datasets(array[..., :3], affine, SeriesInstanceUID="1.2.987654", SeriesNumber="")
+    series = write_series(tmp_path / "scan", [*datasets(array, affine), *other])
+    (series / "jane_doe.dcm").touch()
+    arguments = ["segment", str(series), "--bundle", str(tiny_bundle), "--quiet"]
+    assert main([*arguments, "-o", str(tmp_path / "o.nii.gz"), "--report", str(tmp_path / "r")]) == 0
+    notes = json.loads((tmp_path / "r" / "report.json").read_text())["notes"]
+    assert "Not used beside the series: 1 is empty." in notes
+    assert "One of 2 series is taken, the largest CT or MR." in notes
+    assert not [note for note in notes if "jane" in note or "987654" in note or "the the" in note]
+
+
+def test_a_private_note_keeps_both_texts_in_other_processes() -> None:
+    import copy
+    import pickle
+
+    from monai_semgan.io.private_note import PrivateNote, public_notes
+
+    note = PrivateNote("IM0003 is empty.", "One is empty.")
+    for again in (note, pickle.loads(pickle.dumps(note)), copy.deepcopy(note)):
+        assert again == "IM0003 is empty." and public_notes([again, "x"]) == ["One is empty.", "x"]
+
+
 def test_a_report_folder_that_is_a_file_is_one_line(
     tmp_path: Path, ct_scan: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

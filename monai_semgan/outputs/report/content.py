@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pydicom
 from nibabel.orientations import aff2axcodes
 
 from monai_semgan.inference.examination import examine
+from monai_semgan.io.private_note import public_notes
 from monai_semgan.organs import RESEARCH_ONLY
 from monai_semgan.outputs.description import model_facts
 from monai_semgan.outputs.report.diameters import largest_diameters
@@ -237,14 +239,7 @@ def _identifiers(volume: Volume) -> dict[str, str]:
 
 
 def _without_names(notes: Sequence[str], volume: Volume) -> tuple[str, ...]:
-    """Return notes without what the scan's file or header may say of the patient.
-
-    Of a note on the choice of a DICOM series, which tells its description, only the fact stays.
-    """
+    """Return notes without what the names of files, series and the input itself may say of the patient."""
     name = volume.path.name if volume.path else ""
-    told = []
-    for note in notes:
-        if "series" in note.lower():
-            note = "The input held more than one DICOM series, or parts of one: see the notes on the command line."
-        told.append(note.replace(name, "the input") if len(name) > 3 else note)
-    return tuple(told)
+    word = re.compile(rf"(\bthe )?(?<!\w){re.escape(name)}(?!\w)")  # a folder may be called "scan"
+    return tuple(word.sub("the input", note) if len(name) > 3 else note for note in public_notes(notes))
