@@ -61,7 +61,7 @@ def test_the_pixel_is_that_of_the_trunk_however_the_arms_lie(
 ) -> None:
     volume = with_arms(codes, gap, radius, lowest, sides, degrees)
     geometry = plan_slices(volume, modality="CT", **PIXEL)
-    assert geometry.pixel_mm <= 4.2
+    assert geometry.pixel_mm <= 4.4, "two cells of the body mask wider at most; with the arms it would be 5 to 6"
     middle = geometry.slice_centres[geometry.num_slices // 2]
     assert abs(middle[0] - CENTRE[0]) < 20, "centred on the trunk"
     trunk = body_at(points_of(volume.affine, volume.array.shape))
