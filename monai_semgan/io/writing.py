@@ -135,7 +135,7 @@ def _grid_notes(path: Path, like: Volume) -> tuple[str, ...]:
     assert like.source is not None
     notes = []
     if like.source.planes is not None:
-        notes.append("The label lies on evenly spaced planes, not on the slices of the scan: .dcm puts it there.")
+        notes.append("The label lies on evenly spaced planes: .dcm holds it on the slices of the scan, as they are.")
     if sheared(like.affine):
         what = "not all programs read" if not path.name.lower().endswith((".nii", ".nii.gz")) else "ITK refuses to read"
         notes.append(f"The label lies on a sheared grid, which {what}: .dcm puts it on the slices of the scan.")
