@@ -414,6 +414,12 @@ def test_a_code_stream_larger_than_its_header_is_not_decoded(syntax: str, tmp_pa
         read_volume(path)
 
 
+def test_a_text_that_names_deflate_does_not_make_a_file_deflated(tmp_path: Path) -> None:
+    array = np.arange(90.0).reshape(6, 5, 3)
+    path = write_series(tmp_path, datasets(array, np.eye(4), SeriesDescription="1.2.840.10008.1.2.1.99"))
+    assert np.array_equal(read_volume(path).array, array)
+
+
 @pytest.mark.parametrize("zip_it", [False, True])
 def test_a_deflated_file_is_read_and_one_that_grows_beyond_measure_is_not(zip_it: bool, tmp_path: Path) -> None:
     dataset = slices()[0]
