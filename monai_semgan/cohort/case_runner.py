@@ -6,6 +6,7 @@ import contextlib
 import glob
 import itertools
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,8 @@ class CaseRunner:
             raise SemganError(case.problem)
         output, outputs = self.output, self.settings.outputs(self.output, case)
         remove_leftovers(outputs.label)
-        kept = keep_changed(load_record(output, case.name), output)
+        before = load_record(output, case.name)
+        kept = keep_changed(before, output)
         with following_links(self.settings.follow_links):
             done = segment_file(
                 case.path,
@@ -79,7 +81,7 @@ class CaseRunner:
         files = map(Path.resolve, done.files)
         states = {file.relative_to(output.resolve()).as_posix(): written_state(file) for file in files}
         notes = [f"Changed after it was written, and kept as {path.name}." for path in kept]
-        return Record(
+        record = Record(
             case.name,
             str(case.path),
             DONE,
@@ -93,6 +95,9 @@ class CaseRunner:
             " ".join([*found.notes, *notes]),
             self.model,
         )
+        outdated = set_outdated_aside(before, record, output)
+        told = [f"Of an earlier result, and kept as {path.name}." for path in outdated]
+        return replace(record, message=" ".join([record.message, *told]).strip())
 
     def _segment(self, volume: Volume, case: Case) -> Segmentation:
         settings = self.settings
@@ -122,12 +127,32 @@ def keep_changed(record: Record | None, output: Path) -> list[Path]:
     Returns:
         Where they are now: `NAME.nii.gz.changed`.
     """
-    kept = []
-    for path in record.changed(output) if record is not None else []:
-        if path.is_file() and path.stat().st_size:
-            places = (path.with_name(f"{path.name}.changed{number or ''}") for number in itertools.count())
-            kept.append(path.rename(next(place for place in places if not place.exists())))
-    return kept
+    changed = record.changed(output) if record is not None else []
+    return [_aside(path, "changed") for path in changed if path.is_file() and path.stat().st_size]
+
+
+def set_outdated_aside(before: Record | None, record: Record, output: Path) -> list[Path]:
+    """Move files of an earlier result, which this one did not write again, out of the way when the two differ.
+
+    A map or table beside a label that it does not belong to is a wrong number. Where both results are the same, such
+    as after another format was asked for, the files stay.
+
+    Returns:
+        Where they are now: `NAME.json.outdated`.
+    """
+    if before is None or before.status != DONE or _same_result(before, record):
+        return []
+    files = [output / name for name in before.outputs if name not in record.outputs]
+    return [_aside(path, "outdated") for path in files if path.is_file()]
+
+
+def _same_result(one: Record, other: Record) -> bool:
+    return (one.model, one.modality, one.volumes_ml) == (other.model, other.modality, other.volumes_ml)
+
+
+def _aside(path: Path, mark: str) -> Path:
+    places = (path.with_name(f"{path.name}.{mark}{number or ''}") for number in itertools.count())
+    return path.rename(next(place for place in places if not place.exists()))
 
 
 def disk_full(error: BaseException | None) -> bool:

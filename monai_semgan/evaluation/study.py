@@ -165,7 +165,8 @@ def evaluate_bundle(
     settings = {"mode": mode, "weights": bundle.weights_sha256[:12]} | options
     common = model_state(bundle, settings)
     kept, changed = still_valid(known, entries, common)
-    for line in [*([f"{len(kept)} patients are scored already"] if kept else []), *changed]:
+    some = "1 scan is" if len(kept) == 1 else f"{len(kept)} scans are"
+    for line in [*([f"{some} scored already"] if kept else []), *changed]:
         if tell is not None:
             tell(line)
     scores = dict(kept)

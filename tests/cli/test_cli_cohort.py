@@ -111,6 +111,21 @@ def test_a_label_that_somebody_has_corrected_is_kept_beside_the_new_one(
     assert "anna.nii.gz.changed" in table(out)["anna"]["message"]
 
 
+def test_files_beside_a_label_never_belong_to_an_earlier_one(scans: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    for name in ("broken.nii.gz", "sub/bert.nii"):
+        (scans / name).unlink()
+    out = tmp_path / "out"
+    assert segment(scans, out, tiny_bundle, "--statistics", "volumes.json") == 0
+    before = (out / "anna" / "volumes.json").read_bytes()
+    assert segment(scans, out, tiny_bundle, "--format", "nrrd", "--modality", "CT") == 0  # the same in another format
+    assert (out / "anna" / "volumes.json").read_bytes() == before and (out / "anna.nii.gz").is_file()
+    assert segment(scans, out, tiny_bundle, "--statistics", "volumes.json") == 0
+    assert segment(scans, out, tiny_bundle, "--modality", "MR") == 0
+    assert not (out / "anna" / "volumes.json").exists()
+    assert (out / "anna" / "volumes.json.outdated").read_bytes() == before
+    assert "volumes.json.outdated" in table(out)["anna"]["message"]
+
+
 def test_a_part_of_a_cohort_shows_no_numbers_of_scans_that_were_replaced(
     scans: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:

@@ -121,7 +121,7 @@ def test_a_model_is_scored_and_goes_on_where_it_was(
     assert {p["patient"] for p in first["patients"]} == {"anna", "ben"} and first["settings"]["mode"] == "preview"
     capsys.readouterr()
     assert main([*arguments, "--no-distance"]) == 0
-    assert "2 patients are scored already" in capsys.readouterr().err
+    assert "2 scans are scored already" in capsys.readouterr().err
     assert json.loads((out / "scores.json").read_text())["patients"] == first["patients"]
     assert main([*arguments, "--no-distance", "--mode", "encoder"]) == 2
     assert "other settings" in capsys.readouterr().err
@@ -176,7 +176,7 @@ def test_what_segment_writes_for_a_list_is_found_by_evaluate(
     compared = ["--mode", "preview", "--out", str(tmp_path / "model"), "--compare"]
     assert main([*scores, *compared, str(tmp_path / "files" / "scores.json")]) == 0
     said = capsys.readouterr()
-    assert "2 patients are scored already" in said.err and "| mean | 2 | +0.0000" in said.out
+    assert "2 scans are scored already" in said.err and "| mean | 2 | +0.0000" in said.out
 
 
 def test_a_corrected_label_is_scored_anew_and_an_older_file_is_not_trusted(

@@ -45,7 +45,7 @@ def test_scans_of_one_name_and_patient_are_scored_each_for_itself_and_kept(tiny_
     assert told == [] and [score.key for score in first] == ["case_0__imaging", "case_1__imaging"]
     marked = [replace(score, seconds=number) for number, score in enumerate(first)]
     again, told = run(bundle, entries[::-1], marked)
-    assert told == ["2 patients are scored already"]
+    assert told == ["2 scans are scored already"]
     assert [(score.key, score.seconds) for score in again] == [("case_1__imaging", 1), ("case_0__imaging", 0)]
 
 
@@ -53,7 +53,7 @@ def test_a_kept_score_has_the_patient_of_the_list_as_it_is_now(tiny_bundle: Path
     bundle = load_bundle(tiny_bundle, "cpu")
     first, _ = run(bundle, entries)
     again, told = run(bundle, [replace(entry, patient=f"of {entry.name}") for entry in entries], first)
-    assert told == ["2 patients are scored already"]
+    assert told == ["2 scans are scored already"]
     assert [score.patient for score in again] == ["of case_0__imaging", "of case_1__imaging"]
 
 
@@ -75,7 +75,7 @@ def test_a_score_whose_files_or_entry_changed_is_made_anew_with_the_reason(
     change, reason = CHANGES[what]
     again, told = run(bundle, (change(entries[0]), entries[1]), marked)
     assert [score.seconds == -1 for score in again] == [False, True]
-    assert told == ["1 patients are scored already", f"scored anew, since {reason}: case_0__imaging"]
+    assert told == ["1 scan is scored already", f"scored anew, since {reason}: case_0__imaging"]
 
 
 def test_another_configuration_or_other_settings_ask_for_all_scores_anew(tiny_bundle: Path, entries: Any) -> None:
