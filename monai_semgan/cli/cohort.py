@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -68,7 +69,7 @@ def run_cohort(arguments: argparse.Namespace) -> int:
     pictures = settings.format == ".png"
     listing = find_cases(arguments.input, output, arguments.section, pictures, arguments.follow_links)
     if listing.ignored:
-        shown = ", ".join(path.name for path in listing.ignored[:3])
+        shown = ", ".join(os.path.relpath(path, arguments.input) for path in listing.ignored[:3])
         note(f"{len(listing.ignored)} left out, being named like labels: {shown}")
     if listing.unfollowed:
         shown = ", ".join(path.name for path in listing.unfollowed[:3])
