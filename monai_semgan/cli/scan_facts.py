@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from monai_semgan.cli.arguments import describe, note, say
 from monai_semgan.errors import SemganError
+from monai_semgan.utils.json_text import json_text
 
 
 def tell_scan(arguments: argparse.Namespace) -> int:
@@ -40,7 +40,7 @@ def tell_scan(arguments: argparse.Namespace) -> int:
         problem = error
         facts |= {"scan": None, "notes": remarks if series else [], "problem": str(error)}
     if arguments.json:
-        say(json.dumps(facts, indent=2))
+        say(json_text(facts, indent=2))
     elif problem is None:
         scan = facts["scan"]
         how = "" if scan["modality_by"] == "header" else ", by its values"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from monai_semgan.io.writing import write_label
 from monai_semgan.organs import SIDES, structure_of
 from monai_semgan.utils.files import check_output, check_output_folder, write_utf8
+from monai_semgan.utils.json_text import json_text
 
 if TYPE_CHECKING:
     from monai_semgan.io.volume import Volume
@@ -119,5 +119,4 @@ def write_statistics(label: np.ndarray, volume: Volume, labels: Mapping[int, str
         SemganError: it cannot be written.
     """
     path = check_output(path, (".json",))
-    text = json.dumps(organ_statistics(label, volume, labels), indent=2, ensure_ascii=False, allow_nan=False)
-    return write_utf8(path, f"{text}\n")
+    return write_utf8(path, json_text(organ_statistics(label, volume, labels), indent=2) + "\n")

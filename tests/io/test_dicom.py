@@ -185,7 +185,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "gap": (without(2), "gap of 6 mm between .*3 mm apart.*whole series again"),
     "doubled slices": (doubled, "2 places hold more than one slice"),
     "uneven": (changed(2, ImagePositionPatient=["-30", "-40", "-43.2"]), "unevenly spaced, from 2.2 to 3.8 mm"),
-    "gantry tilt": (tilted(12), "tilted by 12.0 degrees.*gantry.*3D Slicer"),
+    "gantry tilt": (tilted(12), "tilted by 12.0 degrees.*gantry.*--resample"),
     "mixed orientations": (changed(3, ImageOrientationPatient=[1, 0, 0, 0, 0, -1]), "2 different orientations"),
     "impossible orientation": (changed(ImageOrientationPatient=[1, 0, 0, 1, 0, 0]), "orientation is not possible"),
     "mixed sizes": (
