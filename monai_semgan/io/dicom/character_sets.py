@@ -1,7 +1,9 @@
 """Text of DICOM headers: decoded from every character set that the standard knows, code extensions included.
 
-pydicom splits values at backslashes, carets and equals signs before it decodes them; in Japanese and Chinese
-encodings these bytes are halves of characters, and names break in two. Here the bytes are decoded first.
+pydicom (3.0.2) reads what is declared as the standard has it, but for GB 2312, whose escape sequences stay in the text,
+and Latin-9. Here misspelt terms, escapes to sets that are not declared, and text in another set than declared are read
+as well. Bytes are decoded before they are split: in Japanese and Chinese encodings a backslash, caret or equals sign may
+be half a character.
 """
 
 from __future__ import annotations
