@@ -17,8 +17,9 @@ from nibabel.nifti2 import Nifti2PairHeader
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.limits import check_voxels, memory_error
-from monai_semgan.io.nifti_forms import mended, place_of, quiet_nibabel
+from monai_semgan.io.nifti_forms import NIBABEL_LOG, mended, place_of
 from monai_semgan.io.volume import Place, Volume, sheared
+from monai_semgan.utils.loggers import silenced
 
 GZIP = b"\x1f\x8b"
 
@@ -53,7 +54,7 @@ def read_nifti(path: Path) -> Volume:
     """
     header_path, data_path = _files(path)
     try:
-        with quiet_nibabel():
+        with silenced(NIBABEL_LOG):
             stored = _read_header(header_path, path)
             _check_size(stored, data_path, path)
             array = _values(stored, data_path) if stored.dtype.kind in "iuf" else None
@@ -79,7 +80,7 @@ def read_nifti_place(path: Path) -> tuple[tuple[int, ...], Place]:
         SemganError: as `read_nifti`.
         Exception: what nibabel makes of a damaged file.
     """
-    with quiet_nibabel():
+    with silenced(NIBABEL_LOG):
         stored = _read_header(_files(path)[0], path)
         return stored.shape, place_of(stored.header, path)
 
@@ -197,7 +198,7 @@ def write_nifti(array: np.ndarray, like: Volume, path: Path) -> None:
 def nifti_image(array: np.ndarray, like: Volume) -> Any:
     """An array (I, J, K) as nibabel's image on the grid of `like`."""
     affine, header = _placement(like)
-    with quiet_nibabel():
+    with silenced(NIBABEL_LOG):
         image: Any = nibabel.Nifti1Image(array, affine, header, dtype=array.dtype)
     if header is not None:  # as stored: other programs see the result where they see the scan
         image.header["pixdim"][:4] = header["pixdim"][:4]

@@ -7,9 +7,7 @@ of an unusual header is asked of ITK itself: it compares the forms by a decompos
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +20,9 @@ from nibabel.orientations import aff2axcodes
 from monai_semgan.errors import SemganError
 from monai_semgan.io.reading import GUESSED
 from monai_semgan.io.volume import Place
+
+NIBABEL_LOG = "nibabel.global"
+"""Where nibabel reports what it mends in headers; what matters is checked here."""
 
 UNIT_MM = {1: 1000.0, 3: 0.001}
 """NIfTI's codes of length units other than mm."""
@@ -188,15 +189,3 @@ def _itk_affine(block: bytes) -> tuple[tuple[float, ...], ...] | None:
     itk = import_module("monai_semgan.io.itk")  # reading an ordinary NIfTI does without it
     affine: tuple[tuple[float, ...], ...] | None = itk.affine_of_nifti(block)
     return affine
-
-
-@contextmanager
-def quiet_nibabel() -> Iterator[None]:
-    """nibabel reports on stderr what it mends in headers; what matters is checked here."""
-    logger = logging.getLogger("nibabel.global")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

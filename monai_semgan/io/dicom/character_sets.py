@@ -2,8 +2,8 @@
 
 pydicom (3.0.2) reads what is declared as the standard has it, but for GB 2312, whose escape sequences stay in the text,
 and Latin-9. Here misspelt terms, escapes to sets that are not declared, and text in another set than declared are read
-as well. Bytes are decoded before they are split: in Japanese and Chinese encodings a backslash, caret or equals sign may
-be half a character.
+as well. Bytes are decoded before they are split: in Japanese and Chinese encodings a backslash, caret or equals sign
+may be half a character.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from monai_semgan.io.dicom.dicom_files import MAGIC, UNMARKED, DicomFile
 from monai_semgan.io.dicom.frames import Frame, frame_of, frames_of, several
 from monai_semgan.io.dicom.unused_files import DAMAGED, EMPTY, FOREIGN, INDEX, NO_IMAGE, Reason, UnusedFile
 from monai_semgan.io.limits import memory_error
+from monai_semgan.utils.loggers import silenced
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -82,15 +82,9 @@ class Header:
 @contextmanager
 def quiet() -> Iterator[None]:
     """pydicom's warnings and log lines repeat values of the file, which may name the patient."""
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    with silenced("pydicom"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def read_dataset(file: DicomFile, *, pixels: bool = False, tags: list[str] | None = None) -> Dataset:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from monai_semgan.io.dicom.seg_references import FRAME_TAGS, refer, stand_ins
 from monai_semgan.io.dicom.source import DicomSource
 from monai_semgan.io.volume import Volume
 from monai_semgan.organs import RESEARCH_ONLY, Code, Segments, find_organ
+from monai_semgan.utils.loggers import silenced
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -146,23 +146,11 @@ def _save(
         order = np.argsort([frame.index for frame in frames])
         frames, planes = [frames[index] for index in order], planes[order]
     checks = nullcontext() if header.valid_uids else pydicom.config.disable_value_validation()
-    with quiet(), _silent(), checks:
+    with quiet(), silenced("highdicom"), checks:
         dataset = _dataset(stand_ins(header, frames), planes, present, segments)
         refer(dataset, header, frames)
         declare_character_set(dataset, FRAME_TAGS)
         dataset.save_as(target)
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """highdicom's log repeats names and UIDs of the scan."""
-    logger = logging.getLogger("highdicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _dataset(images: list[Dataset], planes: np.ndarray, present: list[int], segments: Segments) -> Any:
