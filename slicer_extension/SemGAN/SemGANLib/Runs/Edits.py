@@ -18,6 +18,7 @@ class Edits:
         self._runner = runner
         self._marks: dict[str, Mark] = {}
         self._loaded: dict[str, bool] = {}
+        self._compared: dict[str, Mark] = {}
 
     def remember(self, target: Target) -> None:
         """Remember how a result was when it came."""
@@ -51,20 +52,25 @@ class Edits:
         """Forget a node that is gone."""
         self._marks.pop(identifier, None)
         self._loaded.pop(identifier, None)
+        self._compared.pop(identifier, None)
 
     def forget_all(self) -> None:
         """Forget all nodes: the scene is closed."""
         self._marks.clear()
         self._loaded.clear()
+        self._compared.clear()
 
     def _compare(self, record: Record, done: Callable[[], None]) -> None:
         pieces, came = snapshot(record.segmentation, record.volume), record.fingerprint
         identifier, mark = record.segmentation.GetID(), Mark.of(record.segmentation)
 
+        self._compared[identifier] = mark
+
         def answered(edited: bool) -> None:
-            self._loaded[identifier] = edited
-            if not edited:  # later edits are noticed as those of a result of this session
-                self._marks[identifier] = mark
+            if self._compared.get(identifier) is mark:  # threads may answer in another order than they were asked
+                self._loaded[identifier] = edited
+                if not edited:  # later edits are noticed as those of a result of this session
+                    self._marks[identifier] = mark
             done()
 
         self._runner.run(lambda: fingerprint(pieces.merged()) != came, answered, lambda _error: done())
