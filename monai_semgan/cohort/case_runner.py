@@ -56,8 +56,7 @@ class CaseRunner:
             if disk_full(error):
                 raise
             record = Record(case.name, str(case.path), FAILED, key, message=reason(error), model=self.model)
-        seconds = round(time.perf_counter() - started, 3)
-        record = Record(**{**vars(record), "seconds": seconds})
+        record = replace(record, seconds=round(time.perf_counter() - started, 3))
         save_record(self.output, record)
         return record
 

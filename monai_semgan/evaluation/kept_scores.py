@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan._version import __version__
-from monai_semgan.bundle.labels import CONFIG
+from monai_semgan.bundle.digest import model_digest
 from monai_semgan.utils.file_state import file_state, fingerprint
 
 if TYPE_CHECKING:
@@ -27,10 +27,8 @@ WORDS = {
 
 def model_state(bundle: Bundle, settings: Mapping[str, Any]) -> dict[str, str]:
     """Hash what all scores of a run have in common: the model with its configuration, version and settings."""
-    config = file_state(bundle.folder / CONFIG)
-    content = [line[-1] for line in config]  # a copy of the bundle is the same model
     return {
-        "model": fingerprint([bundle.weights_sha256, content, list(bundle.labels.items()), __version__]),
+        "model": fingerprint([model_digest(bundle.folder), __version__]),
         "settings": fingerprint({key: repr(value) for key, value in settings.items()}),
     }
 

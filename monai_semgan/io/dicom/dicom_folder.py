@@ -15,9 +15,10 @@ import numpy as np
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.dicom_files import DicomFile, find_files
+from monai_semgan.io.dicom.frames import Frame
 from monai_semgan.io.dicom.headers import Header, examine_file, quiet, read_dataset
 from monai_semgan.io.dicom.series import Series
-from monai_semgan.io.dicom.stack import places_of
+from monai_semgan.io.dicom.stack import doubled
 from monai_semgan.io.dicom.unused_files import COPY, DAMAGED, UnusedFile
 
 OWNER_TAGS = ["PatientID", "PatientName", "PatientBirthDate", "StudyDate"]
@@ -90,7 +91,8 @@ def _split_by_number(headers: list[Header]) -> list[Series]:
     numbers: dict[str, list[Header]] = {}
     for header in headers:
         numbers.setdefault(header.number, []).append(header)
-    if len(numbers) == 1 or (_one_grid(headers) and not _doubled(headers)):
+    frames = [frame for header in headers for frame in header.frames]
+    if len(numbers) == 1 or (_one_grid(frames) and not doubled(frames)):
         return [series_of(headers)]
     return [series_of(members) for members in numbers.values()]
 
@@ -179,14 +181,8 @@ def same_pixels(first: DicomFile, second: DicomFile) -> bool:
     return one is not None and one == other
 
 
-def _one_grid(headers: Iterable[Header]) -> bool:
-    frames = [frame for header in headers for frame in header.frames]
+def _one_grid(frames: Sequence[Frame]) -> bool:
     if any(frame.position is None or frame.orientation is None or frame.spacing is None for frame in frames):
         return False
     grids = {(frame.shape, np.round(np.array(frame.orientation), 2).tobytes()) for frame in frames}
     return len(grids) == 1 and len({frame.spacing for frame in frames}) == 1
-
-
-def _doubled(headers: Iterable[Header]) -> bool:
-    frames = [frame for header in headers for frame in header.frames]
-    return len(set(places_of(frames).tolist())) < len(frames)

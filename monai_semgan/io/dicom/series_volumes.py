@@ -11,7 +11,7 @@ from monai_semgan.io.dicom.dicom_folder import same_pixels
 from monai_semgan.io.dicom.frame_traits import TRAITS, read_traits, separates, sort_key
 from monai_semgan.io.dicom.frames import Frame
 from monai_semgan.io.dicom.series import Series
-from monai_semgan.io.dicom.stack import SAME_DIRECTION, places_of
+from monai_semgan.io.dicom.stack import SAME_DIRECTION, doubled, places_of
 from monai_semgan.io.dicom.unused_files import COPY, UnusedFile
 
 PLANES = ("sagittal", "coronal", "axial")
@@ -93,14 +93,14 @@ def _pixels(frames: Sequence[Frame], name: str) -> Parts:
 
 def _volumes(frames: list[Frame]) -> Parts:
     """By the traits that tell slices at one place apart; copies under other UIDs are left out."""
-    if not _doubled(frames):
+    if not doubled(frames):
         return [("", frames)]
     traits = read_traits(frames)
     return _by_traits(frames, traits, list(TRAITS))
 
 
 def _by_traits(frames: list[Frame], traits: dict[Frame, dict[str, str]], names: list[str]) -> Parts:
-    if not _doubled(frames):
+    if not doubled(frames):
         return [("", frames)]
     places = places_of(frames)
     for number, name in enumerate(names):
@@ -112,10 +112,6 @@ def _by_traits(frames: list[Frame], traits: dict[Frame, dict[str, str]], names: 
                 for inner, chosen in _by_traits(members, traits, names[number + 1 :])
             ]
     return [("", _without_copies(frames))]
-
-
-def _doubled(frames: Sequence[Frame]) -> bool:
-    return len(set(places_of(frames).tolist())) < len(frames)
 
 
 def _without_copies(frames: list[Frame]) -> list[Frame]:

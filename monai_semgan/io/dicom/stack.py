@@ -158,6 +158,11 @@ def places_of(frames: Sequence[Frame]) -> np.ndarray:
     return numbers
 
 
+def doubled(frames: Sequence[Frame]) -> bool:
+    """Tell whether a place holds more than one slice."""
+    return len(set(places_of(frames).tolist())) < len(frames)
+
+
 def _same_place(distances: np.ndarray) -> float:
     """mm below which two slices lie at one place."""
     return max(SAME_PLACE_MM, 0.01 * float(np.median(distances))) if len(distances) else SAME_PLACE_MM
