@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ from typing import Any
 from monai_semgan.bundle.agreement import check_parts
 from monai_semgan.bundle.labels import METADATA, learnt_modalities, organ_labels, read_metadata
 from monai_semgan.bundle.pending import finish_pending
-from monai_semgan.data.identity import scan_names
 from monai_semgan.data.scan_folder import LABEL_FOLDERS, ScanSearch
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import image2d_endings, volume_endings
 from monai_semgan.networks.weights import load_into, load_weights
-from monai_semgan.transforms.scan_meta import NAME
+from monai_semgan.workflows.scan_dataset import with_names
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +50,7 @@ def find_scans(dataset_dir: str | Path, pictures: bool | None = None) -> list[di
         raise SemganError(problem, remedy="give --dataset_dir a folder of NIfTI files or DICOM series", path=place)
     if search.ignored:
         logger.warning("%s: labels and maps are no scans, %d are left out", place, len(search.ignored))
-    names = scan_names(found, Path(os.path.commonpath([path.absolute().parent for path in found])))
-    return [{"image": str(path), NAME: name} for path, name in zip(found, names, strict=True)]
+    return with_names([{"image": str(path)} for path in found])
 
 
 def _matching(pattern: str, search: ScanSearch) -> list[Path]:

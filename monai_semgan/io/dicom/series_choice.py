@@ -169,8 +169,13 @@ def _first_usable(pool: Sequence[Series], folder: DicomFolder, resample: bool) -
 
 
 def _reason(series: Series, error: SemganError, folder: DicomFolder) -> str:
+    return f"{series.described()}: {problem_in(folder, error)}"
+
+
+def problem_in(folder: DicomFolder, error: SemganError) -> str:
+    """Tell an error, with the file's name where it is that of one file of the folder."""
     where = f"{error.path.name}: " if error.path is not None and error.path != folder.path else ""
-    return f"{series.described()}: {where}{error.problem}"
+    return f"{where}{error.problem}"
 
 
 def _told(folder: DicomFolder, taken: Series, why: str, refused: Refused) -> list[str]:

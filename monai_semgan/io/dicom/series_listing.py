@@ -10,7 +10,7 @@ import numpy as np
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.dicom_folder import DicomFolder, read_folder
 from monai_semgan.io.dicom.series import Series
-from monai_semgan.io.dicom.series_choice import usable_stack
+from monai_semgan.io.dicom.series_choice import problem_in, usable_stack
 from monai_semgan.io.dicom.series_volumes import split_series
 from monai_semgan.io.dicom.stack import RESAMPLE, MixedStack, Stack
 from monai_semgan.io.dicom.unused_files import unused_note
@@ -72,8 +72,7 @@ def _listed(series: Series, folder: DicomFolder) -> list[ListedSeries]:
             return [entry for part in parts for entry in _listed(part, folder)]
         return [ListedSeries(*facts, problem=error.problem)]
     except SemganError as error:
-        name = f"{error.path.name}: " if error.path is not None and error.path != folder.path else ""
-        problem = f"{name}{error.problem}"
+        problem = problem_in(folder, error)
         if RESAMPLE not in error.remedy:
             return [ListedSeries(*facts, problem=problem)]
         _, stack = usable_stack(series, folder, resample=True)
