@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
 
-API_VERSION = "1.0"
+API_VERSION = "1.1"
 """Clients refuse a server with another first number."""
 
 MAX_STEPS = 10_000
@@ -174,6 +174,27 @@ class Domain(Model):
     expected_dice: dict[str, float] = Field(default_factory=dict, description="by name of the organ")
 
 
+class FindingLevel(str, Enum):
+    """How much a finding asks for: `warning`, look before the result is used; `info`, good to know."""
+
+    info = "info"
+    warning = "warning"
+
+
+class Finding(Model):
+    """Something about a result that its reader should know."""
+
+    code: str = Field(
+        max_length=64,
+        pattern="^[a-z][a-z_]*$",
+        description="kind, such as sides_swapped, mirrored_header, cut_by_edge, implausible_volume or "
+        "modality_unlearnt; more may be added: show the text of those that are not known",
+    )
+    level: FindingLevel
+    labels: list[int] = Field(default_factory=list, description="ids of the structures that it is about; none: all")
+    text: str = Field(description="for people, in one or two sentences")
+
+
 class ModelId(Model):
     """Which weights made a result."""
 
@@ -199,9 +220,13 @@ class Result(Model):
         default=None, description="units of the scan; null for a preview"
     )
     doubt_per_slice: list[float | None] | None = Field(
-        default=None, description="0 to 1; null where it is not assessed"
+        default=None,
+        description="0 to 1; an entry is null where nothing was found in the slice, the list where none is assessed",
     )
     domain: Domain | None = None
+    findings: list[Finding] = Field(
+        default_factory=list, description="what was seen in the result, warnings first; the notes in other words"
+    )
     model: ModelId
     notes: list[str] = Field(default_factory=list)
     latencies: dict[str, float] = Field(default_factory=dict, description="seconds by stage, and `total`")
@@ -219,6 +244,16 @@ class Upload(Model):
     spacing: tuple[float, float, float] = Field(description="mm")
 
 
+class UploadProgress(Model):
+    """A volume that is sent in parts; what has arrived stays when the connection breaks."""
+
+    id: JobId
+    received: int = Field(ge=0, description="bytes that have arrived: the `offset` of the next part")
+    bytes: int = Field(ge=1, description="of the whole file")
+    expires: float = Field(description="when it is removed if nothing more comes, or, if whole, is not used")
+    upload: Upload | None = Field(default=None, description="when all has arrived and was read")
+
+
 class ModeInfo(Model):
     """A way to run a model."""
 
@@ -227,6 +262,14 @@ class ModeInfo(Model):
     steps: int | None = Field(default=None, description="unless the request says otherwise; null where there are none")
     seconds: float | None = Field(default=None, description="measured here for the last scan; null before")
     dice: dict[str, float] = Field(default_factory=dict, description="measured mean 3D Dice by modality")
+    gain: dict[str, float] = Field(
+        default_factory=dict, description="measured mean 3D Dice minus that of the preview, by modality"
+    )
+    worth_it: bool | None = Field(
+        default=None,
+        description="whether it is measurably better than the preview for a modality that the model has learnt; "
+        "null for the preview, and where it was not measured",
+    )
 
 
 class ModelInfo(Model):
