@@ -1,0 +1,32 @@
+"""Who asks: the user of a log-in, else the id that a client has made for itself; stored with things, never told."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import Request
+
+from monai_semgan.jobs.job_errors import JobError
+
+CLIENT_HEADER = "X-SemGAN-Client"
+
+CLIENT_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
+
+
+def caller_of(request: Request) -> str | None:
+    """Return who sends a request; None if nobody says so.
+
+    `request.state.user` is what a guard in front of the routes has found out from the log-in.
+
+    Raises:
+        JobError: if the header does not hold an id.
+    """
+    user = getattr(request.state, "user", None)
+    if user:
+        return f"user:{user}"
+    sent = request.headers.get(CLIENT_HEADER)
+    if sent is None:
+        return None
+    if CLIENT_ID.fullmatch(sent) is None:
+        raise JobError(f"{CLIENT_HEADER} must be 8 to 64 letters, digits, '_', '.' or '-'; leave it out if there is none")
+    return f"client:{sent}"
