@@ -29,9 +29,14 @@ def common_options() -> argparse.ArgumentParser:
     return parser
 
 
-def model_options(parser: argparse.ArgumentParser) -> None:
-    """Add options of the subcommands that use a trained model."""
-    parser.add_argument("--bundle", type=Path, metavar="DIR", help="model bundle (default: the one that comes along)")
+def model_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Add options of the subcommands that use a trained model, or `several`."""
+    told = "model bundle (default: the one that comes along)"
+    if several:
+        told = f"{told}; several times: a request chooses by name, the first is the default"
+        parser.add_argument("--bundle", type=Path, action="append", default=[], metavar="DIR", help=told)
+    else:
+        parser.add_argument("--bundle", type=Path, metavar="DIR", help=told)
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
 
 

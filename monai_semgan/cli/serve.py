@@ -43,12 +43,21 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("studies", type=Path, metavar="DIR", help="scans: NIfTI, NRRD, MHA; labels go into DIR/labels")
-    model_options(parser)
-    parser.add_argument("--port", type=_port, default=0, metavar="N", help="default 0: a free one, which is printed")
+    parser.add_argument("studies", type=Path, metavar="DIR", help="scans: NIfTI, NRRD, MHA, folders of DICOM")
+    parser.add_argument(
+        "--labels", type=Path, metavar="DIR", help="labels and all that is written; default: the folder of the scans"
+    )
+    model_options(parser, several=True)
+    parser.add_argument(
+        "--port", type=_port, metavar="N", help="default 8000, or the next free one, which is remembered; 0: any"
+    )
     parser.add_argument("--json", action="store_true", help="print address, port and process as JSON")
     parser.add_argument("--upload-limit-mb", type=positive_int, default=2048, metavar="N", help="default 2048")
-    parser.add_argument("--keep-days", type=_positive, default=7.0, metavar="N", help="of ended jobs; default 7")
+    keep = parser.add_mutually_exclusive_group()
+    keep.add_argument(
+        "--keep-hours", type=_positive, default=24.0, metavar="N", help="of ended jobs and uploads; default 24"
+    )
+    keep.add_argument("--keep-days", type=_positive, metavar="N", help="the same in days")
     parser.add_argument("--disk-limit-gb", type=_positive, default=20.0, metavar="N", help="of jobs; default 20")
     group = parser.add_argument_group("access")
     group.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default 127.0.0.1: this computer only")
@@ -79,15 +88,17 @@ def _options(arguments: argparse.Namespace) -> ServerOptions:
     key = read_key(key_file, os.environ.get(KEY_VARIABLE))
     if key_file is not None and os.name == "posix" and key_file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         note("other users of this computer can read the file with the key: chmod 600")
+    days: float | None = arguments.keep_days
     return ServerOptions(
         studies=Path(os.path.abspath(arguments.studies)),
+        labels=Path(os.path.abspath(arguments.labels)) if arguments.labels is not None else None,
         host=arguments.host,
         port=arguments.port,
-        bundle=arguments.bundle.absolute() if arguments.bundle is not None else None,
+        bundles=tuple(Path(os.path.abspath(bundle)) for bundle in arguments.bundle),
         device=arguments.device,
         api_key=key,
         upload_limit_mb=arguments.upload_limit_mb,
-        keep_days=arguments.keep_days,
+        keep_hours=arguments.keep_hours if days is None else 24 * days,
         disk_limit_gb=arguments.disk_limit_gb,
         allow_origins=tuple(arguments.allow_origin),
         open_without_key=sentence is not None,

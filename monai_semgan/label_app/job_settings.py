@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +13,15 @@ if TYPE_CHECKING:
     from monai_semgan.jobs.planner import FindImage
     from monai_semgan.jobs.service import JobService
 
-DAY = 24 * 3600.0
-DEFAULTS = {"upload_limit_mb": 2048.0, "disk_limit_gb": 20.0, "keep_days": 7.0}
+HOUR = 3600.0
+DEFAULTS = {"upload_limit_mb": 2048.0, "disk_limit_gb": 20.0, "keep_hours": 24.0}
 
 
 def make_service(conf: Mapping[str, str], studies: Path, find_image: FindImage) -> JobService:
     """Make the job service of an app, not started yet.
 
     Args:
-        conf: `bundle`, `device` and those of `DEFAULTS`.
+        conf: `bundle`, `device`, and those of `DEFAULTS`; `keep_days` as well.
         studies: folder of the datastore.
         find_image: see `JobService`.
 
@@ -30,20 +31,27 @@ def make_service(conf: Mapping[str, str], studies: Path, find_image: FindImage) 
     from monai_semgan.jobs.service import JobService
     from monai_semgan.jobs.service_settings import ServiceSettings
 
+    if "keep_days" in conf and "keep_hours" not in conf:
+        conf = {**conf, "keep_hours": str(24 * _number(conf, "keep_days"))}
     values = {name: _number(conf, name) for name in DEFAULTS}
     settings = ServiceSettings(
-        bundles=(conf["bundle"],) if conf.get("bundle") else (),
+        bundles=tuple(bundle_folders(conf)),
         devices=(conf.get("device", "auto"),),
         upload_limit_bytes=round(values["upload_limit_mb"] * 2**20),
         disk_limit_bytes=round(values["disk_limit_gb"] * 2**30),
-        keep_seconds=values["keep_days"] * DAY,
+        keep_seconds=values["keep_hours"] * HOUR,
     )
     return JobService(studies, find_image, settings)
 
 
+def bundle_folders(conf: Mapping[str, str]) -> list[str]:
+    """Return the folders of the models, the default one first; none where the one that comes along is meant."""
+    return [folder for folder in conf.get("bundle", "").split(os.pathsep) if folder]
+
+
 def _number(conf: Mapping[str, str], name: str) -> float:
     try:
-        value = float(conf.get(name, DEFAULTS[name]))
+        value = float(conf[name]) if name in conf else DEFAULTS[name]
     except ValueError:
         value = -1.0
     if not 0 < value < float("inf"):

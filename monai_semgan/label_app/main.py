@@ -25,7 +25,7 @@ from monai_semgan.label_app.batch import Report, SemganBatchInfer
 from monai_semgan.label_app.datastore import StudiesDatastore
 from monai_semgan.label_app.infer import LocalEngine, infer_tasks, run_infer
 from monai_semgan.label_app.job_engine import JobEngine, SharedEngine
-from monai_semgan.label_app.job_settings import make_service
+from monai_semgan.label_app.job_settings import bundle_folders, make_service
 from monai_semgan.label_app.sessions import SafeSessions
 from monai_semgan.utils.file_state import State, file_state
 
@@ -41,16 +41,23 @@ class SemganApp(MONAILabelApp):
     Args:
         app_dir: this folder.
         studies: folder with the scans.
-        conf: `--conf NAME VALUE` of the server: `bundle` (folder), `device`, `upload_limit_mb`, `disk_limit_gb` and
-            `keep_days` of the job API, `auto_scoring` (true or false).
+        conf: `--conf NAME VALUE` of the server: `bundle` (folder, or several as in `PATH`), `device`, `labels` (folder
+            that is written to instead of the studies), `upload_limit_mb`, `disk_limit_gb` and `keep_hours` of the job
+            API, `auto_scoring` (true or false).
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
-        self._local = LocalEngine(conf.get("bundle"), conf.get("device", "auto"))
+        folders = bundle_folders(conf)
+        self._local = LocalEngine(folders[0] if folders else None, conf.get("device", "auto"))
         self._jobs = JobEngine(self._local.labels)
         self.engine = SharedEngine(self._local)
         self._digest: tuple[list[State], str] = [], ""
         super().__init__(app_dir, studies, conf, name="SemGAN", description="Organs in CT and MRI. Research use only.")
+
+    @property
+    def home(self) -> Path:
+        """Folder that is written to: labels, jobs, and what the server keeps."""
+        return Path(self.conf.get("labels") or self.studies)
 
     def init_datastore(self) -> Datastore:
         """Return the folder of studies, or what MONAI Label makes of an address."""
@@ -97,7 +104,7 @@ class SemganApp(MONAILabelApp):
         """
         from monai_semgan.jobs.api.attaching import attach_jobs
 
-        service = attach_jobs(app, make_service(self.conf, Path(self.studies), self._find_file))
+        service = attach_jobs(app, make_service(self.conf, self.home, self._find_file))
         datastore = self.datastore()
         if isinstance(datastore, StudiesDatastore):
             datastore.remove_leftovers()

@@ -122,9 +122,9 @@ def start_semgan(
     variables: Mapping[str, str] | None = None,
     largest_file: int | None = None,
 ) -> Iterator[Server]:
-    """`semgan serve`, on a port that it chooses itself; with `largest_file` as if the disk were full beyond that."""
+    """`semgan serve`, on any free port; with `largest_file` as if the disk were full beyond that."""
     home.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "monai_semgan", "serve", studies, "--json", *options]
+    command = [sys.executable, "-m", "monai_semgan", "serve", studies, "--json", "--port", "0", *options]
     if largest_file is not None:
         command[1:1] = ["-c", LIMITED, largest_file]
     with _process(command, home, variables or {}) as process:

@@ -48,21 +48,24 @@ def app_conf(options: ServerOptions) -> dict[str, str]:
     """Return the options as MONAI Label's `--conf`."""
     conf: dict[str, Any] = {
         "device": options.device,
-        "keep_days": options.keep_days,
+        "keep_hours": options.keep_hours,
         "disk_limit_gb": options.disk_limit_gb,
         "upload_limit_mb": options.upload_limit_mb,
     }
-    if options.bundle is not None:
-        conf["bundle"] = options.bundle
+    if options.bundles:
+        conf["bundle"] = os.pathsep.join(map(str, options.bundles))
+    if options.labels is not None:
+        conf["labels"] = options.labels
     return {name: str(value) for name, value in conf.items()}
 
 
 @dataclass(frozen=True)
 class Application:
-    """What uvicorn runs, and what ends the work behind it."""
+    """What uvicorn runs, what ends the work behind it, and how many images there are."""
 
     asgi: ASGIApp
     close: Callable[[], None]
+    images: Callable[[], int]
 
 
 def create_application(options: ServerOptions) -> Application:
@@ -75,7 +78,8 @@ def create_application(options: ServerOptions) -> Application:
     prepare_monailabel(options)
     check_access(options, tokens.enabled())
     app = _routes(options)
-    return Application(_guarded(app, options), app.state.semgan_jobs.close)
+    store = app.state.instance.datastore()
+    return Application(_guarded(app, options), app.state.semgan_jobs.close, lambda: len(store.list_images()))
 
 
 def _routes(options: ServerOptions) -> FastAPI:

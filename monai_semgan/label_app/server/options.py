@@ -22,14 +22,16 @@ class ServerOptions:
     """Settings of a server.
 
     Args:
-        studies: folder with the scans; labels, jobs and sessions are kept in it.
+        studies: folder with the scans.
+        labels: folder for labels, jobs and sessions, where nothing is to be written into the studies; theirs when
+            left out.
         host: address to listen on.
-        port: 0 for a free one.
-        bundle: model bundle; the one that comes with the package when left out.
+        port: 0 for any free one; when left out 8000, or the next free one.
+        bundles: model bundles, the default one first; the one that comes with the package when left out.
         device: as `semgan segment --device`.
         api_key: what clients must send; None for an open server.
         upload_limit_mb: largest body of a request, in 2^20 bytes.
-        keep_days: after this time an ended job and its files are removed.
+        keep_hours: after this time an ended job and its files are removed.
         disk_limit_gb: jobs and uploads take at most this, in 2^30 bytes.
         allow_origins: web pages that may ask, such as `https://viewer.example`.
         open_without_key: whether an address other than loopback may be served without a key.
@@ -37,22 +39,33 @@ class ServerOptions:
     """
 
     studies: Path
+    labels: Path | None = None
     host: str = "127.0.0.1"
-    port: int = 0
-    bundle: Path | None = None
+    port: int | None = None
+    bundles: tuple[Path, ...] = ()
     device: str = "auto"
     api_key: str | None = field(default=None, repr=False)
     upload_limit_mb: int = 2048
-    keep_days: float = 7.0
+    keep_hours: float = 24.0
     disk_limit_gb: float = 20.0
     allow_origins: tuple[str, ...] = ()
     open_without_key: bool = False
     as_json: bool = False
 
     @property
+    def home(self) -> Path:
+        """Folder that is written to: labels, and what the server keeps."""
+        return self.labels or self.studies
+
+    @property
     def private(self) -> Path:
-        """Folder inside the studies that the server keeps its own files in."""
-        return self.studies / ".semgan"
+        """Folder that the server keeps its own files in."""
+        return self.home / ".semgan"
+
+    @property
+    def port_file(self) -> Path:
+        """Holds the port of the last start."""
+        return self.private / "port"
 
     @property
     def log_file(self) -> Path:

@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.errors import SemganError
+from monai_semgan.label_app.server.listening import Listener, listen
 from monai_semgan.label_app.server.options import ServerOptions
 from monai_semgan.label_app.server.server_log import start_log
+from monai_semgan.utils.files import write_error
 
 if TYPE_CHECKING:
+    import socket
+
     from monai_semgan.label_app.server.application import Application
 
 FINISHING_SECONDS = 5
@@ -29,36 +32,31 @@ def run(options: ServerOptions) -> None:
     """
     if not options.studies.is_dir():
         raise SemganError("no such folder", remedy="give the folder with the scans", path=options.studies)
-    if not os.access(options.studies, os.W_OK | os.X_OK):
-        raise SemganError("no permission to write", remedy="labels are kept in it", path=options.studies)
-    listener = _listen(options.host, options.port)
+    _check_home(options)
+    listener = listen(options.host, options.port, options.port_file)
     try:
         start_log(options.log_file)
         from monai_semgan.label_app.server.application import create_application
 
         _serve(create_application(options), listener, options)
     finally:
-        listener.close()
+        listener.socket.close()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _check_home(options: ServerOptions) -> None:
+    """Make sure that labels can be kept."""
+    home = options.home
+    if options.labels is not None:
         try:
-            listener.bind(address)
-        except BaseException:
-            listener.close()
-            raise
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SemganError(f"cannot listen on {host} port {port}: {reason.lower()}", remedy="try --port 0") from error
-    return listener
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(error, home) from error
+    if not os.access(home, os.W_OK | os.X_OK):
+        remedy = "labels are kept in it" if options.labels else "labels are kept in it, or in another one: --labels DIR"
+        raise SemganError("no permission to write", remedy=remedy, path=home)
 
 
-def _serve(application: Application, listener: socket.socket, options: ServerOptions) -> None:
+def _serve(application: Application, listener: Listener, options: ServerOptions) -> None:
     import uvicorn
 
     class Announced(uvicorn.Server):
@@ -69,7 +67,7 @@ def _serve(application: Application, listener: socket.socket, options: ServerOpt
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             if self.started:
-                _announce(listener, options)
+                _announce(application, listener, options)
 
     config = uvicorn.Config(
         application.asgi,
@@ -79,14 +77,28 @@ def _serve(application: Application, listener: socket.socket, options: ServerOpt
         timeout_graceful_shutdown=FINISHING_SECONDS,
     )
     with contextlib.suppress(KeyboardInterrupt):
-        Announced(config).run(sockets=[listener])
+        Announced(config).run(sockets=[listener.socket])
 
 
-def _announce(listener: socket.socket, options: ServerOptions) -> None:
-    """Print one line that tells the address."""
-    host, port = listener.getsockname()[:2]
+def _announce(application: Application, listener: Listener, options: ServerOptions) -> None:
+    """Print the address, and what else the person at the keyboard has to know."""
+    host, port = listener.socket.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    facts: dict[str, Any] = {"address": address, "port": port, "pid": os.getpid(), "key": options.api_key is not None}
-    line = json.dumps(facts) if options.as_json else f"serving at {address}  (Ctrl-C ends it; research use only)"
-    sys.stdout.write(line + "\n")
+    images = application.images()
+    facts: dict[str, Any] = {
+        "address": address,
+        "port": port,
+        "pid": os.getpid(),
+        "key": options.api_key is not None,
+        "images": images,
+        "keep_hours": options.keep_hours,
+    }
+    lines = [
+        f"serving at {address}  (Ctrl-C ends it; research use only)",
+        listener.note,
+        f"{images} image{'' if images == 1 else 's'} in {options.studies.name}",
+        f"ended jobs and what was sent for them are removed after {options.keep_hours:g} hours (--keep-hours)",
+    ]
+    shown = [json.dumps(facts)] if options.as_json else [line for line in lines if line]
+    sys.stdout.write("\n".join(shown) + "\n")
     sys.stdout.flush()
