@@ -33,12 +33,14 @@ class Mode(str, Enum):
 class State(str, Enum):
     """Where a job stands.
 
+    `paused`: an inversion lets previews of others go first, and goes on where it was.
     `interrupted`: the server ended while the job ran; what was found until then is kept as a partial result.
     """
 
     queued = "queued"
     warming = "warming"
     running = "running"
+    paused = "paused"
     done = "done"
     cancelled = "cancelled"
     interrupted = "interrupted"
@@ -115,11 +117,15 @@ class Job(Model):
     id: JobId
     state: State
     request: JobRequest
+    mine: bool | None = Field(
+        default=None, description="whether the one who asks has started it; null where nobody knows who has"
+    )
     message: str = Field(default="", description="what is being done, or why it ended, in one sentence")
     position: int | None = Field(default=None, description="jobs before this one, while it is queued")
     created: float
     started: float | None = None
     finished: float | None = None
+    paused_seconds: float = Field(default=0.0, description="time between start and end in which previews went first")
     expires: float | None = Field(default=None, description="when an ended job and its files are removed")
     step: int = Field(default=0, description="updates of the codes so far; for a preview, slices so far")
     steps: int | None = Field(default=None, description="of all")
@@ -131,7 +137,9 @@ class Job(Model):
     residual: list[float | None] = Field(
         default_factory=list, description="of every slice so far, in units of the scan; empty for a preview"
     )
-    eta_seconds: float | None = None
+    eta_seconds: float | None = Field(
+        default=None, description="until its end, waiting included; null where nobody can tell, and when it is over"
+    )
     result_version: int = Field(
         default=0, description="counts the results so far: 0 none yet; a higher number, a better one"
     )
@@ -314,4 +322,6 @@ class Health(Model):
     disk_bytes: int = Field(description="of jobs and uploads")
     disk_limit_bytes: int
     upload_limit_bytes: int
+    keep_seconds: float = Field(description="how long an ended job, with its files, stays")
+    upload_keep_seconds: float = Field(description="how long an upload stays that no job uses")
     research_only: str

@@ -55,7 +55,8 @@ class JobService:
         self.queue_limit, self.jobs_limit = settings.queue_limit, settings.jobs_limit
         self.store = JobStore(Path(studies))
         self.quota = DiskQuota(self.store, settings.disk_limit_bytes)
-        self.uploads = UploadStore(self.store.uploads, python, settings.upload_limit_bytes, keep_seconds)
+        unused_seconds = min(settings.upload_keep_seconds, keep_seconds)
+        self.uploads = UploadStore(self.store.uploads, python, settings.upload_limit_bytes, unused_seconds)
         self._planner = TaskPlanner(self.models, find_image, self._upload_file, self.store.results, python)
         self._lock = threading.RLock()
         self._dispatcher = Dispatcher(
@@ -113,6 +114,8 @@ class JobService:
                 disk_bytes=used,
                 disk_limit_bytes=self.quota.limit_bytes,
                 upload_limit_bytes=self.uploads.limit_bytes,
+                keep_seconds=self._dispatcher.keep_seconds,
+                upload_keep_seconds=self.uploads.keep_seconds,
                 research_only=RESEARCH_ONLY,
             )
 
