@@ -137,17 +137,40 @@ def _install_torch(environment: Environment) -> None:
         return
     gpu = has_nvidia_gpu()
     print(f"installing PyTorch ({'with CUDA' if gpu else 'for the CPU'}) ...", flush=True)
-    attempts = [["install", *wanted] for wanted in environment.torch]
-    if not gpu and sys.platform == "linux":
-        # without dependencies: these come from the usual index together with the package
-        cpu = ["install", "--no-deps", "--timeout", "15", "--retries", "1", "--index-url", CPU_INDEX]
-        attempts = [[*cpu, *wanted] for wanted in environment.torch] + attempts
+    small = not gpu and sys.platform == "linux"
+    attempts = torch_attempts(environment.torch, small)
     for number, attempt in enumerate(attempts):
         if number and CPU_INDEX in attempts[number - 1] and CPU_INDEX not in attempt:
-            print("PyTorch's CPU index does not answer: taking the large build of the usual index", flush=True)
+            print("no CPU build could be had: taking what the usual indexes have, which may be larger", flush=True)
         if _pip(environment.python, *attempt, quiet_errors=number + 1 < len(attempts)) == 0:
+            if small and _has_cuda(environment.python):
+                print("note: PyTorch came in its CUDA build, some 3 GB that are not needed here; it works", flush=True)
             return
     sys.exit("error: PyTorch could not be installed; see pip's messages above (is there a network connection?)")
+
+
+def torch_attempts(wanted: tuple[tuple[str, ...], ...], small: bool) -> list[list[str]]:
+    """Return what pip is told, one attempt after the other.
+
+    A CPU build is asked for by its local version where there is one release to ask for: pip's own settings may name
+    further indexes, whose builds of the same release would do as well.
+
+    Args:
+        wanted: requirements, one attempt after the other.
+        small: whether CPU builds are to be tried first.
+    """
+    attempts = [["install", *one] for one in wanted]
+    if not small:
+        return attempts
+    # without dependencies: these come from the usual index together with the package
+    cpu = ["install", "--no-deps", "--timeout", "15", "--retries", "1", "--index-url", CPU_INDEX]
+    local = [[f"{name}+cpu" for name in one] for one in wanted if all("==" in name for name in one)]
+    return [[*cpu, *one] for one in (*local, *wanted)] + attempts
+
+
+def _has_cuda(python: Path) -> bool:
+    code = "import sys, torch; sys.exit(torch.version.cuda is None)"
+    return subprocess.run([str(python), "-c", code], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def has_nvidia_gpu() -> bool:

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from environment import CORE, LABEL, REPOSITORY, SLICER, Environment, prepare
 
@@ -35,6 +36,7 @@ class Suite:
         folders: where they lie; those of other suites may lie below them.
         options: for pytest.
         parallel: how many processes, at most.
+        servers: further environment with its part of the package, whose programs the tests start.
     """
 
     name: str
@@ -43,10 +45,13 @@ class Suite:
     folders: tuple[str, ...]
     options: tuple[str, ...] = ()
     parallel: int = 1
+    servers: tuple[tuple[Environment, str], ...] = ()
 
 
-SLICER_SUITE = Suite("extension of 3D Slicer", SLICER, "", ("tests/slicer_extension",))
 LABEL_SUITE = Suite("label server", LABEL, "labeltest", ("tests/label_app", "tests/jobs"))
+SLICER_SUITE = Suite(
+    "extension of 3D Slicer", SLICER, "", ("tests/slicer_extension",), servers=((LABEL, LABEL_SUITE.extra),)
+)
 OTHERS = (*SLICER_SUITE.folders, *LABEL_SUITE.folders)
 CORE_SUITE = Suite(
     "package",
@@ -69,7 +74,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     suites = (CORE_SUITE,) if "--core" in arguments else chosen(arguments)
     rest = [argument for argument in arguments if argument != "--core"]
-    interpreters = [str(prepare(suite.extra, suite.environment)) for suite in suites]
+    interpreters = [str(_prepared(suite)) for suite in suites]
     failures = []
     if CORE_SUITE in suites:
         for name, *options in CHECKS:
@@ -80,6 +85,13 @@ def main(arguments: list[str]) -> int:
         print(f"tests of the {suite.name} ...", flush=True)
         failures.append(_pytest(suite, python, rest))
     return next((code for code in failures if code), 0)
+
+
+def _prepared(suite: Suite) -> Path:
+    """Make the environments of a suite, and return the interpreter of its own."""
+    for environment, extra in suite.servers:
+        prepare(extra, environment)
+    return prepare(suite.extra, suite.environment)
 
 
 def chosen(arguments: list[str]) -> tuple[Suite, ...]:
