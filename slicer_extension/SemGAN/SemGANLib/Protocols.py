@@ -6,12 +6,12 @@ functions that ask the user. All of `Logic` is called in the main thread and ret
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Protocol
 
 from .Signal import Signal
-from .Types import Health, Job, JobRequest, Model, Result, StoredImage, Upload
-from .Views import Connection, Images, OrganVolume, Outcome, Run, SliceValue
+from .Types import BatchStatus, Health, Job, JobRequest, Model, Result, StoredImage, Upload
+from .Views import Batch, Connection, Images, LeftJob, OrganVolume, Outcome, Run, SliceValue
 
 Confirm = Callable[[str, str], bool]
 """Asks the user: title and text of a yes/no question; True for yes. In Slicer `slicer.util.confirmYesNoDisplay`."""
@@ -65,6 +65,23 @@ class Runner(Protocol):
         """Drop everything; for good."""
 
 
+class Transfer(Protocol):
+    """A volume on its way: one thread moves it, another one looks how far it is and may stop it."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is to end now."""
+
+    def begin(self, total: int | None, done: int = 0) -> None:
+        """Note how many bytes there are, if that is known, and how many of them have arrived."""
+
+    def moved(self, count: int) -> None:
+        """Note that further bytes have moved."""
+
+    def on_stop(self, break_off: Callable[[], None] | None) -> None:
+        """Set what is called, in another thread, to end a step that waits; None for nothing."""
+
+
 class Client(Protocol):
     """Speaks to one server; every call waits for its answer, so none belongs into the main thread.
 
@@ -79,8 +96,8 @@ class Client(Protocol):
     def models(self) -> tuple[Model, ...]:
         """List the models that the server runs."""
 
-    def upload(self, data: bytes, suffix: str = ".nrrd") -> Upload:
-        """Send a volume."""
+    def upload(self, data: bytes, suffix: str = ".nrrd", transfer: Transfer | None = None) -> Upload:
+        """Send a volume; goes on where it was when the connection breaks."""
 
     def delete_upload(self, upload: str) -> None:
         """Remove a volume that was sent."""
@@ -103,7 +120,7 @@ class Client(Protocol):
     def result(self, job: str) -> Result:
         """Ask what a job has found so far."""
 
-    def part(self, job: str, part: str) -> bytes:
+    def part(self, job: str, part: str, transfer: Transfer | None = None) -> bytes:
         """Fetch a volume of a result, as NRRD."""
 
     def report(self, job: str) -> bytes:
@@ -121,8 +138,20 @@ class Client(Protocol):
     def save_label(self, image: str, data: bytes, tag: str, params: Mapping[str, Any], suffix: str = ".nrrd") -> str:
         """Put a label of an image into the datastore; returns its id."""
 
-    def next_sample(self, strategy: str) -> str | None:
-        """Ask for the id of the image that active learning would have labelled next; None where all are."""
+    def next_sample(self, strategy: str, reader: str = "") -> str | None:
+        """Ask for the id of the image that active learning would have labelled next; None where all are.
+
+        Readers are given different images for a while.
+        """
+
+    def start_batch(self, images: Sequence[str] | None = None) -> BatchStatus:
+        """Begin previews of images of the datastore, or of all without a label, which are kept as their labels."""
+
+    def batch(self) -> BatchStatus | None:
+        """Ask how far the last batch is; None if there was none."""
+
+    def stop_batch(self) -> BatchStatus | None:
+        """End the batch that runs, if there is one; what it has saved stays."""
 
 
 class Choices(Protocol):
@@ -141,6 +170,9 @@ class Choices(Protocol):
 
     model: str
     """Name; empty for the server's first."""
+
+    modality: str
+    """`"CT"` or `"MR"`; empty for what the server guesses from the values."""
 
     slice_range_mm: tuple[float, float] | None
     """Lower and upper position along the model's slice axis; None for all slices."""
@@ -176,6 +208,12 @@ class Logic(Protocol):
     message: Signal
     """Emits a `Message` to show."""
 
+    batch_changed: Signal
+    """Emits the `Batch` of the server."""
+
+    left_jobs_changed: Signal
+    """Emits a tuple of `LeftJob`: after connecting, and when one was taken up or ended."""
+
     @property
     def choices(self) -> Choices:
         """What the user has chosen."""
@@ -193,8 +231,22 @@ class Logic(Protocol):
     def saved_server(self) -> tuple[str, str]:
         """Look up address and API key in the application settings; empty where there are none."""
 
-    def connect(self, address: str, key: str = "", remember_key: bool = True) -> None:
-        """Speak to another server. The address is remembered, and the key if wished; never in the scene."""
+    def saved_access(self) -> tuple[str, str]:
+        """Look up the file of a certificate and the name in a log-in; empty where there are none."""
+
+    def connect(
+        self,
+        address: str,
+        key: str = "",
+        remember_key: bool = True,
+        certificate: str = "",
+        user: str = "",
+        password: str = "",
+    ) -> None:
+        """Speak to another server. All is remembered but the password, the key if wished; never in the scene.
+
+        A server with MONAI Label's log-in wants `user` and `password`: `Connection.login` says so.
+        """
 
     def disconnect(self) -> None:
         """Leave the server; runs under way go on."""
@@ -259,8 +311,32 @@ class Logic(Protocol):
     def open_image(self, image: str) -> None:
         """Load an image of the datastore; `image_opened` follows."""
 
-    def next_sample(self, strategy: str = "") -> None:
-        """Load the image that active learning would have labelled next; `image_opened` follows."""
+    def next_sample(self, strategy: str = "", reader: str = "") -> None:
+        """Load the image that active learning would have labelled next for a reader; `image_opened` follows."""
+
+    # many images
+
+    @property
+    def batch(self) -> Batch:
+        """How far the server is with many images, as last heard."""
+
+    def start_batch(self, images: Sequence[str] | None = None) -> None:
+        """Have images of the datastore previewed, or all without a label; `batch_changed` follows."""
+
+    def stop_batch(self) -> None:
+        """End the batch; the labels that it has saved stay."""
+
+    # jobs left at the server
+
+    @property
+    def left_jobs(self) -> tuple[LeftJob, ...]:
+        """Jobs of this installation that go on at the server without a run here, as after a crash."""
+
+    def take_up(self, job: str) -> None:
+        """Open the image of a job that was left, and follow the job as a run."""
+
+    def end_left(self, job: str) -> None:
+        """Cancel a job that was left."""
 
     # life
 

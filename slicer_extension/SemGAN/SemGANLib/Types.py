@@ -57,6 +57,8 @@ class Mode:
         steps: of the inversion unless asked otherwise; None where there are none.
         seconds: measured by the server for its last scan; None before.
         dice: measured mean 3D Dice by modality.
+        gain: measured mean 3D Dice minus that of the preview, by modality.
+        worth_it: whether it is measurably better than the preview; None where it was not measured.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Mode:
     steps: int | None = None
     seconds: float | None = None
     dice: Mapping[str, float] = field(default_factory=dict)
+    gain: Mapping[str, float] = field(default_factory=dict)
+    worth_it: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,23 @@ class Domain:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """Something about a result that its reader should know.
+
+    Attributes:
+        code: kind, such as `"sides_swapped"` or `"cut_by_edge"`; others may come.
+        level: `"info"` or `"warning"`: look before the result is used.
+        labels: ids of the structures that it is about; none: all.
+        text: for people.
+    """
+
+    code: str
+    level: str
+    labels: tuple[int, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class ModelId:
     """Which weights made a result."""
 
@@ -215,7 +236,8 @@ class Result:
         affine: 4 x 4, voxel index to RAS mm.
         slice_centres: RAS mm, of the slices computed, in order.
         residual_per_slice: units of the scan; None for a preview.
-        doubt_per_slice: 0 to 1; None where it is not assessed.
+        doubt_per_slice: 0 to 1; None where it is not assessed, an entry is None where nothing was found.
+        findings: what was seen in the result; the notes in other words.
     """
 
     job: str
@@ -234,6 +256,7 @@ class Result:
     doubt_per_slice: tuple[float | None, ...] | None = None
     domain: Domain | None = None
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     latencies: Mapping[str, float] = field(default_factory=dict)
     research_only: str = ""
 
@@ -246,6 +269,63 @@ class Upload:
     expires: float
     shape: tuple[int, int, int] = (0, 0, 0)
     bytes: int = 0
+
+
+@dataclass(frozen=True)
+class UploadProgress:
+    """A volume that is sent in parts; what has arrived stays at the server when the connection breaks.
+
+    Attributes:
+        received: bytes that have arrived.
+        bytes: of the whole file.
+        upload: when all has arrived and was read.
+    """
+
+    id: str
+    received: int
+    bytes: int
+    upload: Upload | None = None
+
+
+@dataclass(frozen=True)
+class BatchStatus:
+    """How far the server is with many images.
+
+    Attributes:
+        status: in MONAI Label's words: SUBMITTED, RUNNING, DONE, STOPPED or ERROR.
+        total: None before it has begun.
+        problem: why it ended early.
+    """
+
+    status: str
+    done: int = 0
+    failed: int = 0
+    total: int | None = None
+    problem: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on."""
+        return self.status in ("SUBMITTED", "RUNNING")
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a server wants to know of whoever asks, and by what it is known itself.
+
+    Attributes:
+        key: API key; empty for none.
+        certificate: file of a certificate that is trusted beside those of the application; empty for none.
+        client: random id of this installation, by which a server knows whose jobs are whose.
+        user: name in MONAI Label's log-in; empty where there is none.
+        password: never stored.
+    """
+
+    key: str = field(default="", repr=False)
+    certificate: str = ""
+    client: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ class Connection:
         state: `"off"`, `"connecting"`, `"on"` or `"failed"`.
         text: connected to what, or why not and what to do.
         local: the server is on this computer: volumes stay here.
+        health: as last heard; asked for again while the server is warming up.
+        user: who is logged in, at a server with MONAI Label's log-in.
+        login: failed for want of a name and password of MONAI Label's log-in, or a wrong one.
     """
 
     state: str = "off"
@@ -38,6 +41,41 @@ class Connection:
     local: bool = True
     health: Health | None = None
     models: tuple[Model, ...] = ()
+    user: str = ""
+    login: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Previews of many images of the server's datastore, one after the other.
+
+    Attributes:
+        total: None before the server has counted.
+        running: it goes on; otherwise it has ended, or there was none.
+        text: where it stands, or how it ended; empty if there was none.
+    """
+
+    done: int = 0
+    failed: int = 0
+    total: int | None = None
+    running: bool = False
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class LeftJob:
+    """A job of this installation that goes on at the server and that no run here follows, as after a crash.
+
+    Attributes:
+        image: id in the datastore, whose job can be taken up; empty: the job can only be ended.
+        created: seconds since the epoch.
+    """
+
+    id: str
+    image: str
+    mode: str
+    state: str
+    created: float
 
 
 @dataclass(frozen=True)

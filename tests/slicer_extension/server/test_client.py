@@ -37,6 +37,8 @@ SCHEMAS = {
     Types.ModelId: "ModelId",
     Types.Result: "Result",
     Types.Upload: "Upload",
+    Types.UploadProgress: "UploadProgress",
+    Types.Finding: "Finding",
     Types.JobRequest: "JobRequest",
 }
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from ..Types import Code, Domain, JobRequest, Label, Mode, ModelId, Worker
+from ..Types import Code, Domain, Finding, JobRequest, Label, Mode, ModelId, Upload, Worker
 
 T = TypeVar("T")
 
@@ -45,6 +45,7 @@ NESTED: dict[str, type[Any]] = {
     "model": ModelId,
     "domain": Domain,
     "request": JobRequest,
+    "upload": Upload,
 }
 """Fields that are objects, or lists of them."""
 
