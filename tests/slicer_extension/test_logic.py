@@ -23,6 +23,25 @@ def test_a_slice_range_outside_of_the_volume_is_refused(session, scene, server):
     assert not server.jobs
 
 
+def test_the_modality_is_guessed_by_the_server_unless_it_is_chosen(session, scene, server):
+    volume = add_scan(scene)
+    session.preview(volume)
+    session.logic.choices.modality = "MR"
+    session.preview(volume)
+    assert [job["request"].get("modality") for job in server.jobs.values()] == [None, "MR"]
+
+
+def test_findings_of_the_server_come_with_the_result_and_stay_in_the_scene(session, scene, server, monkeypatch):
+    told = {"code": "cut_by_edge", "level": "warning", "labels": [1], "text": "The liver is cut by the edge."}
+    answer = server._result
+    monkeypatch.setattr(server, "_result", lambda job: {**answer(job), "findings": [told]})
+    volume = add_scan(scene)
+    session.preview(volume)
+    (finding,) = session.logic.outcome(volume).result.findings
+    assert (finding.code, finding.level, finding.labels) == ("cut_by_edge", "warning", (1,))
+    assert finding.text == told["text"]
+
+
 def test_one_volume_is_not_segmented_twice_at_once(session, scene, server):
     volume = add_scan(scene)
     session.logic.preview(volume)

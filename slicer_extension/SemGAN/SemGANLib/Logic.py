@@ -232,6 +232,7 @@ class Logic:
             image=image,
             model=choices.model or None,
             mode=mode,
+            modality=choices.modality or None,
             steps=None if mode == "preview" else choices.steps,
             slice_range_mm=choices.slice_range_mm,
             labels=choices.labels,

@@ -10,7 +10,7 @@ from ..Signal import Signal
 MODULE = "SemGAN"
 NODE = "vtkMRMLScriptedModuleNode"
 VOLUME, SEGMENTATION = "Volume", "Segmentation"
-MODEL, RANGE, LABELS, STEPS, MAPS = "Model", "SliceRange", "Labels", "Steps", "Maps"
+MODEL, MODALITY, RANGE, LABELS, STEPS, MAPS = "Model", "Modality", "SliceRange", "Labels", "Steps", "Maps"
 
 
 class Parameters:
@@ -77,6 +77,15 @@ class Parameters:
     @model.setter
     def model(self, model: str) -> None:
         self._put(MODEL, model)
+
+    @property
+    def modality(self) -> str:
+        """`"CT"` or `"MR"`; empty for what the server guesses."""
+        return self._text(MODALITY)
+
+    @modality.setter
+    def modality(self, modality: str) -> None:
+        self._put(MODALITY, modality)
 
     @property
     def slice_range_mm(self) -> tuple[float, float] | None:

@@ -45,6 +45,7 @@ NESTED: dict[str, type[Any]] = {
     "model": ModelId,
     "domain": Domain,
     "request": JobRequest,
+    "findings": Finding,
     "upload": Upload,
 }
 """Fields that are objects, or lists of them."""
