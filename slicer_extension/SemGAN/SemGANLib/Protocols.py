@@ -291,6 +291,12 @@ class Logic(Protocol):
     def slice_values(self, volume: Any) -> list[SliceValue]:
         """List the points of the plot over slices, in order of position."""
 
+    def jump_to(self, volume: Any, organ: str) -> None:
+        """Show the middle of a structure of the newest result in the slice views; nothing where it is empty."""
+
+    def open_editor(self, volume: Any) -> None:
+        """Open the newest result of a volume in the Segment Editor."""
+
     def show_surfaces(self, volume: Any, visible: bool) -> None:
         """Make surfaces of the segments, or remove them again."""
 
