@@ -19,6 +19,12 @@ class JobError(Exception):
         super().__init__(detail)
 
 
+class Forbidden(JobError):
+    """It belongs to somebody else."""
+
+    status = 403
+
+
 class Unknown(JobError):
     """There is no such job, upload, image or part."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import secrets
 import threading
@@ -14,18 +13,19 @@ from typing import Any
 
 from monai_semgan._version import __version__
 from monai_semgan.errors import SemganError
-from monai_semgan.jobs.contract import API_VERSION, Health, Job, JobList, JobRequest, ModelList, State, Upload
+from monai_semgan.jobs.contract import API_VERSION, Health, Job, JobList, JobRequest, ModelList, State
 from monai_semgan.jobs.dispatcher import Dispatcher
 from monai_semgan.jobs.job_errors import Conflict, NotReady, QueueFull, Unknown
 from monai_semgan.jobs.models import served_models
 from monai_semgan.jobs.planner import FindImage, TaskPlanner
+from monai_semgan.jobs.reception import Reception
 from monai_semgan.jobs.scheduler import Entry
 from monai_semgan.jobs.service_settings import ServiceSettings
 from monai_semgan.jobs.storage.job_log import log_without_values
 from monai_semgan.jobs.storage.quota import DiskQuota
 from monai_semgan.jobs.storage.result_access import ResultAccess
 from monai_semgan.jobs.storage.store import JobStore
-from monai_semgan.jobs.storage.uploads import Incoming, UploadStore
+from monai_semgan.jobs.storage.uploads import UploadStore
 from monai_semgan.jobs.workers.pool import worker_command
 from monai_semgan.organs import RESEARCH_ONLY
 
@@ -72,6 +72,9 @@ class JobService:
         self.scheduler = self._dispatcher.scheduler
         self._closing = threading.Event()
         self.results = ResultAccess(self.store, self.quota, self._entry, self._lock, self._closing)
+        self.reception = Reception(
+            self.uploads, self._lock, self._make_space, self._uploads_in_use, self.quota.note_growth, self._check_open
+        )
         self._started: float | None = None
         self._claim: Any = None
 
@@ -83,7 +86,7 @@ class JobService:
         """
         self._claim = _claim(self.store.root / "server.lock")
         with self._lock:
-            self.uploads.load()
+            self.reception.load()
             self._dispatcher.take_over()
             self._started = time.monotonic()
             self._dispatcher.pool.start()
@@ -189,44 +192,6 @@ class JobService:
         with self._lock:
             self._dispatcher.remove(self._entry(job))
 
-    @contextlib.contextmanager
-    def receiving(self, suffix: str, expected_bytes: int | None = None) -> Iterator[Incoming]:
-        """Take in an upload while it is being sent; see `UploadStore.receiving`.
-
-        Raises:
-            JobError: if it is too large, or the suffix unknown, or the disk full.
-        """
-        self._check_open()
-        self.uploads.check_size(expected_bytes or 0)
-        self._make_space(expected_bytes or 0)
-        with self.uploads.receiving(suffix) as incoming:
-            yield incoming
-
-    def accept(self, incoming: Incoming) -> Upload:
-        """Check and keep what was sent.
-
-        Raises:
-            JobError: if it is no volume.
-        """
-        stored = self.uploads.accept(incoming)
-        with self._lock:
-            self.uploads.add(stored)
-        self.quota.note_growth()  # its length may not have been told
-        return stored.info
-
-    def remove_upload(self, upload: str) -> None:
-        """Remove an upload.
-
-        Raises:
-            Unknown: if there is none.
-            Conflict: if a job still needs it.
-        """
-        with self._lock:
-            self.uploads.get(upload)
-            if upload in self._uploads_in_use():
-                raise Conflict("a job that has not ended uses this upload; cancel it first")
-            self.uploads.remove(upload)
-
     def _check_open(self) -> None:
         if self._started is None or self._closing.is_set():
             raise NotReady("the server is starting or stopping; try again later")
@@ -249,7 +214,7 @@ class JobService:
             self.quota.make_space(needed, self._removals(keep))
 
     def _removals(self, keep: str | None = None) -> Iterator[Callable[[], None]]:
-        """Yield the oldest ended jobs, then the uploads that were not used for the longest time, save `keep`."""
+        """Yield the oldest ended jobs, then unused uploads and unfinished ones, save `keep`."""
         for entry in self.scheduler:
             if entry.ended:
                 yield partial(self._dispatcher.drop, entry)
@@ -257,6 +222,9 @@ class JobService:
         for name in self.uploads.oldest_first():
             if name not in in_use and name != keep:
                 yield partial(self.uploads.remove, name)
+        for name in self.reception.parts.abandoned():
+            if name != keep:
+                yield partial(self.reception.parts.remove, name)
 
     def _tend(self) -> None:
         while not self._closing.wait(TEND_SECONDS):
@@ -277,6 +245,7 @@ class JobService:
             late = entry.job.expires is not None and entry.job.expires < now
             if late or number < len(ended) - self.jobs_limit:
                 self._dispatcher.drop(entry)
+        self.reception.expire()
         in_use = self._uploads_in_use()
         for name in self.uploads.expired():
             if name not in in_use:

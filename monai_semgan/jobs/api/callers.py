@@ -28,5 +28,7 @@ def caller_of(request: Request) -> str | None:
     if sent is None:
         return None
     if CLIENT_ID.fullmatch(sent) is None:
-        raise JobError(f"{CLIENT_HEADER} must be 8 to 64 letters, digits, '_', '.' or '-'; leave it out if there is none")
+        raise JobError(
+            f"{CLIENT_HEADER} must be 8 to 64 letters, digits, '_', '.' or '-'; leave it out if there is none"
+        )
     return f"client:{sent}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
+from monai_semgan.jobs.api.answers import BINARY, BYTES, errors
 from monai_semgan.jobs.api.error_answers import ErrorRoute
+from monai_semgan.jobs.api.upload_routes import add_upload_routes
 from monai_semgan.jobs.contract import (
     Health,
     Job,
@@ -18,41 +18,17 @@ from monai_semgan.jobs.contract import (
     JobRequest,
     ModelList,
     Part,
-    Problem,
     Result,
-    Upload,
     VolumeFormat,
 )
-from monai_semgan.jobs.job_errors import JobError, WrongMedia
 from monai_semgan.jobs.service import JobService
-from monai_semgan.jobs.storage.uploads import SUFFIXES
 
 PREFIX = "/semgan"
 VERSION_HEADER = "X-SemGAN-Result-Version"
-BYTES = "application/octet-stream"
 BLOCK = 2**20
 
 ID = {"pattern": "^[0-9a-f]{32}$"}
 JobPath = Annotated[str, Path(description="id of a job", json_schema_extra=ID)]
-UploadPath = Annotated[str, Path(description="id of an upload", json_schema_extra=ID)]
-
-MEANINGS = {
-    404: "there is no such thing",
-    409: "not in this state",
-    413: "larger than the server takes",
-    415: "not a kind of content that the server takes",
-    422: "something in the request makes no sense",
-    429: "too many jobs are waiting",
-    503: "the server is starting or stopping",
-    507: "the disk is full, or what jobs may take of it",
-}
-
-BINARY = {"schema": {"type": "string", "format": "binary"}}
-
-
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return what the OpenAPI document says of answers that are no success."""
-    return {status: {"model": Problem, "description": MEANINGS[status]} for status in statuses}
 
 
 def job_router(service: JobService) -> APIRouter:
@@ -63,7 +39,7 @@ def job_router(service: JobService) -> APIRouter:
     """
     router = APIRouter(prefix=PREFIX, tags=["SemGAN jobs"], route_class=ErrorRoute)
     _add_server_routes(router, service)
-    _add_upload_routes(router, service)
+    add_upload_routes(router, service)
     _add_job_routes(router, service)
     _add_result_routes(router, service)
     return router
@@ -77,87 +53,6 @@ def _add_server_routes(router: APIRouter, service: JobService) -> None:
     @router.get("/models", operation_id="models", summary="Models that the server runs, the default one first")
     def models() -> ModelList:
         return service.model_list()
-
-
-def _add_upload_routes(router: APIRouter, service: JobService) -> None:
-    body = {"required": True, "content": {BYTES: BINARY}, "description": "the file, as it is"}
-
-    @router.post(
-        "/uploads",
-        operation_id="upload",
-        summary="Send a volume for jobs to use",
-        status_code=201,
-        responses=errors(413, 415, 422, 503, 507),
-        openapi_extra={"requestBody": body},
-    )
-    async def upload(
-        request: Request,
-        suffix: Annotated[str, Query(description="ending of the file", json_schema_extra={"enum": list(SUFFIXES)})],
-    ) -> Upload:
-        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if kind != BYTES:
-            raise WrongMedia(f"send the file itself as {BYTES}")
-        return await _receive(request, service, suffix)
-
-    @router.delete(
-        "/uploads/{upload}",
-        operation_id="remove_upload",
-        summary="Remove an upload that no unfinished job uses",
-        status_code=204,
-        responses=errors(404, 409, 422),
-    )
-    def remove_upload(upload: UploadPath) -> None:
-        service.remove_upload(upload)
-
-
-async def _receive(request: Request, service: JobService, suffix: str) -> Upload:
-    """Stream a body to disk; nothing here blocks the event loop."""
-    limit = service.uploads.limit_bytes
-    length = request.headers.get("content-length", "")
-    expected = int(length) if length.isdigit() else None
-    receiving = service.receiving(suffix, expected)
-    try:
-        incoming = await run_in_threadpool(receiving.__enter__)
-    except JobError as error:
-        await _feed(request, partial(_raise, error), limit)
-        raise
-    try:
-        await _feed(request, incoming.write, limit)
-        found = await run_in_threadpool(service.accept, incoming)
-    except BaseException as error:
-        await run_in_threadpool(receiving.__exit__, type(error), error, error.__traceback__)
-        raise
-    await run_in_threadpool(receiving.__exit__, None, None, None)
-    return found
-
-
-async def _feed(request: Request, take: Callable[[bytes], None], patience: int) -> None:
-    """Hand a body over in large blocks.
-
-    When they are not taken, `patience` more bytes are read before that is said: most clients look at the answer only
-    when they have sent everything.
-    """
-    waiting, passed, problem = bytearray(), 0, None
-    async for block in request.stream():
-        if problem is not None:
-            passed += len(block)
-            if passed > patience:
-                break
-            continue
-        waiting += block
-        if len(waiting) >= BLOCK:
-            try:
-                await run_in_threadpool(take, bytes(waiting))
-            except (JobError, OSError) as error:
-                problem = error
-            waiting.clear()
-    if problem is not None:
-        raise problem
-    await run_in_threadpool(take, bytes(waiting))
-
-
-def _raise(error: JobError, block: bytes) -> None:
-    raise error
 
 
 def _add_job_routes(router: APIRouter, service: JobService) -> None:

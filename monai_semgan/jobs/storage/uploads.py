@@ -6,20 +6,19 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Upload
-from monai_semgan.jobs.job_errors import JobError, NoSpace, TooLarge, Unknown, in_words
+from monai_semgan.jobs.job_errors import NoSpace, TooLarge, Unknown, in_words
 from monai_semgan.jobs.scan_checks import ScanFacts, check_scan
+from monai_semgan.jobs.storage.partial_uploads import VOLUME, Arrival, check_suffix, read_arrival, write_arrival
 from monai_semgan.jobs.storage.store import bytes_in, make_folder, remove_folder
 from monai_semgan.utils.files import write_error, written_aside
 
-SUFFIXES = (".nrrd", ".nii", ".nii.gz", ".mha")
-VOLUME = "volume"
 RECORD = "upload.json"
 
 
@@ -31,11 +30,13 @@ class StoredUpload:
         info: as clients see it.
         path: the volume.
         heights: lowest and highest S coordinate (RAS mm).
+        owner: who sent it; None: nobody said so.
     """
 
     info: Upload
     path: Path
     heights: tuple[float, float]
+    owner: str | None = None
 
 
 class UploadStore:
@@ -52,16 +53,18 @@ class UploadStore:
         self.folder, self.python, self.limit_bytes, self.keep_seconds = folder, python, limit_bytes, keep_seconds
         self._known: dict[str, StoredUpload] = {}
 
-    def load(self) -> None:
-        """Take over what is there; what is not complete is removed."""
+    def load(self, spared: Collection[str] = ()) -> None:
+        """Take over what is there; what is not complete is removed, except folders of the names `spared`."""
         for folder in list(self.folder.iterdir()):
+            if folder.name in spared:
+                continue
             try:
                 info = Upload.model_validate_json((folder / RECORD).read_bytes())
                 path = next(path for path in folder.iterdir() if path.name.startswith(VOLUME))
             except (OSError, ValueError, StopIteration):
                 remove_folder(folder)
                 continue
-            self._known[info.id] = StoredUpload(info, path, (float("-inf"), float("inf")))
+            self._known[info.id] = StoredUpload(info, path, (float("-inf"), float("inf")), _owner(folder))
 
     def get(self, upload: str) -> StoredUpload:
         """Return an upload.
@@ -79,22 +82,25 @@ class UploadStore:
         info = self.get(upload).info
         info.expires = time.time() + self.keep_seconds
 
+    def known(self, upload: str) -> bool:
+        """Tell whether there is one of this id."""
+        return upload in self._known
+
     @contextlib.contextmanager
-    def receiving(self, suffix: str) -> Iterator[Incoming]:
+    def receiving(self, suffix: str, owner: str | None = None) -> Iterator[Incoming]:
         """Take in an upload while it is being sent; unless `accept` was called, it vanishes at the end.
 
         Raises:
             JobError: if the suffix is not one of `SUFFIXES`.
             NoSpace: if the disk is full.
         """
-        if suffix not in SUFFIXES:
-            raise JobError(f"unknown suffix; use {', '.join(SUFFIXES)}")
+        check_suffix(suffix)
         name = secrets.token_hex(16)
         aside = self.folder / f".{name}.part"
         try:
             make_folder(aside)
             with open(aside / f"{VOLUME}{suffix}", "wb") as stream:
-                yield Incoming(name, aside / f"{VOLUME}{suffix}", stream, self.check_size)
+                yield Incoming(name, aside / f"{VOLUME}{suffix}", stream, self.check_size, owner)
         except OSError as error:
             raise NoSpace(in_words(write_error(error, aside))) from error
         except SemganError as error:
@@ -118,13 +124,32 @@ class UploadStore:
             JobError: if it is no volume.
         """
         incoming.stream.close()
+        folder = incoming.path.parent
+        suffix = incoming.path.name.removeprefix(VOLUME)
         facts = check_scan(incoming.path, self.python)
-        info = _describe(incoming, facts, time.time() + self.keep_seconds)
-        with written_aside(incoming.path.parent / RECORD) as aside:
-            aside.write_text(info.model_dump_json(), encoding="utf-8")
+        write_arrival(folder, Arrival(suffix=suffix, bytes=incoming.bytes, owner=incoming.owner))
+        info = self._record(folder, incoming.name, incoming.bytes, facts)
         final = self.folder / info.id
-        os.replace(incoming.path.parent, final)
-        return StoredUpload(info, final / incoming.path.name, facts.heights)
+        os.replace(folder, final)
+        return StoredUpload(info, final / incoming.path.name, facts.heights, incoming.owner)
+
+    def accept_in_place(self, path: Path, owner: str | None) -> StoredUpload:
+        """Read a file that lies in the folder of its upload already.
+
+        Raises:
+            JobError: if it is no volume.
+            SemganError: if the record cannot be written.
+        """
+        facts = check_scan(path, self.python)
+        info = self._record(path.parent, path.parent.name, path.stat().st_size, facts)
+        return StoredUpload(info, path, facts.heights, owner)
+
+    def _record(self, folder: Path, name: str, count: int, facts: ScanFacts) -> Upload:
+        expires = time.time() + self.keep_seconds
+        info = Upload(id=name, bytes=count, expires=expires, shape=facts.shape, spacing=facts.spacing)
+        with written_aside(folder / RECORD) as aside:
+            aside.write_text(info.model_dump_json(), encoding="utf-8")
+        return info
 
     def add(self, upload: StoredUpload) -> None:
         """Make an accepted upload known."""
@@ -157,10 +182,13 @@ class Incoming:
         path: file.
         stream: open file.
         check_size: asked whether so many bytes are taken; raises otherwise.
+        owner: who sends them.
     """
 
-    def __init__(self, name: str, path: Path, stream: BinaryIO, check_size: Callable[[int], None]) -> None:
-        self.name, self.path, self.stream, self.check_size = name, path, stream, check_size
+    def __init__(
+        self, name: str, path: Path, stream: BinaryIO, check_size: Callable[[int], None], owner: str | None = None
+    ) -> None:
+        self.name, self.path, self.stream, self.check_size, self.owner = name, path, stream, check_size, owner
         self.bytes = 0
 
     def write(self, block: bytes) -> None:
@@ -174,5 +202,9 @@ class Incoming:
         self.stream.write(block)
 
 
-def _describe(incoming: Incoming, facts: ScanFacts, expires: float) -> Upload:
-    return Upload(id=incoming.name, bytes=incoming.bytes, expires=expires, shape=facts.shape, spacing=facts.spacing)
+def _owner(folder: Path) -> str | None:
+    """Return who sent an upload; uploads of older servers have no such record."""
+    try:
+        return read_arrival(folder).owner
+    except (OSError, ValueError):
+        return None
