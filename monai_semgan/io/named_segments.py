@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 from pydicom.sr.coding import Code as Coded
 
 from monai_semgan.errors import SemganError
+from monai_semgan.io.placement import find_placement
 from monai_semgan.io.volume import Volume
 from monai_semgan.organs import TISSUE, Code, find_organ, structure_key
 
@@ -144,39 +144,16 @@ class LabelCanvas:
     def _inside_at(
         self, mask: np.ndarray, affine: np.ndarray, image: np.ndarray
     ) -> tuple[np.ndarray, tuple[slice, ...]]:
-        axes, signs, start = self._placement(mask.shape, affine, image)
-        turned = mask.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)]
+        place = find_placement(mask.shape, affine, image)
+        if place is None or place.off_voxels > OFF_GRID:
+            raise self._other_grid()
+        turned, start = place.turned(mask), np.asarray(place.start)
         low = np.maximum(0, -start)
         high = np.maximum(low, np.minimum(turned.shape, np.asarray(self.label.shape) - start))
         inside = turned[tuple(map(slice, low, high))]
         if np.count_nonzero(inside) != np.count_nonzero(mask):
             raise self._error("a segment reaches beyond its image", "check that label and image belong together")
         return inside, tuple(map(slice, start + low, start + high))
-
-    def _placement(
-        self, shape: tuple[int, ...], affine: np.ndarray, image: np.ndarray
-    ) -> tuple[list[int], list[int], np.ndarray]:
-        """Axes of the mask in the order of the image's, their directions, and where the first voxel lies."""
-        there = np.linalg.solve(image, affine)
-        turn = np.rint(there[:3, :3])
-        for axis, size in enumerate(shape):
-            if size == 1:  # its spacing means nothing
-                turn[:, axis] = 0
-        free = [axis for axis in range(3) if not turn[axis].any()]
-        for axis, size in enumerate(shape):
-            if size == 1 and free:
-                turn[free.pop(0), axis] = 1
-        if not np.array_equal(np.abs(turn).sum(0), [1, 1, 1]) or not np.array_equal(np.abs(turn).sum(1), [1, 1, 1]):
-            raise self._other_grid()
-        for corner in product(*((0, size - 1) for size in shape)):
-            place = there[:3, :3] @ corner + there[:3, 3]
-            if np.abs(place - np.rint(there[:3, 3]) - turn @ corner).max() > OFF_GRID:
-                raise self._other_grid()
-        axes = [int(np.flatnonzero(row)[0]) for row in turn]
-        signs = [int(row[axis]) for row, axis in zip(turn, axes, strict=True)]
-        first = np.rint(there[:3, 3]).astype(int)
-        back = [(shape[axis] - 1) * (sign < 0) for axis, sign in zip(axes, signs, strict=True)]
-        return axes, signs, first - np.asarray(back)
 
     def _other_grid(self) -> SemganError:
         return self._error("the segments lie on another grid than the image", "resample them onto the image's grid")

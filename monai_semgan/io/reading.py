@@ -11,6 +11,7 @@ import numpy as np
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import find_reader, find_segment_reader
 from monai_semgan.io.missing_values import filled
+from monai_semgan.io.placement import on_grid_of
 from monai_semgan.io.volume import Volume
 
 GUESSED = "The file does not say how the patient lies: axes right to left, back to front, feet to head are assumed."
@@ -62,13 +63,15 @@ def read_label(
 
     Args:
         path: file of whole numbers, 0 is background; or of named segments: DICOM SEG, `.seg.nrrd`.
-        like: the image it belongs to; the grids have to agree. DICOM SEG cannot be read without it.
+        like: the image it belongs to, whose grid the label gets: it has to fill the same points in space, in whatever
+            order and direction its axes are stored; `.seg.nrrd`, which 3D Slicer crops to what is segmented, may fill
+            a part. DICOM SEG cannot be read without it.
         max_label: the largest id that is accepted.
         names: organ name by label id: named segments are read by these, or by their codes. Without names the values
             in `.seg.nrrd` are the ids, and DICOM SEG is refused.
 
     Raises:
-        SemganError: as `read_volume`; ids are out of range; the grid differs from that of `like`; there are
+        SemganError: as `read_volume`; ids are out of range; it lies on another grid than `like`; there are
             segments, but none of the names.
     """
     path = Path(path)
@@ -84,8 +87,13 @@ def read_label(
             path=volume.path,
         )
     if like is not None:
-        _check_same_grid(volume, like)
+        volume = on_grid_of(volume, like, part=is_cropped_format(path))
     return replace(volume, array=volume.array.astype(np.uint8 if max_label < 256 else np.int32))
+
+
+def is_cropped_format(path: Path) -> bool:
+    """Tell whether files of this format hold only the part of the grid in which something is segmented."""
+    return path.name.lower().endswith(".seg.nrrd")
 
 
 def _read_segments(path: Path, like: Volume | None, names: Mapping[int, str] | None) -> Volume | None:
@@ -122,27 +130,3 @@ def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
     if np.abs(array - whole).max() > 1e-3 or np.abs(whole).max() > 2**24:
         raise SemganError("label ids are not whole numbers", remedy="check that this is a label map", path=path)
     return whole.astype(np.int32)
-
-
-def _check_same_grid(label: Volume, image: Volume) -> None:
-    remedy = "resample the label onto the image's grid"
-    if label.array.shape != image.array.shape:
-        shapes = " and ".join("x".join(map(str, v.array.shape)) for v in (label, image))
-        raise SemganError(f"label and image differ in shape: {shapes}", remedy=remedy, path=label.path)
-    if not (label.spacing_known and image.spacing_known):
-        return
-    if not any(_same_place(one, other, image) for one in _places(label) for other in _places(image)):
-        raise SemganError("label and image lie at different places", remedy=remedy, path=label.path)
-
-
-def _places(volume: Volume) -> tuple[np.ndarray, ...]:
-    """Where a file puts its voxels, by each of the ways to read its header."""
-    return (volume.affine, *volume.other_affines)
-
-
-def _same_place(one: np.ndarray, other: np.ndarray, image: Volume) -> bool:
-    # all corners: the first and the last one lie alike in a grid that is stored along other axes
-    corners = np.array([*np.ndindex(2, 2, 2)]) * (np.asarray(image.array.shape) - 1)
-    corners = np.column_stack([corners, np.ones(len(corners))]).T
-    with np.errstate(invalid="ignore", over="ignore"):  # a form that was not taken may hold anything
-        return bool(np.abs((one - other) @ corners).max() <= max(0.5, 0.5 * float(image.spacing.min())))
