@@ -208,6 +208,9 @@ class Logic(Protocol):
     message: Signal
     """Emits a `Message` to show."""
 
+    labels_changed: Signal
+    """Emits the `StoredLabels` of an image: after `list_labels`, `submit` and `review`."""
+
     batch_changed: Signal
     """Emits the `Batch` of the server."""
 
@@ -310,6 +313,12 @@ class Logic(Protocol):
 
     def submit(self, volume: Any, user: str, tag: str = "final") -> None:
         """Put the label of a volume into the server's datastore, with user, model, mode and whether it was edited."""
+
+    def list_labels(self, volume: Any) -> None:
+        """Ask which labels the server has for the image of a volume; `labels_changed` follows, none if it is not there."""
+
+    def review(self, volume: Any, user: str, verdict: str, comment: str = "") -> None:
+        """Say as a second reader whether the label of a volume's image is right: `"accepted"` or `"rejected"`."""
 
     def list_images(self) -> None:
         """Ask the server for its images; `images_changed` follows."""

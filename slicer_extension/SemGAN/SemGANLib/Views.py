@@ -164,3 +164,40 @@ class Images:
 
     ids: tuple[str, ...] = ()
     labelled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredLabel:
+    """A label that the server has for an image.
+
+    Attributes:
+        tag: `"final"`, `"preliminary"` or `"original"` (a model's).
+        saved: ISO time.
+        annotator: who submitted it.
+        edited: it differs from what the model found; None where that is not known.
+        verdict: of a second reader, `"accepted"` or `"rejected"`; empty before.
+        reviewer, comment: who that was, and what he or she said.
+    """
+
+    tag: str
+    saved: str = ""
+    annotator: str = ""
+    model: str = ""
+    edited: bool | None = None
+    verdict: str = ""
+    reviewer: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class StoredLabels:
+    """Labels that the server has for the image of a volume.
+
+    Attributes:
+        volume_id: of the volume node.
+        image: id in the datastore.
+    """
+
+    volume_id: str
+    image: str
+    labels: tuple[StoredLabel, ...] = ()
