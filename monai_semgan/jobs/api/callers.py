@@ -7,10 +7,20 @@ import re
 from fastapi import Request
 
 from monai_semgan.jobs.job_errors import JobError
+from monai_semgan.jobs.ownership import Asker
 
 CLIENT_HEADER = "X-SemGAN-Client"
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
+
+
+def asker_of(request: Request) -> Asker:
+    """Return who asks about jobs, and whether an administrator of the log-in does.
+
+    Raises:
+        JobError: if the header does not hold an id.
+    """
+    return Asker.named(caller_of(request), bool(getattr(request.state, "admin", False)))
 
 
 def caller_of(request: Request) -> str | None:

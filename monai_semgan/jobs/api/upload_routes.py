@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -19,6 +20,8 @@ from monai_semgan.jobs.service import JobService
 from monai_semgan.jobs.storage.partial_uploads import SUFFIXES
 
 BLOCK = 2**20
+BLOCK_SECONDS = 1.0
+"""So that a slow network loses little when the server is killed."""
 
 Found = TypeVar("Found")
 
@@ -141,7 +144,7 @@ async def _feed(request: Request, take: Callable[[bytes], None], patience: int) 
     When they are not taken, `patience` more bytes are read before that is said: most clients look at the answer only
     when they have sent everything.
     """
-    waiting, passed, problem = bytearray(), 0, None
+    waiting, passed, problem, taken = bytearray(), 0, None, time.monotonic()
     try:
         async for block in request.stream():
             if problem is not None:
@@ -150,12 +153,13 @@ async def _feed(request: Request, take: Callable[[bytes], None], patience: int) 
                     break
                 continue
             waiting += block
-            if len(waiting) >= BLOCK:
+            if len(waiting) >= BLOCK or time.monotonic() - taken >= BLOCK_SECONDS:
                 try:
                     await run_in_threadpool(take, bytes(waiting))
                 except (JobError, OSError) as error:
                     problem = error
                 waiting.clear()
+                taken = time.monotonic()
     finally:
         if problem is None:
             await run_in_threadpool(take, bytes(waiting))
