@@ -6,7 +6,6 @@ import os
 import shutil
 import tarfile
 import tempfile
-import threading
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,8 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from fastapi import HTTPException
 
-from monai_semgan.errors import SemganError
-from monai_semgan.jobs.job_errors import JobError, in_words
+from monai_semgan.jobs.job_errors import JobError
 from monai_semgan.jobs.scan_checks import check_scan
 from monai_semgan.label_app.infer_request import EXTENSIONS
 
@@ -26,9 +24,6 @@ MAX_UNPACKED = 10
 """An archive becomes at most this many times as large as the limit of uploads."""
 
 MAX_FILES = 10_000
-
-_reading = threading.Lock()
-"""One label in memory at a time; reading with ITK, which borrows stderr, is for one thread anyway."""
 
 
 def receive(upload: UploadFile, endings: Iterable[str] = EXTENSIONS) -> Path:
@@ -65,30 +60,6 @@ def check_image(path: Path) -> None:
     except JobError:
         discard(path)
         raise
-
-
-def receive_label(upload: UploadFile, image: str) -> str:
-    """Return the path of a label that can be read and lies on the grid of an image.
-
-    Args:
-        upload: what was sent.
-        image: path of the image.
-
-    Raises:
-        HTTPException: 415 for its ending; 422 with the reason.
-    """
-    from monai_semgan.io.reading import read_label
-    from monai_semgan.label_app.grids import read_grid
-
-    path = receive(upload)
-    try:
-        with _reading:
-            read_label(path, like=read_grid(image))
-    except (SemganError, MemoryError) as error:
-        discard(path)
-        reason = in_words(error) if isinstance(error, SemganError) else "it does not fit into memory"
-        raise HTTPException(422, f"the label: {reason}") from error
-    return str(path)
 
 
 def discard(path: str | Path) -> None:

@@ -14,12 +14,13 @@ def add_routes(app: FastAPI) -> None:
 
     from monai_semgan.label_app.server.routes.datastore_routes import router as datastore
     from monai_semgan.label_app.server.routes.infer_routes import router as infer
+    from monai_semgan.label_app.server.routes.label_routes import router as labels
     from monai_semgan.label_app.server.routes.learning_routes import router as learning
     from monai_semgan.label_app.server.routes.login_routes import add_login
     from monai_semgan.label_app.server.routes.others_routes import router as others
     from monai_semgan.label_app.server.routes.sessions_routes import router as sessions
     from monai_semgan.label_app.server.routes.tasks_routes import router as tasks
 
-    for router in (info.router, infer, tasks, learning, datastore, sessions, others):
+    for router in (info.router, infer, tasks, learning, datastore, labels, sessions, others):
         app.include_router(router)
     add_login(app)
