@@ -15,8 +15,16 @@ GRIDS = {
     "anisotropic": (np.diag([-4.0, -10.0, 15.0]), (0.0, 5.0, 0.0)),
     "flipped": (np.diag([8.0, -8.0, -12.0]), (3.0, 0.0, 0.0)),
     "sagittal": (np.array([[0, 0, 12.0], [-8, 0, 0], [0, -8, 0]]), (0.0, 4.0, 0.0)),
+    "RAS": (np.diag([8.0, 8.0, 12.0]), (0.0, 0.0, 0.0)),
+    "SPR": (np.array([[0, 0, 12.0], [0, -8, 0], [8, 0, 0]]), (0.0, 0.0, 0.0)),
+    "LAS": (np.diag([-8.0, 8.0, 12.0]), (0.0, 0.0, 0.0)),
+    "PSR": (np.array([[0, 0, 12.0], [-8, 0, 0], [0, 8, 0]]), (0.0, 0.0, 0.0)),
+    "oblique left-handed": (np.diag([-4.0, 10.0, 15.0]), (12.0, -7.0, 20.0)),
 }
 """Directions of the axes in mm, and how they are turned."""
+
+LEFT_HANDED = ("LAS", "PSR", "oblique left-handed")
+"""Of these Slicer's readers turn the slices round."""
 
 
 def affine_of(kind: str, shape: tuple[int, int, int] = (40, 28, 16)) -> np.ndarray:

@@ -11,10 +11,12 @@ from SemGANLib.Scene import Geometry, SegmentationExport, VolumeExport
 from SemGANLib.Scene.SegmentationImport import segment_ids
 
 from tests.slicer_extension.nodes import (
+    expected,
+    merged,
     paint,
     previewed,
 )
-from tests.slicer_extension.scans import add_scan
+from tests.slicer_extension.scans import LEFT_HANDED, add_scan
 from tests.slicer_extension.session import Session
 
 FORMATS = ("folder", "mrb")
@@ -104,6 +106,23 @@ def test_choices_results_and_edits_survive_save_and_load(scene, server, tmp_path
     volume = node_named(scene, "first")
     paint(scene.GetNodeByID(session.logic.outcome(volume).segmentation_id), volume, "liver", np.ones((16, 28, 40)))
     assert session.logic.edited(volume), "edits after loading are noticed as well"
+
+
+@pytest.mark.parametrize("kind", LEFT_HANDED)
+def test_left_handed_scans_of_a_loaded_scene_are_as_they_were(scene, server, tmp_path, kind):
+    session = Session(scene)
+    session.connect(server.address)
+    volume = add_scan(scene, kind)  # as a script may make it; Slicer turns its slices round on loading
+    session.preview(volume)
+    path = save(scene, tmp_path, "folder")
+    session.close()
+    session = Session(scene)
+    load(scene, path)
+    session.settle()
+    volume = node_named(scene, "CT")
+    assert np.linalg.det(Geometry.ijk_to_ras(volume)[:3, :3]) > 0
+    np.testing.assert_array_equal(merged(session, volume), expected(volume))
+    assert not session.logic.edited(volume)
 
 
 def test_an_edited_label_of_a_loaded_scene_is_submitted_as_edited(scene, server, tmp_path):

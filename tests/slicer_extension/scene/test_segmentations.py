@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -246,3 +248,59 @@ def test_too_many_segments_are_refused(scene):
         node.GetSegmentation().AddEmptySegment(f"s{n}", f"s{n}")
     with pytest.raises(ValueError, match="more than 255 segments"):
         SegmentationExport.entries(node)
+
+
+def separate(node: Any, volume: Any, arrays: dict[str, np.ndarray]) -> None:
+    """Give every segment a labelmap of its own with the same number in it, as Slicer does with overlapping ones."""
+    for name, array in arrays.items():
+        image = SegmentationImport.oriented_image(array.astype(np.uint8), Geometry.ijk_to_ras(volume))
+        node.GetSegmentation().GetSegment(name).AddRepresentation(SegmentationImport.BINARY, image)
+        node.GetSegmentation().GetSegment(name).SetLabelValue(1)
+
+
+def test_segments_with_labelmaps_of_their_own_are_not_taken_for_one_another(scene):
+    volume = add_scan(scene)
+    node, _ = imported(volume, np.zeros((16, 28, 40), np.uint8))
+    for n in range(20):
+        node.GetSegmentation().AddEmptySegment(f"s{n}", f"s{n}")
+    names = SegmentationImport.segment_ids(node)
+    arrays = {name: np.zeros((16, 28, 40), bool) for name in names}
+    for n, name in enumerate(names):
+        arrays[name][n % 16, n : n + 3, :5] = True
+    separate(node, volume, arrays)
+    snapshot = SegmentationExport.snapshot(node, volume)
+    merged = snapshot.merged()
+    for entry, name in zip(snapshot.entries, names, strict=True):
+        np.testing.assert_array_equal(merged == entry.value, arrays[name], err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["axial", "oblique", "LAS", "PSR", "oblique left-handed"])
+def test_a_cropped_segment_along_other_axes_keeps_every_voxel(scene, kind):
+    volume = add_scan(scene, kind)
+    node, _ = imported(volume, np.zeros((16, 28, 40), np.uint8))
+    whole = np.random.default_rng(3).random((16, 28, 40)) > 0.5
+    crop = (slice(3, 11), slice(5, 20), slice(10, 33))
+    turn = np.eye(4)  # from an index on the cropped, turned labelmap to one on the scan
+    turn[:3] = [[0, 0, -1, 32], [1, 0, 0, 5], [0, 1, 0, 3]]
+    stored = whole[crop][:, :, ::-1].transpose(2, 0, 1)  # [k', j', i'] = [i, k, j] with i turned round
+    image = SegmentationImport.oriented_image(
+        np.ascontiguousarray(stored).astype(np.uint8), Geometry.ijk_to_ras(volume) @ turn
+    )
+    node.GetSegmentation().GetSegment("liver").AddRepresentation(SegmentationImport.BINARY, image)
+    merged = SegmentationExport.snapshot(node, volume).merged()
+    expected = np.zeros_like(whole)
+    expected[crop] = whole[crop]
+    np.testing.assert_array_equal(merged == 1, expected)
+
+
+def test_a_segmentation_whose_transform_was_hardened_keeps_every_voxel(scene):
+    volume = add_scan(scene, "LAS")
+    node, _ = imported(volume)
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation((10.0, -20.0, 30.0)), (11.0, -7.0, 3.0)
+    transform = add_transform(scene, matrix)
+    for moved in (volume, node):
+        moved.SetAndObserveTransformNodeID(transform.GetID())
+    expected = label_of(volume)
+    assert volume.HardenTransform()  # only the scan's
+    np.testing.assert_array_equal(SegmentationExport.snapshot(node, volume).merged(), expected)

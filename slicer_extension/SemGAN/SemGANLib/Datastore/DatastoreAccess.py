@@ -68,7 +68,7 @@ class DatastoreAccess:
     def _submitted(self, volume_id: str, image: str) -> None:
         volume = self._scene.GetNodeByID(volume_id)
         if volume is not None:
-            volume.SetAttribute(Review.IMAGE_ATTRIBUTE, image)
+            Review.belongs_to(volume, image)
         self._tell(INFO, _("The label was submitted for the image “{image}”.").format(image=image))
 
     def _listed(self, images: Any) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import json
 import secrets
 import tempfile
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from ..Protocols import Client
 from ..Scene import SegmentationExport, VolumeExport
-from ..Scene.Geometry import as_matrix, ijk_to_ras
+from ..Scene.Geometry import as_matrix, ijk_to_ras, ijk_to_world, right_handed
 from ..Scene.MapImport import image_data
 from ..Scene.Records import Record
 from ..Scene.SegmentationExport import LabelSnapshot
@@ -18,8 +19,14 @@ from ..Server.Nrrd import Grid, NrrdError, decode, encode
 from ..Translation import tr as _
 from ..Types import Result
 
+if TYPE_CHECKING:
+    import numpy
+
 IMAGE_ATTRIBUTE = "SemGAN.Image"
 """Attribute of a volume node: the id under which the datastore has it."""
+
+GRID_ATTRIBUTE = "SemGAN.ImageGrid"
+"""Attribute of a volume node: shape and matrix of the image as it is stored, whatever is done to the node since."""
 
 Loaded = Callable[[Any], Any]
 """Called in the main thread with the scene; gives the volume node."""
@@ -32,6 +39,25 @@ class CannotOpen(ValueError):
 def image_id(volume: Any) -> str:
     """Look up the id of a volume in the datastore; empty if it is not there."""
     return volume.GetAttribute(IMAGE_ATTRIBUTE) or ""
+
+
+def belongs_to(volume: Any, image: str) -> None:
+    """Note that the datastore has a volume as it is now."""
+    grid = {"shape": VolumeExport.shape_of(volume), "affine": ijk_to_ras(volume).tolist()}
+    volume.SetAttribute(IMAGE_ATTRIBUTE, image)
+    volume.SetAttribute(GRID_ATTRIBUTE, json.dumps(grid))
+
+
+def stored_affine(volume: Any) -> numpy.ndarray:
+    """Find the (4, 4) matrix that an image has in the datastore: a transform hardened here does not move it there."""
+    import numpy as np
+
+    try:
+        grid = json.loads(volume.GetAttribute(GRID_ATTRIBUTE) or "null")
+        shape, affine = tuple(grid["shape"]), np.array(grid["affine"], dtype=float)
+    except (ValueError, TypeError, KeyError):  # of an older version, or somebody has broken it
+        return ijk_to_ras(volume)
+    return affine if shape == VolumeExport.shape_of(volume) and affine.shape == (4, 4) else ijk_to_ras(volume)
 
 
 def random_id() -> str:
@@ -65,8 +91,9 @@ def fetch_image(client: Client, image: str) -> Loaded:
 
 def _add(scene: Any, image: str, grid: Grid) -> Any:
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", image)
-    node.SetAndObserveImageData(image_data(grid.array.copy()))
-    node.SetIJKToRASMatrix(as_matrix(grid.affine))
+    array, affine = right_handed(grid.array, grid.affine)
+    node.SetAndObserveImageData(image_data(array.copy()))
+    node.SetIJKToRASMatrix(as_matrix(affine))
     return _named(node, image)
 
 
@@ -86,7 +113,7 @@ def _read(scene: Any, image: str, data: bytes, suffix: str) -> Any:
 
 
 def _named(node: Any, image: str) -> Any:
-    node.SetAttribute(IMAGE_ATTRIBUTE, image)
+    belongs_to(node, image)
     node.CreateDefaultDisplayNodes()
     return node
 
@@ -107,7 +134,8 @@ class Submission:
         volume = record.volume
         self.image = image_id(volume) or random_id()
         self.label: LabelSnapshot = SegmentationExport.snapshot(record.segmentation, volume)
-        self._affine = ijk_to_ras(volume)  # of the image as it is stored, whatever the scene has done to it since
+        self._affine = stored_affine(volume)
+        self._world = ijk_to_world(volume)
         self._scan = None if image_id(volume) else Grid(VolumeExport.voxels(volume).copy(), self._affine)
         self._result = result
         self._fingerprint = record.fingerprint
@@ -121,7 +149,7 @@ class Submission:
             Id of the image.
         """
         merged = self.label.merged()
-        edited = SegmentationExport.fingerprint(merged) != self._fingerprint
+        edited = SegmentationExport.fingerprint(merged, self._world) != self._fingerprint
         image = self.image
         if self._scan is not None:
             image = client.add_image(image, VolumeExport.file_of(self._scan, compressed=True))

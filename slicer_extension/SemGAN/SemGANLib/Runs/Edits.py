@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from ..Protocols import Runner
+from ..Scene.Geometry import ijk_to_world
 from ..Scene.Records import Record, records
 from ..Scene.SegmentationExport import fingerprint, snapshot
 from ..Scene.SegmentationImport import Mark
@@ -62,6 +63,7 @@ class Edits:
 
     def _compare(self, record: Record, done: Callable[[], None]) -> None:
         pieces, came = snapshot(record.segmentation, record.volume), record.fingerprint
+        affine = ijk_to_world(record.volume)
         identifier, mark = record.segmentation.GetID(), Mark.of(record.segmentation)
 
         self._compared[identifier] = mark
@@ -73,4 +75,4 @@ class Edits:
                     self._marks[identifier] = mark
             done()
 
-        self._runner.run(lambda: fingerprint(pieces.merged()) != came, answered, lambda _error: done())
+        self._runner.run(lambda: fingerprint(pieces.merged(), affine) != came, answered, lambda _error: done())

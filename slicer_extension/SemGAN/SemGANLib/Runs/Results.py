@@ -29,7 +29,7 @@ class Fetched:
     """A result, ready for the scene.
 
     Attributes:
-        label: (K, J, I), unsigned bytes; only numbers of labels that the result names.
+        label: (K, J, I) in the order of the scan's voxels, unsigned bytes; only numbers that the result names.
         fingerprint: hash of `label`.
         counts: voxels by number of the label.
     """
@@ -67,10 +67,11 @@ def fetch(client: Client, job: str, affine: numpy.ndarray, shape: tuple[int, int
     import numpy as np
 
     result = client.result(job)
-    _check_place(affine, shape, np.asarray(result.affine, dtype=float), result.shape)
+    _place(affine, shape, np.asarray(result.affine, dtype=float), result.shape)
     label = _known_labels(_volume(client, job, "label", affine, shape), result)
     counts = np.bincount(label.reshape(-1), minlength=256)
-    return Fetched(result, label, fingerprint(label), {entry.id: int(counts[entry.id]) for entry in result.labels})
+    found = {entry.id: int(counts[entry.id]) for entry in result.labels}
+    return Fetched(result, label, fingerprint(label, affine), found)
 
 
 def fetch_maps(
@@ -89,26 +90,31 @@ def fetch_maps(
 
 
 def _volume(client: Client, job: str, part: str, affine: numpy.ndarray, shape: tuple[int, int, int]) -> numpy.ndarray:
+    """Get a part of a result in the order of the scan's voxels, whatever the order that the server has them in."""
+    import numpy as np
+
     try:
         grid = decode(client.part(job, part))
     except NrrdError as error:
         raise UnusableResult(
             _("The {part} from the server cannot be read: {reason}. Run it again.").format(part=part, reason=error)
         ) from None
-    _check_place(affine, shape, grid.affine, grid.array.shape[::-1])
-    return grid.array
+    return np.ascontiguousarray(_place(affine, shape, grid.affine, grid.array.shape[::-1]).reordered(grid.array))
 
 
-def _check_place(
+def _place(
     affine: numpy.ndarray, shape: tuple[int, int, int], found: numpy.ndarray, found_shape: tuple[int, ...]
-) -> None:
-    if not Geometry.same_grid(affine, shape, found, found_shape):
+) -> Geometry.Placement:
+    """Find the voxels of a result on the grid of the scan. Slicer turns the slices of some scans round on loading."""
+    place = Geometry.same_points(affine, shape, found, found_shape)
+    if place is None:
         raise UnusableResult(
             _(
                 "The result lies on another grid than the volume that was sent; it was not loaded. Run it again; if it"
                 " stays so, update the server."
             )
         )
+    return place
 
 
 def _known_labels(array: numpy.ndarray, result: Result) -> numpy.ndarray:

@@ -92,36 +92,68 @@ def entries(node: Any) -> tuple[SegmentEntry, ...]:
     return tuple(SegmentEntry(value, segment.GetName(), _colour(segment)) for value, segment in zip(values, segments))
 
 
-def fingerprint(array: numpy.ndarray) -> str:
-    """Hash a label map, to notice edits across sessions. Not for the main thread."""
+def fingerprint(array: numpy.ndarray, affine: numpy.ndarray) -> str:
+    """Hash a label map, to notice edits across sessions. Not for the main thread.
+
+    Args:
+        affine: (4, 4) of the scan in the world. When a saved scan is loaded, Slicer turns left-handed slices round; the
+            hash stays.
+    """
     import numpy as np
 
-    return hashlib.blake2b(np.ascontiguousarray(array), digest_size=16).hexdigest()
+    ordered, _affine = Geometry.right_handed(array, affine)
+    return hashlib.blake2b(np.ascontiguousarray(ordered), digest_size=16).hexdigest()
 
 
 def _pieces_on_grid(node: Any, volume: Any) -> tuple[Piece, ...] | None:
-    from vtk.util.numpy_support import vtk_to_numpy
-
-    if node.GetTransformNodeID() != volume.GetTransformNodeID():
+    """Copy the segments voxel for voxel; None where one of them has voxels that are not those of the scan."""
+    transform = node.GetParentTransformNode()
+    if transform is not None and not transform.IsTransformToWorldLinear():
         return None
-    wanted, copies, pieces = Geometry.ijk_to_ras(volume), {}, []
+    outer, wanted = Geometry.parent_to_world(node), Geometry.ijk_to_world(volume)
+    copies: list[tuple[Any, numpy.ndarray, tuple[int, int, int]]] = []
+    pieces = []
     for name in segment_ids(node):
-        image = node.GetSegmentation().GetSegment(name).GetRepresentation(BINARY)
+        segment = node.GetSegmentation().GetSegment(name)
+        image = segment.GetRepresentation(BINARY)
         if image is None:
             return None
-        if not _same_place(image, wanted, shape_of(volume)):
-            return None
-        low_i, high_i, low_j, high_j, low_k, high_k = image.GetExtent()
-        shape = (max(high_k - low_k + 1, 0), max(high_j - low_j + 1, 0), max(high_i - low_i + 1, 0))
-        scalars = image.GetPointData().GetScalars() if image.GetPointData() else None
-        if scalars is None or 0 in shape:  # nothing was ever drawn
-            copies[id(image)] = _nothing()
-            low_i = low_j = low_k = 0
-        elif id(image) not in copies:
-            copies[id(image)] = vtk_to_numpy(scalars).reshape(shape).copy()
-        label = node.GetSegmentation().GetSegment(name).GetLabelValue()
-        pieces.append(Piece(copies[id(image)], label, (low_i, low_j, low_k)))
+        copied = next((copy for copy in copies if copy[0] is image), None)
+        if copied is None:
+            placed = _copied(image, outer, wanted)
+            if placed is None:
+                return None
+            copied = (image, *placed)
+            copies.append(copied)
+        pieces.append(Piece(copied[1], segment.GetLabelValue(), copied[2]))
     return tuple(pieces)
+
+
+def _copied(
+    image: Any, outer: numpy.ndarray, wanted: numpy.ndarray
+) -> tuple[numpy.ndarray, tuple[int, int, int]] | None:
+    """Copy a labelmap in the order of the scan's voxels: (K, J, I) array, and index (i, j, k) of its first voxel.
+
+    Args:
+        outer: (4, 4) of the transforms that the labelmap lies under.
+        wanted: (4, 4) of the scan in the world.
+    """
+    import vtk
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    low_i, high_i, low_j, high_j, low_k, high_k = image.GetExtent()
+    shape = (high_k - low_k + 1, high_j - low_j + 1, high_i - low_i + 1)
+    scalars = image.GetPointData().GetScalars() if image.GetPointData() else None
+    if scalars is None or min(shape) < 1:  # nothing was ever drawn
+        return _nothing(), (0, 0, 0)
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    place = Geometry.placement(
+        wanted, outer @ Geometry.as_array(matrix), (low_i, low_j, low_k), (high_i, high_j, high_k)
+    )
+    if place is None:
+        return None
+    return place.reordered(vtk_to_numpy(scalars).reshape(shape).copy()), place.start
 
 
 def _pieces_resampled(node: Any, volume: Any) -> tuple[Piece, ...]:
@@ -145,14 +177,6 @@ def _pieces_resampled(node: Any, volume: Any) -> tuple[Piece, ...]:
     finally:
         node.GetScene().RemoveNode(target)
     return tuple(pieces)
-
-
-def _same_place(image: Any, wanted: numpy.ndarray, shape: tuple[int, int, int]) -> bool:
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    return Geometry.same_grid(Geometry.as_array(matrix), shape, wanted, shape)
 
 
 def _nothing() -> numpy.ndarray:
