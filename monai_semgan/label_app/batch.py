@@ -44,7 +44,7 @@ class SemganBatchInfer(BatchInferTask):
         tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
         if not is_tag(tag):
             raise SemganError("the tag of the labels cannot be used", remedy="use letters, digits, . _ and -")
-        images = sorted(self.get_images(request, datastore))
+        images = sorted(set(self.get_images(request, datastore)))
         limit = request.get("max_batch_size") or 0
         images = images[:limit] if limit > 0 else images
         results: dict[str, Any] = {}

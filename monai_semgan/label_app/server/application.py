@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from monai_semgan.label_app import pydicom_compat
 from monai_semgan.label_app.server import failures, tokens
 from monai_semgan.label_app.server import server_log as logs
-from monai_semgan.label_app.server.body_limit import BodyLimit
+from monai_semgan.label_app.server.body_limit import PATIENCE_SECONDS
 from monai_semgan.label_app.server.guard import Guard
+from monai_semgan.label_app.server.input_gate import InputGate
+from monai_semgan.label_app.server.open_files import allow_open_files
 from monai_semgan.label_app.server.options import MEGABYTE, ServerOptions, check_access
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ def create_application(options: ServerOptions) -> Application:
             the studies.
     """
     prepare_monailabel(options)
+    allow_open_files()
     check_access(options, tokens.enabled())
     app = _routes(options)
     store = app.state.instance.datastore()
@@ -88,8 +91,10 @@ def _routes(options: ServerOptions) -> FastAPI:
     from monailabel import endpoints
     from monailabel.interfaces.utils.app import app_instance
 
+    from monai_semgan.label_app.server.checked_forms import keep_little_in_memory
     from monai_semgan.label_app.server.routes import add_routes
 
+    keep_little_in_memory()
     instance = app_instance()
     app = FastAPI(title="MONAILabel", docs_url="/", redoc_url="/docs", lifespan=_lifespan)
     app.state.options, app.state.instance = options, instance
@@ -132,7 +137,8 @@ def _guarded(app: ASGIApp, options: ServerOptions) -> ASGIApp:
     from starlette.middleware.cors import CORSMiddleware
 
     with_tokens = tokens.enabled()
-    guarded: ASGIApp = BodyLimit(app, limit_bytes=options.upload_limit_mb * MEGABYTE)
+    limit_bytes = options.upload_limit_mb * MEGABYTE
+    guarded: ASGIApp = InputGate(app, limit_bytes=limit_bytes, patience_seconds=PATIENCE_SECONDS)
     guarded = Guard(
         guarded,
         host=options.host,

@@ -18,6 +18,9 @@ Work = Callable[[dict[str, Any], "Task"], Any]
 KEPT = 50
 """Tasks that are remembered."""
 
+WAITING = 16
+"""Tasks that have not ended; further ones are not taken."""
+
 
 class Task:
     """One piece of work and how far it is."""
@@ -73,9 +76,10 @@ class Background:
             return [task for task in self.tasks if not task.end]
 
     def start(self, request: dict[str, Any], enqueue: bool = False) -> Task | None:
-        """Start a task in a thread; None if one is there already and this one is not to wait for it."""
+        """Start a task in a thread; None if one is there already and this one is not to wait, or too many wait."""
         with self._lock:
-            if any(not task.end for task in self.tasks) and not enqueue:
+            ahead = sum(not task.end for task in self.tasks)
+            if ahead >= (WAITING if enqueue else 1):
                 return None
             task = Task(request)
             self.tasks = [*self.tasks[-KEPT:], task]

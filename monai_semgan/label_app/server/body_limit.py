@@ -1,69 +1,140 @@
-"""How large a request may be."""
+"""How large a request may be, and how long its sender and the reader of its answer may make the server wait."""
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
+
+PATIENCE_SECONDS = 60.0
+"""So long nothing may come of a body, and nothing be taken of an answer."""
+
+STEP_BYTES = 1024
+"""Fewer bytes of a body than these are no progress, unless they are its last."""
+
+BLOCK_BYTES = 256 << 10
+"""Answers are handed on in blocks of this size, so that a slow reader is seen to take them."""
 
 
-class BodyLimit:
-    """Ends requests whose body is larger than allowed with 413, as ASGI middleware.
+class Refused(Exception):
+    """A request that goes no further.
 
     Args:
-        app: what is behind.
-        limit_bytes: the largest body.
+        status: of the answer.
+        detail: what is wrong and what helps.
     """
 
-    def __init__(self, app: ASGIApp, *, limit_bytes: int) -> None:
-        self.app, self.limit = app, limit_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on while its body is small enough."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        if told.isdigit() and int(told) > self.limit:
-            await self._refuse(scope, receive, send)
-            return
-        await _Counted(self, scope, receive, send).run()
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        from starlette.responses import JSONResponse
-
-        text = f"the request is larger than the limit of {self.limit / 2**20:.0f} MB; see --upload-limit-mb"
-        await JSONResponse({"detail": text}, 413, {"Connection": "close"})(scope, receive, send)
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail = status, detail
 
 
-class _TooLarge(Exception):
-    pass
+class LimitedBody:
+    """Both directions of one request, with limits.
 
+    Args:
+        receive: gives the parts of the body.
+        send: takes the parts of the answer.
+        limit_bytes: of the body.
+        too_large: what is said of a larger one.
+        patience_seconds: without a step of the body.
+        completed: called when the body is there.
+    """
 
-class _Counted:
-    """One request whose length nobody told."""
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        limit_bytes: int,
+        too_large: str,
+        patience_seconds: float,
+        completed: Callable[[], None],
+    ) -> None:
+        self._receive, self._send = receive, send
+        self.limit, self.patience, self._completed = limit_bytes, patience_seconds, completed
+        self.bytes, self._complete, self._started = 0, False, False
+        self._step_bytes, self._deadline = 0, 0.0
+        self._too_large = Refused(413, too_large)
+        self.refusal: Refused | None = None
 
-    def __init__(self, rule: BodyLimit, scope: Scope, receive: Receive, send: Send) -> None:
-        self.rule, self.scope, self.receive, self.send = rule, scope, receive, send
-        self.bytes, self.started = 0, False
+    def check_length(self, told: str) -> None:
+        """Refuse a body of which the header tells that it is too large.
 
-    async def run(self) -> None:
-        with contextlib.suppress(_TooLarge):  # or a library answers it, which `_send` holds back
-            await self.rule.app(self.scope, self._receive, self._send)
-        if self.bytes > self.rule.limit and not self.started:
-            await self.rule._refuse(self.scope, self.receive, self.send)
+        Raises:
+            Refused: it is.
+        """
+        if told.isdigit() and int(told[:20]) > self.limit:
+            raise self._too_large
 
-    async def _receive(self) -> Message:
-        message = await self.receive()
+    async def receive(self) -> Message:
+        """Return the next part.
+
+        Raises:
+            Refused: too much has come, or nothing for too long. Libraries may answer that in their words; `send`
+                holds such an answer back.
+        """
+        if self._complete:
+            return await self._receive()
+        message = await self._next()
+        self._complete = message["type"] != "http.request" or not message.get("more_body", False)
         self.bytes += len(message.get("body", b""))
-        if self.bytes > self.rule.limit:
-            raise _TooLarge
+        if self.bytes > self.limit:
+            self.refusal = self._too_large
+            raise self.refusal
+        if self._complete:
+            self._completed()
         return message
 
-    async def _send(self, message: Message) -> None:
-        if self.bytes > self.rule.limit and not self.started:
+    async def read(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            Refused: see `receive`; or the connection has ended before.
+        """
+        parts = bytearray()
+        while not self._complete:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                raise Refused(400, "the connection ended before everything was sent")  # nobody reads it
+            parts += message.get("body", b"")
+        return bytes(parts)
+
+    async def send(self, message: Message) -> None:
+        """Hand on a part of the answer."""
+        if self.refusal is not None and not self._started:
             return
-        self.started = True
-        await self.send(message)
+        self._started = True
+        body = message.get("body", b"")
+        if len(body) <= BLOCK_BYTES:
+            await self._send(message)
+            return
+        more = message.get("more_body", False)
+        for start in range(0, len(body), BLOCK_BYTES):
+            last = start + BLOCK_BYTES >= len(body)
+            block = {**message, "body": body[start : start + BLOCK_BYTES], "more_body": more or not last}
+            await self._send(block)
+
+    async def answer_refusal(self, scope: Scope) -> None:
+        """Say why the request goes no further, if it does not and nothing was said yet."""
+        from starlette.responses import JSONResponse
+
+        if self.refusal is None or self._started:
+            return
+        answer = JSONResponse({"detail": self.refusal.detail}, self.refusal.status, {"Connection": "close"})
+        await answer(scope, self._receive, self._send)
+
+    async def _next(self) -> Message:
+        """Wait for a part, as long as there is progress."""
+        import anyio
+
+        now = anyio.current_time()
+        if self.bytes >= self._step_bytes:
+            self._step_bytes, self._deadline = self.bytes + STEP_BYTES, now + self.patience
+        try:
+            with anyio.fail_after(max(self._deadline - now, 0)):
+                return await self._receive()
+        except TimeoutError:
+            self.refusal = Refused(408, f"nothing more of the request came for {self.patience:g} seconds")
+            raise self.refusal from None

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from monai_semgan.label_app.server.options import is_loopback
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
-TokenCheck = Callable[[str], Awaitable["Denial | None"]]
+PAGES = ("/", "/docs", "/ohif/", "/static/")
+"""What a link on a page of somebody else may lead to: pages for people, which start no work."""
+
+TokenCheck = Callable[[str], Awaitable["Denial | Person"]]
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,30 @@ class Denial:
     detail: str
 
 
+@dataclass(frozen=True)
+class Person:
+    """Who has logged in.
+
+    Attributes:
+        name: of the log-in.
+        admin: whether what belongs to others may be removed too.
+    """
+
+    name: str
+    admin: bool
+
+
 class Guard:
     """Checks of every request, as ASGI middleware.
 
     * `Host`: a server on loopback answers to loopback's names only, so that a web page whose name is made to point
       at this computer (DNS rebinding) reaches nothing.
     * `Origin`: pages of other servers are refused, also for requests that browsers send without asking first.
+    * where there is neither key nor log-in: what a browser fetches for a page of another server without an `Origin`,
+      such as an image or a link, by `Sec-Fetch-Site` or else `Referer`; clients that are no browsers send neither.
     * the key, in `X-API-Key` or as `Authorization: Bearer`, or a token of MONAI Label's own log-in.
+
+    Routes find who has logged in as `request.state.user` and `request.state.admin`.
 
     Args:
         app: what is guarded.
@@ -73,10 +93,14 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         headers = Headers(scope=scope)
-        denial = self._foreign(headers, scope) or await self._without_right(headers, scope["path"])
-        if denial is None:
+        denial = self._foreign(headers, scope) or self._fetched_for_others(headers, scope)
+        found = denial or await self._right(headers, scope["path"])
+        if not isinstance(found, Denial):
+            if found is not None:
+                scope.setdefault("state", {}).update(user=found.name, admin=found.admin)
             await self.app(scope, receive, send)
             return
+        denial = found
         extra = {"WWW-Authenticate": "Bearer"} if denial.status == 401 else None
         await JSONResponse({"detail": denial.detail}, denial.status, extra)(scope, receive, send)
 
@@ -89,7 +113,23 @@ class Guard:
             return Denial(403, "web pages of other servers may not ask; see --allow-origin")
         return None
 
-    async def _without_right(self, headers: Headers, path: str) -> Denial | None:
+    def _fetched_for_others(self, headers: Headers, scope: Scope) -> Denial | None:
+        if self.key is not None or self.check_token is not None or headers.get("origin") is not None:
+            return None  # no page has the key or a token; an `Origin` is looked at elsewhere
+        referer = _address(headers.get("referer"))
+        if referer is not None and f"{referer.scheme}://{referer.netloc}" in self.origins:
+            return None
+        site = headers.get("sec-fetch-site")
+        if site is None:
+            foreign = referer is not None and referer.netloc != headers.get("host", "")
+        else:
+            foreign = site not in ("same-origin", "none")
+        visit = scope["method"] == "GET" and headers.get("sec-fetch-mode", "navigate") == "navigate"
+        if foreign and not (visit and _is_page(scope["path"])):
+            return Denial(403, "pages of other servers may not fetch this; see --allow-origin")
+        return None
+
+    async def _right(self, headers: Headers, path: str) -> Denial | Person | None:
         if self.key is not None:
             sent = (headers.get("x-api-key", ""), _bearer(headers))
             if not any(secrets.compare_digest(one.encode(), self.key) for one in sent):
@@ -97,6 +137,18 @@ class Guard:
         if self.check_token is not None and path not in self.open_paths:
             return await self.check_token(_bearer(headers))
         return None
+
+
+def _is_page(path: str) -> bool:
+    return any(path == page or (page != "/" and path.startswith(page)) for page in PAGES)
+
+
+def _address(url: str | None) -> SplitResult | None:
+    """Return the parts of a `Referer`; one that is none counts as another server's."""
+    try:
+        return urlsplit(url) if url is not None else None
+    except ValueError:
+        return SplitResult("", "", "", "", "")
 
 
 def _name(host: str) -> str:

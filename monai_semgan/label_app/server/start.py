@@ -59,6 +59,8 @@ def _check_home(options: ServerOptions) -> None:
 def _serve(application: Application, listener: Listener, options: ServerOptions) -> None:
     import uvicorn
 
+    from monai_semgan.label_app.server.connections import ConnectionLimits, limited
+
     class Announced(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             await asyncio.to_thread(application.close)  # so that requests that wait for jobs are answered
@@ -71,6 +73,8 @@ def _serve(application: Application, listener: Listener, options: ServerOptions)
 
     config = uvicorn.Config(
         application.asgi,
+        http=limited(ConnectionLimits()),
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

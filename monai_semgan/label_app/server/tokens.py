@@ -6,7 +6,7 @@ import logging
 from types import SimpleNamespace
 from typing import Any
 
-from monai_semgan.label_app.server.guard import Denial
+from monai_semgan.label_app.server.guard import Denial, Person
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 """Those with a public key: a shared secret cannot be what the realm publishes."""
@@ -34,8 +34,8 @@ def repair() -> None:
     auth.jwt = SimpleNamespace(decode=decode)
 
 
-async def check_token(token: str) -> Denial | None:
-    """Return what is wrong with a token, if anything; the routes look at the role that they need themselves."""
+async def check_token(token: str) -> Denial | Person:
+    """Return whose token it is, or what is wrong with it; the routes look at the role that they need themselves."""
     from jwt import InvalidTokenError
     from monailabel.config import settings
     from monailabel.endpoints.user.auth import from_token
@@ -55,4 +55,8 @@ async def check_token(token: str) -> Denial | None:
     except (OSError, KeyError, ValueError) as error:
         log.error("the log-in server gives no key: %s", type(error).__name__)
         return Denial(503, "the log-in server gives no key to check tokens with")
-    return None if roles & set(user.roles) else Denial(403, "this user has no role of MONAI Label")
+    if not user.username:
+        return Denial(401, "log in: the token names no user")
+    if not roles & set(user.roles):
+        return Denial(403, "this user has no role of MONAI Label")
+    return Person(user.username, settings.MONAI_LABEL_AUTH_ROLE_ADMIN in user.roles)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, HTTPException, UploadFile
-from fastapi.background import BackgroundTasks
 from fastapi.responses import FileResponse, Response
 from monailabel.config import settings
-from monailabel.endpoints.datastore import ResultType, download_image
+from monailabel.endpoints.datastore import ResultType
 from monailabel.endpoints.datastore import datastore as stock_datastore
 from monailabel.endpoints.user.auth import RBAC, User
-from monailabel.utils.others.generic import remove_file
+from monailabel.utils.others.generic import get_mime_type
 
+from monai_semgan.jobs.api.own_threads import READING, OwnThreads
 from monai_semgan.label_app.image_ids import is_image_id
 from monai_semgan.label_app.infer_request import EXTENSIONS
+from monai_semgan.label_app.server.checked_forms import CheckedRoute
+from monai_semgan.label_app.server.dataset_archive import ArchiveResponse
 from monai_semgan.label_app.server.received_files import check_image, discard, plain_name, receive
 from monai_semgan.label_app.server.routes.shared import (
     ADMIN,
@@ -26,12 +29,15 @@ from monai_semgan.label_app.server.routes.shared import (
     running_app,
 )
 
-router = APIRouter(prefix="/datastore", tags=["Datastore"])
+router = APIRouter(prefix="/datastore", tags=["Datastore"], route_class=CheckedRoute)
 
 LABELLER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
 IMAGE_EXTENSIONS = tuple(ending for ending in EXTENSIONS if ending != ".seg.nrrd")
 Sent = Annotated[UploadFile, File()]
 ALGORITHMS = ("SHA256", "SHA512", "MD5")
+
+FILES = OwnThreads(8, 120, "downloads and checksums")
+"""Requests that look for files of images, or read them whole."""
 
 
 @router.get("/", dependencies=[USER], summary="Get All Images/Labels from datastore")
@@ -42,8 +48,14 @@ def contents(output: ResultType | None = None) -> Any:
 
 @router.put("/", include_in_schema=False)
 @router.put("/image", summary="Upload new Image")
-def add_image(file: Sent, image: str | None = None, params: str = Form("{}"), user: User = LABELLER) -> dict[str, str]:
+async def add_image(
+    file: Sent, image: str | None = None, params: str = Form("{}"), user: User = LABELLER
+) -> dict[str, str]:
     """Add an image that can be read."""
+    return await READING.run(_add_image, file, image, params, user)
+
+
+def _add_image(file: UploadFile, image: str | None, params: str, user: User) -> dict[str, str]:
     info = _with_user(json_object(params), user)
     image = image or _without_ending(file.filename)
     if not is_image_id(image):
@@ -69,8 +81,12 @@ def remove_image(id: str) -> dict[str, Any]:
 
 
 @router.head("/image", dependencies=[USER], summary="Check If Image Exists")
-def check_image_exists(image: str, check_sum: str | None = None) -> Any:
+async def check_image_exists(image: str, check_sum: str | None = None) -> Any:
     """Tell whether there is such an image, and with this checksum."""
+    return await FILES.run(_check_image_exists, image, check_sum)
+
+
+def _check_image_exists(image: str, check_sum: str | None) -> Response:
     known_image(image)
     algorithm = check_sum.split(":")[0] if check_sum and ":" in check_sum else "SHA256"
     if algorithm not in ALGORITHMS:
@@ -82,10 +98,17 @@ def check_image_exists(image: str, check_sum: str | None = None) -> Any:
 
 
 @router.get("/image", dependencies=[USER], summary="Download Image")
-def get_image(image: str) -> Any:
+async def get_image(image: str) -> Any:
     """Return the file of an image."""
-    known_image(image)
-    return download_image(image)
+    return await FILES.run(_image_response, image)
+
+
+def _image_response(image: str) -> FileResponse:
+    path = known_image(image)
+    if not os.path.isfile(path):
+        raise HTTPException(404, "the file of this image has gone")
+    facts = os.stat(path)
+    return FileResponse(path, media_type=get_mime_type(path), filename=os.path.basename(path), stat_result=facts)
 
 
 @router.get("/image/info", dependencies=[USER], summary="Get Image Info")
@@ -106,11 +129,9 @@ def put_image_info(image: str, info: str = Form("{}"), user: User = LABELLER) ->
 
 
 @router.get("/dataset", dependencies=[ANNOTATOR], summary="Download full dataset as ZIP archive")
-def get_dataset(background: BackgroundTasks, limit_cases: int | None = None) -> FileResponse:
+async def get_dataset(limit_cases: int | None = None) -> ArchiveResponse:
     """Send the images with final labels as a zip."""
-    path = running_app().datastore().get_dataset_archive(limit_cases)
-    background.add_task(remove_file, path)
-    return FileResponse(path, media_type="application/zip", filename="dataset.zip")
+    return await FILES.run(ArchiveResponse, running_app().datastore(), limit_cases)
 
 
 def _with_user(info: dict[str, Any], user: User) -> dict[str, Any]:

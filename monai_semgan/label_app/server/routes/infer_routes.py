@@ -6,22 +6,28 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
 from typing import Annotated, Any
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, UploadFile
 from fastapi.background import BackgroundTasks
 from monailabel.endpoints.infer import ResultType, send_response
 
-from monai_semgan.label_app.image_ids import is_tag
+from monai_semgan.jobs.api.own_threads import OwnThreads
+from monai_semgan.label_app.server.checked_forms import CheckedRoute
 from monai_semgan.label_app.server.received_files import discard, receive
-from monai_semgan.label_app.server.routes.shared import USER, json_object, known_image, known_name, running_app
+from monai_semgan.label_app.server.routes.shared import (
+    USER,
+    check_tag_and_labels,
+    json_object,
+    known_image,
+    known_name,
+    running_app,
+)
 
-router = APIRouter(prefix="/infer", tags=["Infer"])
+router = APIRouter(prefix="/infer", tags=["Infer"], route_class=CheckedRoute)
 
-WAITING = 64
-"""Inferences that may wait at once; further ones wait for these."""
+INFERENCES = OwnThreads(64, 64, "inferences")
+"""Those beyond the first wait for one of them; their answers may take minutes."""
 
 LOOK_SECONDS = 0.5
 RESERVED = ("image", "model", "session", "label", "description")
@@ -66,9 +72,8 @@ async def infer(connection: Request, background: BackgroundTasks, asked: Annotat
     """
     gone = threading.Event()
     watching = asyncio.create_task(_watch(connection, gone))
-    work = partial(_infer, gone.is_set, background, asked)
     try:
-        return await to_thread.run_sync(work, limiter=_own_threads())
+        return await INFERENCES.run(_infer, gone.is_set, background, asked)
     finally:
         watching.cancel()
 
@@ -77,12 +82,6 @@ async def _watch(connection: Request, gone: threading.Event) -> None:
     while not await connection.is_disconnected():
         await asyncio.sleep(LOOK_SECONDS)
     gone.set()
-
-
-@cache
-def _own_threads() -> CapacityLimiter:
-    """Return a limit of its own: inferences that wait take no threads away from the other routes."""
-    return CapacityLimiter(WAITING)
 
 
 def _infer(gone: Callable[[], bool], background: BackgroundTasks, asked: Asked) -> Any:
@@ -115,8 +114,7 @@ def _checked(params: dict[str, Any], output: ResultType | None) -> dict[str, Any
     named = [name for name in RESERVED if name in params]
     if named:
         raise HTTPException(422, f"params must not set {', '.join(named)}")
-    if params.get("label_tag") and not is_tag(params["label_tag"]):
-        raise HTTPException(422, "label_tag cannot be the tag of a label: use letters, digits, . _ and -")
+    check_tag_and_labels(params)
     if output == ResultType.dicom_seg:
         raise HTTPException(422, "DICOM SEG needs a DICOM datastore; take result_extension .seg.nrrd or .nii.gz")
     return params

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Depends
-from monailabel.config import settings
+from fastapi import APIRouter, HTTPException, Request
 from monailabel.endpoints.activelearning import sample
-from monailabel.endpoints.user.auth import RBAC, User
 
-from monai_semgan.label_app.server.routes.shared import known_name, running_app
+from monai_semgan.jobs.api.callers import caller_of
+from monai_semgan.label_app.server.routes.shared import USER, check_tag_and_labels, known_name, running_app
 
-LEARNER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
 router = APIRouter(prefix="/activelearning", tags=["ActiveLearning"])
 
+LONGEST_CLIENT = 200
+"""Characters of the name that a client gives itself."""
 
-@router.post("/{strategy}", summary="Run Active Learning strategy to get next sample")
-def next_sample(strategy: str, params: dict[str, Any] | None = None, user: User = LEARNER) -> Any:
+
+@router.post("/{strategy}", dependencies=[USER], summary="Run Active Learning strategy to get next sample")
+def next_sample(request: Request, strategy: str, params: dict[str, Any] | None = None) -> Any:
     """Return the next image, or nothing when all have labels."""
     known_name(strategy, running_app().info()["strategies"], "strategy")
     own = {name: value for name, value in (params or {}).items() if name != "strategy"}
-    return sample(strategy, own, user.username)
+    check_tag_and_labels(own)
+    own["client_id"] = _reader(request, own)
+    return sample(strategy, own)
+
+
+def _reader(request: Request, params: dict[str, Any]) -> str:
+    """Return who will label: the user of the log-in, the client's `client_id`, or its header; else nobody's name."""
+    client = params.get("client_id")
+    if client is not None and not (isinstance(client, str) and len(client) <= LONGEST_CLIENT):
+        raise HTTPException(422, f"client_id is no text of at most {LONGEST_CLIENT} characters")
+    user = getattr(request.state, "user", None)
+    return str(user or client or caller_of(request) or "")

@@ -12,11 +12,13 @@ from monailabel.config import settings
 from monailabel.endpoints.login import auth_enabled
 from monailabel.endpoints.user.auth import Token, User, get_current_user, token_uri
 
+from monai_semgan.label_app.server.checked_forms import CheckedRoute
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 log = logging.getLogger(__name__)
-router = APIRouter(prefix="/auth", tags=["Auth"])
+router = APIRouter(prefix="/auth", tags=["Auth"], route_class=CheckedRoute)
 router.add_api_route("/", auth_enabled, methods=["GET"], summary="Check If Auth is Enabled")
 
 TIMEOUT_SECONDS = 30

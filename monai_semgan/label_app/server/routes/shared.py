@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, HTTPException
@@ -11,6 +10,7 @@ from monailabel.endpoints.user.auth import RBAC
 from monailabel.interfaces.utils.app import app_instance
 
 from monai_semgan.label_app.image_ids import is_tag
+from monai_semgan.label_app.server.json_input import read_json
 
 if TYPE_CHECKING:
     from monailabel.interfaces.app import MONAILabelApp
@@ -66,11 +66,23 @@ def json_object(text: str | None, field: str = "params") -> dict[str, Any]:
 
     Raises:
         HTTPException: 422 if it is none.
+        SemganError: it holds what cannot be stored.
     """
-    try:
-        value = json.loads(text) if text else {}
-    except (ValueError, RecursionError):
-        value = None
+    value = read_json(text, field) if text else {}
     if not isinstance(value, dict):
         raise HTTPException(422, f"{field} is no JSON object")
     return value
+
+
+def check_tag_and_labels(params: dict[str, Any]) -> None:
+    """Make sure that `label_tag` and `labels`, by which images are chosen, are a tag and names.
+
+    Raises:
+        HTTPException: 422 if not.
+    """
+    tag, labels = params.get("label_tag"), params.get("labels")
+    if tag and not is_tag(tag):
+        raise HTTPException(422, "label_tag cannot be the tag of a label: use letters, digits, . _ and -")
+    named = [labels] if isinstance(labels, str) else labels
+    if named is not None and not (isinstance(named, list) and all(isinstance(name, str) for name in named)):
+        raise HTTPException(422, "labels is not a list of names")

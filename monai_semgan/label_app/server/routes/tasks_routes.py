@@ -11,11 +11,22 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
-from monai_semgan.label_app.image_ids import is_tag
+from monai_semgan.jobs.api.own_threads import OwnThreads
 from monai_semgan.label_app.server.background import Background, Task
-from monai_semgan.label_app.server.routes.shared import ADMIN, ANNOTATOR, USER, known_name, running_app
+from monai_semgan.label_app.server.routes.shared import (
+    ADMIN,
+    ANNOTATOR,
+    USER,
+    check_tag_and_labels,
+    known_image,
+    known_name,
+    running_app,
+)
 
 router = APIRouter()
+
+WAITED_FOR = OwnThreads(4, 16, "batches and scorings that are waited for")
+"""Those with `run_sync`."""
 
 
 def _batch(request: dict[str, Any], task: Task) -> Any:
@@ -40,7 +51,7 @@ def batch_status(all: bool = False, check_if_running: bool = False) -> Any:
 
 
 @router.post("/batch/infer/{model}", tags=["Infer"], dependencies=[ADMIN], summary="Run Batch Inference Task")
-def run_batch(
+async def run_batch(
     model: str,
     images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
     params: dict[str, Any] | None = None,
@@ -51,7 +62,7 @@ def run_batch(
     request = {**_checked(params or {}), "model": model}
     request.setdefault("images", images.value)
     if run_sync:
-        return batches.run_now(request)
+        return await WAITED_FOR.run(batches.run_now, request)
     return _started(batches.start(request), "batch")
 
 
@@ -68,20 +79,27 @@ def scoring_status(all: bool = False, check_if_running: bool = False) -> Any:
 
 
 @router.post("/scoring/", tags=["Scoring"], dependencies=[ANNOTATOR], include_in_schema=False)
-def run_all_scorings(params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
+async def run_all_scorings(params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
     """Run every method."""
     chosen = {method: (params or {}).get(method) or {} for method in running_app().info()["scoring"]}
-    return {method: {"result": run_scoring(method, own, run_sync), "detail": None} for method, own in chosen.items()}
+    wrong = [method for method, own in chosen.items() if not isinstance(own, dict)]
+    if wrong:
+        raise HTTPException(422, f"the parameters of {', '.join(wrong)} are no JSON object")
+    results = {method: await run_scoring(method, own, run_sync) for method, own in chosen.items()}
+    return {method: {"result": result, "detail": None} for method, result in results.items()}
 
 
 @router.post(
     "/scoring/{method}", tags=["Scoring"], dependencies=[ANNOTATOR], summary="Run Scoring Task for specific method"
 )
-def run_scoring(method: str, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
+async def run_scoring(method: str, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
     """Run one method."""
     known_name(method, running_app().info()["scoring"], "scoring method")
     request = {**(params or {}), "method": method}
-    return scorings.run_now(request) if run_sync else _told(scorings.start(request, enqueue=True))
+    check_tag_and_labels(request)
+    if run_sync:
+        return await WAITED_FOR.run(scorings.run_now, request)
+    return _started(scorings.start(request, enqueue=True), "scoring")
 
 
 @router.delete("/scoring/", tags=["Scoring"], dependencies=[ANNOTATOR], summary="Stop Scoring Task")
@@ -114,21 +132,22 @@ def stop_training() -> None:
 
 
 def _checked(params: dict[str, Any]) -> dict[str, Any]:
-    tag, size, images = params.get("label_tag"), params.get("max_batch_size"), params.get("images")
-    if tag and not is_tag(tag):
-        raise HTTPException(422, "label_tag cannot be the tag of a label: use letters, digits, . _ and -")
+    check_tag_and_labels(params)
+    size, images = params.get("max_batch_size"), params.get("images")
     if size is not None and (type(size) is not int or size < 0):
         raise HTTPException(422, "max_batch_size is not a whole number")
-    names = {kind.value for kind in BatchInferImageType}
-    listed = isinstance(images, list) and all(isinstance(image, str) for image in images)
-    if images is not None and images not in names and not listed:
-        raise HTTPException(422, f"images is neither a list of ids nor one of {', '.join(sorted(names))}")
+    names = sorted(kind.value for kind in BatchInferImageType)
+    if isinstance(images, list) and all(isinstance(image, str) for image in images):
+        for image in images:
+            known_image(image)
+    elif images is not None and images not in names:
+        raise HTTPException(422, f"images is neither a list of ids nor one of {', '.join(names)}")
     return params
 
 
 def _started(task: Task | None, kind: str) -> dict[str, Any]:
     if task is None:
-        raise HTTPException(429, f"a {kind} is running already")
+        raise HTTPException(429, f"a {kind} is running already, and no further one is taken; try again later")
     return task.status()
 
 
