@@ -73,8 +73,8 @@ def read_nifti(path: Path) -> Volume:
     return Volume(array, place.affine, path, stored.header, notes, other_affines=place.others)
 
 
-def read_nifti_place(path: Path) -> tuple[tuple[int, ...], Place]:
-    """Read size and place of an image from its header alone.
+def read_nifti_place(path: Path) -> tuple[tuple[int, ...], Place, Any]:
+    """Read size and place of an image from its header alone, and nibabel's header as it is stored.
 
     Raises:
         SemganError: as `read_nifti`.
@@ -82,7 +82,7 @@ def read_nifti_place(path: Path) -> tuple[tuple[int, ...], Place]:
     """
     with silenced(NIBABEL_LOG):
         stored = _read_header(_files(path)[0], path)
-        return stored.shape, place_of(stored.header, path)
+        return stored.shape, place_of(stored.header, path), stored.header
 
 
 def _files(path: Path) -> tuple[Path, Path]:

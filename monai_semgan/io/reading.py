@@ -36,7 +36,7 @@ def read_volume(
     path = Path(path)
     volume = find_reader(path, series, integer, resample)(path)
     array = volume.array
-    _check_geometry(volume.affine, path)
+    check_geometry(volume.affine, path)
     while array.ndim > 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim != 3:
@@ -112,7 +112,12 @@ def _read_segments(path: Path, like: Volume | None, names: Mapping[int, str] | N
     return volume
 
 
-def _check_geometry(affine: np.ndarray, path: Path) -> None:
+def check_geometry(affine: np.ndarray, path: Path) -> None:
+    """Make sure that an affine puts voxels somewhere.
+
+    Raises:
+        SemganError: it holds no numbers, or its axes span no volume.
+    """
     if not np.isfinite(affine).all():
         raise SemganError("position and spacing in the header are not numbers", remedy="export it again", path=path)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)

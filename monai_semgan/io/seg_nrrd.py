@@ -19,6 +19,9 @@ BODY_STRUCTURE = Code("123037004", "Anatomical Structure")
 
 SEGMENT_NAME = re.compile(r"Segment(\d{1,6})_Name$")
 
+OF_SEGMENTS = re.compile(r"(Segment\d{1,6}|Segmentation)_(?!ConversionParameters$)")
+"""Fields that tell of segments and not of the grid; the parameters of conversions hold the grid as text."""
+
 REGIONS = "Anatomic codes - DICOM master list"
 
 
@@ -106,6 +109,23 @@ def write_seg_nrrd(array: np.ndarray, like: Volume, path: Path, segments: Segmen
         }.items():
             fields[f"Segment{number}_{key}"] = value
     write_itk(array, like, path, fields)
+
+
+def write_with_segments_of(source: Path, array: np.ndarray, like: Volume, path: Path) -> None:
+    """Write a label map (I, J, K) with the names, colours and codes of the segments of another `.seg.nrrd`.
+
+    Args:
+        source: the other file, with the same ids; it lies along other axes, or holds a part.
+        array: label ids.
+        like: the scan whose grid it has.
+        path: `.seg.nrrd`.
+    """
+    _, _, fields = read_layers(source)
+    kept = {key: value for key, value in fields.items() if OF_SEGMENTS.match(key)}
+    whole = " ".join(f"0 {size - 1}" for size in array.shape)
+    kept |= {key: whole for key in kept if key.endswith("_Extent")}
+    kept |= {"Segmentation_ReferenceImageExtentOffset": "0 0 0"}
+    write_itk(array, like, path, kept)
 
 
 def _terminology(name: str, index: int) -> str:

@@ -12,6 +12,7 @@ from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from monai_semgan.label_app.image_ids import is_tag
+from monai_semgan.label_app.server.checked_forms import CheckedRoute
 from monai_semgan.label_app.server.received_files import discard
 from monai_semgan.label_app.server.received_labels import receive_label
 from monai_semgan.label_app.server.routes.shared import (
@@ -23,7 +24,7 @@ from monai_semgan.label_app.server.routes.shared import (
     running_app,
 )
 
-router = APIRouter(prefix="/datastore", tags=["Datastore"])
+router = APIRouter(prefix="/datastore", tags=["Datastore"], route_class=CheckedRoute)
 
 LABELLER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
 Sent = Annotated[UploadFile, File()]
@@ -42,13 +43,13 @@ def save_label(
     tag = tag or DefaultLabelTag.FINAL.value
     if not is_tag(tag):
         raise HTTPException(422, "the tag of the label cannot be used; use letters, digits, . _ and -")
-    path = receive_label(label, known_image(image))
+    received = receive_label(label, known_image(image))
     app = running_app()
     try:
-        saved = app.datastore().save_label(image, path, tag, info)
+        saved = app.datastore().save_label(image, str(received.path), tag, info)
         return {**(app.on_save_label(image, saved) or {}), "image": image, "label": saved}
     finally:
-        discard(path)
+        discard(received.path)
 
 
 @router.delete("/label", dependencies=[ADMIN], summary="Remove Label")
