@@ -19,9 +19,13 @@ from monai_semgan.io.itk_header import HeaderFacts, check_header
 from monai_semgan.io.itk_names import readable_by_itk, writable_by_itk
 from monai_semgan.io.limits import check_voxels
 from monai_semgan.io.volume import Place, Volume
+from monai_semgan.modalities import SPELLINGS
 
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns LPS mm into RAS mm, and back."""
+
+MODALITY = "Modality"
+"""Field of a header of NRRD that tells what the image is, such as `CT`; files made from DICOM have it."""
 
 
 GUESSED = (
@@ -58,7 +62,9 @@ def read_itk(path: Path) -> Volume:
     """
     found = _read(path, layers=False)
     place = found.place
-    return Volume(found.array[..., 0], place.affine, path, None, place.notes, other_affines=place.others)
+    modality = found.fields.get(MODALITY, "").strip().upper()
+    known = modality if modality in SPELLINGS else None
+    return Volume(found.array[..., 0], place.affine, path, None, place.notes, known, other_affines=place.others)
 
 
 def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
@@ -102,7 +108,8 @@ def _read(path: Path, layers: bool) -> _Layers:
             _check_kind(reader.GetSize(), channels, kind, layers, path)
             image = reader.Execute()
             array = _small(SimpleITK.GetArrayViewFromImage(image))
-            fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()} if layers else {}
+            keys = (key for key in image.GetMetaDataKeys() if layers or key == MODALITY)
+            fields = {key: image.GetMetaData(key) for key in keys}
             affine, count = affine_of(image), image.GetDimension()
     except SemganError:
         raise

@@ -1,150 +1,126 @@
-"""The folder of studies as MONAI Label's datastore: files appear whole or not at all, nothing leads out of it."""
+"""The folder of studies as MONAI Label's datastore: originals are only read, and files appear whole or not at all."""
 
 from __future__ import annotations
 
 import functools
 import logging
 import os
-import re
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore
-from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
+from monailabel.datastore.local import LocalDatastore
+from monailabel.interfaces.exception import LabelNotFoundException
 
 from monai_semgan.errors import SemganError
-from monai_semgan.label_app.image_ids import is_image_id
+from monai_semgan.label_app.image_ids import is_image_id, is_tag
+from monai_semgan.label_app.images_datastore import UPLOADS, ImagesDatastore, is_below
 from monai_semgan.label_app.labels_datastore import LabelsDatastore
-from monai_semgan.utils.file_state import file_state, fingerprint
+from monai_semgan.label_app.studies.catalogue import Catalogue, Originals
+from monai_semgan.label_app.studies.converted_volumes import ConvertedVolumes
+from monai_semgan.label_app.studies.reconciling import Reconciling
+from monai_semgan.label_app.studies.study_ids import LABEL_ONLY, SERVED_ENDINGS, split_ending
+from monai_semgan.label_app.studies.study_list import list_state, read_list, write_list
+from monai_semgan.label_app.studies.study_models import LeftOut, StudiesModel
+from monai_semgan.label_app.studies.study_scan import StudyScan, seen
+from monai_semgan.label_app.studies.study_series import SeriesIndex
+from monai_semgan.label_app.studies.study_states import FileStates
+from monai_semgan.label_app.studies.study_watch import LEFTOVER, StudyWatch
 from monai_semgan.utils.files import written_aside
-from monai_semgan.utils.json_text import json_text
 
-EXTENSIONS = ("*.nii.gz", "*.nii", "*.nrrd", "*.seg.nrrd", "*.mha")
-"""Files that are images or labels; where two fit a name, the later one counts. Of images that differ in nothing else
-the first keeps the plain id; the id of another is its whole name."""
+EXTENSIONS = tuple(f"*{ending}" for ending in (*SERVED_ENDINGS, LABEL_ONLY))
+"""Files that are labels, or are served as they are; where two fit a name, the later one counts."""
 
 log = logging.getLogger(__name__)
 
-LABEL_ONLY = ".seg.nrrd"
-LEFTOVER = re.compile(r"^\.[0-9a-f]{8}\.part\.")
-"""Name of a file that was being written when its process was killed."""
+PRIVATE = ".semgan"
+OWN = ("datastore_v2.json", "datastore_v2.json.bak", "datastore_v2.json.damaged", "labels", UPLOADS)
+"""What the server keeps in the folder that it writes to."""
 
 
-class StudiesDatastore(LabelsDatastore):
-    """MONAI Label's local datastore, for several threads.
+class StudiesDatastore(ImagesDatastore, LabelsDatastore):
+    """MONAI Label's local datastore, for several threads, over a folder that is only read.
 
-    Differences: files that begin with a dot, and links that lead out of the folder, are left out; labels, images and
-    `datastore_v2.json` are written aside and moved into place; a failure changes nothing. Images that differ in their
-    endings alone are all served. Labels that a model has made from an image that was replaced since are left out.
+    Images are the volumes and DICOM series of the folder and all folders below, and what clients send, which lies in a
+    folder of its own. Files and `datastore_v2.json` are written aside and moved into place; a failure changes nothing.
 
     Args:
         folder: the studies.
         auto_reload: whether files that others put there are noticed.
-        read_only: whether the folder's list of files is left as it is at the start.
-
-    Raises:
-        SemganError: `datastore_v2.json` is damaged.
+        read_only: whether the list of files is left as it is at the start.
+        labels: folder that is written to; that of the studies when left out.
     """
 
-    def __init__(self, folder: str, auto_reload: bool = True, read_only: bool = False) -> None:
+    _datastore: StudiesModel
+
+    def __init__(
+        self, folder: str, auto_reload: bool = True, read_only: bool = False, labels: str | None = None
+    ) -> None:
         self._mutex = threading.RLock()
-        root = os.path.realpath(folder)
-        try:
-            super().__init__(root, extensions=EXTENSIONS, auto_reload=auto_reload, read_only=read_only)
-        except ValueError as error:
-            problem, remedy = "the list of images and labels is damaged", "move it away; it is made again"
-            raise SemganError(problem, remedy=remedy, path=Path(root) / "datastore_v2.json") from error
+        self._studies = Path(os.path.realpath(folder))
+        home = Path(os.path.realpath(labels or folder))
+        private = home / PRIVATE
+        own = OWN if home == self._studies else ()
+        index = SeriesIndex(self._studies, private / "series.json")
+        self._catalogue = Catalogue(StudyScan(self._studies, [home], own), index, not auto_reload, self._look_again)
+        self._converted = ConvertedVolumes(private / "volumes")
+        self._states, self._originals = FileStates(), Originals()
+        self._list_state: tuple[int, int, int] | None = None
+        self._watch: StudyWatch | None = None
+        super().__init__(str(home), extensions=EXTENSIONS, auto_reload=False, read_only=read_only)
         if auto_reload:
-            self._handler.on_moved = self._on_any_event
+            self._auto_reload = True
+            folders = dict.fromkeys([self._studies, home])
+            self._watch = StudyWatch(folders, private, self.refresh)
+            self._look_again()
+
+    def close(self) -> None:
+        """Stop watching the folders."""
+        if self._watch is not None:
+            self._watch.stop()
 
     def remove_leftovers(self) -> None:
         """Remove what a killed process left half-written; for whoever knows that no other process writes here."""
-        root = Path(self._datastore_path)
-        for folder in (root, *(path for path in root.glob("labels/*") if path.is_dir() and not path.is_symlink())):
-            for path in folder.iterdir():
+        self.remove_leftover_versions()
+        home = Path(self._datastore_path)
+        labels = (path for path in home.glob("labels/*") if path.is_dir() and not path.is_symlink())
+        for folder in (home, home / UPLOADS, *labels):
+            for path in folder.iterdir() if folder.is_dir() else ():
                 if LEFTOVER.match(path.name) and path.is_file() and not path.is_symlink():
                     path.unlink(missing_ok=True)
 
-    def links_left_out(self) -> int:
-        """Return the number of links in the folder that lead out of it."""
-        entries = os.scandir(self._datastore_path)
-        return sum(1 for entry in entries if entry.is_symlink() and not self._inside(entry.path))
-
-    def names_left_out(self) -> int:
-        """Return the number of images in the folder whose names cannot be ids."""
-        named = (entry.name for entry in os.scandir(self._datastore_path) if not entry.name.startswith("."))
-        images = (name for name in named if name.endswith(tuple(end.removeprefix("*") for end in EXTENSIONS)))
-        return sum(1 for name in images if not is_image_id(self._to_id(name)[0]))
-
-    def get_image_uri(self, image_id: str) -> str:
-        """Return the path of an image, or nothing if there is no such image inside the folder."""
+    def left_out(self) -> list[LeftOut]:
+        """Return what lies in the folder and is not served, with the reasons."""
         with self._mutex:
-            path = super().get_image_uri(image_id)
-            return path if path and self._inside(path) else ""
+            hidden = [
+                LeftOut(place, "an administrator has removed it; the file is untouched") for place in self._hidden()
+            ]
+            return [*self._originals.left_out, *self._reconciling().ambiguous, *hidden]
 
-    def image_state(self, image_id: str) -> str:
-        """Return a hash of the state of an image's file; empty if there is none."""
-        path = self.get_image_uri(image_id)
-        return fingerprint(file_state(path)) if path else ""
-
-    def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
-        """Copy an image into the folder; one of that id is replaced, unless it has labels.
-
-        Raises:
-            SemganError: the id cannot be one, or labels belong to the image that is there; or it cannot be written.
-        """
-        found, ext = self._to_id(os.path.basename(image_filename))
-        image_id = image_id or found
-        if not is_image_id(image_id):
-            raise SemganError("the id of the image cannot be used", remedy="use letters, digits, . _ and -")
+    def pending(self) -> int:
+        """Return how many folders of DICOM files are still being read."""
         with self._mutex:
-            self._init_from_datastore_file()
-            known = self._datastore.objects.get(image_id)
-            if known is not None and known.labels:
-                raise SemganError("labels belong to the image of that id", remedy="choose another id")
-            name = self._filename(image_id, ext)
-            if self._served().get(name, image_id) != image_id:
-                raise SemganError("another image has the file of that name", remedy="choose another id")
-            info = {**(image_info or {}), "ts": int(time.time()), "name": name}
-            entry = ImageLabelModel(image=DataModel(info=info, ext=ext))
-            folder = Path(self._datastore.image_path())
-            with self._written(image_filename, folder / name), self._entry(self._datastore.objects, image_id, entry):
-                pass
-            if known is not None and known.image.ext != ext:
-                (folder / self._filename(image_id, known.image.ext)).unlink(missing_ok=True)
-        return image_id
+            return self._originals.pending
 
-    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        """Add to what is known of an image; what other processes have written meanwhile stays.
-
-        Raises:
-            ImageNotFoundException: there is no such image.
-            SemganError: the list cannot be written.
-        """
-        with self._mutex:
-            self._init_from_datastore_file()
-            known = self._datastore.objects.get(image_id)
-            if known is None:
-                raise ImageNotFoundException(f"Image {image_id} not found")
-            image = DataModel(info={**known.image.info, **info}, ext=known.image.ext)
-            with self._entry(self._datastore.objects, image_id, ImageLabelModel(image=image, labels=known.labels)):
-                pass
-
-    def remove_image(self, image_id: str) -> None:
-        """Remove an image and its labels.
-
-        Raises:
-            ImageNotFoundException: there is none.
-        """
-        with self._mutex:
-            super().remove_image(image_id)
-            self.refresh()
+    def told_at_start(self) -> list[str]:
+        """Return what the person who starts the server should know, without names of files."""
+        images, left_out, pending = len(self.list_images()), self.left_out(), self.pending()
+        told = []
+        if pending:
+            told.append(
+                f"DICOM files in {pending} folder{'s' * (pending > 1)} are being read; their series appear soon"
+            )
+        elif not images and not left_out:
+            told.append("no images: the folder is empty")
+        elif not images:
+            told.append(f"no images: what lies there is left out ({seen(left_out)}); GET /semgan/studies tells why")
+        elif left_out:
+            told.append(f"{len(left_out)} files or series are left out; GET /semgan/studies tells which and why")
+        return told
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """Return a zip of the images with final labels, in a temporary file.
@@ -152,50 +128,77 @@ class StudiesDatastore(LabelsDatastore):
         Raises:
             LabelNotFoundException: no image has a final label.
         """
+        if not self.datalist():
+            raise LabelNotFoundException("no image has a final label")
+        return str(super().get_dataset_archive(limit_cases))
+
+    def json(self) -> dict[str, Any]:
+        """Return the list as MONAI Label's clients read it."""
         with self._mutex:
-            if not self.datalist():
-                raise LabelNotFoundException("no image has a final label")
-            return str(super().get_dataset_archive(limit_cases))
+            return self._datastore.told()
 
-    def _served(self) -> dict[str, str]:
-        """Id of every image by the name of its file."""
-        return {self._filename(image, entry.image.ext): image for image, entry in self._datastore.objects.items()}
+    def _hidden(self) -> list[str]:
+        found = self._originals
+        there = {*found.files, *(f"{one.source}#{one.series}" for one in found.series.values())}
+        return [place for place in self._datastore.hidden if place in there]
 
-    def _add_non_existing_images(self) -> int:
-        self._init_from_datastore_file()
-        added = 0
-        served = self._served()
-        for file in self._list_files(self._datastore.image_path(), self._extensions):
-            if file in served:
-                continue
-            image, ext = self._to_id(file)
-            if image in self._datastore.objects:
-                if file in self._datastore.objects:
-                    log.warning("%s is left out: other images are called %s and %s; rename it", file, image, file)
-                    continue
-                log.warning("%s is served under its whole name: another image is called %s", file, image)
-                image, ext = file, ""
-            info = {"ts": int(time.time()), "name": file}
-            self._datastore.objects[image] = ImageLabelModel(image=DataModel(info=info, ext=ext))
-            added += 1
-        return added
+    def _look_again(self) -> None:
+        if self._watch is not None:
+            self._watch.again()
+
+    def _reconciling(self) -> Reconciling:
+        return Reconciling(self._datastore, self._originals, self._uploads())
+
+    def _reconcile_datastore(self) -> None:
+        """Look through the folders, and bring the list up to date."""
+        found = self._catalogue.look()
+        with self._mutex:
+            if found.number < self._originals.number:  # another thread has looked since
+                return
+            self._originals = found
+            self._init_from_datastore_file()
+            changes = self._reconciling().images() + self._reconcile_labels()
+            if changes or (self._list_state is None and self._datastore.objects):
+                self._update_datastore_file()
+
+    def _reconcile_labels(self) -> int:
+        """Take what lies in the folders of the tags, and forget labels whose files are gone."""
+        root = self._datastore.label_path(None)
+        there = {tag: self._labels_of(os.path.join(root, tag)) for tag in os.listdir(root) if is_tag(tag)}
+        return self._reconciling().labels({tag: files for tag, files in there.items() if files is not None})
+
+    def _labels_of(self, folder: str) -> dict[str, list[str]] | None:
+        """Endings of the labels in a folder by the id of their image."""
+        if not os.path.isdir(folder):
+            return None
+        found: dict[str, list[str]] = {}
+        for name in self._list_files(folder, self._extensions):
+            image, ext = self._to_id(name)
+            found.setdefault(image, []).append(ext)
+        return found
 
     def _inside(self, path: str) -> bool:
-        return os.path.realpath(path).startswith(os.path.join(self._datastore_path, ""))
+        return is_below(path, self._datastore_path)
 
     def _to_id(self, file: str) -> tuple[str, str]:
-        endings = [pattern.removeprefix("*") for pattern in EXTENSIONS if file.endswith(pattern.removeprefix("*"))]
-        ext = endings[-1] if endings else super()._to_id(file)[1]
-        return file.removesuffix(ext), ext
+        stem, ending = split_ending(file)
+        return (stem, ending) if ending else super()._to_id(file)
 
     def _list_files(self, path: str, patterns: Iterable[str]) -> dict[str, str]:
-        images = os.path.realpath(path) == os.path.realpath(self._datastore.image_path())
-        found = super()._list_files(path, patterns)
-        return {name: file for name, file in found.items() if self._belongs(os.path.join(path, name), name, images)}
+        """Names of the labels in a folder."""
+        endings = tuple(pattern.removeprefix("*") for pattern in patterns)
+        return {
+            entry.name: entry.name
+            for entry in os.scandir(path)
+            if entry.name.lower().endswith(endings) and self._belongs(entry)
+        }
 
-    def _belongs(self, path: str, name: str, images: bool) -> bool:
-        named = is_image_id(self._to_id(name)[0]) and not (images and name.endswith(LABEL_ONLY))
-        return named and os.path.isfile(path) and self._inside(path)
+    def _belongs(self, entry: os.DirEntry[str]) -> bool:
+        return (
+            is_image_id(self._to_id(entry.name)[0])
+            and entry.is_file()
+            and (not entry.is_symlink() or self._inside(entry.path))
+        )
 
     @contextmanager
     def _written(self, source: str, destination: Path) -> Iterator[None]:
@@ -218,21 +221,21 @@ class StudiesDatastore(LabelsDatastore):
             entries.pop(key) if before is None else entries.update({key: before})
             raise
 
-    def _update_datastore_file(self, lock: bool = True) -> None:
+    def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
+        """Read the list if another process has written it."""
+        path = Path(self._datastore_config_path)
         with self._mutex, FileLock(self._lock_file):
-            text = json_text(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
-            with written_aside(Path(self._datastore_config_path)) as temporary:
-                temporary.write_text(text, encoding="utf-8")
-            self._ignore_event_config = False
-            self._config_ts = os.stat(self._datastore_config_path).st_mtime
+            if list_state(path) != self._list_state or not isinstance(self._datastore, StudiesModel):
+                empty = StudiesModel(**self._datastore.model_dump(include={"name", "description", "labels_dir"}))
+                empty.images_dir, empty.base_path = ".", self._datastore_path
+                self._datastore = read_list(path, empty)
+                self._list_state = list_state(path)
 
-    def _on_any_event(self, event: Any) -> None:
-        paths = (event.src_path, getattr(event, "dest_path", ""))
-        names = [os.path.basename(os.fsdecode(path)) for path in paths if path]
-        if os.path.basename(self._datastore_config_path) in names:  # another process has written the list
-            self._init_from_datastore_file()
-        elif not all(LEFTOVER.match(name) for name in names):  # what is being written counts once it is in its place
-            super()._on_any_event(event)
+    def _update_datastore_file(self, lock: bool = True) -> None:
+        path = Path(self._datastore_config_path)
+        with self._mutex, FileLock(self._lock_file):
+            write_list(path, self._datastore, known=list_state(path) == self._list_state)
+            self._list_state = list_state(path)
 
 
 def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -246,16 +249,11 @@ def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
 
 # The stock methods run on one thread; while one of them rebuilds the list, others would find it empty.
 for _name in (
-    "datalist",
-    "get_image_info",
     "get_label_by_image_id",
     "get_label_info",
     "get_labeled_images",
     "get_unlabeled_images",
-    "json",
     "list_images",
     "status",
-    "_init_from_datastore_file",
-    "_reconcile_datastore",
 ):
     setattr(StudiesDatastore, _name, _locked(getattr(LocalDatastore, _name)))

@@ -23,12 +23,13 @@ MAX_DIGITS = 400
 T = TypeVar("T")
 
 
-def storable(content: T, name: str = "info") -> T:
+def storable(content: T, name: str = "info", limit: int = MAX_SIZE) -> T:
     """Return what a client or a model wants noted, if the list of images and labels can hold it.
 
     Args:
         content: what JSON can hold; anything else is stored as its text.
         name: of the field, for the message.
+        limit: characters altogether.
 
     Raises:
         SemganError: a text holds half a character, or is too long; lists or objects are nested too deep; a key is no
@@ -43,12 +44,12 @@ def storable(content: T, name: str = "info") -> T:
             keys = list(value) if isinstance(value, Mapping) else []
             size += 2 + 4 * len(value) + sum(_key_size(key, name) for key in keys)
             parts = value.values() if isinstance(value, Mapping) else value
-            if size <= MAX_SIZE:
+            if size <= limit:
                 waiting.extend((part, depth + 1) for part in parts)
         else:
             size += _size(value, name)
-        if size > MAX_SIZE:
-            raise SemganError(f"{name} is larger than {MAX_SIZE >> 20} MB", remedy="send less")
+        if size > limit:
+            raise SemganError(f"{name} is larger than {limit >> 20} MB", remedy="send less")
     return content
 
 

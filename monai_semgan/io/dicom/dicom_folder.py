@@ -45,15 +45,19 @@ class DicomFolder:
         return [entry for entry in self.unused if entry.reason is DAMAGED]
 
 
-def read_folder(path: Path) -> DicomFolder:
+def read_folder(path: Path, files: Iterable[Path] | None = None) -> DicomFolder:
     """Read the headers of all files, and group them into series.
+
+    Args:
+        path: folder, zip or file.
+        files: of a folder these alone, wherever they lie.
 
     Raises:
         SemganError: there is no image.
     """
     headers: list[Header] = []
     unused: list[UnusedFile] = []
-    for file in find_files(path):
+    for file in find_files(path) if files is None else map(DicomFile, files):
         found = examine_file(file)
         if isinstance(found, UnusedFile):
             unused.append(found)

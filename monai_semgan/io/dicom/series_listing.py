@@ -53,12 +53,13 @@ def list_series(path: Path) -> tuple[list[ListedSeries], list[str]]:
         SemganError: there is no image.
     """
     folder = read_folder(path)
-    listed = [entry for series in folder.series for entry in _listed(series, folder)]
+    listed = [entry for series in folder.series for entry in listed_series(series, folder)]
     copies = [copy for series in folder.series for copy in series.copies]
     return listed, unused_note([*folder.unused, *copies])
 
 
-def _listed(series: Series, folder: DicomFolder) -> list[ListedSeries]:
+def listed_series(series: Series, folder: DicomFolder) -> list[ListedSeries]:
+    """List one series of a folder: itself, or the volumes that it holds."""
     facts = (series.name, series.uid, series.modality, series.count)
     if series.projection:
         return [ListedSeries(*facts)]
@@ -69,7 +70,7 @@ def _listed(series: Series, folder: DicomFolder) -> list[ListedSeries]:
     except MixedStack as error:
         parts = [] if series.part else split_series(series)
         if len(parts) > 1:
-            return [entry for part in parts for entry in _listed(part, folder)]
+            return [entry for part in parts for entry in listed_series(part, folder)]
         return [ListedSeries(*facts, problem=error.problem)]
     except SemganError as error:
         problem = problem_in(folder, error)

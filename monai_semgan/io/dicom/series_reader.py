@@ -23,7 +23,9 @@ HU_EVIDENCE = -200
 """Only values in HU reach below this: stored values of CT are not negative."""
 
 
-def read_dicom(path: Path, series: str | None = None, resample: bool = False) -> Volume:
+def read_dicom(
+    path: Path, series: str | None = None, resample: bool = False, files: Sequence[Path] | None = None
+) -> Volume:
     """Read a series out of a folder, a zip or a file.
 
     Args:
@@ -31,11 +33,12 @@ def read_dicom(path: Path, series: str | None = None, resample: bool = False) ->
         series: UID or number of the series, and the part of it, such as `7/echo=2`; chosen when left out, see
             `choose_series`.
         resample: see `stack_slices`.
+        files: of a folder these alone.
 
     Raises:
         SemganError: there is no usable series.
     """
-    choice = choose_series(read_folder(path), series, resample)
+    choice = choose_series(read_folder(path, files), series, resample)
     taken, stack, notes = choice.series, choice.stack, list(choice.notes)
     if stack is None:
         taken.check_size()

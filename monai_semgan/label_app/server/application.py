@@ -103,14 +103,8 @@ def _routes(options: ServerOptions) -> FastAPI:
     app.mount("/static", StaticFiles(directory=static), name="static")
     add_routes(app)
     instance.use_jobs(app)
-    left_out = instance.datastore().links_left_out()
-    if left_out:
-        log.warning("%d links in the studies lead out of the folder and are left out", left_out)
-    unnamed = instance.datastore().names_left_out()
-    if unnamed:
-        log.warning(
-            "%d images in the studies are left out: control characters or no UTF-8 in their names, or too long", unnamed
-        )
+    for line in instance.datastore().told_at_start():
+        log.warning("%s", line)
     return app
 
 

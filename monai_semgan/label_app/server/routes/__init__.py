@@ -19,8 +19,9 @@ def add_routes(app: FastAPI) -> None:
     from monai_semgan.label_app.server.routes.login_routes import add_login
     from monai_semgan.label_app.server.routes.others_routes import router as others
     from monai_semgan.label_app.server.routes.sessions_routes import router as sessions
+    from monai_semgan.label_app.server.routes.studies_routes import router as studies
     from monai_semgan.label_app.server.routes.tasks_routes import router as tasks
 
-    for router in (info.router, infer, tasks, learning, datastore, labels, sessions, others):
+    for router in (info.router, infer, tasks, learning, datastore, labels, studies, sessions, others):
         app.include_router(router)
     add_login(app)

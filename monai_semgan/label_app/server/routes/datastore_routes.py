@@ -15,6 +15,7 @@ from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.utils.others.generic import get_mime_type
 
 from monai_semgan.jobs.api.own_threads import READING, OwnThreads
+from monai_semgan.label_app.datastore import StudiesDatastore
 from monai_semgan.label_app.image_ids import is_image_id
 from monai_semgan.label_app.infer_request import EXTENSIONS
 from monai_semgan.label_app.server.checked_forms import CheckedRoute
@@ -64,6 +65,8 @@ def _add_image(file: UploadFile, image: str | None, params: str, user: User) -> 
     check_image(path)
     store = running_app().datastore()
     try:
+        if isinstance(store, StudiesDatastore) and store.is_original(image):
+            raise HTTPException(409, "an original of the studies has that id, which is never replaced; choose another")
         if store.get_labels_by_image_id(image):
             raise HTTPException(409, "labels belong to the image of that id; choose another id")
         return {"image": store.add_image(image, str(path), info)}
@@ -75,7 +78,7 @@ def _add_image(file: UploadFile, image: str | None, params: str, user: User) -> 
 @router.delete("/image", dependencies=[ADMIN], summary="Remove Image and corresponding labels")
 def remove_image(id: str) -> dict[str, Any]:
     """Remove an image and its labels."""
-    known_image(id)
+    _check_known(id)
     running_app().datastore().remove_image(id)
     return {}
 
@@ -108,20 +111,21 @@ def _image_response(image: str) -> FileResponse:
     if not os.path.isfile(path):
         raise HTTPException(404, "the file of this image has gone")
     facts = os.stat(path)
-    return FileResponse(path, media_type=get_mime_type(path), filename=os.path.basename(path), stat_result=facts)
+    name = str(running_app().datastore().get_image_info(image).get("name") or os.path.basename(path))
+    return FileResponse(path, media_type=get_mime_type(path), filename=name, stat_result=facts)
 
 
 @router.get("/image/info", dependencies=[USER], summary="Get Image Info")
 def get_image_info(image: str) -> Any:
     """Return what is noted of an image."""
-    known_image(image)
+    _check_known(image)
     return running_app().datastore().get_image_info(image)
 
 
 @router.put("/image/info", summary="Update Image Info")
 def put_image_info(image: str, info: str = Form("{}"), user: User = LABELLER) -> Any:
     """Note something of an image."""
-    known_image(image)
+    _check_known(image)
     told = json_object(info, "info")
     if not isinstance(told.get("strategy", {}), dict):
         raise HTTPException(422, "strategy in info is no JSON object; the strategies keep their notes there")
@@ -132,6 +136,13 @@ def put_image_info(image: str, info: str = Form("{}"), user: User = LABELLER) ->
 async def get_dataset(limit_cases: int | None = None) -> ArchiveResponse:
     """Send the images with final labels as a zip."""
     return await FILES.run(ArchiveResponse, running_app().datastore(), limit_cases)
+
+
+def _check_known(image: str) -> None:
+    """Make sure that there is such an image; unlike `known_image` this makes no file of a DICOM series."""
+    store = running_app().datastore()
+    if not (isinstance(store, StudiesDatastore) and store.has_image(image)):
+        known_image(image)
 
 
 def _with_user(info: dict[str, Any], user: User) -> dict[str, Any]:
