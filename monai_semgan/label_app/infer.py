@@ -16,6 +16,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from monai_semgan.label_app.image_ids import IMAGE_STATE, find_image, image_state
 from monai_semgan.label_app.infer_request import InferRequest
 from monai_semgan.label_app.kept_maps import keep_maps
+from monai_semgan.label_app.label_versions import MODEL, SAVED_BY
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -139,17 +140,20 @@ def run_infer(tasks: Mapping[str, InferTask], request: Mapping[str, Any], datast
 
     Raises:
         MONAILabelException: there is no such model or image.
-        SemganError: the image cannot be read or a value makes no sense.
+        SemganError: the image cannot be read, a value makes no sense, or a reader's label has the tag.
     """
     task = tasks.get(str(request.get("model")))
     if task is None:
         raise MONAILabelException(MONAILabelError.INVALID_INPUT, f"unknown model; there are {', '.join(tasks)}")
     image, path = find_image(request.get("image"), datastore)
-    state = {IMAGE_STATE: found} if (found := image_state(image, datastore)) else {}
-    file, params = task({**request, "image": path})
+    origin = {SAVED_BY: MODEL, **({IMAGE_STATE: found} if (found := image_state(image, datastore)) else {})}
     tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
+    saved = image is not None and bool(request.get("save_label"))
+    if saved and hasattr(datastore, "check_model_may_save"):  # before minutes of work; DICOMweb has no such check
+        datastore.check_model_may_save(image, tag)
+    file, params = task({**request, "image": path})
     label = file
-    if image is not None and request.get("save_label"):
-        label = datastore.save_label(image, file, tag, {"model": request["model"], "params": params, **state})
-    keep_maps(image, params, datastore, state)
+    if saved:
+        label = datastore.save_label(image, file, tag, {"model": request["model"], "params": params, **origin})
+    keep_maps(image, params, datastore, origin)
     return {"label": label, "tag": tag, "file": file, "params": params}
