@@ -25,8 +25,8 @@ class SemGAN(ScriptedLoadableModule):
         parent.dependencies = ["Segmentations", "SubjectHierarchy", "Terminologies"]
         parent.contributors = ["The monai_semgan maintainers"]
         parent.helpText = _(
-            "Segments organs in CT and MRI with a SemGAN server: connect to it, choose a volume, press Preview, "
-            "then Refine. The maps show what the model made of the scan and where it is in doubt.<p>"
+            "Segments organs in CT and MRI with a SemGAN server: connect to it, choose a volume and press Preview; "
+            "read what is told of the result, correct it and submit it. Maps show where the model is in doubt.<p>"
             "Scans are sent to the server that you connect to, under a random name; for a server on another computer "
             "you are asked first.<p><b>Research use only, not for clinical use.</b>"
         )

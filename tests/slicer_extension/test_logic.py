@@ -73,7 +73,7 @@ def test_a_scan_unlike_the_models_gets_a_plain_warning(session, scene, server):
     server.domain = {"score": 0.9, "verdict": "out of domain", "advice": "Check the upper pole.", "expected_dice": {}}
     session.preview(volume)
     assert session.logic.outcome(volume).warning == (
-        "This scan is unlike those the model has learnt from: do not rely on the result. Check the upper pole."
+        "This scan is unlike those the model has learnt from. Check the upper pole."
     )
     server.domain = {**server.domain, "verdict": "unusual"}
     session.preview(volume)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.slicer_extension.fake_server import FakeServer
-from tests.slicer_extension.panel.qt_actions import click, settle, shown, type_into, wait_until
+from tests.slicer_extension.panel.qt_actions import click, settle, shown, type_into, unfold, wait_until
 from tests.slicer_extension.scans import add_scan
 from tests.slicer_extension.session import MemorySettings
 
@@ -51,6 +51,7 @@ class Bench:
 
     def connect(self, address: str = "", key: str = "") -> None:
         """Type and click, and wait for what comes of it."""
+        unfold(self.ui.serverSection)
         if self.logic.connection.state == "on":
             click(self.ui.connectButton)
         type_into(self.ui.addressEdit, address or self.server.address)
@@ -67,6 +68,11 @@ class Bench:
         """Click and wait."""
         click(self.ui.previewButton)
         self.wait()
+
+    def refine(self) -> None:
+        """Click, without waiting."""
+        unfold(self.ui.refineSection)
+        click(self.ui.refineButton)
 
     def says(self) -> str:
         """Read all that the panel says of what happened."""

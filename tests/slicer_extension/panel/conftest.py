@@ -79,8 +79,8 @@ def panel(logic: FakeLogic) -> Iterator[SimpleNamespace]:
     from SemGANLib.Panel.Widget import Panel
 
     settings = MemorySettings()
-    made = Panel(logic, settings, choose_file=lambda *_: "/somewhere/report.html")
-    made.widget.resize(420, 1400)
+    made = Panel(logic, settings, lambda *_: "/somewhere/report.html", lambda: "/somewhere/server.pem")
+    made.widget.resize(400, 1400)
     made.widget.show()
     yield SimpleNamespace(panel=made, ui=made.ui, settings=settings, widget=made.widget)
     made.close()

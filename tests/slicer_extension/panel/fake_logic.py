@@ -7,7 +7,18 @@ from typing import Any
 
 from SemGANLib.Signal import Signal
 from SemGANLib.Types import Code, Domain, Health, Job, Label, Mode, Model, ModelId, Result
-from SemGANLib.Views import ERROR, Connection, Images, Message, OrganVolume, Outcome, Run, SliceValue
+from SemGANLib.Views import (
+    ERROR,
+    Batch,
+    Connection,
+    Images,
+    LeftJob,
+    Message,
+    OrganVolume,
+    Outcome,
+    Run,
+    SliceValue,
+)
 
 ORGAN = Code("SCT", "123037004", "Anatomical Structure")
 COLOURS = {
@@ -16,7 +27,17 @@ COLOURS = {
     "left kidney": (160, 90, 75),
     "spleen": (157, 108, 162),
 }
-SIGNALS = ("connection_changed", "run_changed", "outcome_changed", "images_changed", "image_opened", "message")
+SIGNALS = (
+    "connection_changed",
+    "run_changed",
+    "outcome_changed",
+    "images_changed",
+    "image_opened",
+    "message",
+    "labels_changed",
+    "batch_changed",
+    "left_jobs_changed",
+)
 
 
 def model(name: str = "semgan_abdomen", version: str = "0.1.0") -> Model:
@@ -34,7 +55,14 @@ class FakeChoices:
 
     def __init__(self) -> None:
         self.changed = Signal()
-        values = {"volume": None, "segmentation": None, "model": "", "slice_range_mm": None, "labels": None}
+        values = {
+            "volume": None,
+            "segmentation": None,
+            "model": "",
+            "modality": "",
+            "slice_range_mm": None,
+            "labels": None,
+        }
         vars(self).update(values, steps=None, maps=True)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -66,12 +94,18 @@ class FakeLogic:
         self.trouble = ""
         self.is_edited = False
         self.saved = ("", "")
+        self.access = ("", "")
+        self.batch = Batch()
+        self.left_jobs: tuple[LeftJob, ...] = ()
 
     def saved_server(self) -> tuple[str, str]:
         return self.saved
 
-    def connect(self, address: str, key: str = "", remember_key: bool = True) -> None:
-        self.asked.append(("connect", address, key, remember_key))
+    def saved_access(self) -> tuple[str, str]:
+        return self.access
+
+    def connect(self, address: str, key: str = "", remember_key: bool = True, *access: str) -> None:
+        self.asked.append(("connect", address, key, remember_key, *access))
 
     def disconnect(self) -> None:
         self.asked.append(("disconnect",))
@@ -136,6 +170,12 @@ class FakeLogic:
         positions = [5.0 * index - 100.0 for index in range(37)]
         return [SliceValue((3.0, -4.0, p), p, 40.0 + p / 10, 0.1 + abs(p) / 400) for p in positions]
 
+    def jump_to(self, volume: Any, organ: str) -> None:
+        self.asked.append(("jump_to", volume.GetName(), organ))
+
+    def open_editor(self, volume: Any) -> None:
+        self.asked.append(("open_editor", volume.GetName()))
+
     def show_surfaces(self, volume: Any, visible: bool) -> None:
         self.asked.append(("show_surfaces", volume.GetName(), visible))
 
@@ -154,8 +194,36 @@ class FakeLogic:
     def open_image(self, image: str) -> None:
         self.asked.append(("open_image", image))
 
-    def next_sample(self, strategy: str = "") -> None:
-        self.asked.append(("next_sample", strategy))
+    def next_sample(self, strategy: str = "", reader: str = "") -> None:
+        self.asked.append(("next_sample", strategy, reader))
+
+    def list_labels(self, volume: Any) -> None:
+        self.asked.append(("list_labels", volume.GetName()))
+
+    def review(self, volume: Any, user: str, verdict: str, comment: str = "") -> None:
+        self.asked.append(("review", volume.GetName(), user, verdict, comment))
+
+    def start_batch(self, images: Any = None) -> None:
+        self.asked.append(("start_batch", images))
+
+    def stop_batch(self) -> None:
+        self.asked.append(("stop_batch",))
+
+    def batch_goes_on(self, batch: Batch) -> None:
+        """Behave as if the server had told how far a batch is."""
+        self.batch = batch
+        self.batch_changed.emit(batch)
+
+    def take_up(self, job: str) -> None:
+        self.asked.append(("take_up", job))
+
+    def end_left(self, job: str) -> None:
+        self.asked.append(("end_left", job))
+
+    def leaves(self, *jobs: LeftJob) -> None:
+        """Behave as if jobs were found that nobody here follows."""
+        self.left_jobs = jobs
+        self.left_jobs_changed.emit(jobs)
 
     def fails(self, text: str) -> None:
         """Behave as if something had gone wrong."""

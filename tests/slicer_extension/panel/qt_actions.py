@@ -20,6 +20,13 @@ def shown(widget: Any) -> bool:
     return bool(widget.visible)
 
 
+def unfold(*sections: Any) -> None:
+    """Open sections, the outer ones first, as a click on their headers does."""
+    for section in sections:
+        section.collapsed = False
+    settle()
+
+
 def click(widget: Any) -> None:
     """Click into the middle of a widget, which must be one that can be clicked."""
     settle()

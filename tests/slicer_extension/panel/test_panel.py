@@ -11,7 +11,7 @@ from SemGANLib.Views import Connection
 
 from tests.slicer_extension.panel.conftest import add_volume, dispose
 from tests.slicer_extension.panel.fake_logic import COLOURS, FakeLogic, job, model
-from tests.slicer_extension.panel.qt_actions import click, click_at, key, shown, type_into
+from tests.slicer_extension.panel.qt_actions import click, click_at, key, shown, type_into, unfold
 from tests.slicer_extension.session import MemorySettings
 
 
@@ -36,7 +36,7 @@ def test_what_a_server_says_is_never_read_as_html(panel: SimpleNamespace, logic:
     fixed = {"researchLabel", "lossPlot", "slicesPlot"}
     labels = {name for name, widget in vars(panel.ui).items() if widget.className() == "QLabel"}
     shown_texts = {name for name in labels - fixed if not name.endswith("Title")}
-    assert len(shown_texts) == 8
+    assert len(shown_texts) == 13
     assert all(getattr(panel.ui, name).textFormat == Qt.PlainText for name in shown_texts)
     logic.connected(replace(model(), description="<img src='file:///etc/passwd'>"))
     assert "<img" not in panel.ui.modelComboBox.toolTip and "&lt;img" in panel.ui.modelComboBox.toolTip
@@ -77,7 +77,37 @@ class TestServer:
         type_into(panel.ui.addressEdit, " http://127.0.0.1:8000 ")
         type_into(panel.ui.keyEdit, "k")
         click(panel.ui.connectButton)
-        assert logic.asked == [("connect", "http://127.0.0.1:8000", "k", False)]
+        assert logic.asked == [("connect", "http://127.0.0.1:8000", "k", False, "", "", "")]
+
+    def test_certificate_and_log_in_are_handed_over_and_the_password_is_hidden(
+        self, panel: SimpleNamespace, logic: FakeLogic
+    ) -> None:
+        ui = panel.ui
+        unfold(ui.accessSection)
+        type_into(ui.addressEdit, "https://server")
+        type_into(ui.loginEdit, "reader")
+        type_into(ui.passwordEdit, " s e ")
+        click(ui.certificateButton)
+        assert ui.certificateEdit.text == "/somewhere/server.pem" and "s" not in ui.passwordEdit.displayText
+        click(ui.connectButton)
+        assert logic.asked == [("connect", "https://server", "", False, "/somewhere/server.pem", "reader", " s e ")]
+
+    def test_a_server_that_wants_a_log_in_opens_its_fields(self, panel: SimpleNamespace, logic: FakeLogic) -> None:
+        assert panel.ui.accessSection.collapsed
+        logic.set_connection(Connection("failed", "http://h", "Type your user name and password.", login=True))
+        assert shown(panel.ui.loginEdit) and shown(panel.ui.passwordEdit)
+
+    def test_it_closes_once_it_is_connected_and_opens_when_the_server_is_gone(
+        self, panel: SimpleNamespace, logic: FakeLogic
+    ) -> None:
+        assert shown(panel.ui.addressEdit)
+        logic.connected()
+        assert not shown(panel.ui.addressEdit) and shown(panel.ui.connectionLabel)
+        unfold(panel.ui.serverSection)
+        logic.connected()  # as when the server has warmed up: what the user opened stays open
+        assert shown(panel.ui.addressEdit)
+        logic.set_connection(Connection("failed", "http://h", "The server is gone."))
+        assert shown(panel.ui.addressEdit) and "\u26a0 The server is gone." in panel.ui.connectionLabel.text
 
     def test_the_key_is_not_readable_on_the_screen(self, panel: SimpleNamespace) -> None:
         type_into(panel.ui.keyEdit, "secret")
@@ -98,6 +128,7 @@ class TestServer:
 
     def test_disconnects_on_a_second_click(self, panel: SimpleNamespace, logic: FakeLogic) -> None:
         logic.connected()
+        unfold(panel.ui.serverSection)
         click(panel.ui.connectButton)
         assert logic.asked == [("disconnect",)]
         assert panel.ui.connectionLabel.text == "Not connected."
@@ -134,6 +165,7 @@ class TestInput:
     def test_structures_can_be_left_out(self, panel: SimpleNamespace, logic: FakeLogic, volume: Any) -> None:
         logic.connected()
         assert logic.choices.labels is None
+        unfold(panel.ui.optionsSection)
         tick(panel, "spleen")
         assert logic.choices.labels == ("liver", "right kidney", "left kidney")
         tick(panel, "spleen")
@@ -144,6 +176,7 @@ class TestInput:
     ) -> None:
         logic.connected()
         logic.choices.volume = volume
+        unfold(panel.ui.optionsSection)
         for name in COLOURS:
             tick(panel, name)
         click(panel.ui.previewButton)
@@ -208,17 +241,20 @@ class TestRun:
         logic.connected()
         logic.choices.volume = volume
         click(panel.ui.previewButton)
+        unfold(panel.ui.refineSection)
         click(panel.ui.refineButton)
         assert logic.asked == [("preview", "CT abdomen"), ("refine", "CT abdomen")]
 
     def test_without_a_volume_it_says_what_to_do(self, panel: SimpleNamespace, logic: FakeLogic) -> None:
+        unfold(panel.ui.refineSection)
         click(panel.ui.refineButton)
         assert "No volume is chosen" in panel.ui.messageLabel.text and shown(panel.ui.messageFrame)
         assert not logic.asked
 
     def test_progress_tells_step_slices_and_time(self, panel: SimpleNamespace, logic: FakeLogic, volume: Any) -> None:
         logic.choices.volume = volume
-        text = "Step 12 of 60, 31 of 90 slices converged, about 40 s left"
+        unfold(panel.ui.refineSection)
+        text = "Step 12 of 60, 31 of 90 slices done, about 40 s left"
         logic.goes_on(volume, text=text, fraction=0.2, job=job())
         ui = panel.ui
         assert ui.progressLabel.text == text and ui.progressBar.value == 20

@@ -69,3 +69,19 @@ def test_names_are_unique_and_used_by_the_code(design: ElementTree.Element) -> N
     code = "".join(path.read_text() for path in Path(MODULE_FOLDER, "SemGANLib", "Panel").glob("Widget*.py"))
     asked_for = set(re.findall(r"\bui\.(\w+)", code))
     assert asked_for <= set(names)
+
+
+JARGON = re.compile(
+    r"objective|latent|\bcodes? of\b|W\+|inver(t|sion)|feed-forward|\bloss\b|epoch|converge", re.IGNORECASE
+)
+"""Words of those who make models, not of those who read scans."""
+
+
+def test_all_texts_are_in_plain_words(design: ElementTree.Element) -> None:
+    texts = [one.text or "" for one in design.iter("string")]
+    library = Path(MODULE_FOLDER, "SemGANLib")
+    files = [library / "Texts.py", library / "ResultTexts.py", *library.glob("Panel/*.py")]
+    calls = re.compile(r'\b_\(\s*((?:"[^"]*"\s*)+)\)')
+    texts += [text for path in files for text in calls.findall(path.read_text(encoding="utf-8"))]
+    assert len(texts) > 150
+    assert [text for text in texts if JARGON.search(text)] == []

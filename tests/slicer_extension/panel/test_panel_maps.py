@@ -11,7 +11,7 @@ from SemGANLib.Views import Outcome
 
 from tests.slicer_extension.panel.conftest import add_volume
 from tests.slicer_extension.panel.fake_logic import FakeLogic
-from tests.slicer_extension.panel.qt_actions import click, key, settle, shown
+from tests.slicer_extension.panel.qt_actions import click, key, settle, shown, unfold
 
 VIEWS = ("SemGANScan", "SemGANReconstruction", "SemGANUncertainty")
 
@@ -24,6 +24,7 @@ def outcome(logic: FakeLogic, panel: SimpleNamespace, volume: Any, with_result: 
     atlas = add_volume("atlas")
     slicer.util.setSliceViewerLayers(background=volume, foreground=atlas, foregroundOpacity=0.2)
     logic.choices.volume = volume
+    unfold(panel.ui.detailsSection)
     return with_result()
 
 

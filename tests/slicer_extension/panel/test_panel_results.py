@@ -1,4 +1,4 @@
-"""Results and review in the panel, driven by clicks under Qt off-screen, on a logic that answers as the test says."""
+"""Results in the panel, driven by clicks under Qt off-screen, on a logic that answers as the test says."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from SemGANLib.Types import Domain
-from SemGANLib.Views import Images, Outcome
+from SemGANLib.Views import Outcome
 
 from tests.slicer_extension.panel.conftest import add_volume
 from tests.slicer_extension.panel.fake_logic import FakeLogic, result
-from tests.slicer_extension.panel.qt_actions import click, click_at, shown, type_into
+from tests.slicer_extension.panel.qt_actions import click, click_at, shown, unfold
 
 
 class TestResults:
@@ -25,7 +25,7 @@ class TestResults:
         table = panel.ui.volumesTable
         rows = [[table.item(row, column).text() for column in range(3)] for row in range(table.rowCount)]
         assert rows[0] == ["liver", "1500.0", "1490.0"] and len(rows) == 4
-        assert "semgan_abdomen 0.1.0" in panel.ui.outcomeLabel.text and "abababababab" in panel.ui.outcomeLabel.text
+        assert "semgan_abdomen 0.1.0" in panel.ui.outcomeLabel.text and "abababababab" in panel.ui.detailsLabel.text
 
     def test_the_table_can_be_copied(
         self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
@@ -34,6 +34,7 @@ class TestResults:
 
         logic.choices.volume = volume
         with_result()
+        unfold(panel.ui.detailsSection)
         click(panel.ui.copyButton)
         assert qt.QApplication.clipboard().text() == "structure,ml\nliver,1500.0\n"
 
@@ -66,8 +67,9 @@ class TestResults:
         for partial, told in ((True, 0), (False, 1)):
             found = result(domain, partial=partial, notes=notes)
             logic.arrives(Outcome(volume.GetID(), "", {}, "Unusual. Check every slice.", "a" * 32, found))
-            assert panel.ui.outcomeLabel.text.count("wider than the field") == told
-            assert "Check every slice" not in panel.ui.outcomeLabel.text
+            told_texts = panel.ui.outcomeLabel.text + panel.ui.detailsLabel.text
+            assert told_texts.count("wider than the field") == told
+            assert "Check every slice" not in told_texts
 
     def test_a_result_of_another_volume_is_not_shown(
         self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
@@ -85,6 +87,7 @@ class TestResults:
 
         logic.choices.volume = volume
         with_result()
+        unfold(panel.ui.detailsSection)
         plot = panel.ui.slicesPlot
         assert shown(plot)
         red = scene.GetNodeByID("vtkMRMLSliceNodeRed")
@@ -107,70 +110,6 @@ class TestResults:
     ) -> None:
         logic.choices.volume = volume
         with_result()
+        unfold(panel.ui.detailsSection)
         click(panel.ui.reportButton)
         assert logic.asked == [("fetch_report", "CT abdomen", "/somewhere/report.html")]
-
-
-class TestReview:
-    @pytest.fixture(autouse=True)
-    def _open(self, panel: SimpleNamespace) -> None:
-        panel.ui.submitSection.collapsed = False
-
-    def test_submits_with_the_users_name_and_remembers_it(
-        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
-    ) -> None:
-        logic.connected()
-        logic.choices.volume = volume
-        with_result()
-        type_into(panel.ui.userEdit, "A. Reader")
-        click(panel.ui.submitButton)
-        assert ("submit", "CT abdomen", "A. Reader", "final") in logic.asked
-        assert panel.settings.stored == {"SemGAN/user": "A. Reader"}
-
-    @pytest.mark.parametrize(("result", "name", "words"), [(False, "A", "no result"), (True, "", "name or initials")])
-    def test_says_what_is_missing_for_a_submission(
-        self,
-        panel: SimpleNamespace,
-        logic: FakeLogic,
-        volume: Any,
-        with_result: Callable[..., Outcome],
-        result: bool,
-        name: str,
-        words: str,
-    ) -> None:
-        logic.connected()
-        logic.choices.volume = volume
-        if result:
-            with_result()
-        type_into(panel.ui.userEdit, name)
-        click(panel.ui.submitButton)
-        assert words in panel.ui.messageLabel.text
-        assert not [asked for asked in logic.asked if asked[0] == "submit"]
-
-    def test_says_whether_the_segmentation_was_edited(
-        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
-    ) -> None:
-        logic.choices.volume = volume
-        with_result()
-        assert panel.ui.editedLabel.text.startswith("Not edited")
-        logic.is_edited = True
-        panel.ui.submitSection.collapsed = True
-        panel.ui.submitSection.collapsed = False
-        assert panel.ui.editedLabel.text.startswith("Edited")
-
-    def test_lists_and_opens_the_images_of_the_server(self, panel: SimpleNamespace, logic: FakeLogic) -> None:
-        logic.connected()
-        click(panel.ui.listImagesButton)
-        logic.images_changed.emit(Images(("case_1", "case_2"), {"case_2": ("final",)}))
-        box = panel.ui.imagesComboBox
-        assert [box.itemText(index) for index in range(box.count)] == ["case_1", "case_2 (label: final)"]
-        box.setCurrentIndex(1)
-        click(panel.ui.openImageButton)
-        assert ("open_image", "case_2") in logic.asked
-
-    def test_the_next_sample_becomes_the_volume(self, panel: SimpleNamespace, logic: FakeLogic, volume: Any) -> None:
-        logic.connected()
-        click(panel.ui.nextSampleButton)
-        assert logic.asked[-1] == ("next_sample", "")
-        logic.image_opened.emit(volume)
-        assert panel.ui.inputSelector.currentNode() is volume

@@ -25,7 +25,7 @@ def test_from_connect_to_a_table_of_volumes(bench: Bench) -> None:
 def test_refine_shows_partial_results_and_then_the_maps(bench: Bench) -> None:
     bench.server.hold = True
     bench.connect()
-    click(bench.ui.refineButton)
+    bench.refine()
     wait_until(lambda: bench.logic.outcome(bench.volume) is not None)
     assert "so far" in bench.ui.outcomeLabel.text and bench.ui.cancelButton.enabled
     wait_until(lambda: bench.logic.run(bench.volume).job.step == 2)
@@ -43,7 +43,7 @@ def test_refine_shows_partial_results_and_then_the_maps(bench: Bench) -> None:
 def test_cancel_keeps_the_partial_result(bench: Bench) -> None:
     bench.server.hold = True
     bench.connect()
-    click(bench.ui.refineButton)
+    bench.refine()
     wait_until(lambda: bench.logic.outcome(bench.volume) is not None)
     click(bench.ui.cancelButton)
     bench.wait()
@@ -150,7 +150,7 @@ def test_the_main_thread_is_never_held_by_a_slow_server(bench: Bench, monkeypatc
     timer = qt.QTimer()
     timer.connect("timeout()", lambda: ticks.append(now()))
     timer.start(5)
-    click(bench.ui.refineButton)
+    bench.refine()
     bench.wait()
     timer.stop()
     assert bench.logic.run(bench.volume).phase == "done"

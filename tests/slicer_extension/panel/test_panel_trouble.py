@@ -51,7 +51,7 @@ def time_out(bench: Bench) -> None:
 def server_dies(bench: Bench) -> None:
     bench.server.hold = True
     bench.connect()
-    click(bench.ui.refineButton)
+    bench.refine()
     wait_until(lambda: bench.logic.outcome(bench.volume) is not None)
     bench.server.die()
     wait_until(lambda: bench.logic.run(bench.volume).phase == "lost")
@@ -92,7 +92,7 @@ def another_grid(bench: Bench) -> None:
 def scene_closed(bench: Bench) -> None:
     bench.server.hold = True
     bench.connect()
-    click(bench.ui.refineButton)
+    bench.refine()
     wait_until(lambda: bench.logic.outcome(bench.volume) is not None)
     bench.scene.Clear(0)
     settle()

@@ -28,20 +28,21 @@ class WithProperties:
 
 
 class ctkCollapsibleButton(WithProperties, Widget):
-    """A header; what lies in it is hidden while it is collapsed."""
+    """A header; what lies in it is hidden while it is collapsed, also what is shown or hidden meanwhile, as in CTK."""
 
     contentsCollapsed = QtCore.Signal(bool)
     slicer_signals = {"contentsCollapsed(bool)"}
     designer_properties = ("text", "collapsed")
+    HEADER = 22
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
-        self._collapsed, self._text = False, ""
-        self.setContentsMargins(0, 22, 0, 0)
+        self._collapsed, self._text, self._forcing = False, "", False
+        self.setContentsMargins(0, self.HEADER, 0, 0)
         self._header = ToolButton(self)
         self._header.setToolButtonStyle(QtCore.Qt.ToolButtonTextBesideIcon)
         self._header.setAutoRaise(True)
-        self._header.setGeometry(0, 0, 600, 22)
+        self._header.setGeometry(0, 0, 600, self.HEADER)
         self._header.clicked.connect(lambda: setattr(self, "collapsed", not self._collapsed))
         self._show()
 
@@ -60,21 +61,36 @@ class ctkCollapsibleButton(WithProperties, Widget):
 
     @collapsed.setter
     def collapsed(self, value: bool) -> None:
-        self._collapsed = bool(value)
-        self._show()
-        self.contentsCollapsed.emit(self._collapsed)
+        if bool(value) != self._collapsed:
+            self._collapsed = bool(value)
+            self._show()
+            self.contentsCollapsed.emit(self._collapsed)
+
+    def childEvent(self, event: Any) -> None:
+        if event.type() == QtCore.QEvent.ChildAdded and event.child().isWidgetType():
+            event.child().installEventFilter(self)
+
+    def eventFilter(self, child: Any, event: Any) -> bool:
+        kinds = (QtCore.QEvent.ShowToParent, QtCore.QEvent.HideToParent)
+        if event.type() in kinds and not getattr(self, "_forcing", True) and child is not self._header:
+            child.setProperty("visibilityToParent", event.type() == QtCore.QEvent.ShowToParent)
+            self._show_child(child)
+        return False
 
     def _show(self) -> None:
         self._header.setArrowType(QtCore.Qt.RightArrow if self._collapsed else QtCore.Qt.DownArrow)
+        self.setMaximumHeight(self.HEADER if self._collapsed else 16777215)
         for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindDirectChildrenOnly):
             if child is not self._header and not child.isWindow():
-                hidden = child.property("_hidden_by_collapse")
-                if self._collapsed and not child.isHidden():
-                    child.setProperty("_hidden_by_collapse", True)
-                    child.hide()
-                elif not self._collapsed and hidden:
-                    child.setProperty("_hidden_by_collapse", False)
-                    child.show()
+                self._show_child(child)
+
+    def _show_child(self, child: Any) -> None:
+        wanted = child.property("visibilityToParent")
+        self._forcing = True
+        child.setVisible(not self._collapsed and wanted is not False)
+        if wanted is not False:
+            child.setAttribute(QtCore.Qt.WA_WState_ExplicitShowHide, False)
+        self._forcing = False
 
 
 class ctkSliderWidget(WithProperties, Widget):

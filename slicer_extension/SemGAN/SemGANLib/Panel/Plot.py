@@ -77,15 +77,15 @@ class Plot:
 
     Args:
         label: a `QLabel`; it is hidden while there is nothing to draw.
-        unit: written after the numbers of the horizontal axis.
+        scale: how numbers of the horizontal axis are written, such as `"{place} mm"`.
     """
 
-    def __init__(self, label: qt.QLabel, unit: str = "") -> None:
+    def __init__(self, label: qt.QLabel, scale: str = "{place}") -> None:
         self.clicked = Signal("x")
         self.lines: list[Line] = []
         self.marker: float | None = None
         self._label = label
-        self._unit = unit
+        self._scale = scale
         self._size = (0, 0)
         self._watcher = _Watcher()
         self._watcher.plot = self
@@ -142,8 +142,8 @@ class Plot:
         axis = self.horizontal()
         painter.setPen(_pen(self._label.palette.color(qt.QPalette.WindowText), 1))
         painter.drawLine(LEFT, height - BOTTOM, width - RIGHT, height - BOTTOM)
-        painter.drawText(LEFT, height - 4, _number(axis.low) + self._unit)
-        end = _number(axis.high) + self._unit
+        painter.drawText(LEFT, height - 4, self._scale.format(place=_number(axis.low)))
+        end = self._scale.format(place=_number(axis.high))
         painter.drawText(width - RIGHT - 7 * len(end), height - 4, end)
         if self.marker is not None:
             place = round(axis.pixel(self.marker))
@@ -157,8 +157,8 @@ class Plot:
             here = None
             if y is not None and math.isfinite(y):
                 here = (round(horizontal.pixel(x)), round(vertical.pixel(y)))
-                if before is not None:
-                    painter.drawLine(before[0], before[1], here[0], here[1])
+                start = before or here  # a point of its own between two gaps
+                painter.drawLine(start[0], start[1], here[0], here[1])
             before = here
         margin = 2 if index == 0 else self._label.width - RIGHT + 4
         painter.drawText(margin, TOP + 8, _number(vertical.high))

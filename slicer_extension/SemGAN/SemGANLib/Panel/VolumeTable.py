@@ -1,41 +1,87 @@
-"""The table of organ volumes."""
+"""The table of structures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Callable
 
 import qt
 
 from ..Translation import tr as _
 from ..Views import OrganVolume
+from .ToolTips import tooltip
+
+ROW_HEIGHT, HEADER_HEIGHT, FRAME = 21, 22, 4
+MOST_ROWS = 8
+"""Shown at once; further ones are scrolled to."""
+
+NOTED = "#b8860b"
+"""Colour of the names of structures about which something was found."""
 
 
 class VolumeTable:
-    """Rows of structures with their colour and their volume now and as the server gave it.
+    """Rows of structures with their colour, their volume now and as it was found, and the Dice to be expected.
 
     Args:
         table: a `QTableWidget`.
+        on_structure: called with the name of a structure that is clicked or chosen with the keyboard.
     """
 
-    def __init__(self, table: qt.QTableWidget) -> None:
+    def __init__(self, table: qt.QTableWidget, on_structure: Callable[[str], None]) -> None:
         self._table = table
-        table.setColumnCount(3)
-        table.setHorizontalHeaderLabels([_("Structure"), _("Now (ml)"), _("Model (ml)")])
-        table.horizontalHeader().setStretchLastSection(True)
+        self._on_structure = on_structure
+        titles = [_("Structure"), _("Now (ml)"), _("Found (ml)"), _("Expected Dice")]
+        table.setColumnCount(len(titles))
+        table.setHorizontalHeaderLabels(titles)
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        header.setFixedHeight(HEADER_HEIGHT)
         table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        table.connect("cellClicked(int,int)", self._on_cell)
+        table.connect("cellActivated(int,int)", self._on_cell)
         self.show([])
 
-    def show(self, rows: Sequence[OrganVolume]) -> None:
-        """Replace what is in the table."""
+    def show(
+        self,
+        rows: Sequence[OrganVolume],
+        expected_dice: Mapping[str, float] | None = None,
+        noted: Mapping[str, str] | None = None,
+    ) -> None:
+        """Replace what is in the table.
+
+        Args:
+            expected_dice: by name; the column is hidden where there is none.
+            noted: by name, what was found about a structure: its tooltip.
+        """
+        dice, notes = expected_dice or {}, noted or {}
         self._table.setRowCount(len(rows))
         for index, row in enumerate(rows):
-            server = "" if row.server_ml is None else f"{row.server_ml:.1f}"
-            for column, text in enumerate((row.name, f"{row.measured_ml:.1f}", server)):
-                item = qt.QTableWidgetItem(text)
-                if column == 0:
-                    item.setIcon(swatch(row.colour))
-                self._table.setItem(index, column, item)
+            found = "" if row.server_ml is None else f"{row.server_ml:.1f}"
+            expected = f"{dice[row.name]:.2f}" if row.name in dice else ""
+            for column, text in enumerate((row.name, f"{row.measured_ml:.1f}", found, expected)):
+                self._table.setItem(index, column, _item(text, column, row, notes.get(row.name, "")))
+        self._table.setColumnHidden(3, not dice)
         self._table.setVisible(bool(rows))
+        self._table.setFixedHeight(HEADER_HEIGHT + FRAME + ROW_HEIGHT * min(len(rows), MOST_ROWS))
+
+    def _on_cell(self, row: int, _column: int) -> None:
+        item = self._table.item(row, 0)
+        if item is not None:
+            self._on_structure(item.text())
+
+
+def _item(text: str, column: int, row: OrganVolume, note: str) -> qt.QTableWidgetItem:
+    item = qt.QTableWidgetItem(text)
+    if column == 0:
+        item.setIcon(swatch(row.colour))
+    else:
+        item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+    if note and column == 0:
+        item.setForeground(qt.QBrush(qt.QColor(NOTED)))
+        item.setToolTip(tooltip(note.splitlines()))
+    return item
 
 
 def swatch(colour: Sequence[int]) -> qt.QIcon:

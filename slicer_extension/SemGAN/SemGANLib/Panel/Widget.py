@@ -11,14 +11,20 @@ import slicer
 from ..Protocols import Logic, Settings
 from ..Scene.ComparisonLayout import ComparisonLayout
 from ..Scene.SliceViews import composites
+from ..Translation import tr as _
 from ..Views import ERROR, INFO, WARNING, Message
 from .Shortcuts import Shortcuts
+from .WidgetBatch import BatchSection
+from .WidgetDetails import DetailsSection
+from .WidgetImages import ImagesSection
 from .WidgetInput import InputSection
+from .WidgetLeftJobs import LeftJobsLine
 from .WidgetMaps import MapsSection
 from .WidgetResults import ResultsSection
 from .WidgetReview import ReviewSection
 from .WidgetRun import RunSection
 from .WidgetServer import ServerSection
+from .WidgetSubmit import SubmitSection
 
 DESIGN = Path(__file__).resolve().parents[2] / "Resources" / "UI" / "SemGAN.ui"
 
@@ -31,7 +37,8 @@ class Panel:
     Args:
         logic: see `Protocols.Logic`.
         settings: of the application.
-        choose_file: asks where to save; see `ResultsSection`.
+        choose_file: asks where to save; see `DetailsSection`.
+        choose_certificate: asks for the file of a certificate; see `ServerSection`.
 
     Attributes:
         widget: to be put into the module's place.
@@ -43,6 +50,7 @@ class Panel:
         logic: Logic,
         settings: Settings,
         choose_file: Callable[[str, str, str], str] | None = None,
+        choose_certificate: Callable[[], str] | None = None,
     ) -> None:
         self._logic = logic
         self._scene = slicer.mrmlScene
@@ -50,20 +58,26 @@ class Panel:
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.widget.setMRMLScene(self._scene)
         self.layout = ComparisonLayout(self._scene, slicer.app.layoutManager())
-        self.server = ServerSection(self.ui, logic)
+        self.server = ServerSection(self.ui, logic, choose_certificate or self._choose_certificate)
         self.input = InputSection(self.ui, logic)
         self.run = RunSection(self.ui, logic, self.input.error, self.show_message)
-        ask = choose_file or self._choose_file
-        self.results = ResultsSection(self.ui, logic, self._scene, ask, self.show_message)
+        self.left_jobs = LeftJobsLine(self.ui, logic)
+        self.results = ResultsSection(self.ui, logic, self.show_message)
         self.maps = MapsSection(self.ui, logic, self._scene, self.layout)
-        self.review = ReviewSection(self.ui, logic, settings, self.show_message)
+        self.details = DetailsSection(self.ui, logic, self._scene, choose_file or self._choose_file)
+        self.submit = SubmitSection(self.ui, logic, settings, self.show_message)
+        self.review = ReviewSection(self.ui, logic, self.submit.user)
+        self.images = ImagesSection(self.ui, logic, self.show_message)
+        self.batch = BatchSection(self.ui, logic, self.images.chosen, self.show_message)
+        sections = (self.server, self.input, self.run, self.left_jobs, self.results, self.maps, self.details)
+        self._sections = (*sections, self.submit, self.review, self.images, self.batch, self.layout)
         self.shortcuts = Shortcuts(self.widget, self._keys())
         self.ui.dismissButton.connect("clicked()", self._on_dismiss)
         logic.message.connect(self.show_message)
         events = slicer.vtkMRMLScene
         self._tags = [
             # before: Slicer brings the layout back that there was when the closing began
-            self._scene.AddObserver(events.StartCloseEvent, lambda *_: self.layout.restore()),
+            self._scene.AddObserver(events.StartCloseEvent, lambda *_arguments: self.layout.restore()),
             self._scene.AddObserver(events.EndCloseEvent, self._on_scene_closed),
         ]
         self.show_message(None)
@@ -73,7 +87,7 @@ class Panel:
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
         self._logic.message.disconnect(self.show_message)
-        for section in (self.server, self.input, self.run, self.results, self.maps, self.review, self.layout):
+        for section in self._sections:
             section.close()
 
     def enter(self) -> None:
@@ -102,7 +116,8 @@ class Panel:
         self.input.show()
         self.run.show()
         self.results.show()
-        self.review.show_edited()
+        self.details.show()
+        self.submit.show_edited()
 
     def _keys(self) -> dict[str, Callable[[], None]]:
         return {
@@ -115,3 +130,7 @@ class Panel:
 
     def _choose_file(self, title: str, proposal: str, kinds: str) -> str:
         return str(qt.QFileDialog.getSaveFileName(self.widget, title, proposal, kinds) or "")
+
+    def _choose_certificate(self) -> str:
+        title, kinds = _("Certificate of the server"), _("Certificates (*.pem *.crt *.cer);;All files (*)")
+        return str(qt.QFileDialog.getOpenFileName(self.widget, title, "", kinds) or "")

@@ -1,8 +1,7 @@
-"""The panel's section Input: what is segmented, by which model, and where the result goes."""
+"""What is segmented, by which model, and where the result goes: the first rows of Segment, and its Options."""
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import qt
@@ -10,7 +9,10 @@ import qt
 from ..Protocols import Logic
 from ..Translation import tr as _
 from ..Types import Model, names
+from .ToolTips import tooltip
 from .VolumeTable import swatch
+
+MODALITIES = ("CT", "MR")
 
 
 class InputSection:
@@ -27,11 +29,12 @@ class InputSection:
         self._showing = False
         self._listed: Model | None = None
         ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
+        ui.modalityComboBox.addItems([_("guessed from its values"), *MODALITIES])
         ui.modelComboBox.connect("currentIndexChanged(int)", self._on_model)
+        ui.modalityComboBox.connect("currentIndexChanged(int)", self._on_modality)
         ui.labelsList.connect("itemChanged(QListWidgetItem*)", self._on_labels)
         ui.rangeCheckBox.connect("toggled(bool)", self._on_range)
         ui.rangeWidget.connect("valuesChanged(double,double)", self._on_range)
-        ui.stepsSpinBox.connect("valueChanged(int)", self._on_steps)
         ui.mapsCheckBox.connect("toggled(bool)", self._on_maps)
         ui.targetSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_target)
         logic.choices.changed.connect(self.show)
@@ -46,9 +49,9 @@ class InputSection:
     def error(self) -> str:
         """Say why nothing can be segmented now, and what to do; empty if it can."""
         if self._ui.labelsList.count and not self._ticked():
-            return _("Tick at least one structure under Input.")
+            return _("Tick at least one structure under Options.")
         if self._logic.choices.volume is None:
-            return _("No volume is chosen: load a CT or MRI scan and choose it under Input.")
+            return _("No volume is chosen: load a CT or MRI scan and choose it as Volume.")
         return self._logic.problem(self._logic.choices.volume)
 
     def show(self) -> None:
@@ -63,7 +66,9 @@ class InputSection:
             self._show_models()
             self._show_labels()
             self._show_range()
-            ui.stepsSpinBox.setValue(choices.steps or 0)
+            ui.modalityComboBox.setCurrentIndex(
+                MODALITIES.index(choices.modality) + 1 if choices.modality in MODALITIES else 0
+            )
             ui.mapsCheckBox.setChecked(choices.maps)
         finally:
             self._showing = False
@@ -83,8 +88,11 @@ class InputSection:
             box.addItems(wanted)
         model = self._logic.chosen_model()
         box.setCurrentIndex(wanted.index(model.name) if model is not None and model.name in wanted else -1)
-        box.setToolTip(_describe(model) if model is not None else _("Connect to a server to see its models."))
-        box.setEnabled(bool(wanted))
+        about = _describe(model) if model is not None else _("Connect to a server to see its models.")
+        box.setToolTip(about)
+        self._ui.connectionLabel.setToolTip(about)
+        for widget in (box, self._ui.modelComboBoxTitle):
+            widget.setVisible(len(wanted) > 1)
 
     def _show_labels(self) -> None:
         model, widget = self._logic.chosen_model(), self._ui.labelsList
@@ -151,9 +159,9 @@ class InputSection:
         low, high = ui.rangeWidget.minimumValue, ui.rangeWidget.maximumValue
         self._logic.choices.slice_range_mm = (low, high) if chosen and low < high else None
 
-    def _on_steps(self, steps: int) -> None:
-        if not self._showing:
-            self._logic.choices.steps = steps or None
+    def _on_modality(self, index: int) -> None:
+        if not self._showing and index >= 0:
+            self._logic.choices.modality = MODALITIES[index - 1] if index else ""
 
     def _on_maps(self, wanted: bool) -> None:
         if not self._showing:
@@ -172,5 +180,4 @@ def _describe(model: Model) -> str:
         if mode.dice:
             dice = ", ".join(f"{modality} {value:.3f}" for modality, value in mode.dice.items())
             lines.append(_("Mean Dice of {mode}, as measured: {dice}").format(mode=mode.name, dice=dice))
-    # tooltips guess whether a text is HTML, and this one is the server's
-    return "<p>" + "<br>".join(html.escape(line) for line in lines if line) + "</p>"
+    return tooltip(lines)

@@ -1,4 +1,4 @@
-"""The panel's section Results: warning, volumes, report, surfaces, slices. The maps are in `WidgetMaps`."""
+"""The panel's section Results: what to look at, which model made it, and the table of structures."""
 
 from __future__ import annotations
 
@@ -7,45 +7,32 @@ from typing import Any, Callable
 import qt
 
 from ..Protocols import Logic
-from ..Scene.SliceViews import jump
+from ..ResultTexts import about_structures, made_by, remarks, verdict_text, warnings
 from ..Translation import tr as _
-from ..Views import INFO, Message, Outcome, SliceValue
-from .Plot import Line, Plot
+from ..Types import Model
+from ..Views import INFO, Message, Outcome
 from .VolumeTable import VolumeTable
+
+WARNING_SIGN, REMARK_SIGN = "\u26a0", "\u2022"
 
 
 class ResultsSection:
-    """What was found in the chosen volume.
+    """What was found in the chosen volume. Maps, plot and details are in `WidgetDetails`.
 
     Args:
         ui: widgets by name.
         logic: see `Protocols.Logic`.
-        scene: the MRML scene.
-        choose_file: asks where to save: title, proposal and filter; an empty path if the user would rather not.
         show_message: shows a `Message`.
     """
 
-    def __init__(
-        self,
-        ui: Any,
-        logic: Logic,
-        scene: Any,
-        choose_file: Callable[[str, str, str], str],
-        show_message: Callable[[Message | None], None],
-    ) -> None:
+    def __init__(self, ui: Any, logic: Logic, show_message: Callable[[Message | None], None]) -> None:
         self._ui = ui
         self._logic = logic
-        self._scene = scene
-        self._choose_file = choose_file
         self._show_message = show_message
-        self._table = VolumeTable(ui.volumesTable)
-        self._plot = Plot(ui.slicesPlot, " mm")
-        self._slices: list[SliceValue] = []
-        self._plot.clicked.connect(self._on_place)
+        self._table = VolumeTable(ui.volumesTable, self._on_structure)
         ui.copyButton.connect("clicked()", self.copy)
         ui.measureButton.connect("clicked()", self.show_volumes)
-        ui.reportButton.connect("clicked()", self._on_report)
-        ui.surfacesCheckBox.connect("clicked(bool)", self._on_surfaces)
+        ui.editorButton.connect("clicked()", self._on_editor)
         logic.outcome_changed.connect(self._on_outcome)
         logic.choices.changed.connect(self._on_choices)
         self._shown: str | None = None
@@ -59,41 +46,55 @@ class ResultsSection:
     def show(self) -> None:
         """Show the newest result of the chosen volume."""
         volume = self._logic.choices.volume
-        outcome = self._logic.outcome(volume) if volume is not None else None
+        outcome = self._outcome()
         self._shown = volume.GetID() if volume is not None else None
         ui = self._ui
-        ui.outcomeLabel.setText(_describe(outcome) if outcome is not None else _("No result yet."))
-        ui.warningLabel.setText("\u26a0 " + outcome.warning if outcome is not None and outcome.warning else "")
-        ui.warningLabel.setVisible(outcome is not None and bool(outcome.warning))
-        for widget in (ui.copyButton, ui.measureButton, ui.reportButton, ui.surfacesCheckBox):
-            widget.setEnabled(outcome is not None)
-        if outcome is None:
-            ui.surfacesCheckBox.setChecked(False)
+        found = warnings(outcome.result, self._model_of(outcome)) if outcome is not None else []
+        if outcome is not None and outcome.warning and outcome.warning not in found:
+            found.insert(0, outcome.warning)
+        ui.warningLabel.setText("\n".join(f"{WARNING_SIGN} {text}" for text in found))
+        ui.warningLabel.setVisible(bool(found))
+        ui.outcomeLabel.setText(self._describe(outcome) if outcome is not None else _("No result yet."))
+        ui.copyButton.setEnabled(outcome is not None)
+        for widget in (ui.measureButton, ui.editorButton):
+            widget.setVisible(outcome is not None)
         self.show_volumes()
-        self._show_slices(volume if outcome is not None else None)
 
     def show_volumes(self) -> None:
         """Measure the segments and show the table."""
-        volume = self._logic.choices.volume
-        has_result = volume is not None and self._logic.outcome(volume) is not None
-        self._table.show(self._logic.organ_volumes(volume) if has_result else [])
+        outcome = self._outcome()
+        if outcome is None:
+            self._table.show([])
+            return
+        domain = outcome.result.domain
+        expected = dict(domain.expected_dice) if domain is not None else {}
+        rows = self._logic.organ_volumes(self._logic.choices.volume)
+        self._table.show(rows, expected, about_structures(outcome.result))
 
     def copy(self) -> None:
         """Put the table on the clipboard."""
-        volume = self._logic.choices.volume
-        if volume is not None and self._logic.outcome(volume) is not None:
-            qt.QApplication.clipboard().setText(self._logic.volumes_csv(volume))
+        if self._outcome() is not None:
+            qt.QApplication.clipboard().setText(self._logic.volumes_csv(self._logic.choices.volume))
             self._show_message(Message(INFO, _("The table of volumes is on the clipboard, as CSV.")))
 
-    def _show_slices(self, volume: Any) -> None:
-        self._slices = self._logic.slice_values(volume) if volume is not None else []
-        residual = [(value.position, value.residual) for value in self._slices]
-        uncertainty = [(value.position, value.uncertainty) for value in self._slices]
-        self._plot.show([Line(_("Residual"), residual, "#d9822b"), Line(_("Doubt"), uncertainty, "#8a63d2")])
+    def _outcome(self) -> Outcome | None:
+        volume = self._logic.choices.volume
+        return self._logic.outcome(volume) if volume is not None else None
 
-    def _on_place(self, position: float) -> None:
-        if self._slices:
-            jump(self._scene, min(self._slices, key=lambda value: abs(value.position - position)).centre)
+    def _model_of(self, outcome: Outcome) -> Model | None:
+        models = self._logic.connection.models
+        return next((model for model in models if model.name == outcome.result.model.name), None)
+
+    def _describe(self, outcome: Outcome) -> str:
+        result = outcome.result
+        parts = [made_by(result), verdict_text(result, self._model_of(outcome))]
+        return "\n".join([" ".join(filter(None, parts)), *(f"{REMARK_SIGN} {text}" for text in remarks(result))])
+
+    def _on_structure(self, name: str) -> None:
+        self._logic.jump_to(self._logic.choices.volume, name)
+
+    def _on_editor(self) -> None:
+        self._logic.open_editor(self._logic.choices.volume)
 
     def _on_outcome(self, outcome: Outcome) -> None:
         volume = self._logic.choices.volume
@@ -104,36 +105,3 @@ class ResultsSection:
         volume = self._logic.choices.volume
         if (volume.GetID() if volume is not None else None) != self._shown:
             self.show()
-
-    def _on_surfaces(self, visible: bool) -> None:
-        if self._logic.choices.volume is not None:
-            self._logic.show_surfaces(self._logic.choices.volume, visible)
-
-    def _on_report(self) -> None:
-        path = self._choose_file(_("Save the report"), "report.html", "HTML (*.html)")
-        if path:
-            self._logic.fetch_report(self._logic.choices.volume, path)
-
-
-def _describe(outcome: Outcome) -> str:
-    """Write which model made a result, and how."""
-    result = outcome.result
-    parts = [_("Preview") if result.mode == "preview" else _("Refined")]
-    if result.partial:
-        parts.append(_("so far"))
-    parts.append(_("by {name} {version}").format(name=result.model.name, version=result.model.version))
-    if result.modality:
-        parts.append(_("as {modality}").format(modality=result.modality))
-    lines = [" ".join(parts) + "."]
-    if result.model.sha256:
-        lines.append(_("Weights: {digest}").format(digest=result.model.sha256[:12]))
-    domain = result.domain
-    if domain is not None:
-        text = _("Scan: {verdict} (score {score})")
-        lines.append(text.format(verdict=domain.verdict, score=f"{domain.score:.2f}"))
-    elif not result.partial:
-        lines.append(_("Scan: cannot tell whether the model knows its like."))
-    if not result.partial:  # until then notes tell of an end that is none
-        told = domain.advice if domain is not None else ""
-        lines += [note for note in outcome.notes or result.notes if not (told and told in note)]
-    return "\n".join(lines)

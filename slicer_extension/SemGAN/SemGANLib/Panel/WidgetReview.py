@@ -1,130 +1,94 @@
-"""The panel's section for labels and images of the server's datastore."""
+"""The panel's section for a second reader."""
 
 from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..Protocols import Logic, Settings
+from ..Protocols import Logic
 from ..Translation import tr as _
-from ..Views import ERROR, Images, Message
-
-USER = "SemGAN/user"
-"""Key of the user's name in the application settings."""
+from ..Views import StoredLabel, StoredLabels
 
 
 class ReviewSection:
-    """Submit a label; list and open images; the next sample.
+    """Which labels the server has for the image of the chosen volume, and a verdict on them.
 
     Args:
         ui: widgets by name.
         logic: see `Protocols.Logic`.
-        settings: of the application.
-        show_message: shows a `Message`.
+        user: tells the reader's name, or asks for it and tells nothing.
     """
 
-    def __init__(
-        self, ui: Any, logic: Logic, settings: Settings, show_message: Callable[[Message | None], None]
-    ) -> None:
+    def __init__(self, ui: Any, logic: Logic, user: Callable[[], str]) -> None:
         self._ui = ui
         self._logic = logic
-        self._settings = settings
-        self._show_message = show_message
-        self._ids: list[str] = []
-        ui.userEdit.setText(str(settings.value(USER, "") or ""))
-        ui.userEdit.connect("editingFinished()", self._on_user)
-        ui.submitButton.connect("clicked()", self.submit)
-        ui.submitSection.connect("contentsCollapsed(bool)", self._on_collapsed)
-        ui.listImagesButton.connect("clicked()", self._on_list)
-        ui.openImageButton.connect("clicked()", self._on_open)
-        ui.nextSampleButton.connect("clicked()", self.next_sample)
-        logic.images_changed.connect(self.show_images)
-        logic.image_opened.connect(self._on_opened)
-        logic.outcome_changed.connect(self._on_outcome)
-        logic.choices.changed.connect(self.show_edited)
-        logic.connection_changed.connect(self._on_connection)
-        self.show_images(logic.images)
-        self._on_connection(None)
-        self.show_edited()
+        self._user = user
+        self._listed: str | None = None
+        ui.acceptButton.connect("clicked()", self._on_accept)
+        ui.rejectButton.connect("clicked()", self._on_reject)
+        ui.reviewSection.connect("contentsCollapsed(bool)", self._on_collapsed)
+        logic.labels_changed.connect(self.show)
+        logic.choices.changed.connect(self._on_choices)
+        self.show(None)
 
     def close(self) -> None:
         """Disconnect from the logic."""
-        self._logic.images_changed.disconnect(self.show_images)
-        self._logic.image_opened.disconnect(self._on_opened)
-        self._logic.outcome_changed.disconnect(self._on_outcome)
-        self._logic.choices.changed.disconnect(self.show_edited)
-        self._logic.connection_changed.disconnect(self._on_connection)
+        self._logic.labels_changed.disconnect(self.show)
+        self._logic.choices.changed.disconnect(self._on_choices)
 
-    def submit(self) -> None:
-        """Send the label of the chosen volume."""
+    def show(self, stored: StoredLabels | None) -> None:
+        """Tell of the labels of the chosen volume's image."""
         volume = self._logic.choices.volume
-        if volume is None or self._logic.outcome(volume) is None:
-            self._show_message(Message(ERROR, _("There is no result to submit: press Preview or Refine first.")))
-            return
-        if not self._ui.userEdit.text.strip():
-            self._show_message(Message(ERROR, _("Type your name or initials: the label is stored with them.")))
-            return
-        self._on_user()
-        self.show_edited()
-        self._show_message(None)
-        self._logic.submit(volume, self._ui.userEdit.text.strip())
+        mine = stored is not None and volume is not None and stored.volume_id == volume.GetID()
+        labels = stored.labels if stored is not None and mine else ()
+        lines = [_describe(label) for label in labels]
+        self._ui.reviewLabel.setText("\n".join(lines) or _("The server has no label of this image, as far as known."))
+        for button in (self._ui.acceptButton, self._ui.rejectButton):
+            button.setEnabled(bool(labels))
 
-    def next_sample(self) -> None:
-        """Load the image that active learning proposes."""
-        self._show_message(None)
-        self._logic.next_sample()
-
-    def show_edited(self) -> None:
-        """Say whether the segmentation differs from the result; looked up only while the section is open."""
+    def _ask(self) -> None:
+        """Ask for the labels of the chosen volume, once while the section is open."""
         volume = self._logic.choices.volume
-        has_result = volume is not None and self._logic.outcome(volume) is not None
-        text = ""
-        if has_result and not self._ui.submitSection.collapsed:
-            edited = self._logic.edited(volume)
-            text = _("Edited: differs from the model's result.") if edited else _("Not edited: as the model made it.")
-        self._ui.editedLabel.setText(text)
-        self._ui.editedLabel.setVisible(bool(text))
-
-    def show_images(self, images: Images) -> None:
-        """List the images of the datastore."""
-        box = self._ui.imagesComboBox
-        chosen = self._image()
-        self._ids = list(images.ids)
-        box.clear()
-        for image in self._ids:
-            tags = ", ".join(images.labelled.get(image, ()))
-            box.addItem(_("{image} (label: {tags})").format(image=image, tags=tags) if tags else image)
-        if chosen in self._ids:
-            box.setCurrentIndex(self._ids.index(chosen))
-        self._ui.openImageButton.setEnabled(bool(self._ids))
-
-    def _image(self) -> str:
-        index = self._ui.imagesComboBox.currentIndex
-        return self._ids[index] if 0 <= index < len(self._ids) else ""
-
-    def _on_user(self) -> None:
-        self._settings.setValue(USER, self._ui.userEdit.text.strip())
+        shown = volume.GetID() if volume is not None else None
+        if shown == self._listed or self._ui.reviewSection.collapsed:
+            return
+        self._listed = shown
+        self.show(None)
+        if volume is not None and self._logic.connection.state == "on":
+            self._logic.list_labels(volume)
 
     def _on_collapsed(self, collapsed: bool) -> None:
-        self.show_edited()
-        if not collapsed and self._logic.connection.state == "on" and not self._ids:
-            self._logic.list_images()
+        if collapsed:
+            self._listed = None
+        self._ask()
 
-    def _on_list(self) -> None:
-        self._show_message(None)
-        self._logic.list_images()
+    def _on_choices(self) -> None:
+        self._ask()
 
-    def _on_open(self) -> None:
-        if self._image():
-            self._show_message(None)
-            self._logic.open_image(self._image())
+    def _on_accept(self) -> None:
+        self._say("accepted")
 
-    def _on_opened(self, volume: Any) -> None:
-        self._logic.choices.volume = volume
+    def _on_reject(self) -> None:
+        self._say("rejected")
 
-    def _on_outcome(self, _outcome: Any) -> None:
-        self.show_edited()
+    def _say(self, verdict: str) -> None:
+        user = self._user()
+        if user and self._logic.choices.volume is not None:
+            self._logic.review(self._logic.choices.volume, user, verdict, self._ui.commentEdit.text.strip())
 
-    def _on_connection(self, _connection: Any) -> None:
-        on = self._logic.connection.state == "on"
-        for widget in (self._ui.listImagesButton, self._ui.nextSampleButton, self._ui.submitButton):
-            widget.setEnabled(on)
+
+def _describe(label: StoredLabel) -> str:
+    """Write who made a label, when and how, and what a second reader said."""
+    names = {"final": _("Final"), "preliminary": _("Preliminary"), "original": _("By the model")}
+    parts = [names.get(label.tag, label.tag)]
+    if label.annotator:
+        parts.append(_("by {name}").format(name=label.annotator))
+    if label.saved:
+        parts.append(label.saved[:16].replace("T", " "))
+    if label.edited is not None:
+        parts.append(_("edited") if label.edited else _("not edited"))
+    text = ", ".join(parts)
+    verdicts = {"accepted": _("Accepted by {name}"), "rejected": _("Rejected by {name}")}
+    if label.verdict not in verdicts:
+        return f"{text}."
+    said = verdicts[label.verdict].format(name=label.reviewer)
+    return f"{text}.\n    {said}{': ' + label.comment if label.comment else '.'}"

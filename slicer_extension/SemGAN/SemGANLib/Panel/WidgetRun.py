@@ -7,7 +7,8 @@ from typing import Any, Callable
 from ..Protocols import Logic
 from ..Translation import tr as _
 from ..Views import ERROR, Message, Run
-from .Plot import Line, Plot
+from .ToolTips import tooltip
+from .WidgetRefine import RefineSection
 
 
 class RunSection:
@@ -31,7 +32,7 @@ class RunSection:
         self._logic = logic
         self._input_error = input_error
         self._show_message = show_message
-        self._loss = Plot(ui.lossPlot)
+        self._refine = RefineSection(ui, logic)
         ui.previewButton.connect("clicked()", self.preview)
         ui.refineButton.connect("clicked()", self.refine)
         ui.cancelButton.connect("clicked()", self.cancel)
@@ -41,6 +42,7 @@ class RunSection:
 
     def close(self) -> None:
         """Disconnect from the logic."""
+        self._refine.close()
         self._logic.run_changed.disconnect(self._on_run)
         self._logic.choices.changed.disconnect(self.show)
 
@@ -75,7 +77,8 @@ class RunSection:
         text = _stands(run)
         ui.progressLabel.setText(text)
         ui.progressLabel.setVisible(bool(text))
-        self._show_loss(run)
+        ui.progressLabel.setToolTip(tooltip([run.text] if run is not None else []))
+        self._refine.show_run(run)
         self._show_others(volume)
 
     def _begin(self, start: Callable[[Any], None]) -> None:
@@ -88,11 +91,6 @@ class RunSection:
 
     def _on_run(self, _run: Run) -> None:
         self.show()
-
-    def _show_loss(self, run: Run | None) -> None:
-        loss = run.job.loss if run is not None and run.job is not None else ()
-        points = [(float(step + 1), value) for step, value in enumerate(loss)]
-        self._loss.show([Line(_("Objective after every step"), points, "#3b82c4")])
 
     def _show_others(self, volume: Any) -> None:
         chosen = volume.GetID() if volume is not None else None
@@ -109,4 +107,5 @@ def _stands(run: Run | None) -> str:
     """Write where a run stands, in a sentence."""
     if run is None:
         return ""
-    return _("Done: the result is in the scene.") if run.phase == "done" else run.text
+    ends = {"done": _("Done: the result is in the scene."), "failed": _("It failed.")}  # the message tells why
+    return ends.get(run.phase, run.text)

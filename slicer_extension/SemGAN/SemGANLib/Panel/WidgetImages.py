@@ -1,0 +1,84 @@
+"""The panel's section for the images of the server's datastore."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from ..Protocols import Logic
+from ..Translation import tr as _
+from ..Views import Images, Message
+
+
+class ImagesSection:
+    """Lists and opens images, and loads the next sample.
+
+    Args:
+        ui: widgets by name.
+        logic: see `Protocols.Logic`.
+        show_message: shows a `Message`, or takes the last one away when it is called with None.
+    """
+
+    def __init__(self, ui: Any, logic: Logic, show_message: Callable[[Message | None], None]) -> None:
+        self._ui = ui
+        self._logic = logic
+        self._show_message = show_message
+        self._ids: list[str] = []
+        ui.imagesSection.connect("contentsCollapsed(bool)", self._on_collapsed)
+        ui.listImagesButton.connect("clicked()", self._on_list)
+        ui.openImageButton.connect("clicked()", self._on_open)
+        ui.nextSampleButton.connect("clicked()", self.next_sample)
+        logic.images_changed.connect(self.show)
+        logic.image_opened.connect(self._on_opened)
+        logic.connection_changed.connect(self._on_connection)
+        self.show(logic.images)
+        self._on_connection(None)
+
+    def close(self) -> None:
+        """Disconnect from the logic."""
+        self._logic.images_changed.disconnect(self.show)
+        self._logic.image_opened.disconnect(self._on_opened)
+        self._logic.connection_changed.disconnect(self._on_connection)
+
+    def next_sample(self) -> None:
+        """Load the image that active learning proposes to this reader."""
+        self._show_message(None)
+        self._logic.next_sample("", self._ui.userEdit.text.strip())
+
+    def show(self, images: Images) -> None:
+        """List the images of the datastore."""
+        box = self._ui.imagesComboBox
+        chosen = self.chosen()
+        self._ids = list(images.ids)
+        box.clear()
+        for image in self._ids:
+            tags = ", ".join(images.labelled.get(image, ()))
+            box.addItem(_("{image} (label: {tags})").format(image=image, tags=tags) if tags else image)
+        if chosen in self._ids:
+            box.setCurrentIndex(self._ids.index(chosen))
+        self._ui.openImageButton.setEnabled(bool(self._ids))
+
+    def chosen(self) -> str:
+        """Tell the id of the image that is chosen; empty if there is none."""
+        index = self._ui.imagesComboBox.currentIndex
+        return self._ids[index] if 0 <= index < len(self._ids) else ""
+
+    def _on_collapsed(self, collapsed: bool) -> None:
+        if not collapsed and self._logic.connection.state == "on" and not self._ids:
+            self._logic.list_images()
+
+    def _on_list(self) -> None:
+        self._show_message(None)
+        self._logic.list_images()
+
+    def _on_open(self) -> None:
+        if self.chosen():
+            self._show_message(None)
+            self._logic.open_image(self.chosen())
+
+    def _on_opened(self, volume: Any) -> None:
+        self._logic.choices.volume = volume
+
+    def _on_connection(self, _connection: Any) -> None:
+        on = self._logic.connection.state == "on"
+        for widget in (self._ui.listImagesButton, self._ui.nextSampleButton):
+            widget.setEnabled(on)

@@ -1,0 +1,207 @@
+"""States of the panel as a user meets them, on a logic that answers as told; pictures of them are made and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from SemGANLib.Texts import connected_text
+from SemGANLib.Types import MAPS, Domain, Finding, Health, Mode, Worker
+from SemGANLib.Views import Batch, Connection, Images, LeftJob, Outcome, StoredLabel, StoredLabels
+
+from tests.slicer_extension.panel.conftest import add_volume
+from tests.slicer_extension.panel.fake_logic import FakeLogic, job, model, result
+
+ADDRESS = "http://127.0.0.1:8000"
+
+MODES = (
+    Mode("preview", seconds=4.2, dice={"CT": 0.931, "MR": 0.872}),
+    Mode("refine", steps=60, seconds=190.0, gain={"CT": -0.002, "MR": 0.001}, worth_it=False),
+)
+MODEL = replace(model("semgan_abdomen", "0.2.0"), modes=MODES, modalities=("CT", "MR"))
+GAINING = replace(MODEL, modes=(MODES[0], replace(MODES[1], gain={"CT": 0.024, "MR": 0.018}, worth_it=True)))
+
+DICE = {"liver": 0.95, "right kidney": 0.9, "left kidney": 0.91, "spleen": 0.92}
+IN_DOMAIN = Domain(0.08, "in domain", "Check the result all the same.", DICE)
+OUT_OF_DOMAIN = Domain(
+    0.62,
+    "out of domain",
+    "Do not use the result unseen: check modality and orientation of the scan; spleen least sure.",
+    {"liver": 0.71, "right kidney": 0.35, "left kidney": 0.4, "spleen": 0.21},
+)
+SWAPPED = Finding(
+    "sides_swapped",
+    "warning",
+    labels=(2, 3),
+    text="The kidneys lie on the other side of the body than they should: the header may be mirrored.",
+)
+CUT = Finding("cut_by_edge", "info", labels=(1,), text="The liver is cut by the lower edge of the scan.")
+
+
+def no_server(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """Before anything."""
+    ui.addressEdit.setText(ADDRESS)
+    logic.set_connection(Connection())
+
+
+def connecting(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """The server has not answered yet."""
+    ui.addressEdit.setText(ADDRESS)
+    logic.set_connection(Connection("connecting", ADDRESS, f"Connecting to {ADDRESS}"))
+
+
+def answers(logic: FakeLogic, *models: Any, ready: bool = True, device: str = "cuda:0", local: bool = True) -> None:
+    """Let a server answer, with the sentence of the real logic."""
+    workers = (Worker(device, "ready" if ready else "warming"),)
+    health = Health("monai_semgan", "0.2.0", "1.1", ready, workers=workers)
+    address = ADDRESS if local else "https://segment.hospital.example:8443"
+    found = models or (MODEL,)
+    logic.set_connection(Connection("on", address, connected_text(address, health, found), local, health, found))
+
+
+def warming_up(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """Connected, and the server loads its model."""
+    answers(logic, ready=False)
+
+
+def connected(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """Ready for a preview."""
+    answers(logic)
+    logic.choices.volume = volume
+
+
+def several_models(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A server elsewhere with two models, one of which gains by refining; options open."""
+    answers(logic, GAINING, replace(model("semgan_thorax", "1.0"), modes=MODES), local=False)
+    logic.choices.volume = volume
+    ui.optionsSection.collapsed = False
+
+
+def uploading(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A large volume on a slow line."""
+    connected(ui, logic, volume)
+    text = "Sending the volume: 121 of 367 MB, 1.1 MB/s, about 4 min left"
+    logic.goes_on(volume, mode="preview", phase="uploading", text=text, fraction=0.33)
+
+
+def running(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A refinement, with a model that gains by it."""
+    answers(logic, GAINING)
+    logic.choices.volume = volume
+    text = "Step 12 of 60, 31 of 90 slices done, about 40 s left"
+    logic.goes_on(volume, text=text, fraction=0.2, job=job())
+
+
+def done(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A preview of a scan that the model knows the like of."""
+    connected(ui, logic, volume)
+    arrives(logic, volume, IN_DOMAIN, CUT)
+
+
+def details(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A refined result, with maps and details open."""
+    connected(ui, logic, volume)
+    maps = {name: add_volume(f"CT abdomen {name}").GetID() for name in MAPS}
+    found = result(IN_DOMAIN, model=IDENTITY, notes=("The scan was resampled to 3 mm for the model.",))
+    logic.arrives(Outcome(volume.GetID(), "", maps, "", "a" * 32, found))
+    ui.detailsSection.collapsed = False
+
+
+def out_of_domain(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A preview that should not be relied on."""
+    connected(ui, logic, volume)
+    arrives(logic, volume, OUT_OF_DOMAIN, SWAPPED)
+
+
+def gaining(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """The same with a model that gains by refining, so that this is open too."""
+    answers(logic, GAINING)
+    logic.choices.volume = volume
+    arrives(logic, volume, OUT_OF_DOMAIN, SWAPPED, CUT)
+
+
+def unlearnt_modality(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """In domain by its score, on a scan of a modality that the model has not learnt from."""
+    answers(logic, replace(MODEL, modalities=("CT",)))
+    logic.choices.volume = volume
+    arrives(logic, volume, IN_DOMAIN, modality="MR")
+
+
+def error(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A job that failed."""
+    connected(ui, logic, volume)
+    text = "The device has no memory left: close other programs, or choose fewer slices under Options."
+    logic.goes_on(volume, phase="failed", active=False, text=text)
+    logic.fails(text)
+
+
+def refused(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """Nobody answers."""
+    ui.addressEdit.setText(ADDRESS)
+    text = f"No server answers at {ADDRESS}. Start it with “semgan serve FOLDER”, or correct the address."
+    logic.set_connection(Connection("failed", ADDRESS, text))
+
+
+def submit(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A label about to be submitted, and what a second reader says."""
+    done(ui, logic, volume)
+    logic.is_edited = True
+    ui.segmentSection.collapsed = ui.resultsSection.collapsed = True
+    ui.userEdit.setText("A. Reader")
+    ui.submitSection.collapsed = ui.reviewSection.collapsed = False
+    said = StoredLabel("final", "2026-11-28T09:02:11Z", "A. Reader", "semgan_abdomen", True, "rejected", "B. Reader")
+    first = StoredLabel("original", "2026-11-27T18:30:00Z", "", "semgan_abdomen", False)
+    comment = "the lower pole of the left kidney is missing"
+    labels = (replace(said, comment=comment), first)
+    logic.labels_changed.emit(StoredLabels(volume.GetID(), "case_07", labels))
+
+
+def batch(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """Many images at once."""
+    connected(ui, logic, volume)
+    ui.segmentSection.collapsed = ui.resultsSection.collapsed = True
+    ui.imagesSection.collapsed = False
+    logic.images_changed.emit(Images(("case_06", "case_07"), {"case_07": ("final",)}))
+    logic.batch_goes_on(Batch(12, 1, 40, True, "12 of 40 images done, 1 failed."))
+
+
+def left_job(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A job that goes on after a crash."""
+    connected(ui, logic, volume)
+    logic.leaves(LeftJob("a" * 32, "case_07", "refine", "running", 1.7e9))
+
+
+def arrives(logic: FakeLogic, volume: Any, domain: Domain, *findings: Finding, modality: str = "CT") -> None:
+    """Let a preview arrive."""
+    logic.goes_on(volume, mode="preview", phase="done", active=False)
+    found = replace(result(domain), mode="preview", findings=findings, modality=modality, model=IDENTITY)
+    logic.arrives(Outcome(volume.GetID(), "", {}, "", "a" * 32, found))
+
+
+IDENTITY = replace(result().model, version="0.2.0")
+
+State = Callable[[Any, FakeLogic, Any], None]
+
+STATES: dict[str, State] = {
+    state.__name__: state
+    for state in (
+        no_server,
+        refused,
+        connecting,
+        warming_up,
+        connected,
+        several_models,
+        uploading,
+        running,
+        done,
+        details,
+        out_of_domain,
+        gaining,
+        unlearnt_modality,
+        error,
+        submit,
+        batch,
+        left_job,
+    )
+}

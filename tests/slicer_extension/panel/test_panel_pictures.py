@@ -1,0 +1,92 @@
+"""Pictures of the panel in every state, at the width of a narrow dock: nothing is cut, and a preview fits on a screen.
+
+    SEMGAN_SCREENSHOTS=Screenshots python -m pytest tests/slicer_extension/panel/test_panel_pictures.py
+
+keeps the pictures.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from SemGANLib.Views import OrganVolume
+
+from tests.slicer_extension.panel.fake_logic import FakeLogic
+from tests.slicer_extension.panel.qt_actions import settle, shown
+from tests.slicer_extension.panel.states import STATES
+
+WIDTH, HEIGHT = 400, 700
+"""Of the dock of a module on a small screen."""
+
+KEPT = os.environ.get("SEMGAN_SCREENSHOTS", "")
+
+
+def fit(panel: SimpleNamespace) -> None:
+    """Make the panel as high as what it shows."""
+    for _ in range(3):
+        settle()
+        panel.widget.resize(WIDTH, max(panel.widget.layout().totalHeightForWidth(WIDTH), 100))
+    settle()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the pictures go."""
+    place = Path(KEPT) if KEPT else tmp_path
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def bottom(panel: SimpleNamespace, widget: Any) -> int:
+    """Tell how far down a widget reaches in the panel."""
+    from PySide6.QtCore import QPoint
+
+    return int(widget.mapTo(panel.widget, QPoint(0, widget.height)).y())
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_in_every_state_all_that_is_shown_can_be_read(
+    panel: SimpleNamespace, logic: FakeLogic, volume: Any, folder: Path, name: str
+) -> None:
+    STATES[name](panel.ui, logic, volume)
+    fit(panel)
+    for widget in (one for one in vars(panel.ui).values() if shown(one)):
+        if widget.className() == "QLabel":
+            assert widget.height >= widget.heightForWidth(widget.width), f"{widget.objectName} is cut below"
+        if widget.className() in ("QLabel", "QPushButton", "QCheckBox", "QComboBox"):
+            assert widget.width >= widget.minimumSizeHint().width(), f"{widget.objectName} is cut on the right"
+    assert panel.widget.minimumSizeHint().width() <= WIDTH
+    path = folder / f"panel_{name}.png"
+    assert panel.widget.grab().save(str(path)) and path.stat().st_size > 2000
+
+
+WARNED = ("out_of_domain", "gaining", "unlearnt_modality")
+
+
+@pytest.mark.parametrize("name", ["connected", "uploading", "running", "done", "error", *WARNED])
+def test_all_that_a_preview_needs_is_seen_without_scrolling(
+    panel: SimpleNamespace, logic: FakeLogic, volume: Any, name: str
+) -> None:
+    STATES[name](panel.ui, logic, volume)
+    fit(panel)
+    ui = panel.ui
+    needed = [ui.connectionLabel, ui.inputSelector, ui.modalityComboBox, ui.previewButton, ui.cancelButton]
+    needed += [ui.progressLabel] * (name != "connected") + [ui.warningLabel] * (name in WARNED)
+    needed += [ui.outcomeLabel] + [ui.volumesTable] * (name in (*WARNED, "done"))
+    for widget in needed:
+        assert shown(widget), widget.objectName
+        assert bottom(panel, widget) <= HEIGHT, f"{widget.objectName} ends at {bottom(panel, widget)}"
+
+
+def test_a_model_of_many_structures_does_not_push_the_rest_away(
+    panel: SimpleNamespace, logic: FakeLogic, volume: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [OrganVolume(f"structure {number}", (200, 100, 90), 10.0, 10.0) for number in range(40)]
+    monkeypatch.setattr(logic, "organ_volumes", lambda _volume: rows)
+    STATES["done"](panel.ui, logic, volume)
+    fit(panel)
+    assert panel.ui.volumesTable.rowCount == 40 and bottom(panel, panel.ui.volumesTable) <= HEIGHT
