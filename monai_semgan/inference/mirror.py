@@ -91,7 +91,7 @@ def mirror_check(scores: MirrorScores) -> AnatomyCheck:
     finding = f"The body is not mirrored ({values})."
     if scores.suspicious:
         finding = f"The body looks mirrored ({values}): right and left in the file's header are probably wrong."
-    return AnatomyCheck(SIDES, not scores.suspicious, finding)
+    return AnatomyCheck(SIDES, not scores.suspicious, finding, "mirrored_header")
 
 
 def _score(model: DomainModel, probabilities: torch.Tensor, affine: np.ndarray, bundle: Bundle) -> float:

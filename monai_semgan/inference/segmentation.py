@@ -15,6 +15,7 @@ from monai_semgan.bundle.labels import CONFIG
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.preview import PreviewSettings, preview_slices
+from monai_semgan.inference.remarks import Remark, remarks_on, unlearnt_modality, with_reservation
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.objectives.registry import AUTO, check_objective
 from monai_semgan.inversion.search import VolumeInverter
@@ -52,6 +53,7 @@ class Segmentation:
         area_unit: `cm²`, or `pixels` where the image does not tell how large a pixel is.
         domain: how far the scan is from what the model knows; None if the bundle has no calibration, without a score
             if the scan does not allow one.
+        remarks: those of the notes that are about the result, with their kind.
     """
 
     label: np.ndarray
@@ -65,6 +67,7 @@ class Segmentation:
     areas: Mapping[str, float] = field(default_factory=dict)
     area_unit: str = "cm²"
     domain: DomainAssessment | None = None
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def cancelled(self) -> bool:
@@ -125,9 +128,11 @@ def segment(
         volumes = {} if single else {name: count * volume.voxel_ml for name, count in counts.items()}
         areas, unit = organ_areas(counts, volume) if single else ({}, "cm²")
         domain = assess(bundle, prepared, probabilities, chosen, mode)
-        notes = (*prepared.notes, *_remarks(counts, prepared, result, bundle, domain))
-        seconds = time.perf_counter() - started
-        return Segmentation(label, probabilities, prepared, result, mode, volumes, notes, seconds, areas, unit, domain)
+        said = remarks_on(counts, prepared, result, bundle.modalities, domain)
+        notes, seconds = (*prepared.notes, *(one.text for one in said)), time.perf_counter() - started
+        return Segmentation(
+            label, probabilities, prepared, result, mode, volumes, notes, seconds, areas, unit, domain, said
+        )
 
     if mode == "preview":
         return finished(preview(bundle, prepared, preview_settings(bundle, settings.get("batch_size")), on_step))
@@ -142,7 +147,8 @@ def assess(
     model = domain_model(bundle)
     if model is None:
         return None
-    return assess_domain(model, probabilities, prepared.geometry.grid_affine, bundle.labels, mode, chosen)
+    found = assess_domain(model, probabilities, prepared.geometry.grid_affine, bundle.labels, mode, chosen)
+    return with_reservation(found, unlearnt_modality(prepared, bundle.modalities))
 
 
 def domain_model(bundle: Bundle) -> DomainModel | None:
@@ -269,31 +275,3 @@ def invert(
         on_step=None if on_step is None else told,
     )
     return result.to("cpu")
-
-
-def _remarks(
-    counts: Mapping[str, float],
-    prepared: PreparedVolume,
-    result: InversionResult | None,
-    bundle: Bundle,
-    domain: DomainAssessment | None,
-) -> list[str]:
-    remarks = []
-    if domain is not None and domain.score is None:
-        remarks.append(f"Out-of-domain score: {domain.verdict}. {domain.advice}")
-    elif domain is not None and domain.verdict != "in domain":
-        remarks.append(f"Out-of-domain score {domain.score:.2f}: {domain.verdict}. {domain.advice}")
-    if is_out_of_domain(bundle, prepared):
-        learnt = " and ".join(bundle.modalities)
-        what = f"{prepared.modality}{' (or a CT that is not in HU)' if prepared.guessed else ''}"
-        remarks.append(f"The input is {what}, the model has learnt from {learnt}: check the result.")
-    if not any(counts.values()):
-        organs = ", ".join(counts)
-        remarks.append(f"No organ was found: the scan may not show {organs}, or not be a {prepared.modality}.")
-    if result is not None and result.failed.any():
-        count, total = int(result.failed.sum()), len(result.failed)
-        remarks.append(f"The inversion of {count} of {total} slices met values that are not numbers and was given up.")
-    if result is not None and result.cancelled:
-        done = int(result.steps_done.max())
-        remarks.append(f"Stopped early after {done} steps: the result is the best found until then.")
-    return remarks

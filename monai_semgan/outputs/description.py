@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from monai_semgan.inference.examination import examine
 from monai_semgan.organs import RESEARCH_ONLY, find_organ
+from monai_semgan.outputs.findings import findings_of
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.inference.segmentation import Segmentation
     from monai_semgan.io.volume import Volume
+    from monai_semgan.quality.anatomy import AnatomyReport
 
 
 FACTS = (
@@ -21,6 +25,7 @@ FACTS = (
     "residual_per_slice",
     "doubt_per_slice",
     "domain",
+    "findings",
     "model",
     "notes",
     "research_only",
@@ -28,7 +33,13 @@ FACTS = (
 """What `describe` tells beside names and colours of the labels; results of jobs carry the same."""
 
 
-def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping[int, str]) -> dict[str, Any]:
+def describe(
+    found: Segmentation,
+    volume: Volume,
+    bundle: Bundle,
+    names: Mapping[int, str],
+    anatomy: AnatomyReport | None = None,
+) -> dict[str, Any]:
     """Return the facts of a segmentation.
 
     Args:
@@ -36,12 +47,15 @@ def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping
         volume: what was segmented.
         bundle: what segmented it.
         names: organ name by id, of those given out.
+        anatomy: if it has been examined already; without the mirror image, which takes time, when left out.
 
     Returns:
         `label_names` (id by name), `label_colors`, and what `FACTS` names: `residual_per_slice` is the mean absolute
         difference between slice and rendering in units of the scan, None for a preview; `doubt_per_slice` and
-        `domain` are None where not assessed.
+        `domain` are None where not assessed, an entry of the former where nothing was found in the slice;
+        `findings` as `ResultFinding.to_dict` tells them, warnings first.
     """
+    anatomy = anatomy or examine(found, volume, bundle, names, mirror=False)
     return {
         "label_names": {name: index for index, name in names.items()},
         "label_colors": {name: list(find_organ(name, index).colour) for index, name in names.items()},
@@ -52,6 +66,7 @@ def describe(found: Segmentation, volume: Volume, bundle: Bundle, names: Mapping
         "residual_per_slice": residual_per_slice(found),
         "doubt_per_slice": doubt_per_slice(found),
         "domain": domain(found),
+        "findings": [finding.to_dict() for finding in findings_of(found, names, anatomy)],
         "model": {**model_facts(bundle), "sha256": bundle.weights_sha256},
         "notes": list(found.notes),
         "research_only": RESEARCH_ONLY,
@@ -72,9 +87,11 @@ def residual_per_slice(found: Segmentation) -> list[float] | None:
     return [round(float(value) / 2 * (high - low), 3) for value in found.inversion.residual.mean((1, 2))]
 
 
-def doubt_per_slice(found: Segmentation) -> list[float] | None:
-    """Return how unsure every slice is, 0 to 1; None where nothing assessed it."""
-    return None if found.domain is None else [round(float(value), 3) for value in found.domain.per_slice]
+def doubt_per_slice(found: Segmentation) -> list[float | None] | None:
+    """Return how unsure every slice is, 0 to 1, None where nothing was found; None for all if nothing assessed them."""
+    if found.domain is None:
+        return None
+    return [None if math.isnan(value) else round(float(value), 3) for value in found.domain.per_slice]
 
 
 def domain(found: Segmentation) -> dict[str, Any] | None:

@@ -35,9 +35,10 @@ def organ_keys(labels: Mapping[int, str]) -> dict[int, str]:
     """
     keys: dict[int, str] = {}
     for index, name in labels.items():
-        key = _key(name)
-        taken = {other.lower() for other in keys.values()}
-        keys[index] = key if key and key.lower() not in taken else f"{key}_{index}".strip("_")
+        key, taken = _key(name) or str(index), {other.lower() for other in keys.values()}
+        while key.lower() in taken:
+            key = f"{key}_{index}"
+        keys[index] = key
     return keys
 
 

@@ -18,6 +18,17 @@ SMALL_SHARE = 0.02
 PART_MM = 100.0
 """In scans lower than this, organs that are cut off do not show which lies above the other."""
 
+KINDS = (
+    "sides_swapped",
+    "head_and_feet_swapped",
+    "mirrored_header",
+    "implausible_volume",
+    "in_pieces",
+    "cut_by_edge",
+    "not_found",
+)
+"""What a check is for, by the name of what it may find."""
+
 FLIPPED = "if the picture is right, the orientation in the file's header is wrong"
 
 
@@ -29,11 +40,15 @@ class AnatomyCheck:
         name: such as `liver right of spleen`.
         ok: nothing suspicious; None if it could not be checked.
         finding: one sentence.
+        kind: one of `KINDS`.
+        structures: names of the organs that it is about; none: the whole body.
     """
 
     name: str
     ok: bool | None
     finding: str
+    kind: str = ""
+    structures: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -53,13 +68,17 @@ class AnatomyReport:
         return tuple(check for check in self.checks if check.ok is False)
 
 
-def check_anatomy(label: np.ndarray, affine: np.ndarray, labels: Mapping[int, str]) -> AnatomyReport:
+def check_anatomy(
+    label: np.ndarray, affine: np.ndarray, labels: Mapping[int, str], covered: tuple[int, int] | None = None
+) -> AnatomyReport:
     """Check a label volume; sides and sizes only of organs whose anatomy is known here.
 
     Args:
         label: ids `(I, J, K)`.
         affine: `(4, 4)` voxel to RAS mm.
         labels: organ name by id.
+        covered: first, and one after the last, index of what was segmented, along the axis from feet to head; all
+            when left out.
     """
     boxes = _boxes(label)
     masks = {name: (label[boxes[i]] == i, boxes[i]) for i, name in labels.items() if i in boxes}
@@ -67,27 +86,39 @@ def check_anatomy(label: np.ndarray, affine: np.ndarray, labels: Mapping[int, st
     volumes = {name: float(mask.sum()) * voxel_ml(affine) for name, (mask, _) in masks.items()}
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     axis = int(np.abs(affine[2, :3] / spacing).argmax())
-    count, height = label.shape[axis], float(label.shape[axis] * spacing[axis])
-    cut = {name for name, (_, box) in masks.items() if box[axis].start == 0 or box[axis].stop == count}
+    first, last = covered or (0, label.shape[axis])
+    count, height = last - first, float((last - first) * spacing[axis])
+    cut = {name for name, (_, box) in masks.items() if box[axis].start <= first or box[axis].stop >= last}
+    at_side = {name for name, (_, box) in masks.items() if _reaches_side(box, label.shape, axis)}
     low = {name for name in cut if height < PART_MM}
     checks = [_order(a, b, centres, 0, "right of") for a, b in right_of() if a in centres and b in centres]
-    for first, second in ((a, b) for a, b in above() if a in centres and b in centres):
-        known = first not in low and second not in low
-        name, reason = f"{first} above {second}", f"the scan is {height:.0f} mm high and cuts them off"
-        checks.append(_order(first, second, centres, 2, "above") if known else _not_checked(name, reason))
-    checks += [_larger(a, b, volumes, cut) for a, b in larger() if a in volumes and b in volumes]
+    for upper, lower in ((a, b) for a, b in above() if a in centres and b in centres):
+        known = upper not in low and lower not in low
+        name, reason = f"{upper} above {lower}", f"the scan is {height:.0f} mm high and cuts them off"
+        checks.append(_order(upper, lower, centres, 2, "above") if known else _not_checked(name, reason))
+    checks += [_larger(a, b, volumes, cut | at_side) for a, b in larger() if a in volumes and b in volumes]
     for name, (mask, _) in masks.items():
         checks.append(_pieces(name, mask, natural_pieces(name)))
         if (bounds := adult_ml(name)) is not None:
-            checks.append(_size(name, volumes[name], bounds, name in cut))
-        if name in cut:
-            checks.append(_complete(name, count))
-    checks += [_not_checked(f"{name} found", f"no {name} was found") for name in labels.values() if name not in masks]
+            checks.append(_size(name, volumes[name], bounds, name in cut | at_side))
+        if name in cut | at_side:
+            checks.append(_complete(name, count, name in cut, covered is not None))
+    checks += [
+        _not_checked(f"{name} found", f"no {name} was found", "not_found", (name,))
+        for name in labels.values()
+        if name not in masks
+    ]
     return AnatomyReport(tuple(checks))
 
 
 def _boxes(label: np.ndarray) -> dict[int, tuple[slice, slice, slice]]:
     return {i: box for i, box in enumerate(ndimage.find_objects(label), start=1) if box is not None}
+
+
+def _reaches_side(box: tuple[slice, slice, slice], shape: tuple[int, ...], axis: int) -> bool:
+    """Tell whether an organ reaches the edge of the slices; single images along an axis have none there."""
+    others = (i for i in range(3) if i != axis and shape[i] > 1)
+    return any(box[i].start == 0 or box[i].stop == shape[i] for i in others)
 
 
 def _centre(mask: np.ndarray, box: tuple[slice, slice, slice], affine: np.ndarray) -> np.ndarray:
@@ -103,17 +134,20 @@ def _order(first: str, second: str, centres: Mapping[str, np.ndarray], axis: int
     if not ok:
         opposite = "on the patient's left of" if axis == 0 else "below"
         finding = f"The {first} lies {abs(distance):.0f} mm {opposite} the {second}: {FLIPPED}."
-    return AnatomyCheck(f"{first} {words} {second}", ok, finding)
+    kind = "sides_swapped" if axis == 0 else "head_and_feet_swapped"
+    return AnatomyCheck(f"{first} {words} {second}", ok, finding, kind, (first, second))
 
 
-def _not_checked(name: str, reason: str) -> AnatomyCheck:
-    return AnatomyCheck(name, None, f"{name[0].upper()}{name[1:]}: not checked, {reason}.")
+def _not_checked(name: str, reason: str, kind: str = "", structures: tuple[str, ...] = ()) -> AnatomyCheck:
+    return AnatomyCheck(name, None, f"{name[0].upper()}{name[1:]}: not checked, {reason}.", kind, structures)
 
 
-def _complete(name: str, slices: int) -> AnatomyCheck:
+def _complete(name: str, slices: int, at_end: bool, part: bool) -> AnatomyCheck:
     if slices == 1:
         return _not_checked(f"{name} complete", "the scan has 1 slice only")
-    return AnatomyCheck(f"{name} complete", False, f"The {name} reaches the end of the scan: cut off.")
+    edge = "the edge of the slices" if not at_end else "the end of the slices that were computed"
+    edge = "the end of the scan" if at_end and not part else edge
+    return AnatomyCheck(f"{name} complete", False, f"The {name} reaches {edge}: cut off.", "cut_by_edge", (name,))
 
 
 def _larger(first: str, second: str, volumes: Mapping[str, float], cut: Collection[str]) -> AnatomyCheck:
@@ -123,7 +157,7 @@ def _larger(first: str, second: str, volumes: Mapping[str, float], cut: Collecti
     finding = f"The {first} is larger than the {second}."
     if not ok:
         finding = f"The {first} is smaller than the {second}: a rare patient, or sides in the header are wrong."
-    return AnatomyCheck(f"{first} larger than {second}", ok, finding)
+    return AnatomyCheck(f"{first} larger than {second}", ok, finding, "implausible_volume", (first, second))
 
 
 def _pieces(name: str, mask: np.ndarray, natural: int) -> AnatomyCheck:
@@ -133,14 +167,14 @@ def _pieces(name: str, mask: np.ndarray, natural: int) -> AnatomyCheck:
     whole = count <= natural
     finding = f"The {name} is in one piece." if count == 1 else f"The {name} is in {count} pieces"
     finding += "" if count == 1 else "." if whole else ": look where it is torn; a part may be another organ."
-    return AnatomyCheck(f"{name} in one piece", whole, finding)
+    return AnatomyCheck(f"{name} in one piece", whole, finding, "in_pieces", (name,))
 
 
 def _size(name: str, ml: float, bounds: tuple[float, float], cut: bool) -> AnatomyCheck:
     low, high = bounds
     if cut and ml < low:
         return _not_checked(f"{name} volume", f"the scan cuts it off, and {ml:.0f} ml of it are seen")
-    ok = low <= ml <= high
+    ok = low <= round(ml) <= high  # as the sentence tells it
     finding = f"The {name} has {ml:.0f} ml"
     finding += "." if ok else f", adults have {low:.0f} to {high:.0f} ml: check it."
-    return AnatomyCheck(f"{name} volume", ok, finding)
+    return AnatomyCheck(f"{name} volume", ok, finding, "implausible_volume", (name,))

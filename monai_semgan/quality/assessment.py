@@ -50,7 +50,7 @@ class DomainAssessment:
         verdict: one of `VERDICTS`, or `CANNOT_TELL`.
         advice: what to do, one sentence; the reason where there is no score.
         features: mean over the organs of every sign, see `monai_semgan.quality.features`.
-        per_slice: `(D,)` 0 to 1, doubt in every slice.
+        per_slice: `(D,)` 0 to 1, doubt in every slice; NaN where nothing was found.
         organs: expected Dice by organ name; empty where there is no score.
     """
 
@@ -68,7 +68,7 @@ class DomainAssessment:
             "verdict": self.verdict,
             "advice": self.advice,
             "features": {name: round(value, 4) for name, value in self.features.items()},
-            "per_slice": [round(float(value), 4) for value in self.per_slice],
+            "per_slice": [None if math.isnan(value) else round(float(value), 4) for value in self.per_slice],
             "expected_dice": {name: round(value, 4) for name, value in self.organs.items()},
         }
 

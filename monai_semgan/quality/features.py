@@ -109,14 +109,14 @@ def quality_features(
 
 
 def slice_uncertainty(probabilities: torch.Tensor) -> np.ndarray:
-    """`(D,)`: 1 - soft Dice of all organs together in each slice; 0 in slices without organs."""
+    """`(D,)`: 1 - soft Dice of all organs together in each slice; NaN in slices in which none was found."""
     label = probabilities.argmax(1)
     inside = (label > 0).float()
     organ = probabilities.gather(1, label[:, None])[:, 0] * inside
     outside = (1 - probabilities[:, 0]) * (1 - inside)
     total = organ.sum((1, 2)) + outside.sum((1, 2)) + inside.sum((1, 2))
     uncertainty = 1.0 - 2.0 * organ.sum((1, 2)) / total.clamp_min(1e-6)
-    return torch.where(inside.sum((1, 2)) > 0, uncertainty, torch.zeros(())).numpy()
+    return torch.where(inside.sum((1, 2)) > 0, uncertainty, torch.tensor(torch.nan)).numpy()
 
 
 def soft_dice(probability: np.ndarray, mask: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monai_semgan.cli import main
@@ -97,6 +97,7 @@ def test_names_are_those_of_totalsegmentator() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=12), max_size=6))
+@example(["", "", "", "5", ""])
 def test_every_organ_has_a_file_name_of_its_own(names: list[str]) -> None:
     keys = list(organ_keys(dict(enumerate(names, 1))).values())
     assert len({key.lower() for key in keys}) == len(names)

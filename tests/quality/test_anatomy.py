@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monai_semgan.outputs.report.diameters import largest_diameters
-from monai_semgan.quality.anatomy import check_anatomy
+from monai_semgan.quality.anatomy import KINDS, check_anatomy
 from tests.phantoms import grid, labels_at, points_of
 
 ORGANS = {1: "liver", 2: "right kidney", 3: "left kidney", 4: "spleen"}
@@ -115,3 +115,55 @@ def test_what_could_not_be_checked_says_why() -> None:
 
 def test_a_whole_scan_is_checked_as_before() -> None:
     assert set(verdicts(*phantom()).values()) == {"ok"}
+
+
+def kinds(label: np.ndarray, affine: np.ndarray, covered: tuple[int, int] | None = None) -> dict[str, set[str]]:
+    """Structures by kind of what was found."""
+    found: dict[str, set[str]] = {}
+    for check in check_anatomy(label, affine, ORGANS, covered).suspicious:
+        found.setdefault(check.kind, set()).update(check.structures)
+    return found
+
+
+@given(CODES, st.sampled_from([0, 1, 2]), st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_an_organ_at_any_edge_of_the_scan_is_cut_off(codes: str, axis: int, end: bool) -> None:
+    affine, shape = grid((5.0, 5.0, 7.0), codes=codes)
+    label = labels_at(points_of(affine, shape))
+    middle = int(np.argwhere(label == 1).mean(0)[axis].round())
+    part = np.take(label, range(middle, shape[axis]) if end else range(middle), axis=axis)
+    start = np.eye(4)
+    start[axis, 3] = middle if end else 0
+    found = kinds(part, affine @ start)
+    assert "liver" in found["cut_by_edge"] and "liver" not in found.get("implausible_volume", set())
+
+
+def test_a_label_that_touches_the_edge_of_its_slices_says_so_in_its_own_words() -> None:
+    label, affine = phantom("RAS")
+    rows = np.argwhere(label == 1)[:, 0]
+    half = label[: int(rows.mean())]
+    texts = [check.finding for check in check_anatomy(half, affine, ORGANS).suspicious if check.kind == "cut_by_edge"]
+    assert "The liver reaches the edge of the slices: cut off." in texts
+
+
+@given(st.integers(2, 10))
+@settings(max_examples=8, deadline=None)
+def test_a_range_of_slices_cuts_organs_as_the_end_of_a_scan_does(count: int) -> None:
+    label, affine = phantom("LAS")
+    first = int(np.argwhere(label == 1).mean(0)[2])
+    kept = np.zeros_like(label)
+    kept[:, :, first : first + count] = label[:, :, first : first + count]
+    found = kinds(kept, affine, (first, first + count))
+    assert "liver" in found["cut_by_edge"] and "liver" not in found.get("implausible_volume", set())
+    assert "head_and_feet_swapped" not in found
+    texts = [check.finding for check in check_anatomy(kept, affine, ORGANS, (first, first + count)).suspicious]
+    assert any("the slices that were computed" in text for text in texts)
+
+
+def test_each_check_names_its_kind_and_the_organs_it_is_about() -> None:
+    label, affine = phantom()
+    mirrored = kinds(label, np.diag([-1.0, 1.0, 1.0, 1.0]) @ affine)
+    assert mirrored["sides_swapped"] == set(ORGANS.values())
+    assert kinds(label, np.diag([1.0, 1.0, -1.0, 1.0]) @ affine)["head_and_feet_swapped"] == set(ORGANS.values())
+    assert kinds(label, affine @ np.diag([3.0, 3.0, 3.0, 1.0]))["implausible_volume"] >= {"liver"}
+    assert all(check.kind in KINDS for check in check_anatomy(label, affine, ORGANS).checks)

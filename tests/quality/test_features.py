@@ -63,11 +63,12 @@ def test_slices_that_flicker_are_uneven(label: np.ndarray) -> None:
     assert quality_features(certain(label), AFFINE, ORGANS, {})["liver"]["unevenness"] > steady + 0.1
 
 
-def test_empty_slices_have_no_doubt_and_unsure_ones_have(label: np.ndarray) -> None:
+def test_doubt_of_empty_slices_is_undefined_and_largest_in_unsure_ones(label: np.ndarray) -> None:
     probabilities = certain(label, 0.99)
     probabilities[3] = certain(label, 0.55)[3]
     uncertainty = slice_uncertainty(probabilities)
-    assert uncertainty.shape == (8,) and uncertainty[0] == 0 and uncertainty.argmax() == 3 and uncertainty.max() <= 1
+    assert uncertainty.shape == (8,) and np.nanargmax(uncertainty) == 3 and np.nanmax(uncertainty) <= 1
+    assert np.array_equal(np.isnan(uncertainty), ~label.any((1, 2))) and np.isnan(uncertainty[0])
 
 
 def test_soft_dice_of_certainty_is_one() -> None:

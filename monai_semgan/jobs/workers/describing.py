@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from monai_semgan.jobs.contract import Domain, Mode, ModelId, Result
+from monai_semgan.jobs.contract import Domain, Finding, Mode, ModelId, Result
 from monai_semgan.jobs.models import contract_labels
 from monai_semgan.outputs.description import describe
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.inference.segmentation import Segmentation
     from monai_semgan.io.volume import Volume
+    from monai_semgan.quality.anatomy import AnatomyReport
 
 
 def contract_result(
@@ -23,6 +24,7 @@ def contract_result(
     bundle: Bundle,
     names: Mapping[int, str],
     partial: bool,
+    anatomy: AnatomyReport | None = None,
 ) -> Result:
     """Describe what a segmentation has found.
 
@@ -34,8 +36,9 @@ def contract_result(
         bundle: the model.
         names: organ name by id, of those given out.
         partial: whether more is to come.
+        anatomy: checks of the label, if they have been made.
     """
-    facts = describe(found, volume, bundle, names)
+    facts = describe(found, volume, bundle, names, anatomy)
     domain = facts["domain"]
     return Result(
         job=job,
@@ -51,6 +54,7 @@ def contract_result(
         residual_per_slice=facts["residual_per_slice"],
         doubt_per_slice=facts["doubt_per_slice"],
         domain=None if domain is None else Domain(**domain),
+        findings=[Finding(**finding) for finding in facts["findings"]],
         model=ModelId(**facts["model"]),
         notes=facts["notes"],
         parts=[],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -62,12 +63,12 @@ class SliceCurve:
     Attributes:
         name: `residual` (mean absolute difference of slice and rendering inside the body, 2 is the full range) or
             `doubt` (1 - soft Dice of the organs in the slice, 0 to 1).
-        values: one for every number in `slices`.
+        values: one for every number in `slices`; None where it is not defined: doubt where nothing was found.
         slices: numbers of the slices, ascending; all of them, or some where the others were not rendered.
     """
 
     name: str
-    values: tuple[float, ...]
+    values: tuple[float | None, ...]
     slices: tuple[int, ...]
 
 
@@ -180,7 +181,7 @@ def uncertainty_curve(segmentation: Segmentation) -> SliceCurve | None:
 
 
 def _curve(name: str, values: Iterable[Any], slices: Sequence[int] | None = None) -> SliceCurve:
-    rounded = tuple(round(float(value), 4) for value in values)
+    rounded = tuple(None if math.isnan(value) else round(float(value), 4) for value in values)
     return SliceCurve(name, rounded, tuple(slices if slices is not None else range(len(rounded))))
 
 

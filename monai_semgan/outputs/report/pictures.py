@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,30 +50,43 @@ def data_address(picture: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def curve_svg(values: Sequence[float], slices: Sequence[int], last: int, name: str) -> str:
+def curve_svg(values: Sequence[float | None], slices: Sequence[int], last: int, name: str) -> str:
     """Draw a curve from the feet (left) to the head (right) as SVG.
 
     Args:
-        values: one for every slice in `slices`.
+        values: one for every slice in `slices`; where None stands, the curve has a gap.
         slices: their numbers.
         last: number of the scan's last slice.
         name: a plain word.
     """
     width, height = CURVE_SIZE
-    top = max(max(values), 1e-6)
+    top = max((value for value in values if value is not None), default=0.0) or 1e-6
     step = (width - 50) / max(last, 1)
-    places = zip(slices, values, strict=True)
-    points = " ".join(f"{40 + i * step:.1f},{height - 20 - (height - 35) * v / top:.1f}" for i, v in places)
+    lines = "".join(
+        f'<polyline points="{points}" fill="none" stroke="#2563a8" stroke-width="1.6" stroke-linecap="round"/>'
+        for points in _stretches(values, slices, step, top)
+    )
     return (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{name} by slice, largest {top:.3f}">'
         f'<line x1="40" y1="{height - 20}" x2="{width - 10}" y2="{height - 20}" stroke="#888"/>'
         f'<line x1="40" y1="15" x2="40" y2="{height - 20}" stroke="#888"/>'
-        f'<polyline points="{points}" fill="none" stroke="#2563a8" stroke-width="1.6"/>'
+        f"{lines}"
         f'<text x="36" y="20" text-anchor="end">{top:.2f}</text>'
         f'<text x="36" y="{height - 18}" text-anchor="end">0</text>'
         f'<text x="40" y="{height - 5}">feet, slice 0</text>'
         f'<text x="{width - 10}" y="{height - 5}" text-anchor="end">head, slice {last}</text></svg>'
     )
+
+
+def _stretches(values: Sequence[float | None], slices: Sequence[int], step: float, top: float) -> Iterator[str]:
+    """Yield the points of every stretch of the curve without gaps; a lone one twice, so that it is drawn as a dot."""
+    height = CURVE_SIZE[1]
+    for known, stretch in groupby(zip(slices, values, strict=True), key=lambda place: place[1] is not None):
+        if known:
+            points = [
+                f"{40 + i * step:.1f},{height - 20 - (height - 35) * v / top:.1f}" for i, v in stretch if v is not None
+            ]
+            yield " ".join(points if len(points) > 1 else points * 2)
 
 
 def _middle(where: np.ndarray) -> np.ndarray:
