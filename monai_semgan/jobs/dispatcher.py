@@ -11,12 +11,13 @@ from typing import Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Job, State
+from monai_semgan.jobs.entries import Entry, Origin
 from monai_semgan.jobs.job_errors import JobError, NoSpace, in_words
 from monai_semgan.jobs.planner import TaskPlanner
-from monai_semgan.jobs.scheduler import Entry, Scheduler
+from monai_semgan.jobs.scheduler import Scheduler
 from monai_semgan.jobs.storage.result_files import parts_of, versions
 from monai_semgan.jobs.storage.store import JobStore
-from monai_semgan.jobs.workers.pool import WorkerPool
+from monai_semgan.jobs.workers.pool import JobSlot, WorkerPool
 from monai_semgan.utils.processes import how_it_ended
 
 logger = logging.getLogger(__name__)
@@ -49,35 +50,37 @@ class Dispatcher:
     ) -> None:
         self.store, self.planner = store, planner
         self.keep_seconds, self.cancel_seconds, self.on_growth = keep_seconds, cancel_seconds, on_growth
-        self.scheduler = Scheduler(len(devices))
+        self.scheduler = Scheduler(len(devices), planner.default_steps())
         self.pool = WorkerPool(command, devices, lock, self)
         self._closed = False
 
     def take_over(self) -> None:
         """Remember the jobs of an earlier server; those that had not ended are interrupted."""
-        for job in self.store.load():
-            entry = self.scheduler.remember(job)
+        for job, origin in self.store.load():
+            entry = self.scheduler.remember(job, origin)
             self._note_parts(job)
             if not entry.ended:
                 self._end(entry, State.interrupted, "the server ended while the job was waiting or running")
 
-    def add(self, job: Job, report: bool) -> Entry:
+    def add(self, job: Job, origin: Origin) -> Entry:
         """Put a new job into the queue.
 
         Raises:
             NoSpace: if its record cannot be written.
         """
         try:
+            self.store.save_origin(job.id, origin)
             self.store.save(job)
         except SemganError as error:
+            self.store.remove(job.id)
             raise NoSpace(in_words(error)) from error
-        entry = self.scheduler.enqueue(job, report)
+        entry = self.scheduler.enqueue(job, origin)
         self.worker_free()
         return entry
 
     def cancel(self, entry: Entry) -> None:
         """End a job that has not ended: at once if it has not begun, else as soon as its worker obeys."""
-        if entry.job.state is State.running:
+        if entry.job.state in (State.running, State.paused):
             if entry.cancel_by is None:
                 entry.cancel_by = time.monotonic() + self.cancel_seconds
                 entry.job.message = "is being cancelled"
@@ -119,20 +122,33 @@ class Dispatcher:
                 self._end(entry, State.interrupted, "the server was stopped")
 
     def worker_free(self) -> None:
-        """Give waiting jobs to free workers."""
-        while not self._closed and (slot := self.pool.free_slot()) is not None:
-            entry = self.scheduler.next()
-            if entry is None:
-                return
-            try:
-                task = self.planner.task(entry.job, entry.report)
-            except JobError as error:
-                self._end(entry, State.failed, error.detail)
-                continue
-            entry.attempts += 1
-            entry.job.state = State.warming
-            entry.job.message = "is being started" if slot.ready else "the model is being loaded"
-            self.pool.give(slot, task)
+        """Give waiting jobs to workers that can take them."""
+        for quick in (True, False):
+            while not self._closed and (entry := self.scheduler.waiting_for(quick)) is not None:
+                slot = next((slot for slot in self.pool.free_slots(quick) if not quick or self._yields(slot)), None)
+                if slot is None:
+                    break
+                self.scheduler.take(entry)
+                self._give(entry, slot)
+
+    def _yields(self, slot: JobSlot) -> bool:
+        """Tell whether what a worker does may be paused for another preview."""
+        entry = None if slot.job is None else self.scheduler.held(slot.job)
+        return entry is None or entry.yields()
+
+    def _give(self, entry: Entry, slot: JobSlot) -> None:
+        try:
+            task = self.planner.task(entry.job, entry.origin)
+        except JobError as error:
+            self._end(entry, State.failed, error.detail)
+            return
+        entry.attempts += 1
+        entry.job.state = State.warming
+        entry.job.message = "is being started" if slot.ready else "the model is being loaded"
+        if slot.quick is not None and not entry.quick:
+            entry.job.message = "previews go first"
+            entry.hold()
+        self.pool.give(slot, task)
 
     def worker_says(self, job: str, message: dict[str, Any]) -> None:
         """Take in what a worker tells of a job."""
@@ -144,30 +160,41 @@ class Dispatcher:
         elif entry.ended:
             return
         elif said == "started":
-            entry.job.state, entry.job.started = State.running, time.time()
+            entry.begin()
             self._save(entry.job)
+        elif said == "paused":
+            entry.hold()
+            entry.job.state = State.paused
+            self._tell(entry, "paused: previews go first, then it goes on where it was")
+        elif said == "resumed":
+            entry.release()
+            entry.job.state = State.running
+            self._tell(entry, "goes on")
         elif said == "progress":
             self.scheduler.progress(entry, message)
         elif said == "result":
             self._take_result(entry, message)
         elif said == "end":
-            entry.reporting = entry.report
+            entry.reporting = entry.origin.report
             self._end(entry, State(message["state"]), str(message["message"]))
 
-    def worker_died(self, job: str | None, code: int, usable: bool, message: str) -> None:
-        """Say why its job ended, or let another worker try it if it had not begun."""
-        entry = self.scheduler.held(job) if job is not None else None
+    def worker_died(self, jobs: Sequence[str], code: int, usable: bool, message: str) -> None:
+        """Say why its jobs ended, or let another worker try those that had not begun."""
         if not usable:
             self._fail_waiting(f"the model cannot be used: {message}")
-        if entry is None or entry.ended:
-            return
+        for entry in filter(None, map(self.scheduler.held, jobs)):
+            if not entry.ended:
+                self._worker_lost(entry, code)
+
+    def _worker_lost(self, entry: Entry, code: int) -> None:
         if entry.cancel_by is not None or entry.removing:
             self._end(entry, State.cancelled, "cancelled; the worker was stopped")
         elif entry.job.state is State.warming and entry.attempts < 2:
             self.scheduler.requeue(entry)
         else:
             how = how_it_ended(code)
-            self._end(entry, State.failed, f"the worker process {how}; it may have run out of memory")
+            when = " while the job was paused" if entry.job.state is State.paused else ""
+            self._end(entry, State.failed, f"the worker process {how}{when}; it may have run out of memory")
 
     def _take_result(self, entry: Entry, message: dict[str, Any]) -> None:
         entry.job.residual = list(message.get("residual") or [])
@@ -180,6 +207,10 @@ class Dispatcher:
         self._note_parts(entry.job)
         self._save(entry.job)
         self.on_growth()
+
+    def _tell(self, entry: Entry, message: str) -> None:
+        if entry.cancel_by is None:
+            entry.job.message = message
 
     def _fail_waiting(self, message: str) -> None:
         for entry in self.scheduler:

@@ -9,6 +9,8 @@ from monai_semgan.errors import SemganError
 from monai_semgan.inference.segmentation import parse_labels
 from monai_semgan.inversion.objectives.registry import OBJECTIVES
 from monai_semgan.jobs.contract import Job, JobRequest
+from monai_semgan.jobs.entries import Origin, Turn
+from monai_semgan.jobs.estimates import Kind
 from monai_semgan.jobs.job_errors import JobError, Unknown, in_words
 from monai_semgan.jobs.models import ServedModel
 from monai_semgan.jobs.scan_checks import check_scan
@@ -52,7 +54,12 @@ class TaskPlanner:
         self._check_range(request, path)
         return request.model_copy(update={"model": model.info.name}), path
 
-    def task(self, job: Job, report: bool) -> Task:
+    def default_steps(self) -> dict[Kind, int]:
+        """Return the steps of every model's modes that have any."""
+        modes = ((name, mode) for name, model in self.models.items() for mode in model.info.modes)
+        return {(name, mode.name): mode.steps for name, mode in modes if mode.steps}
+
+    def task(self, job: Job, origin: Origin) -> Task:
         """Return what a worker needs to know.
 
         Raises:
@@ -60,9 +67,13 @@ class TaskPlanner:
         """
         request = job.request
         model = self._model(request)
+        try:
+            image = self._source(request)
+        except Unknown:
+            raise JobError("the scan was removed or renamed before the job began; choose it anew") from None
         return Task(
             job=job.id,
-            image=str(self._source(request)),
+            image=str(image),
             results=str(self.results(job.id)),
             bundle=str(model.folder),
             mode=request.mode.value,
@@ -71,7 +82,9 @@ class TaskPlanner:
             steps=request.steps,
             objective=request.objective,
             slice_range_mm=request.slice_range_mm,
-            report=report,
+            report=origin.report,
+            quick=origin.turn is Turn.preview,
+            image_state=origin.image_state,
         )
 
     def _model(self, request: JobRequest) -> ServedModel:

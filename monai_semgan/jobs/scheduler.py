@@ -3,59 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from monai_semgan.jobs.contract import Job, Mode, State
+from monai_semgan.jobs.contract import Job, State
+from monai_semgan.jobs.entries import ENDED, Entry, Origin
+from monai_semgan.jobs.estimates import Estimates, Kind
 
-ENDED = (State.done, State.cancelled, State.interrupted, State.failed)
+OVERDUE = "takes longer than expected"
 
-RECENT_STEPS = 5
-"""Steps whose time tells that of those to come: slices that have converged make later ones faster."""
-
-
-@dataclass
-class Entry:
-    """A job and what clients are not told.
-
-    Attributes:
-        job: as clients see it.
-        attempts: how often it was given to a worker.
-        cancel_by: when its worker is killed if it does not obey; None unless cancelled.
-        removing: its files go when the worker has let go of it.
-        reporting: its report is being written, though it has ended.
-        report: whether the page for people is written.
-        ticks: time and number of the latest steps.
-    """
-
-    job: Job
-    attempts: int = 0
-    cancel_by: float | None = None
-    removing: bool = False
-    reporting: bool = False
-    report: bool = True
-    ticks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS + 1))
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will come of it."""
-        return self.job.state in ENDED
+__all__ = ["ENDED", "OVERDUE", "Entry", "Scheduler"]
 
 
 class Scheduler:
-    """Jobs, first come, first served.
+    """Jobs: previews first, then first come, first served.
 
     Args:
         workers: how many run at once.
+        default_steps: of the models' modes.
     """
 
-    def __init__(self, workers: int = 1) -> None:
+    def __init__(self, workers: int = 1, default_steps: Mapping[Kind, int] | None = None) -> None:
         self.workers = workers
-        self.measured: dict[tuple[str | None, Mode], float] = {}
+        self.estimates = Estimates(default_steps or {})
         self._entries: dict[str, Entry] = {}
-        self._queue: deque[str] = deque()
+        self._queue: list[Entry] = []
 
     def __iter__(self) -> Iterator[Entry]:
         """Return all jobs, the oldest first."""
@@ -70,43 +43,49 @@ class Scheduler:
         """Return a job, also one that is being removed."""
         return self._entries.get(job)
 
-    def remember(self, job: Job) -> Entry:
+    def remember(self, job: Job, origin: Origin | None = None) -> Entry:
         """Take in a job of an earlier server."""
-        self._entries[job.id] = Entry(job)
-        self._measure(job)
-        return self._entries[job.id]
+        entry = self._entries[job.id] = Entry(job, origin or Origin())
+        self.estimates.note(entry)
+        return entry
 
-    def enqueue(self, job: Job, report: bool = True) -> Entry:
+    def enqueue(self, job: Job, origin: Origin | None = None) -> Entry:
         """Take in a new job."""
-        entry = self._entries[job.id] = Entry(job, report=report)
-        self._queue.append(job.id)
+        entry = self._entries[job.id] = Entry(job, origin or Origin())
+        self._queue.insert(bisect_right(self._queue, entry.origin.turn, key=lambda e: e.origin.turn), entry)
         return entry
 
     def forget(self, job: str) -> None:
         """Drop a job."""
-        self._entries.pop(job, None)
         self.unqueue(job)
+        self._entries.pop(job, None)
+        self.estimates.forget_scans(entry.job for entry in self._entries.values())
 
     def unqueue(self, job: str) -> None:
         """Take a job out of the queue, if it is there."""
-        if job in self._queue:
-            self._queue.remove(job)
+        self._queue = [entry for entry in self._queue if entry.job.id != job]
 
-    def next(self) -> Entry | None:
-        """Take the next job out of the queue."""
-        return self._entries[self._queue.popleft()] if self._queue else None
+    def waiting_for(self, quick: bool) -> Entry | None:
+        """Return the job of the queue whose turn is next among the previews, or among the others."""
+        return next((entry for entry in self._queue if entry.quick is quick), None)
+
+    def take(self, entry: Entry) -> None:
+        """Take a job out of the queue, to be given to a worker."""
+        self._queue.remove(entry)
 
     def requeue(self, entry: Entry) -> None:
-        """Put a job that could not begin back to the front."""
+        """Put a job that could not begin back before the others of its turn."""
         entry.job.state = State.queued
-        self._queue.appendleft(entry.job.id)
+        entry.release()
+        place = next((i for i, other in enumerate(self._queue) if other.origin.turn >= entry.origin.turn), None)
+        self._queue.insert(len(self._queue) if place is None else place, entry)
 
     @property
     def waiting(self) -> int:
         """Jobs in the queue."""
         return len(self._queue)
 
-    def progress(self, entry: Entry, message: dict[str, Any]) -> None:
+    def progress(self, entry: Entry, message: Mapping[str, Any]) -> None:
         """Take in what a worker tells of a job."""
         job = entry.job
         if entry.cancel_by is None:
@@ -116,7 +95,7 @@ class Scheduler:
         job.step, job.steps = int(message["step"]), int(message["steps"])
         job.slices = int(message["slices"])
         job.slices_converged = int(message.get("converged", 0))
-        entry.ticks.append((time.monotonic(), job.step))
+        entry.tick(job.step)
         loss = message.get("loss")
         if loss is not None:
             job.loss.append(round(float(loss), 6))
@@ -124,48 +103,90 @@ class Scheduler:
     def end(self, entry: Entry, state: State, message: str, keep_seconds: float) -> None:
         """Note that a job has ended."""
         job = entry.job
+        entry.release()
         job.state, job.message, job.finished = state, message, time.time()
         job.expires = job.finished + keep_seconds
         entry.cancel_by = None
+        self.estimates.note(entry)
         entry.ticks.clear()
         self.unqueue(job.id)
-        self._measure(job)
 
-    def snapshot(self, entry: Entry) -> Job:
-        """Return a job as clients see it now."""
-        changes: dict[str, Any] = {"eta_seconds": self._eta(entry), "position": None}
+    def snapshot(self, entry: Entry, owner: str | None = None) -> Job:
+        """Return a job as clients see it now.
+
+        Args:
+            entry: the job.
+            owner: digest of who asks.
+        """
+        return next(self.snapshots([entry], owner))
+
+    def snapshots(self, entries: Iterable[Entry], owner: str | None = None) -> Iterator[Job]:
+        """Yield jobs as clients see them now; see `snapshot`."""
+        outlook = _Outlook(self)
+        for entry in entries:
+            job = entry.job
+            mine = None if entry.origin.owner is None else entry.origin.owner == owner
+            changes: dict[str, Any] = {"mine": mine, "eta_seconds": None, "position": None}
+            if not entry.ended:
+                changes["position"] = outlook.position(entry)
+                changes["eta_seconds"] = outlook.eta(entry)
+                if outlook.overdue(entry):
+                    changes["message"] = OVERDUE
+            yield job.model_copy(update=changes)
+
+    def queue(self) -> list[Entry]:
+        """Return the jobs that wait, the next one first."""
+        return list(self._queue)
+
+
+class _Outlook:
+    """When the jobs of a scheduler will end, as it stands."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._workers = scheduler.workers
+        queue = scheduler.queue()
+        going = [entry for entry in scheduler if not entry.ended and entry.job.state is not State.queued]
+        self._left = {entry.job.id: scheduler.estimates.left(entry) for entry in (*going, *queue)}
+        self._positions = {entry.job.id: number for number, entry in enumerate(queue)}
+        self._previews = self._sum(entry for entry in (*going, *queue) if entry.quick)
+        self._before: dict[str, float | None] = {}
+        held_up = max((entry.turn_left() for entry in going if not entry.quick), default=0.0)
+        previews = _add(self._sum(entry for entry in going if entry.quick), held_up)
+        others = _add(self._previews, self._sum(entry for entry in going if not entry.quick))
+        for entry in queue:
+            left = self._left[entry.job.id]
+            if entry.quick:
+                self._before[entry.job.id], previews = previews, _add(previews, left)
+            else:
+                self._before[entry.job.id], others = others, _add(others, left)
+
+    def position(self, entry: Entry) -> int | None:
+        """Count the jobs before this one; None unless it is in the queue, or about to be."""
+        return self._positions.get(entry.job.id, 0) if entry.job.state is State.queued else None
+
+    def eta(self, entry: Entry) -> float | None:
+        """Estimate the seconds until a job ends; None if nobody can tell, or it should have ended."""
+        left = self._left.get(entry.job.id)
+        if left is None or left < 0:
+            return None
+        before: float | None = 0.0
         if entry.job.state is State.queued:
-            changes["position"] = self._queue.index(entry.job.id) if entry.job.id in self._queue else 0
-        return entry.job.model_copy(update=changes)
+            before = self._before.get(entry.job.id, 0.0)
+        elif entry.held_since is not None:
+            before = self._previews
+        return None if before is None else round(left + before / self._workers, 1)
 
-    def _measure(self, job: Job) -> None:
-        if job.state is State.done and job.started is not None and job.finished is not None:
-            self.measured[(job.request.model, job.request.mode)] = round(job.finished - job.started, 2)
+    def overdue(self, entry: Entry) -> bool:
+        """Tell whether a job that runs should have ended."""
+        left = self._left.get(entry.job.id)
+        return left is not None and left < 0 and entry.job.state is State.running and entry.cancel_by is None
 
-    def _eta(self, entry: Entry) -> float | None:
-        if entry.ended:
-            return None
-        left = self._left(entry)
-        if entry.job.state is not State.queued or left is None:
-            return left
-        before = [other for other in self if not other.ended and other is not entry]
-        before = [o for o in before if o.job.state is not State.queued or self._position(o) < self._position(entry)]
-        times = [self._left(other) for other in before]
-        if any(value is None for value in times):
-            return None
-        return round(left + sum(value for value in times if value is not None) / self.workers, 1)
+    def _sum(self, entries: Iterable[Entry]) -> float | None:
+        total: float | None = 0.0
+        for entry in entries:
+            total = _add(total, self._left[entry.job.id])
+        return total
 
-    def _position(self, entry: Entry) -> int:
-        return self._queue.index(entry.job.id) if entry.job.id in self._queue else -1
 
-    def _left(self, entry: Entry) -> float | None:
-        """Estimate the seconds of work that a job still needs: by its own steps, or as the last one like it took."""
-        job, now = entry.job, time.monotonic()
-        if len(entry.ticks) > 1 and job.steps:
-            (first, low), (last, high) = entry.ticks[0], entry.ticks[-1]
-            each = (last - first) / max(1, high - low)
-            return round(max(0.0, each * (job.steps - high) - (now - last)), 1)
-        whole = self.measured.get((job.request.model, job.request.mode))
-        if whole is None or job.started is None:
-            return whole
-        return round(max(0.0, whole - (time.time() - job.started)), 1)
+def _add(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None or second < 0 else first + second

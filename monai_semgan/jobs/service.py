@@ -6,20 +6,20 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from monai_semgan._version import __version__
 from monai_semgan.errors import SemganError
-from monai_semgan.jobs.contract import API_VERSION, Health, Job, JobList, JobRequest, ModelList, State
+from monai_semgan.jobs.contract import API_VERSION, Health, Job, JobList, JobRequest, Mode, ModelList, State
 from monai_semgan.jobs.dispatcher import Dispatcher
+from monai_semgan.jobs.entries import Entry, Origin, Turn
 from monai_semgan.jobs.job_errors import Conflict, NotReady, QueueFull, Unknown
 from monai_semgan.jobs.models import served_models
+from monai_semgan.jobs.ownership import NOBODY, SERVER, Asker
 from monai_semgan.jobs.planner import FindImage, TaskPlanner
 from monai_semgan.jobs.reception import Reception
-from monai_semgan.jobs.scheduler import Entry
+from monai_semgan.jobs.retention import Retention
 from monai_semgan.jobs.service_settings import ServiceSettings
 from monai_semgan.jobs.storage.job_log import log_without_values
 from monai_semgan.jobs.storage.quota import DiskQuota
@@ -28,10 +28,14 @@ from monai_semgan.jobs.storage.store import JobStore
 from monai_semgan.jobs.storage.uploads import UploadStore
 from monai_semgan.jobs.workers.pool import worker_command
 from monai_semgan.organs import RESEARCH_ONLY
+from monai_semgan.utils.file_state import file_state, fingerprint
 
 logger = logging.getLogger(__name__)
 
 TEND_SECONDS = 0.5
+
+COUNT_SECONDS = 2.0
+"""So old the count of bytes on disk may be that is told."""
 
 
 class JobService:
@@ -52,7 +56,7 @@ class JobService:
         settings = settings or ServiceSettings()
         python, keep_seconds = settings.python, settings.keep_seconds
         self.models = served_models(list(settings.bundles or [None]))
-        self.queue_limit, self.jobs_limit = settings.queue_limit, settings.jobs_limit
+        self.queue_limit = settings.queue_limit
         self.store = JobStore(Path(studies))
         self.quota = DiskQuota(self.store, settings.disk_limit_bytes)
         unused_seconds = min(settings.upload_keep_seconds, keep_seconds)
@@ -73,8 +77,14 @@ class JobService:
         self._closing = threading.Event()
         self.results = ResultAccess(self.store, self.quota, self._entry, self._lock, self._closing)
         self.reception = Reception(
-            self.uploads, self._lock, self._make_space, self._uploads_in_use, self.quota.note_growth, self._check_open
+            self.uploads,
+            self._lock,
+            self._make_space,
+            lambda: self._retention.uploads_in_use(),
+            self.quota.note_growth,
+            self._check_open,
         )
+        self._retention = Retention(self.store, self._dispatcher, self.reception, settings.jobs_limit)
         self._started: float | None = None
         self._claim: Any = None
 
@@ -104,7 +114,7 @@ class JobService:
 
     def health(self) -> Health:
         """Tell how the server is."""
-        used, pool = self.store.used(), self._dispatcher.pool
+        used, pool = self.store.used(COUNT_SECONDS), self._dispatcher.pool
         with self._lock:
             return Health(
                 product="monai_semgan",
@@ -124,20 +134,21 @@ class JobService:
 
     def model_list(self) -> ModelList:
         """List the models, with the times that were measured here."""
-        with self._lock:
-            measured = dict(self.scheduler.measured)
-        models = []
+        models, estimates = [], self.scheduler.estimates
         for name, model in self.models.items():
-            modes = [m.model_copy(update={"seconds": measured.get((name, m.name))}) for m in model.info.modes]
+            with self._lock:
+                modes = [m.model_copy(update={"seconds": estimates.seconds(name, m.name)}) for m in model.info.modes]
             models.append(model.info.model_copy(update={"modes": modes}))
         return ModelList(models=models)
 
-    def submit(self, request: JobRequest, report: bool = True) -> Job:
+    def submit(self, request: JobRequest, asker: Asker = NOBODY, report: bool = True, turn: Turn | None = None) -> Job:
         """Put a job into the queue.
 
         Args:
             request: what to segment, and how.
+            asker: whose the job will be.
             report: whether the page for people is written, which takes seconds.
+            turn: whose turn comes first; previews go before inversions when left out.
 
         Raises:
             JobError: if something in the request makes no sense, or the queue or the disk is full.
@@ -145,52 +156,59 @@ class JobService:
         self._check_open()
         request, path = self._planner.check(request)
         self._make_space(_size(path), keep=request.upload)
-        now = time.time()
+        now, state = time.time(), fingerprint(file_state(path))
+        turn = (Turn.preview if request.mode is Mode.preview else Turn.ordinary) if turn is None else turn
+        origin = Origin(asker.owner, state, turn, report)
         job = Job(id=secrets.token_hex(16), state=State.queued, request=request, message="waiting", created=now)
         with self._lock:
             if self.scheduler.waiting >= self.queue_limit:
                 raise QueueFull(f"{self.scheduler.waiting} jobs are waiting; try again later")
             if request.upload is not None:
                 self.uploads.use(request.upload)
-            return self.scheduler.snapshot(self._dispatcher.add(job, report))
+            return self.scheduler.snapshot(self._dispatcher.add(job, origin), asker.owner)
 
-    def jobs(self) -> JobList:
+    def jobs(self, asker: Asker = NOBODY) -> JobList:
         """List all jobs, the newest first."""
         with self._lock:
             entries = [entry for entry in self.scheduler if not entry.removing]
-            return JobList(jobs=[self.scheduler.snapshot(entry) for entry in reversed(entries)])
+            return JobList(jobs=list(self.scheduler.snapshots(reversed(entries), asker.owner)))
 
-    def job(self, job: str) -> Job:
+    def job(self, job: str, asker: Asker = NOBODY) -> Job:
         """Return a job.
 
         Raises:
             Unknown: if there is none.
         """
         with self._lock:
-            return self.scheduler.snapshot(self._entry(job))
+            return self.scheduler.snapshot(self._entry(job), asker.owner)
 
-    def cancel(self, job: str) -> Job:
+    def cancel(self, job: str, asker: Asker = SERVER) -> Job:
         """End a job early; what it has found stays.
 
         Raises:
             Unknown: if there is none.
+            Forbidden: if it is somebody else's.
             Conflict: if it has ended.
         """
         with self._lock:
             entry = self._entry(job)
+            asker.check_may_end(entry)
             if entry.ended:
                 raise Conflict(f"the job has ended already: {entry.job.state.value}")
             self._dispatcher.cancel(entry)
-            return self.scheduler.snapshot(entry)
+            return self.scheduler.snapshot(entry, asker.owner)
 
-    def remove(self, job: str) -> None:
+    def remove(self, job: str, asker: Asker = SERVER) -> None:
         """Remove a job and its files; one that runs is cancelled first.
 
         Raises:
             Unknown: if there is none.
+            Forbidden: if it is somebody else's.
         """
         with self._lock:
-            self._dispatcher.remove(self._entry(job))
+            entry = self._entry(job)
+            asker.check_may_end(entry)
+            self._dispatcher.remove(entry)
 
     def _check_open(self) -> None:
         if self._started is None or self._closing.is_set():
@@ -206,50 +224,23 @@ class JobService:
         with self._lock:
             return self.uploads.get(upload).path
 
-    def _uploads_in_use(self) -> set[str]:
-        return {e.job.request.upload for e in self.scheduler if not e.ended and e.job.request.upload is not None}
-
     def _make_space(self, needed: int, keep: str | None = None) -> None:
         with self._lock:
-            self.quota.make_space(needed, self._removals(keep))
-
-    def _removals(self, keep: str | None = None) -> Iterator[Callable[[], None]]:
-        """Yield the oldest ended jobs, then unused uploads and unfinished ones, save `keep`."""
-        for entry in self.scheduler:
-            if entry.ended:
-                yield partial(self._dispatcher.drop, entry)
-        in_use = self._uploads_in_use()
-        for name in self.uploads.oldest_first():
-            if name not in in_use and name != keep:
-                yield partial(self.uploads.remove, name)
-        for name in self.reception.parts.abandoned():
-            if name != keep:
-                yield partial(self.reception.parts.remove, name)
+            self.quota.make_space(needed, self._retention.removals(keep))
 
     def _tend(self) -> None:
         while not self._closing.wait(TEND_SECONDS):
             try:
                 with self._lock:
                     self._dispatcher.tend()
-                    self._expire()
+                    self._retention.expire()
+                    left_over = self._retention.left_over()
+                self._retention.retry(left_over)
                 if self.quota.overfull():
                     with self._lock:
-                        self.quota.shrink(self._removals())
+                        self.quota.shrink(self._retention.removals())
             except Exception as error:  # one bad moment must not end the watch
                 log_without_values(logger, error)
-
-    def _expire(self) -> None:
-        now = time.time()
-        ended = [entry for entry in self.scheduler if entry.ended]
-        for number, entry in enumerate(ended):
-            late = entry.job.expires is not None and entry.job.expires < now
-            if late or number < len(ended) - self.jobs_limit:
-                self._dispatcher.drop(entry)
-        self.reception.expire()
-        in_use = self._uploads_in_use()
-        for name in self.uploads.expired():
-            if name not in in_use:
-                self.uploads.remove(name)
 
 
 def _claim(path: Path) -> Any:

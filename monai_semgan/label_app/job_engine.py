@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Job, JobRequest, Mode, Part, Result, State, VolumeFormat
+from monai_semgan.jobs.entries import Turn
 from monai_semgan.jobs.job_errors import Conflict, JobError, NotReady, Unknown
 from monai_semgan.label_app.infer import Engine
 from monai_semgan.label_app.infer_request import InferRequest
@@ -77,11 +78,22 @@ class JobEngine:
     @contextlib.contextmanager
     def giving_way(self) -> Iterator[None]:
         """Within the block, what this thread segments is put off whenever a job of somebody else waits."""
-        self._local.gives_way = True
+        with self._taking(Turn.spare):
+            yield
+
+    @contextlib.contextmanager
+    def queueing(self) -> Iterator[None]:
+        """Within the block, previews of this thread wait for inversions, as those of batches: nobody looks at them."""
+        with self._taking(Turn.ordinary):
+            yield
+
+    @contextlib.contextmanager
+    def _taking(self, turn: Turn) -> Iterator[None]:
+        self._local.turn = turn
         try:
             yield
         finally:
-            self._local.gives_way = False
+            self._local.turn = None
 
     def segment(self, image: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
         """Segment a file by a job, and wait for it.
@@ -116,7 +128,7 @@ class JobEngine:
         labels = list(request.labels) or None
         asked = JobRequest(image=name, mode=Mode(request.mode), steps=request.steps, labels=labels, client="infer")
         try:
-            return service.submit(asked, report=False).id
+            return service.submit(asked, report=False, turn=self._turn).id
         except JobError as error:
             if error.status == JobError.status:
                 raise SemganError(error.detail) from error
@@ -139,6 +151,12 @@ class JobEngine:
         if state.state is not State.done:
             raise SemganError(state.message or "the inference did not end well")
 
+    @property
+    def _turn(self) -> Turn | None:
+        """Turn of what this thread segments; None for that of its mode."""
+        turn: Turn | None = getattr(self._local, "turn", None)
+        return turn
+
     def _stopped(self) -> bool:
         stop = getattr(self._local, "stop", None)
         return stop is not None and bool(stop())
@@ -150,7 +168,7 @@ class JobEngine:
     def _must_give_way(self, service: JobService, job: Job) -> bool:
         """Tell whether the job holds the worker while others wait; one in the queue itself has nothing to give."""
         in_queue, others = job.state is State.queued, service.scheduler.waiting > 0
-        return getattr(self._local, "gives_way", False) and others and not in_queue
+        return self._turn is Turn.spare and others and not in_queue
 
     def _collect(self, service: JobService, job: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
         result = service.results.newest(job)

@@ -124,10 +124,10 @@ def test_a_cancelled_inversion_keeps_its_best_result(server: Server, tmp_path: P
     assert fetch(server, job, "label", "nii.gz", tmp_path)[0].any()
 
 
-def test_a_cancelled_preview_may_have_nothing_and_the_next_job_runs(server: Server) -> None:
+def test_a_job_cancelled_before_its_turn_has_nothing_and_the_next_one_runs(server: Server) -> None:
     blocker = server.running()
-    job = server.submit(image="ct")
-    follower = server.submit(image="mr")
+    job = server.submit(image="ct", mode="invert")
+    follower = server.submit(image="mr", mode="invert")
     assert server.job(job)["position"] == 0 and server.job(follower)["position"] == 1
     waiting = server.get(f"/jobs/{job}/result")
     assert waiting.status_code == 409 and "queued" in waiting.json()["detail"]

@@ -60,6 +60,6 @@ def test_jobs_come_back_from_disk_in_order_and_broken_ones_do_not(tmp_path: Path
     store = JobStore(tmp_path)
     jobs = [fill(store, number) for number in (3, 1, 2)]
     (store.folder(jobs[0]) / "job.json").write_text("{")
-    assert [job.id for job in JobStore(tmp_path).load()] == [jobs[1], jobs[2]]
+    assert [job.id for job, _ in JobStore(tmp_path).load()] == [jobs[1], jobs[2]]
     assert not store.folder(jobs[0]).exists()
     assert (tmp_path / ".semgan").stat().st_mode & 0o077 == 0

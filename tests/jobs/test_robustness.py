@@ -42,7 +42,7 @@ def impatient(serve: Serve, make_studies: MakeStudies) -> Server:
 
 def test_a_killed_worker_costs_its_job_only_and_what_it_found_stays(impatient: Server) -> None:
     server = impatient
-    job, follower = server.running(), server.submit(image="ct")
+    job, follower = server.running(), server.submit(image="ct", mode="invert")
     (worker,) = server.workers()
     worker.kill()
     ended = server.wait(job)
@@ -62,7 +62,7 @@ def test_a_killed_server_leaves_interrupted_jobs_with_what_they_found_and_no_pro
     upload = server.upload((studies / "mr.nii.gz").read_bytes()).json()["id"]
     finished = server.submit(image="ct")
     server.done(finished)
-    job, waiting = server.running(), server.submit(upload=upload)
+    job, waiting = server.running(), server.submit(upload=upload, mode="invert")
     (worker,) = server.workers()
     found = server.job(job)
     server.kill()
@@ -165,7 +165,7 @@ def test_a_full_disk_fails_the_job_in_words_and_breaks_no_file(serve: Serve, mak
 def test_a_full_queue_takes_no_more(serve: Serve, make_studies: MakeStudies) -> None:
     server = serve(make_studies(), queue_limit=2)
     running = server.running()
-    waiting = [server.submit(image="ct") for _ in range(2)]
+    waiting = [server.submit(image="ct", mode="invert") for _ in range(2)]
     refused = server.ask("POST", "/jobs", json={"image": "ct"})
     assert refused.status_code == 429 and "2 jobs are waiting" in refused.json()["detail"]
     for job in (*waiting, running):

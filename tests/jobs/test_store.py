@@ -29,7 +29,7 @@ def test_a_job_whose_objective_was_no_number_is_found_again(tmp_path: Path) -> N
     )
     store = JobStore(tmp_path)
     store.save(job)
-    (found,) = JobStore(tmp_path).load()
+    ((found, _),) = JobStore(tmp_path).load()
     assert found.id == job.id
     assert found.loss == found.residual == [0.5, None, None]
     written = (store.folder(job.id) / RECORD).read_text(encoding="utf-8")

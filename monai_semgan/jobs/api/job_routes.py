@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from monai_semgan.jobs.api.answers import BINARY, BYTES, errors
+from monai_semgan.jobs.api.callers import asker_of
 from monai_semgan.jobs.api.error_answers import ErrorRoute
 from monai_semgan.jobs.api.upload_routes import add_upload_routes
 from monai_semgan.jobs.contract import (
@@ -21,6 +22,7 @@ from monai_semgan.jobs.contract import (
     Result,
     VolumeFormat,
 )
+from monai_semgan.jobs.ownership import Asker
 from monai_semgan.jobs.service import JobService
 
 PREFIX = "/semgan"
@@ -28,6 +30,7 @@ VERSION_HEADER = "X-SemGAN-Result-Version"
 BLOCK = 2**20
 
 ID = {"pattern": "^[0-9a-f]{32}$"}
+Who = Annotated[Asker, Depends(asker_of)]
 JobPath = Annotated[str, Path(description="id of a job", json_schema_extra=ID)]
 
 
@@ -63,35 +66,35 @@ def _add_job_routes(router: APIRouter, service: JobService) -> None:
         status_code=201,
         responses=errors(404, 422, 429, 503, 507),
     )
-    def submit(request: JobRequest) -> Job:
-        return service.submit(request)
+    def submit(request: JobRequest, asker: Who) -> Job:
+        return service.submit(request, asker)
 
     @router.get("/jobs", operation_id="jobs", summary="All jobs, the newest first")
-    def jobs() -> JobList:
-        return service.jobs()
+    def jobs(asker: Who) -> JobList:
+        return service.jobs(asker)
 
     @router.get("/jobs/{job}", operation_id="job", summary="How a job stands", responses=errors(404, 422))
-    def job(job: JobPath) -> Job:
-        return service.job(job)
+    def job(job: JobPath, asker: Who) -> Job:
+        return service.job(job, asker)
 
     @router.post(
         "/jobs/{job}/cancel",
         operation_id="cancel",
         summary="End a job early and keep what it has found; it runs on until its state is `cancelled`",
-        responses=errors(404, 409, 422),
+        responses=errors(403, 404, 409, 422),
     )
-    def cancel(job: JobPath) -> Job:
-        return service.cancel(job)
+    def cancel(job: JobPath, asker: Who) -> Job:
+        return service.cancel(job, asker)
 
     @router.delete(
         "/jobs/{job}",
         operation_id="remove",
         summary="Remove a job and its files; one that runs is cancelled first",
         status_code=204,
-        responses=errors(404, 422),
+        responses=errors(403, 404, 422),
     )
-    def remove(job: JobPath) -> None:
-        service.remove(job)
+    def remove(job: JobPath, asker: Who) -> None:
+        service.remove(job, asker)
 
 
 def _add_result_routes(router: APIRouter, service: JobService) -> None:

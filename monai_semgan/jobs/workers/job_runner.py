@@ -16,9 +16,11 @@ from monai_semgan.io.writing import write_label
 from monai_semgan.jobs.storage.result_files import LABEL, REPORT, RESULT, new_version, save_grid, save_maps
 from monai_semgan.jobs.workers.describing import contract_result
 from monai_semgan.jobs.workers.messages import Task
+from monai_semgan.jobs.workers.turns import JobTurn
 from monai_semgan.outputs.maps import slice_maps
 from monai_semgan.outputs.report import write_report
 from monai_semgan.outputs.write import latencies
+from monai_semgan.utils.file_state import file_state, fingerprint
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -32,6 +34,8 @@ PARTIAL_SHARE = 0.2
 """Partial results take at most this share of a job's time."""
 
 TELL_SECONDS = 0.2
+
+CHANGED = "the scan was replaced, changed or removed after the job had been asked for"
 
 
 class JobProgress:
@@ -70,14 +74,12 @@ class JobRun:
         task: what to do.
         bundle: the model.
         say: sends a message to the server.
-        cancelled: whether the user wants the job to end.
+        turn: whether the job is still wanted, and whether it is its turn.
         partial_seconds: least time between two partial results.
     """
 
-    def __init__(
-        self, task: Task, bundle: Bundle, say: Say, cancelled: Callable[[], bool], partial_seconds: float
-    ) -> None:
-        self.task, self.bundle, self.say, self.cancelled = task, bundle, say, cancelled
+    def __init__(self, task: Task, bundle: Bundle, say: Say, turn: JobTurn, partial_seconds: float) -> None:
+        self.task, self.bundle, self.say, self.turn = task, bundle, say, turn
         self.partial_seconds = partial_seconds
         self.results = Path(task.results)
         self.names = {index: bundle.labels[index] for index in task.labels}
@@ -98,14 +100,13 @@ class JobRun:
         """
         task = self.task
         self.say("progress", job=task.job, message="reading the scan")
-        volume = read_volume(task.image)
+        volume = self._read_scan()
         self._read = time.perf_counter()
         tell = JobProgress(task.job, task.mode, self.say)
 
         def on_step(event: StepEvent[Segmentation]) -> None:
             tell(event)
-            if self.cancelled():
-                raise Cancelled
+            self.turn.keep()
             if event.phase == "start" or (event.phase == "step" and event.step < event.steps):
                 self._partial(event, volume)
 
@@ -128,6 +129,22 @@ class JobRun:
         if found.cancelled:
             return "cancelled", "cancelled; the best result until then is kept"
         return "done", "done"
+
+    def _read_scan(self) -> Volume:
+        """Read the scan, and make sure that it is the one that the job was asked for.
+
+        Raises:
+            SemganError: if it is another one, or cannot be read.
+        """
+        self._check_unchanged()
+        volume = read_volume(self.task.image)
+        self._check_unchanged()
+        return volume
+
+    def _check_unchanged(self) -> None:
+        expected = self.task.image_state
+        if expected is not None and fingerprint(file_state(self.task.image)) != expected:
+            raise SemganError(CHANGED, remedy="start the job again if the scan is the one that you want")
 
     def _partial(self, event: StepEvent[Segmentation], volume: Volume) -> None:
         """Write what was found so far, if the last time is long enough ago; a failure to write ends nothing."""
@@ -152,7 +169,9 @@ class JobRun:
             write_label(found.label, volume, folder / LABEL)
             save_maps(folder, slice_maps(found))
             result = contract_result(self.task.job, version, found, volume, self.bundle, self.names, partial)
-            result.latencies = latencies([self._started, self._read, segmented, time.perf_counter()])
+            paused = self.turn.paused_seconds
+            times = [self._started + paused, self._read + paused, segmented, time.perf_counter()]
+            result.latencies = latencies(times)
             (folder / RESULT).write_text(result.model_dump_json(), encoding="utf-8")
         self.version = version
         self.say("result", job=self.task.job, version=version, residual=result.residual_per_slice)

@@ -1,7 +1,7 @@
 """What server and worker say to each other in JSON lines, see `monai_semgan.utils.processes`.
 
 The server says `run` (with a `Task`), `cancel` and nothing more.
-The worker says `warming`, `ready`, `started`, `progress`, `result`, `parts`, `end` and `broken`.
+The worker says `warming`, `ready`, `started`, `paused`, `resumed`, `progress`, `result`, `parts`, `end` and `broken`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class Task:
         objective: of the inversion; None for the bundle's.
         slice_range_mm: only slices between these; None for all.
         report: whether the page for people is written, which takes seconds.
+        quick: whether it goes before what the worker is doing, which is paused meanwhile.
+        image_state: fingerprint of the scan's files when the job was asked for; None if that does not matter.
     """
 
     job: str
@@ -39,6 +41,8 @@ class Task:
     objective: str | None = None
     slice_range_mm: tuple[float, float] | None = None
     report: bool = True
+    quick: bool = False
+    image_state: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the task in JSON's types."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +27,7 @@ class PoolEvents(Protocol):
     def worker_says(self, job: str, message: dict[str, Any]) -> None:
         """Hear a message about a job that a worker has."""
 
-    def worker_died(self, job: str | None, code: int, usable: bool, message: str) -> None:
+    def worker_died(self, jobs: Sequence[str], code: int, usable: bool, message: str) -> None:
         """Hear that a process ended by itself; `usable`: it had once been ready, or may be the next time."""
 
 
@@ -39,13 +39,20 @@ class JobSlot(Slot):
         device: as `select_device` takes it.
         warming: whether the process is loading the model.
         job: that it was given.
-        reporting: ended job whose report it is writing; the next job may be given to it meanwhile.
+        quick: job that goes before that one, which is paused meanwhile.
+        reporting: ended jobs whose reports it is writing; the next job may be given to it meanwhile.
     """
 
     device: str = "auto"
     warming: bool = False
     job: str | None = None
-    reporting: str | None = None
+    quick: str | None = None
+    reporting: set[str] = field(default_factory=set)
+
+    @property
+    def jobs(self) -> list[str]:
+        """Jobs that it has, the quick one first."""
+        return [job for job in (self.quick, self.job) if job is not None]
 
     @property
     def state(self) -> str:
@@ -54,7 +61,12 @@ class JobSlot(Slot):
             return STOPPED
         if not self.ready:
             return WARMING if self.warming else STARTING
-        return READY if self.job is None else BUSY
+        return BUSY if self.jobs else READY
+
+    def let_go(self, job: str) -> None:
+        """Note that a job is no longer its."""
+        self.job = None if self.job == job else self.job
+        self.quick = None if self.quick == job else self.quick
 
 
 class WorkerPool(ProcessPool[JobSlot]):
@@ -82,39 +94,42 @@ class WorkerPool(ProcessPool[JobSlot]):
         )
         self.events = events
 
-    def free_slot(self) -> JobSlot | None:
-        """Return a worker without a job, a warm one first; one that is still warming up takes a job, too."""
-        free = [slot for slot in self.slots if slot.job is None and slot.process is not None]
-        return min(free, key=lambda slot: not slot.ready, default=None)
+    def free_slots(self, quick: bool) -> list[JobSlot]:
+        """List workers that can take a job, those that do nothing first; one that is still warming up can, too."""
+        free = [s for s in self.slots if (s.quick if quick else s.job) is None and s.process is not None]
+        return sorted(free, key=lambda slot: (bool(slot.jobs), not slot.ready))
 
     def give(self, slot: JobSlot, task: Task) -> None:
-        """Give a free worker a job."""
-        slot.job = task.job
+        """Give a worker a job that it can take."""
+        if task.quick:
+            slot.quick = task.job
+        else:
+            slot.job = task.job
         assert slot.process is not None
         slot.process.send("run", task=task.to_dict())
 
     def cancel(self, job: str) -> None:
         """Ask for an orderly end of a job."""
-        slot = self._slot_of(job)
+        slot = self.slot_of(job)
         if slot is not None and slot.process is not None:
             slot.process.send("cancel", job=job)
 
     def drop(self, job: str) -> None:
         """Ask for the end of a job that has not begun, and let the worker take another one after it."""
         self.cancel(job)
-        slot = self._slot_of(job)
+        slot = self.slot_of(job)
         if slot is not None:
-            slot.job = None
+            slot.let_go(job)
 
     def kill(self, job: str) -> None:
         """End the process that has a job; another takes its place."""
-        slot = self._slot_of(job)
+        slot = self.slot_of(job)
         if slot is not None and slot.process is not None:
             slot.process.kill()
 
     def workers(self) -> list[Worker]:
         """Describe the processes, for `GET /semgan/health`."""
-        return [Worker(device=slot.device, state=slot.state, job=slot.job) for slot in self.slots]
+        return [Worker(device=slot.device, state=slot.state, job=next(iter(slot.jobs), None)) for slot in self.slots]
 
     @property
     def ready(self) -> bool:
@@ -122,31 +137,33 @@ class WorkerPool(ProcessPool[JobSlot]):
         return any(slot.ready for slot in self.slots)
 
     def heard(self, slot: JobSlot, message: dict[str, Any]) -> None:
-        """Pass on what a worker says of the job that it has."""
+        """Pass on what a worker says of the jobs that it has."""
         said, job = message["say"], message.get("job")
         if said == "warming":
             slot.warming = True
-        if said == "end" and job == slot.job:
-            slot.job, slot.reporting = None, job
-        elif said == "parts":
-            slot.reporting = None
-        elif job is None or job != slot.job:
+        if said == "parts":
+            slot.reporting.discard(str(job))
+        elif job not in slot.jobs:
             return
+        elif said == "end":
+            slot.let_go(str(job))
+            slot.reporting.add(str(job))
         self.events.worker_says(str(job), message)
         if said == "end":
             self.events.worker_free()
 
     def died(self, slot: JobSlot, code: int, was_ready: bool) -> None:
         """Tell what the worker leaves undone."""
-        job = slot.job
-        if slot.reporting is not None:
-            self.events.worker_says(slot.reporting, {"say": "parts"})
-        slot.job, slot.reporting, slot.warming = None, None, False
+        jobs, reporting = slot.jobs, slot.reporting
+        slot.job, slot.quick, slot.reporting, slot.warming = None, None, set(), False
+        for job in reporting:
+            self.events.worker_says(job, {"say": "parts"})
         logger.warning("a worker process ended with code %d", code)
-        self.events.worker_died(job, code, was_ready or not slot.broken, slot.broken)
+        self.events.worker_died(jobs, code, was_ready or not slot.broken, slot.broken)
 
-    def _slot_of(self, job: str) -> JobSlot | None:
-        return next((slot for slot in self.slots if slot.job == job), None)
+    def slot_of(self, job: str) -> JobSlot | None:
+        """Return the worker that has a job."""
+        return next((slot for slot in self.slots if job in slot.jobs), None)
 
 
 def worker_command(python: str, bundle: Path, partial_seconds: float) -> list[str]:

@@ -19,6 +19,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.jobs.job_errors import in_words
 from monai_semgan.jobs.storage.job_log import log_without_values
 from monai_semgan.jobs.workers.messages import Task
+from monai_semgan.jobs.workers.turns import JobTurn, TurnGate
 from monai_semgan.utils.processes import LineWriter, parent_messages, run_child
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ NICENESS = 5
 
 
 class WorkerLoop:
-    """Takes tasks one after the other.
+    """Takes tasks one after the other; previews that are marked `quick` go before what is being computed.
 
     Args:
         say: sends a message to the server.
@@ -43,27 +44,72 @@ class WorkerLoop:
     def __init__(self, say: LineWriter, device: str, partial_seconds: float) -> None:
         self.say, self.device, self.partial_seconds = say, device, partial_seconds
         self._tasks: queue.Queue[Task] = queue.Queue()
+        self._quick_tasks: queue.Queue[Task] = queue.Queue()
+        self._reports: queue.Queue[tuple[Task, JobRun | None]] = queue.Queue()
+        self._reporting = threading.Semaphore(1)  # a result takes much memory: few are kept for their reports
+        self._gate = TurnGate()
         self._cancelled: set[str] = set()
         self._bundles: dict[str, Bundle] = {}
+        self._loading = threading.Lock()
 
     def listen(self) -> None:
         """Read messages until the server is gone, then end the process, whatever it is doing."""
         for message in parent_messages():
             if message["say"] == "cancel":
                 self._cancelled.add(message["job"])
+                self._gate.wake()
             elif message["say"] == "run":
                 values: dict[str, Any] = message["task"]
-                self._tasks.put(Task(**values))
+                self._take(Task(**values))
 
     def run(self, bundle: str) -> None:
         """Warm up, then work until the server is gone."""
         self.say("warming")
         warm_up(self._load(bundle))
         self.say("ready")
+        for work in (self._compute_quick, self._write_reports):
+            threading.Thread(target=work, daemon=True).start()
         while True:
-            self._work(self._tasks.get())
+            task = self._tasks.get()
+            self._await_turn(task.job)
+            with self._gate.computing():
+                run = self._work(task)
+            self._hand_over(task, run)
+            del run
 
-    def _work(self, task: Task) -> None:
+    def _await_turn(self, job: str) -> None:
+        if self._gate.wanted:
+            self._gate.pause(lambda: job in self._cancelled)
+
+    def _take(self, task: Task) -> None:
+        if task.quick:
+            self._gate.announce()
+            self._quick_tasks.put(task)
+        else:
+            self._tasks.put(task)
+
+    def _compute_quick(self) -> None:
+        while True:
+            task = self._quick_tasks.get()
+            try:
+                self._gate.await_pause()
+                run = self._work(task)
+            finally:
+                self._gate.done()
+            self._hand_over(task, run)
+            del run
+
+    def _write_reports(self) -> None:
+        while True:
+            task, run = self._reports.get()
+            if run is not None:
+                self._report(run)
+            del run
+            self.say("parts", job=task.job)
+            release_memory()
+            self._reporting.release()
+
+    def _work(self, task: Task) -> JobRun | None:
         run: JobRun | None = None
         if task.job in self._cancelled:
             state, message = "cancelled", "cancelled before it began"
@@ -73,20 +119,22 @@ class WorkerLoop:
                 state, message = run.run()
             except Exception as error:
                 state, message = "failed", in_plain_words(error)
-        self.say("end", job=task.job, state=state, message=message)
-        if run is not None:
-            self._report(run)
-        self.say("parts", job=task.job)
         self._cancelled.discard(task.job)
-        del run
-        release_memory()
+        self.say("end", job=task.job, state=state, message=message)
+        return run
+
+    def _hand_over(self, task: Task, run: JobRun | None) -> None:
+        """Let the report be written, beside the next job; when one is being written already, wait for that."""
+        self._reporting.acquire()
+        self._reports.put((task, run))
 
     def _begin(self, task: Task) -> JobRun:
         from monai_semgan.jobs.workers.job_runner import JobRun
 
         bundle = self._load(task.bundle)
         self.say("started", job=task.job)
-        return JobRun(task, bundle, self.say, lambda: task.job in self._cancelled, self.partial_seconds)
+        turn = JobTurn(task.job, self.say, None if task.quick else self._gate, self._cancelled)
+        return JobRun(task, bundle, self.say, turn, self.partial_seconds)
 
     def _report(self, run: JobRun) -> None:
         try:
@@ -99,9 +147,10 @@ class WorkerLoop:
     def _load(self, folder: str) -> Bundle:
         from monai_semgan.bundle.load import load_bundle
 
-        if folder not in self._bundles:
-            self._bundles[folder] = load_bundle(folder, self.device)
-        return self._bundles[folder]
+        with self._loading:
+            if folder not in self._bundles:
+                self._bundles[folder] = load_bundle(folder, self.device)
+            return self._bundles[folder]
 
 
 def warm_up(bundle: Bundle) -> None:
