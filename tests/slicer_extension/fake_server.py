@@ -80,6 +80,14 @@ class FakeServer:
         status: answered to everything instead of what was asked, if set.
         status_at: answered to requests that match a pattern, such as `"POST .*/cancel"`.
         unanswered: patterns; one request of each is carried out, and the connection breaks before the answer.
+        breaks: after how many bytes of the next parts of uploads the connection breaks, one after the other.
+        older: it takes volumes in one go only.
+        refuses: why volumes are not accepted once they are whole; empty if they are.
+        login: names and passwords of MONAI Label's log-in; None where it is off.
+        tokens: that are valid.
+        clients: ids of the clients that asked, by job.
+        batch: what MONAI Label's route tells of the batch; None if there was none.
+        parts: uploads that are not whole: how large they will be, and what has come.
         domain: of results.
         label_of: label map of an array; makes results.
     """
@@ -95,6 +103,14 @@ class FakeServer:
     status: int = 0
     status_at: dict[str, int] = field(default_factory=dict)
     unanswered: list[str] = field(default_factory=list)
+    breaks: list[int] = field(default_factory=list)
+    older: bool = False
+    refuses: str = ""
+    login: dict[str, str] | None = None
+    tokens: set[str] = field(default_factory=set)
+    clients: dict[str, str] = field(default_factory=dict)
+    batch: dict[str, Any] | None = None
+    parts: dict[str, tuple[int, bytearray]] = field(default_factory=dict)
     domain: dict[str, Any] | None = None
     label_of: Callable[[np.ndarray], np.ndarray] = segment
     grid_of: Callable[[Grid], Grid] = lambda grid: grid
@@ -102,6 +118,7 @@ class FakeServer:
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     uploads: dict[str, Grid] = field(default_factory=dict)
+    sent: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     images: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     labels: dict[tuple[str, str], tuple[dict[str, Any], bytes]] = field(default_factory=dict)
@@ -143,7 +160,12 @@ class FakeServer:
                 pass
 
             def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                length = int(self.headers.get("Content-Length") or 0)
+                if self.command == "PATCH" and server.breaks:
+                    server.keep(self.path, self.rfile.read(min(length, server.breaks.pop(0))))
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                body = self.rfile.read(length)
                 kind = self.headers.get("Content-Type", "")
                 server.requests.append((self.command, self.path, dict(self.headers), body))
                 time.sleep(server.deaf)
@@ -152,9 +174,11 @@ class FakeServer:
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
                 semgan = self.path.startswith("/semgan/") and server.check
+                semgan = semgan and not self.path.startswith("/semgan/labels/")  # of the datastore, not of the job API
                 if semgan:
                     server.errors += request_errors(self.command, self.path, kind, body)
-                status, content = server.reply(self.command, self.path, self.headers.get("X-API-Key", ""), body, kind)
+                denied = server.denied(self.path, self.headers)
+                status, content = denied or server.reply(self.command, self.path, self.headers, body, kind)
                 broken = [one for one in server.unanswered if re.fullmatch(one, f"{self.command} {self.path}")]
                 if broken:
                     server.unanswered.remove(broken[0])
@@ -171,69 +195,164 @@ class FakeServer:
                     image = parse_qs(urlsplit(self.path).query)["image"][0]
                     suffix = server.images[image][0]
                     self.send_header("Content-Disposition", f'attachment; filename="{image}{suffix}"')
+                for header, value in server.further_headers(self.command, self.path).items():
+                    self.send_header(header, value)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = do_PUT = do_DELETE = answer
+            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = answer
 
         return Handler
 
-    def reply(self, method: str, target: str, key: str, body: bytes, kind: str) -> tuple[int, Any]:
+    def denied(self, target: str, headers: Any) -> tuple[int, Any] | None:
+        """Answer whoever has no right to ask."""
+        if self.key and headers.get("X-API-Key", "") != self.key:
+            return 401, {"detail": "wrong key"}
+        token = headers.get("Authorization", "").removeprefix("Bearer ")
+        if self.login is not None and token not in self.tokens and not target.startswith("/auth/"):
+            return 401, {"detail": "log in: the token is missing, wrong or expired"}
+        return None
+
+    def further_headers(self, method: str, target: str) -> dict[str, str]:
+        """List headers of an answer beside the usual ones."""
+        return {}
+
+    def keep(self, target: str, body: bytes) -> None:
+        """Keep what has come of a part before the connection broke."""
+        self.parts[urlsplit(target).path.rsplit("/", 1)[1]][1].extend(body)
+
+    def reply(self, method: str, target: str, headers: Any, body: bytes, kind: str) -> tuple[int, Any]:
         """Answer with status and content."""
         if self.status:
             return self.status, {"detail": "told to fail"}
         for pattern, status in self.status_at.items():
             if re.fullmatch(pattern, f"{method} {target}"):
                 return status, {"detail": "told to fail here"}
-        if self.key and key != self.key:
-            return 401, {"detail": "wrong key"}
         parts = urlsplit(target)
         words = [unquote(word) for word in parts.path.strip("/").split("/")]
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         try:
+            if words[0] == "auth":
+                return self._log_in(words, body)
             if words[0] == "semgan":
-                return self._semgan(method, words[1:], query, body)
+                return self._semgan(method, words[1:], query, body, headers.get("X-SemGAN-Client", ""))
+            if words[0] == "batch":
+                return self._batch(method, body)
             return self._store(method, words, query, body, kind)
         except KeyError as error:
             return 404, {"detail": f"unknown: {error}"}
 
-    def _semgan(self, method: str, words: list[str], query: dict[str, str], body: bytes) -> tuple[int, Any]:
+    def _log_in(self, words: list[str], body: bytes) -> tuple[int, Any]:
+        if self.login is None:
+            return 404, {"detail": "Not Found"}
+        if words == ["auth"]:
+            return 200, {"enabled": True, "client_id": "monailabel", "realm": "http://keycloak/realms/monailabel"}
+        form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+        if form.get("grant_type") != "password" or self.login.get(form.get("username", "")) != form.get("password"):
+            return 401, {"detail": "the log-in server refuses this name and password"}
+        token = secrets.token_hex(16)
+        self.tokens.add(token)
+        return 200, {"access_token": token, "token_type": "bearer"}
+
+    def _batch(self, method: str, body: bytes) -> tuple[int, Any]:
+        if method == "POST":
+            if self.batch is not None and self.batch["status"] == "RUNNING":
+                return 429, {"detail": "a batch is running already"}
+            images = json.loads(body).get("images") or [one for one in self.images if (one, "final") not in self.labels]
+            progress = {"done": 0, "failed": 0, "total": len(images)}
+            self.batch = {"id": "1", "status": "RUNNING", "details": [], "progress": progress}
+        if method == "DELETE":
+            if self.batch is None or self.batch["status"] != "RUNNING":
+                return 200, None
+            self.batch["status"] = "STOPPED"
+        return (404, {"detail": "there was no batch yet"}) if self.batch is None else (200, self.batch)
+
+    def _semgan(
+        self, method: str, words: list[str], query: dict[str, str], body: bytes, client: str
+    ) -> tuple[int, Any]:
         if words == ["health"]:
             return 200, {**HEALTH, **self.health}
         if words == ["models"]:
             return 200, {"models": [MODEL_INFO]}
         if words[0] == "uploads":
-            return self._upload(words[1]) if method == "DELETE" else (201, self._receive(body))
+            return self._uploads(method, words[1:], query, body)
         if words == ["jobs"]:
             listed = sorted(self.jobs.values(), key=lambda job: -job["created"])
-            return (200, {"jobs": [_shown(job) for job in listed]}) if method == "GET" else (201, self._begin(body))
+            if method == "GET":
+                return 200, {"jobs": [self._shown(job, client) for job in listed]}
+            job = self._begin(body)
+            self.clients[job["id"]] = client
+            return 201, self._shown(job, client)
         job = self.jobs[words[1]]
+        owner = self.clients.get(words[1], "")
+        if owner and owner != client and (method == "DELETE" or words[2:] == ["cancel"]):
+            return 403, {"detail": "this job belongs to somebody else"}
         if len(words) == 2 and method == "DELETE":
             del self.jobs[words[1]]
             return 204, b""
         if len(words) == 2:
-            return 200, _shown(self._advance(job))
+            return 200, self._shown(self._advance(job), client)
         if words[2] == "cancel":
             if job["state"] in ("done", "failed"):
                 return 409, {"detail": "the job has ended"}
             if not self.stubborn:
                 job.update(state="cancelled", message="cancelled")
-            return 200, _shown(job)
+            return 200, self._shown(job, client)
         if job["result_version"] == 0:
             return 409, {"detail": "no result yet"}
         return 200, self._result(job) if len(words) == 3 else self._part(job, words[3])
 
+    def _shown(self, job: dict[str, Any], client: str) -> dict[str, Any]:
+        owner = self.clients.get(job["id"], "")
+        return json.loads(json.dumps({**job, "mine": (owner == client) if owner else None}))
+
+    def _uploads(self, method: str, words: list[str], query: dict[str, str], body: bytes) -> tuple[int, Any]:
+        if not words:
+            return (422, {"detail": self.refuses}) if self.refuses else (201, self._receive(body))
+        if method == "DELETE":
+            return self._upload(words[0])
+        if self.older:
+            return 405, {"detail": "Method Not Allowed"}
+        if method == "POST":
+            upload = secrets.token_hex(16)
+            self.parts[upload] = (int(query["bytes"]), bytearray())
+            return 201, self._progress(upload)
+        upload = words[0]
+        if upload in self.uploads:
+            return 200, self._progress(upload)
+        size, content = self.parts[upload]
+        if method == "PATCH":
+            if int(query["offset"]) != len(content):
+                return 409, {"detail": f"{len(content)} bytes are there"}
+            content.extend(body)
+        if len(content) == size and self.refuses:
+            del self.parts[upload]
+            return 422, {"detail": self.refuses}
+        if len(content) == size:
+            self._receive(bytes(content), upload)
+        return 200, self._progress(upload)
+
+    def _progress(self, upload: str) -> dict[str, Any]:
+        size, content = self.parts[upload]
+        progress = {"id": upload, "received": len(content), "bytes": size, "expires": time.time() + 3600}
+        return {**progress, "upload": self.sent[upload]} if upload in self.uploads else progress
+
     def _upload(self, upload: str) -> tuple[int, Any]:
-        del self.uploads[upload]
+        """Remove an upload, unless a job needs it."""
+        used = [job for job in self.jobs.values() if job["request"].get("upload") == upload]
+        if any(job["state"] not in ENDED for job in used):
+            return 409, {"detail": "a job that has not ended uses this upload; cancel it first"}
+        self.parts.pop(upload, None) if upload not in self.uploads else self.uploads.pop(upload)
         return 204, b""
 
-    def _receive(self, body: bytes) -> dict[str, Any]:
-        grid, upload = decode(body), secrets.token_hex(16)
+    def _receive(self, body: bytes, upload: str = "") -> dict[str, Any]:
+        grid, upload = decode(body), upload or secrets.token_hex(16)
         self.uploads[upload] = grid
         spacing = np.linalg.norm(grid.affine[:3, :3], axis=0).tolist()
         content = {"id": upload, "bytes": len(body), "expires": time.time() + 3600, "spacing": spacing}
-        return {**content, "shape": list(grid.array.shape[::-1])}
+        self.sent[upload] = {**content, "shape": list(grid.array.shape[::-1])}
+        return self.sent[upload]
 
     def _begin(self, body: bytes) -> dict[str, Any]:
         request = json.loads(body)
@@ -242,7 +361,7 @@ class FakeServer:
         job["position"] = 0
         job.update(result_version=0, parts=[], step=0, steps=4, slices=grid.array.shape[0], loss=[], message="waiting")
         self.jobs[job["id"]] = job
-        return _shown({**job})
+        return job
 
     def _source(self, request: dict[str, Any]) -> Grid:
         if "image" in request:
@@ -347,10 +466,7 @@ def read_form(body: bytes, kind: str) -> dict[str, tuple[str, bytes]]:
     }
 
 
-def _shown(job: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(job))
-
-
+ENDED = ("done", "cancelled", "interrupted", "failed")
 REPORT = b"<html>Research use only</html>"
 HEALTH = {
     "product": "monai_semgan",
@@ -363,6 +479,8 @@ HEALTH = {
     "disk_bytes": 0,
     "disk_limit_bytes": 10**10,
     "upload_limit_bytes": 10**9,
+    "keep_seconds": 86400.0,
+    "upload_keep_seconds": 3600.0,
     "research_only": "Research use only, not for clinical use",
 }
 MODEL_INFO = {

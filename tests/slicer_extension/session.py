@@ -80,9 +80,10 @@ class Session:
         self.wait(lambda: self.runner.open == 0)
 
     def connect(self, address: str, key: str = "") -> None:
-        """Connect and wait for it."""
+        """Connect and wait for it, and for what is asked of a new server."""
         self.logic.connect(address, key)
         self.wait(lambda: self.logic.connection.state != "connecting")
+        self.settle()
 
     def preview(self, volume: Any) -> Run:
         """Click on Preview and wait for the end."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .Datastore.DatastoreAccess import DatastoreAccess
+from .Datastore.DatastoreAccess import Asking, DatastoreAccess
 from .Protocols import Client, Confirm, Runner, Settings
+from .ResultTexts import domain_warning
+from .Runs.Batches import Batches
 from .Runs.Consent import Consent
 from .Runs.Edits import Edits
+from .Runs.LeftJobs import LeftJobs
 from .Runs.Results import Target
 from .Runs.Runs import Runs
 from .Runs.VolumeRun import Plan, RunCallbacks
 from .Scene import Measures, VolumeExport
 from .Scene.Geometry import ijk_to_world, slice_positions
+from .Scene.OrganPlaces import jump_to, open_editor
 from .Scene.Parameters import Parameters
 from .Scene.Records import Record, record_of, records
 from .Scene.SceneWatch import SceneWatch
@@ -21,10 +27,22 @@ from .Scene.SegmentationImport import show_surfaces
 from .Server.Client import Client as HttpClient
 from .Server.Connector import ClientFactory, Connector
 from .Signal import Signal
-from .Texts import domain_warning
 from .Translation import tr as _
-from .Types import JobRequest, Model
-from .Views import ERROR, INFO, WARNING, Connection, Images, Message, OrganVolume, Outcome, Run, SliceValue
+from .Types import Access, JobRequest, Model
+from .Views import (
+    ERROR,
+    INFO,
+    WARNING,
+    Batch,
+    Connection,
+    Images,
+    LeftJob,
+    Message,
+    OrganVolume,
+    Outcome,
+    Run,
+    SliceValue,
+)
 
 
 class Logic:
@@ -35,7 +53,7 @@ class Logic:
         runner: does what takes time.
         settings: of the application.
         confirm: asks the user a yes/no question.
-        make_client: makes the client of an address and key.
+        make_client: makes the client of an address.
     """
 
     def __init__(
@@ -56,10 +74,18 @@ class Logic:
         self._connector = Connector(runner, settings, make_client)
         self._runs = Runs(runner, RunCallbacks(self.run_changed.emit, self._on_result, self._on_failure))
         self._edits = Edits(runner)
-        self._datastore = DatastoreAccess(scene, runner, self._runs, self._tell)
+        asking = Asking(confirm, self._tell, self._on_result)
+        self._datastore = DatastoreAccess(scene, runner, self._runs, asking)
+        self._batches = Batches(runner, self._tell)
+        self._left = LeftJobs(runner, self._runs, self._tell)
+        self._followed: Client | None = None
+        self._connector.changed.connect(self._on_connection)
         self.connection_changed = self._connector.changed
+        self.batch_changed = self._batches.changed
+        self.left_jobs_changed = self._left.changed
         self.images_changed = self._datastore.images_changed
         self.image_opened = self._datastore.image_opened
+        self.labels_changed = self._datastore.labels_changed
         self._watch = SceneWatch(scene, self._on_removed, self._on_closing, self._on_loaded)
         self._edits.compare_loaded(scene, self._show_outcomes)
 
@@ -74,9 +100,21 @@ class Logic:
         """Look up address and API key in the application settings."""
         return self._connector.saved()
 
-    def connect(self, address: str, key: str = "", remember_key: bool = True) -> None:
+    def saved_access(self) -> tuple[str, str]:
+        """Look up the file of a certificate and the name in a log-in."""
+        return self._connector.saved_access()
+
+    def connect(
+        self,
+        address: str,
+        key: str = "",
+        remember_key: bool = True,
+        certificate: str = "",
+        user: str = "",
+        password: str = "",
+    ) -> None:
         """Speak to another server."""
-        self._connector.connect(address, key, remember_key)
+        self._connector.connect(address, Access(key, certificate, "", user, password), remember_key)
 
     def disconnect(self) -> None:
         """Leave the server; runs under way go on."""
@@ -95,11 +133,11 @@ class Logic:
 
     def preview(self, volume: Any) -> None:
         """Begin a preview."""
-        self._begin(volume, "preview", _("preview"))
+        self._begin(volume, "preview")
 
     def refine(self, volume: Any) -> None:
         """Begin an inversion."""
-        self._begin(volume, "refine", _("refined"))
+        self._begin(volume, "refine")
 
     def cancel(self, volume: Any) -> None:
         """End the run of a volume."""
@@ -152,6 +190,15 @@ class Logic:
         outcome = self.outcome(volume)
         return Measures.slice_values(outcome.result, self._model_of(outcome)) if outcome else []
 
+    def jump_to(self, volume: Any, organ: str) -> None:
+        """Show the middle of a structure of the newest result in the slice views."""
+        jump_to(volume, organ)
+
+    def open_editor(self, volume: Any) -> None:
+        """Open the newest result of a volume in the Segment Editor."""
+        if not open_editor(volume):
+            self._tell(WARNING, _("There is no result to correct: press Preview first."))
+
     def show_surfaces(self, volume: Any, visible: bool) -> None:
         """Make surfaces of the segments, or remove them again."""
         record = record_of(volume)
@@ -164,6 +211,9 @@ class Logic:
         if outcome is None or client is None:
             return
         job = outcome.job
+        if not job:
+            self._tell(WARNING, _("A label of the server has no report: run a preview for one."))
+            return
         self._runner.run(
             lambda: Path(path).write_bytes(client.report(job)),
             lambda _size: self._tell(INFO, _("The report was saved to {path}").format(path=path)),
@@ -178,15 +228,29 @@ class Logic:
         return self._datastore.images
 
     def edited(self, volume: Any) -> bool:
-        """Tell whether the segmentation differs from the result that came."""
+        """Tell whether the segmentation differs from what the model found."""
         record = record_of(volume)
-        return record is not None and self._edits.edited(record)
+        return record is not None and (record.edited_before or self._edits.edited(record))
 
     def submit(self, volume: Any, user: str, tag: str = "final") -> None:
         """Put the label of a volume into the server's datastore."""
         client = self._client()
         if client is not None:
-            self._datastore.submit(client, volume, user, tag, lambda scan: self._consent.to_send(scan, self.connection))
+            may_send = partial(self._consent.to_send, connection=self.connection)
+            self._datastore.submit(client, volume, user, tag, self.edited(volume), may_send)
+
+    def list_labels(self, volume: Any) -> None:
+        """Ask which labels the server has for the image of a volume."""
+        client = self._client()
+        if client is not None:
+            self._datastore.list_labels(client, volume)
+
+    def review(self, volume: Any, user: str, verdict: str, comment: str = "") -> None:
+        """Say as a second reader whether the label of a volume's image is right."""
+        client, record = self._client(), record_of(volume)
+        if client is not None:
+            changed = record is not None and self._edits.edited(record)
+            self._datastore.review(client, volume, user, verdict, comment, changed)
 
     def list_images(self) -> None:
         """Ask the server for its images."""
@@ -200,11 +264,50 @@ class Logic:
         if client is not None:
             self._datastore.open_image(client, image)
 
-    def next_sample(self, strategy: str = "") -> None:
-        """Load the image that active learning would have labelled next."""
+    def next_sample(self, strategy: str = "", reader: str = "") -> None:
+        """Load the image that active learning would have labelled next for a reader."""
         client = self._client()
         if client is not None:
-            self._datastore.next_sample(client, strategy)
+            self._datastore.next_sample(client, strategy, reader)
+
+    # many images
+
+    @property
+    def batch(self) -> Batch:
+        """How far the server is with many images, as last heard."""
+        return self._batches.batch
+
+    def start_batch(self, images: Sequence[str] | None = None) -> None:
+        """Have images of the datastore previewed, or all without a label."""
+        client = self._client()
+        if client is not None:
+            self._batches.start(client, images)
+
+    def stop_batch(self) -> None:
+        """End the batch; the labels that it has saved stay."""
+        client = self._client()
+        if client is not None:
+            self._batches.stop(client)
+
+    # jobs left at the server
+
+    @property
+    def left_jobs(self) -> tuple[LeftJob, ...]:
+        """Jobs of this installation that go on at the server without a run here, as after a crash."""
+        return self._left.jobs
+
+    def take_up(self, job: str) -> None:
+        """Open the image of a job that was left, and follow the job as a run."""
+        client = self._client()
+        image = next((left.image for left in self._left.jobs if left.id == job), "")
+        if client is not None and image:
+            self._datastore.open_image(client, image, lambda volume: self._follow(volume, client, job))
+
+    def end_left(self, job: str) -> None:
+        """Cancel a job that was left."""
+        client = self._client()
+        if client is not None:
+            self._left.end(client, job)
 
     # life
 
@@ -212,12 +315,12 @@ class Logic:
         """Cancel running jobs, remove uploads and call nothing any more."""
         self._watch.close()
         self.choices.close()
-        self._runs.forget_all()
+        self._runs.close()
         self._runner.close()
 
     # beginning a run
 
-    def _begin(self, volume: Any, mode: str, word: str) -> None:
+    def _begin(self, volume: Any, mode: str) -> None:
         client = self._client()
         if client is None or not self._ready(volume):
             return
@@ -237,8 +340,14 @@ class Logic:
             slice_range_mm=choices.slice_range_mm,
             labels=choices.labels,
         )
-        name = f"{volume.GetName()} {word}"
-        self._runs.begin(volume, Plan(request, choices.maps, name, not self.connection.local), Target(chosen), client)
+        plan = Plan(request, choices.maps, _name(volume, mode), not self.connection.local)
+        self._runs.begin(volume, plan, Target(chosen), client)
+
+    def _follow(self, volume: Any, client: Client, job: str) -> None:
+        found = self._left.take(job)
+        if found is not None and found.request is not None:
+            plan = Plan(found.request, self.choices.maps, _name(volume, found.request.mode), compressed=False)
+            self._runs.take_up(volume, plan, client, found)
 
     def _ready(self, volume: Any) -> bool:
         problem = self.problem(volume) or self._range_problem(volume) or self._size_problem(volume)
@@ -272,6 +381,19 @@ class Logic:
         )
 
     # what comes back
+
+    def _on_connection(self, _connection: Connection) -> None:
+        """Look at a server that is newly connected for what goes on there."""
+        client = self._connector.client
+        if client is self._followed:
+            return
+        self._followed = client
+        if client is None:
+            self._batches.leave()
+            self._left.leave()
+        else:
+            self._batches.watch(client)
+            self._left.look(client)
 
     def _on_failure(self, run: Run) -> None:
         self._tell(ERROR, run.text)
@@ -322,3 +444,8 @@ class Logic:
 
     def _tell(self, level: str, text: str) -> None:
         self.message.emit(Message(level, text))
+
+
+def _name(volume: Any, mode: str) -> str:
+    words = {"preview": _("preview"), "refine": _("refined"), "invert": _("inverted")}
+    return f"{volume.GetName()}: {words.get(mode, mode)}"

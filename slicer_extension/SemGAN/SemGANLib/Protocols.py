@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Protocol
 
 from .Signal import Signal
-from .Types import BatchStatus, Health, Job, JobRequest, Model, Result, StoredImage, Upload
+from .Types import BatchStatus, Health, Job, JobRequest, LabelFacts, LabelState, Model, Result, StoredImage, Upload
 from .Views import Batch, Connection, Images, LeftJob, OrganVolume, Outcome, Run, SliceValue
 
 Confirm = Callable[[str, str], bool]
@@ -90,6 +90,10 @@ class Client(Protocol):
 
     address: str
 
+    @property
+    def user(self) -> str:
+        """Name in MONAI Label's log-in, once logged in; empty at other servers."""
+
     def health(self) -> Health:
         """Ask whether this is our server and how it is."""
 
@@ -135,8 +139,22 @@ class Client(Protocol):
     def add_image(self, image: str, data: bytes, suffix: str = ".nrrd") -> str:
         """Put an image into the datastore; returns the id it has there."""
 
-    def save_label(self, image: str, data: bytes, tag: str, params: Mapping[str, Any], suffix: str = ".nrrd") -> str:
-        """Put a label of an image into the datastore; returns its id."""
+    def stored_labels(self, image: str) -> tuple[LabelFacts, ...]:
+        """List the labels of an image; none where the server is older and does not tell."""
+
+    def label(self, image: str, tag: str) -> tuple[bytes, str, str]:
+        """Fetch a label: file, ending of its name, and ETag, which is empty from an older server."""
+
+    def label_info(self, image: str, tag: str) -> dict[str, Any]:
+        """Ask what is kept beside a label."""
+
+    def save_label(
+        self, image: str, data: bytes, state: LabelState, params: Mapping[str, Any], suffix: str = ".nrrd"
+    ) -> str:
+        """Put a label of an image into the datastore, over the one that the reader knows; returns its ETag."""
+
+    def review_label(self, image: str, state: LabelState, reviewer: str, verdict: str, comment: str) -> str:
+        """Say what a second reader thinks of the label that he or she has seen; returns its ETag."""
 
     def next_sample(self, strategy: str, reader: str = "") -> str | None:
         """Ask for the id of the image that active learning would have labelled next; None where all are.
@@ -315,7 +333,7 @@ class Logic(Protocol):
         """Put the label of a volume into the server's datastore, with user, model, mode and whether it was edited."""
 
     def list_labels(self, volume: Any) -> None:
-        """Ask which labels the server has for the image of a volume; `labels_changed` follows, none if it is not there."""
+        """Ask which labels the server has for the image of a volume; `labels_changed` follows."""
 
     def review(self, volume: Any, user: str, verdict: str, comment: str = "") -> None:
         """Say as a second reader whether the label of a volume's image is right: `"accepted"` or `"rejected"`."""

@@ -84,10 +84,7 @@ def verdict_text(result: Result, model: Model | None) -> str:
     if domain.verdict != IN_DOMAIN:
         return _("Scan: {verdict} (score {score}).").format(verdict=domain.verdict, score=score)
     if modality_warning(result, model):
-        text = _(
-            "Scan: the result looks as on scans the model knows (score {score}), but {modality} is none of what it has"
-            " learnt from, so this says little."
-        )
+        text = _("Scan: score {score}, which says little as the model has not learnt from {modality}.")
         return text.format(score=score, modality=result.modality)
     return _("Scan: in domain, like those the model has learnt from (score {score}).").format(score=score)
 

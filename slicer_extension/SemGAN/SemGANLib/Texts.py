@@ -1,12 +1,17 @@
-"""Sentences about runs and results."""
+"""Sentences about runs, and questions. Those about models and results are in `ResultTexts`."""
 
 from __future__ import annotations
 
 from .Translation import tr as _
-from .Types import Domain, Health, Job, Model
-from .Views import EXPORTING, IMPORTING, LOST, UPLOADING
+from .Types import Health, Job, Model
+from .Views import EXPORTING, IMPORTING, LOST, UPLOADING, Moved
 
-IN_DOMAIN = "in domain"
+OVERDUE = "longer than expected"
+"""In the server's message when the time that it had expected is over."""
+
+
+SHOWN_BYTES = 2_000_000
+"""Transfers that are smaller are over before anybody has read how far they are."""
 
 
 def phase_text(phase: str, job: Job | None) -> str:
@@ -24,28 +29,55 @@ def phase_text(phase: str, job: Job | None) -> str:
     if phase == "running":
         return running_text(job)
     if phase == "queued":
-        return _queued(job.position)
-    return job.message or phase
+        return _queued(job)
+    if phase == "paused":
+        return capital(job.message) or _("Paused: a preview goes first, then this goes on where it was")
+    if phase == "warming":
+        return capital(job.message) or _("The server loads the model; this is done once")
+    return capital(job.message) or phase
 
 
-def _queued(position: int | None) -> str:
-    if not position:
+def _queued(job: Job) -> str:
+    if not job.position:
         return _("Waiting for the server to begin")
-    return _("Waiting: {count} before this one").format(count=position)
+    parts = [_("Waiting: {count} before this one").format(count=job.position)]
+    if job.eta_seconds is not None:
+        parts.append(_("done in about {time}").format(time=duration(job.eta_seconds)))
+    return ", ".join(parts)
 
 
 def running_text(job: Job) -> str:
-    """Say `"Step 12 of 60, 31 of 90 slices converged, about 40 s left"`, with what is known."""
+    """Say `"Step 12 of 60, 31 of 90 slices done, about 40 s left"`, with what is known."""
     parts = []
     if job.steps:
         parts.append(_("Step {step} of {steps}").format(step=job.step, steps=job.steps))
     elif job.step:
         parts.append(_("Step {step}").format(step=job.step))
     if job.slices and job.loss:
-        parts.append(_("{done} of {all} slices converged").format(done=job.slices_converged, all=job.slices))
+        parts.append(_("{done} of {all} slices done").format(done=job.slices_converged, all=job.slices))
     if job.eta_seconds is not None:
         parts.append(_("about {time} left").format(time=duration(job.eta_seconds)))
-    return ", ".join(parts) or job.message or _("Running")
+    elif parts and OVERDUE in job.message:
+        parts.append(_("takes longer than expected"))
+    return ", ".join(parts) or capital(job.message) or _("Running")
+
+
+def transfer_text(phase: str, moved: Moved) -> str:
+    """Say `"Sending the volume: 12 of 367 MB, 1.2 MB/s, about 5 min left"`, as far as it is known."""
+    text = phase_text(phase, None)
+    if not moved.total or moved.total < SHOWN_BYTES:
+        return text
+    parts = [_("{done:.0f} of {total:.0f} MB").format(done=moved.done / 1e6, total=moved.total / 1e6)]
+    if moved.speed is not None:
+        parts.append(_("{speed:.1f} MB/s").format(speed=moved.speed / 1e6))
+    if moved.seconds_left is not None and moved.done < moved.total:
+        parts.append(_("about {time} left").format(time=duration(moved.seconds_left)))
+    return f"{text}: {', '.join(parts)}"
+
+
+def capital(text: str) -> str:
+    """Begin a text with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def duration(seconds: float) -> str:
@@ -62,25 +94,31 @@ def fraction(job: Job | None) -> float | None:
     return min(1.0, job.step / job.steps)
 
 
-def domain_warning(domain: Domain | None) -> str:
-    """Warn in plain words where a scan is out of domain or nearly so; empty otherwise."""
-    if domain is None or domain.verdict == IN_DOMAIN:
-        return ""
-    if domain.verdict == "unusual":
-        text = _("This scan is unusual for the model: check the result with care.")
-    else:
-        text = _("This scan is unlike those the model has learnt from: do not rely on the result.")
-    return f"{text} {domain.advice}".strip()
-
-
 def connected_text(address: str, health: Health, models: tuple[Model, ...]) -> str:
-    """Say what the module is connected to."""
-    devices = ", ".join(sorted({worker.device for worker in health.workers})) or _("unknown device")
+    """Say what the module is connected to, and whether a preview would begin at once."""
+    devices = ", ".join(sorted({device_name(worker.device) for worker in health.workers} - {""}))
     names = ", ".join(f"{model.name} {model.version}" for model in models) or _("no model")
-    state = "" if health.ready else " " + _("It is still warming up.")
-    return _("Connected to {address} (SemGAN {version}, {devices}): {names}.{state}").format(
-        address=address, version=health.version, devices=devices, names=names, state=state
-    )
+    state = _state(health)
+    where = " " + _("on {devices}").format(devices=devices) if devices else ""
+    text = _("{state}: {names}{where}.\nConnected to {address}, SemGAN {version}.")
+    return text.format(state=state, names=names, where=where, address=address, version=health.version)
+
+
+def _state(health: Health) -> str:
+    states = {worker.state for worker in health.workers}
+    if health.ready:
+        return _("Ready")
+    if "busy" in states:
+        return _("Busy with a job")
+    if states and states <= {"stopped"}:
+        return _("Stopped, the server cannot compute: its log tells why")
+    return _("Warming up, the server loads the model")
+
+
+def device_name(device: str) -> str:
+    """Name a device as people do: `"cuda:0"` is a GPU; empty for one that the server has not settled on."""
+    kinds = {"cpu": _("CPU"), "cuda": _("GPU"), "mps": _("GPU"), "auto": ""}
+    return kinds.get(device.split(":")[0], device)
 
 
 def consent_text(name: str, address: str) -> str:

@@ -107,6 +107,7 @@ class Health:
         product: tells this server from others.
         api: version of the job API.
         ready: a job starts at once if none is queued.
+        keep_seconds: how long ended jobs and unused uploads are kept; None where an older server does not say.
     """
 
     product: str = PRODUCT
@@ -115,6 +116,7 @@ class Health:
     ready: bool = False
     queued: int = 0
     upload_limit_bytes: int | None = None
+    keep_seconds: float | None = None
     workers: tuple[Worker, ...] = ()
     research_only: str = ""
 
@@ -146,10 +148,10 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class Job:
-    """Ask where a job stands.
+    """Where a job stands.
 
     Attributes:
-        state: queued, warming, running, done, cancelled, interrupted or failed.
+        state: queued, warming, running, paused, done, cancelled, interrupted or failed.
         request: what was asked for.
         message: what is being done, or why it ended.
         position: jobs before this one, while it is queued.
@@ -158,6 +160,7 @@ class Job:
         residual: of every slice so far, in units of the scan; empty for a preview.
         result_version: counts the results so far; 0 none yet.
         parts: files that can be fetched now.
+        mine: whether it belongs to whoever asks; None if to nobody.
     """
 
     id: str
@@ -176,6 +179,7 @@ class Job:
     parts: tuple[str, ...] = ()
     created: float = 0.0
     finished: float | None = None
+    mine: bool | None = None
 
     @property
     def ended(self) -> bool:
@@ -338,6 +342,55 @@ class StoredImage:
 
     id: str
     labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LabelState:
+    """A label of the datastore at some moment.
+
+    Attributes:
+        tag: `"final"` for what may be trained with, `"preliminary"`, or `"original"` for a model's.
+        etag: changes with the label; empty where there is none.
+    """
+
+    tag: str
+    etag: str = ""
+
+
+@dataclass(frozen=True)
+class LabelReview:
+    """What a second reader says of a label.
+
+    Attributes:
+        verdict: `"accepted"` or `"rejected"`.
+        when: ISO time.
+    """
+
+    reviewer: str
+    verdict: str
+    comment: str = ""
+    when: str = ""
+
+
+@dataclass(frozen=True)
+class LabelFacts:
+    """A label of the datastore, and where it comes from.
+
+    Attributes:
+        saved: ISO time.
+        annotator: who submitted it.
+        model: that it was made with.
+        edited: whether it differs from what the model found; None where that is not known.
+        versions: how many earlier ones the server keeps.
+    """
+
+    state: LabelState
+    saved: str = ""
+    annotator: str = ""
+    model: str = ""
+    edited: bool | None = None
+    review: LabelReview | None = None
+    versions: int = 0
 
 
 def names(labels: tuple[Label, ...]) -> list[str]:

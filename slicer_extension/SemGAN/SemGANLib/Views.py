@@ -79,6 +79,22 @@ class LeftJob:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """How far a volume on its way to or from the server is.
+
+    Attributes:
+        done: bytes.
+        total: bytes; None where that is not known.
+        speed: bytes a second, of the last seconds; None while that is not known.
+    """
+
+    done: int
+    total: int | None = None
+    speed: float | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
 class Run:
     """A preview or refinement of a volume, under way or just ended.
 
@@ -87,7 +103,7 @@ class Run:
         mode: `"preview"`, `"invert"` or `"refine"`.
         phase: one of `EXPORTING`, `UPLOADING`, `IMPORTING`, `LOST` (the server does not answer at the moment), or the
             state of the job: queued, warming, running, done, cancelled, interrupted, failed.
-        text: where it stands, such as `"Step 12 of 60, 31 of 90 slices converged, about 40 s left"`.
+        text: where it stands, such as `"Step 12 of 60, 31 of 90 slices done, about 40 s left"`.
         fraction: 0 to 1; None while it cannot be told.
         active: it can be cancelled; otherwise it has ended.
         job: as last heard from the server.

@@ -189,6 +189,7 @@ def test_a_job_whose_submission_was_not_answered_is_found_and_cancelled(session,
 
 def test_a_submission_that_was_refused_is_not_looked_for(session, scene, server):
     server.status_at[SUBMIT] = 422
+    server.requests.clear()
     session.logic.refine(add_scan(scene))
     session.wait(lambda: errors(session))
     session.settle()

@@ -30,7 +30,7 @@ def test_a_preview_is_the_servers_label_voxel_for_voxel(session, scene, kind):
     outcome = session.logic.outcome(volume)
     assert outcome.result.model.version == "1.2"
     node = scene.GetNodeByID(outcome.segmentation_id)
-    assert node.GetName() == "CT preview" and segment_ids(node) == ("liver", "right kidney", "spleen")
+    assert node.GetName().startswith("CT: preview") and segment_ids(node) == ("liver", "right kidney", "spleen")
     assert set(outcome.maps) == {"uncertainty"}
 
 
@@ -44,7 +44,7 @@ def test_a_refinement_shows_partial_results_and_progress_as_they_come(session, s
     assert not session.outcomes[-2].maps, "nobody waits for maps to see the label"
     assert len({outcome.segmentation_id for outcome in session.outcomes}) == 1, "one node for all of them"
     texts = [entry.text for entry in session.seen]
-    assert "Step 1 of 4, 1 of 16 slices converged, about 2 s left" in texts
+    assert "Step 1 of 4, 1 of 16 slices done, about 2 s left" in texts
     assert [entry.phase for entry in session.seen][:3] == ["exporting", "uploading", "queued"]
     assert set(session.logic.outcome(volume).maps) == {"reconstruction", "residual", "uncertainty"}
     assert run.job.loss == (1.0, 0.5, 1 / 3)
@@ -177,7 +177,7 @@ def test_every_run_gets_a_new_node_and_hides_the_former(session, scene):
     before = merged(session, volume)
     session.refine(volume)
     second = scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)
-    assert first is not second and second.GetName() == "CT refined"
+    assert first is not second and second.GetName().startswith("CT: refined")
     np.testing.assert_array_equal(merged(session, volume, first), before)
     assert not first.GetDisplayNode().GetVisibility() and second.GetDisplayNode().GetVisibility()
 
@@ -188,10 +188,10 @@ def test_a_chosen_segmentation_is_replaced_only_after_asking(session, scene, ser
     node.CreateDefaultDisplayNodes()
     node.GetSegmentation().AddEmptySegment("tumour", "tumour")
     session.logic.choices.volume, session.logic.choices.segmentation = volume, node
-    session.answer = False
+    session.answer, count = False, len(server.requests)
     session.logic.preview(volume)
     assert "“mine” will be replaced" in session.asked[-1]
-    assert segment_ids(node) == ("tumour",) and not server.requests[2:]
+    assert segment_ids(node) == ("tumour",) and not server.requests[count:]
     session.answer = True
     session.preview(volume)
     assert segment_ids(node) == ("liver", "right kidney", "spleen")

@@ -12,7 +12,7 @@ def test_it_says_to_what_it_is_connected(session, server):
     connection = session.logic.connection
     assert connection.state == "on" and connection.local
     assert server.address in connection.text
-    assert "semgan_abdomen 1.2" in connection.text and "cpu" in connection.text
+    assert "semgan_abdomen 1.2" in connection.text and "cpu" in connection.text.lower()
 
 
 def test_address_and_key_are_remembered_but_not_in_the_scene(scene, server, tmp_path):

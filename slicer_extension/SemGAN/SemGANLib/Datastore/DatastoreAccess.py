@@ -2,40 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Callable
 
-from ..Protocols import Client, Runner
+from ..Protocols import Client, Confirm, Runner
+from ..Runs.Results import Target
 from ..Runs.Runs import Runs
-from ..Scene.Records import record_of
+from ..Scene.Records import Record, record_of
 from ..Signal import Signal
 from ..Translation import tr as _
-from ..Views import ERROR, INFO, WARNING, Images
-from . import Review
+from ..Types import LabelFacts
+from ..Views import ERROR, INFO, WARNING, Images, StoredLabel, StoredLabels
+from . import SecondReader, StoredImages
+from .LabelTexts import other_server_text, unlike_text
+from .OpenedLabel import FetchedLabel, fetch_label, put_label
+from .Opening import CannotOpen, Loaded, fetch_image
+from .Submission import Submission
+from .Submitting import Submitting
 
 DEFAULT_STRATEGY = "semgan_residual"
 
+OUT_OF_DOMAIN = "out of domain"
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Whom the datastore's work asks and tells, in the main thread.
+
+    Attributes:
+        confirm: asks the user a yes/no question.
+        tell: called with level and text.
+        on_label: called after a label of the server was put into the scene.
+    """
+
+    confirm: Confirm
+    tell: Callable[[str, str], None]
+    on_label: Callable[[Record, Target], None]
+
 
 class DatastoreAccess:
-    """Lists, opens and submits.
+    """Lists, opens, submits and reviews.
 
     Args:
         runs: learn which volumes the server has already.
-        tell: called with level and text.
+        asking: whom to ask and to tell.
     """
 
-    def __init__(self, scene: Any, runner: Runner, runs: Runs, tell: Callable[[str, str], None]) -> None:
+    def __init__(self, scene: Any, runner: Runner, runs: Runs, asking: Asking) -> None:
         self.images = Images()
         self.images_changed = Signal("Images")
         self.image_opened = Signal("volume node")
+        self.labels_changed = Signal("StoredLabels")
         self._scene = scene
         self._runner = runner
         self._runs = runs
-        self._tell = tell
+        self._asking = asking
+        self._tell = asking.tell
+        self._submitting = Submitting(runner, asking.confirm, asking.tell, self._submitted)
 
-    def submit(self, client: Client, volume: Any, user: str, tag: str, may_send: Callable[[Any], bool]) -> None:
+    # submitting
+
+    def submit(
+        self, client: Client, volume: Any, user: str, tag: str, edited: bool, may_send: Callable[[Any], bool]
+    ) -> None:
         """Put the label of a volume into the datastore, and the volume if it is not there.
 
         Args:
+            edited: the segmentation differs from what the model found.
             may_send: asks whether the volume may leave this computer.
         """
         record = record_of(volume)
@@ -44,32 +77,115 @@ class DatastoreAccess:
             self._tell(WARNING, _("There is no result to submit. Run a preview or a refinement first."))
         elif not user.strip():
             self._tell(WARNING, _("Enter your name first: it is kept beside the label."))
-        elif Review.image_id(volume) or may_send(volume):
+        elif self._agreed(record, tag, edited) and self._may_go(client, volume, may_send):
             try:
-                submission = Review.Submission(record, result, user.strip(), tag)
+                submission = Submission(record, result, user.strip(), tag)
             except ValueError as error:
                 self._tell(ERROR, str(error))
                 return
-            volume_id = volume.GetID()
-            self._run(lambda: submission.send(client), lambda image: self._submitted(volume_id, image))
+            self._submitting.begin(client, submission)
+
+    def _agreed(self, record: Record, tag: str, edited: bool) -> bool:
+        """Ask before a result becomes final that nobody has touched, of a scan that the model does not know."""
+        domain = record.result.domain if record.result else None
+        if tag != "final" or edited or domain is None or domain.verdict != OUT_OF_DOMAIN:
+            return True
+        if self._asking.confirm(_("Final without a correction?"), unlike_text(record.volume.GetName())):
+            return True
+        self._tell(INFO, _("Nothing was submitted. Correct the result first, or submit it as preliminary."))
+        return False
+
+    def _may_go(self, client: Client, volume: Any, may_send: Callable[[Any], bool]) -> bool:
+        image, before = StoredImages.image_id(volume), StoredImages.server_of(volume)
+        if not image:
+            return may_send(volume)
+        if before in ("", client.address):
+            return True
+        text = other_server_text(volume.GetName(), image, before, client.address)
+        return self._asking.confirm(_("Submit to another server?"), text)
+
+    def _submitted(self, client: Client, submission: Submission, label: StoredImages.KnownLabel) -> None:
+        volume = self._scene.GetNodeByID(submission.volume_id)
+        if volume is not None:
+            if StoredImages.image_id(volume) != submission.image:
+                StoredImages.belongs_to(volume, submission.image, client.address)
+            StoredImages.know_label(volume, label)
+            self.list_labels(client, volume)
+        text = _("The label was submitted for the image “{image}”.") if label.tag == "final" else ""
+        text = text or _("The label was submitted for the image “{image}”, as {tag}: models are not trained with it.")
+        self._tell(INFO, text.format(image=submission.image, tag=label.tag))
+
+    # a second reader
+
+    def list_labels(self, client: Client, volume: Any) -> None:
+        """Ask which labels the server has for the image of a volume; `labels_changed` follows."""
+        identifier, image = volume.GetID(), StoredImages.image_id(volume)
+        if not image:
+            self.labels_changed.emit(StoredLabels(identifier, ""))
+            return
+        self._run(
+            lambda: client.stored_labels(image),
+            lambda found: self.labels_changed.emit(StoredLabels(identifier, image, tuple(map(_shown, found)))),
+        )
+
+    def review(self, client: Client, volume: Any, user: str, verdict: str, comment: str, changed: bool) -> None:
+        """Say as a second reader what he or she thinks of the label that was opened with a volume.
+
+        Args:
+            verdict: `"accepted"` or `"rejected"`.
+            changed: the segmentation was edited since it was opened.
+        """
+        record = record_of(volume)
+        try:
+            label = SecondReader.reviewed(volume, record.origin if record else "", user, verdict, changed)
+        except SecondReader.CannotReview as error:
+            self._tell(WARNING, str(error))
+            return
+        image, identifier = StoredImages.image_id(volume), volume.GetID()
+        self._run(
+            lambda: client.review_label(image, SecondReader.state_of(label), user.strip(), verdict, comment.strip()),
+            lambda etag: self._reviewed(client, identifier, label, etag),
+        )
+
+    def _reviewed(self, client: Client, identifier: str, label: StoredImages.KnownLabel, etag: str) -> None:
+        volume = self._scene.GetNodeByID(identifier)
+        if volume is not None:
+            StoredImages.know_label(volume, SecondReader.after(label, etag))
+            self.list_labels(client, volume)
+        self._tell(INFO, _("Your review was stored beside the label."))
+
+    # opening
 
     def list_images(self, client: Client) -> None:
         """Ask for the images; `images_changed` follows."""
         self._run(client.images, self._listed)
 
-    def open_image(self, client: Client, image: str) -> None:
-        """Load an image; `image_opened` follows."""
-        self._run(lambda: Review.fetch_image(client, image), lambda load: self._opened(client, load))
+    def open_image(self, client: Client, image: str, then: Callable[[Any], None] | None = None) -> None:
+        """Load an image and the label that it has; `image_opened` follows.
 
-    def next_sample(self, client: Client, strategy: str) -> None:
-        """Load the image that active learning would have labelled next."""
-        self._run(lambda: client.next_sample(strategy or DEFAULT_STRATEGY), lambda image: self._next(client, image))
+        Args:
+            then: called with the volume node after that.
+        """
 
-    def _submitted(self, volume_id: str, image: str) -> None:
-        volume = self._scene.GetNodeByID(volume_id)
-        if volume is not None:
-            Review.belongs_to(volume, image)
-        self._tell(INFO, _("The label was submitted for the image “{image}”.").format(image=image))
+        def fetch() -> tuple[Loaded, FetchedLabel | None, Exception | None]:
+            load = fetch_image(client, image)
+            try:
+                return load, fetch_label(client, image), None
+            except Exception as error:  # the image is of use without it
+                return load, None, error
+
+        def opened(fetched: tuple[Loaded, FetchedLabel | None, Exception | None]) -> None:
+            volume = self._opened(client, *fetched)
+            if then is not None:
+                then(volume)
+
+        self._run(fetch, opened)
+
+    def next_sample(self, client: Client, strategy: str, reader: str = "") -> None:
+        """Load the image that active learning would have labelled next for a reader."""
+        self._run(
+            lambda: client.next_sample(strategy or DEFAULT_STRATEGY, reader), lambda image: self._next(client, image)
+        )
 
     def _listed(self, images: Any) -> None:
         labelled = {image.id: image.labels for image in images if image.labels}
@@ -82,16 +198,35 @@ class DatastoreAccess:
         else:
             self.open_image(client, image)
 
-    def _opened(self, client: Client, load: Review.Loaded) -> None:
+    def _opened(self, client: Client, load: Loaded, label: FetchedLabel | None, error: Exception | None) -> Any:
         volume = load(self._scene)
-        self._runs.remember_stored(volume, Review.image_id(volume), client)
+        self._runs.remember_stored(volume, StoredImages.image_id(volume), client)
+        problem = str(error) if error is not None else ""
+        if label is not None:
+            try:
+                target = Target()
+                self._asking.on_label(put_label(label, volume, target), target)
+            except CannotOpen as unreadable:
+                problem = str(unreadable)
         self.image_opened.emit(volume)
+        if problem:
+            text = _("The image was opened without its label: {problem}")
+            self._tell(WARNING, text.format(problem=problem))
+        return volume
 
     def _run(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         def guarded(value: Any) -> None:
             try:
                 done(value)
-            except Review.CannotOpen as error:
+            except CannotOpen as error:
                 self._tell(ERROR, str(error))
 
         self._runner.run(work, guarded, lambda error: self._tell(ERROR, str(error)))
+
+
+def _shown(facts: LabelFacts) -> StoredLabel:
+    review = facts.review
+    verdict, reviewer, comment = (review.verdict, review.reviewer, review.comment) if review else ("", "", "")
+    return StoredLabel(
+        facts.state.tag, facts.saved, facts.annotator, facts.model, facts.edited, verdict, reviewer, comment
+    )

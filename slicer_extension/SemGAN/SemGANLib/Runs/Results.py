@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..Protocols import Client
+from ..Protocols import Client, Transfer
 from ..Scene import Geometry, MapImport, SegmentationImport
 from ..Scene.MapImport import MapData
 from ..Scene.Records import Record, record_for
@@ -53,12 +54,15 @@ class Target:
     mark: SegmentationImport.Mark | None = None
 
 
-def fetch(client: Client, job: str, affine: numpy.ndarray, shape: tuple[int, int, int]) -> Fetched:
+def fetch(
+    client: Client, job: str, affine: numpy.ndarray, shape: tuple[int, int, int], transfer: Transfer | None = None
+) -> Fetched:
     """Get the label map that a job has found, and what is said of it. Not for the main thread.
 
     Args:
         affine: (4, 4) of what was sent.
         shape: (I, J, K) of what was sent.
+        transfer: counts the bytes, and may stop it.
 
     Raises:
         ServerError: if it cannot be had.
@@ -68,33 +72,47 @@ def fetch(client: Client, job: str, affine: numpy.ndarray, shape: tuple[int, int
 
     result = client.result(job)
     _place(affine, shape, np.asarray(result.affine, dtype=float), result.shape)
-    label = _known_labels(_volume(client, job, "label", affine, shape), result)
+    label = _known_labels(_volume(client, job, "label", affine, shape, transfer), result)
     counts = np.bincount(label.reshape(-1), minlength=256)
     found = {entry.id: int(counts[entry.id]) for entry in result.labels}
     return Fetched(result, label, fingerprint(label, affine), found)
 
 
 def fetch_maps(
-    client: Client, job: str, parts: Sequence[str], affine: numpy.ndarray, shape: tuple[int, int, int]
+    client: Client,
+    job: str,
+    parts: Sequence[str],
+    affine: numpy.ndarray,
+    shape: tuple[int, int, int],
+    transfer: Transfer | None = None,
 ) -> dict[str, MapData]:
     """Get reconstruction, residual and uncertainty, those among the parts. Takes seconds; not for the main thread.
 
     Args:
         affine: (4, 4) of what was sent.
         shape: (I, J, K) of what was sent.
+        transfer: counts the bytes of each, and may stop it.
 
     Raises:
         ServerError: as `fetch`.
     """
-    return {part: MapImport.prepare(part, _volume(client, job, part, affine, shape)) for part in MAPS if part in parts}
+    wanted = [part for part in MAPS if part in parts]
+    return {part: MapImport.prepare(part, _volume(client, job, part, affine, shape, transfer)) for part in wanted}
 
 
-def _volume(client: Client, job: str, part: str, affine: numpy.ndarray, shape: tuple[int, int, int]) -> numpy.ndarray:
+def _volume(
+    client: Client,
+    job: str,
+    part: str,
+    affine: numpy.ndarray,
+    shape: tuple[int, int, int],
+    transfer: Transfer | None,
+) -> numpy.ndarray:
     """Get a part of a result in the order of the scan's voxels, whatever the order that the server has them in."""
     import numpy as np
 
     try:
-        grid = decode(client.part(job, part))
+        grid = decode(client.part(job, part, transfer))
     except NrrdError as error:
         raise UnusableResult(
             _("The {part} from the server cannot be read: {reason}. Run it again.").format(part=part, reason=error)
@@ -137,7 +155,7 @@ def put(fetched: Fetched, volume: Any, target: Target, name: str) -> Record:
 
     Args:
         target: is changed to where the result went.
-        name: of a new segmentation node.
+        name: of a new segmentation node; model and time are added to that of a job's result.
     """
     record = record_for(volume)
     earlier = record.segmentation
@@ -145,13 +163,20 @@ def put(fetched: Fetched, volume: Any, target: Target, name: str) -> Record:
         target.mark = SegmentationImport.refresh(target.node, volume, fetched.label, target.mark)
     else:
         if target.mark is not None or target.node is None or not _in_scene(target.node, volume):
-            target.node = SegmentationImport.new_segmentation(volume, name)
+            target.node = SegmentationImport.new_segmentation(volume, _title(name, fetched.result))
         target.mark = SegmentationImport.fill(target.node, volume, fetched.label, fetched.result.labels)
     if earlier is not None and earlier is not target.node and earlier.GetDisplayNode() is not None:
         earlier.GetDisplayNode().SetVisibility(False)
     record.segmentation = target.node
     record.write(fetched.result, fetched.fingerprint, fetched.counts)
     return record
+
+
+def _title(name: str, result: Result) -> str:
+    """Name a result so that it is told from others: `"CT abdomen: preview, semgan_abdomen 0.2, 14:32"`."""
+    if not result.job:
+        return name
+    return f"{name}, {result.model.name} {result.model.version}, {time.strftime('%H:%M')}"
 
 
 def put_maps(maps: Mapping[str, MapData], record: Record) -> None:

@@ -17,6 +17,9 @@ THREADS = 4
 PUMP_MILLISECONDS = 50
 YIELD_SECONDS = 0.01
 
+CLOSING_SECONDS = 3.0
+"""How long the application waits when it ends: a job is cancelled and its upload removed within a second or two."""
+
 
 class Task:
     """Something that was handed to a runner; see `Protocols.Task`."""
@@ -98,7 +101,7 @@ class Runner:
             if not task.dropped:
                 _safely(alarm)
 
-    def close(self, seconds: float = 1.0) -> None:
+    def close(self, seconds: float = CLOSING_SECONDS) -> None:
         """Drop everything, for good.
 
         Args:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..Protocols import Client, Runner
+from ..Types import Job
 from ..Views import Run
+from .Removals import Removals
 from .Results import Target
 from .Uploads import Uploads, Version, version_of
 from .VolumeRun import Plan, RunCallbacks, VolumeRun
@@ -21,7 +24,8 @@ class Runs:
 
     def __init__(self, runner: Runner, callbacks: RunCallbacks) -> None:
         self._runner = runner
-        self._callbacks = callbacks
+        self._removals = Removals(runner)
+        self._callbacks = replace(callbacks, remove=self._removals.remove)
         self._runs: dict[str, VolumeRun] = {}
         self._uploads: dict[str, Uploads] = {}
         self._clients: dict[str, Client] = {}
@@ -29,11 +33,22 @@ class Runs:
 
     def begin(self, volume: Any, plan: Plan, target: Target, client: Client) -> None:
         """Begin a run; the former one of the volume must have ended."""
+        self._new(volume, plan, target, client).start()
+
+    def take_up(self, volume: Any, plan: Plan, client: Client, job: Job) -> None:
+        """Follow a job that the server has already; the former run of the volume must have ended."""
+        self._new(volume, plan, Target(), client).take_up(job)
+
+    def has(self, job: Job) -> bool:
+        """Tell whether a job at the server is that of a run of this session."""
+        return any(run.owns(job) for run in self._runs.values())
+
+    def _new(self, volume: Any, plan: Plan, target: Target, client: Client) -> VolumeRun:
         uploads = self._uploads.setdefault(client.address, Uploads())
         self._clients[client.address] = client
         run = VolumeRun(volume, plan, target, client, self._runner, uploads, self._callbacks)
         self._runs[volume.GetID()] = run
-        run.start()
+        return run
 
     def cancel(self, volume_id: str) -> None:
         """End the run of a volume and keep what is there."""
@@ -68,7 +83,7 @@ class Runs:
         for address, uploads in self._uploads.items():
             upload = uploads.forget(volume_id)
             if upload is not None:
-                self._delete(self._clients[address], upload)
+                self._removals.remove(self._clients[address], upload)
 
     def forget_all(self) -> None:
         """End the runs of all volumes and remove them from the servers: the scene is closed."""
@@ -78,6 +93,7 @@ class Runs:
         for volume_id in known:
             self.forget(volume_id)
 
-    def _delete(self, client: Client, upload: str) -> None:
-        """Remove an upload; no harm if the server still needs it and refuses: it removes it by itself in time."""
-        self._runner.run(lambda: client.delete_upload(upload), lambda _: None, lambda _: None)
+    def close(self) -> None:
+        """End all runs and remove their volumes from the servers, also later than the module lives."""
+        self.forget_all()
+        self._removals.close()

@@ -9,6 +9,7 @@ from typing import Any, Callable
 from ..Protocols import Client, Runner
 from ..Scene import VolumeExport
 from ..Server.Errors import ServerError
+from ..Server.Transfer import Transfer
 from ..Types import Upload
 from ..Views import EXPORTING, UPLOADING
 from .Uploads import Uploads, Version, version_of
@@ -21,14 +22,18 @@ class SendingSteps:
     Attributes:
         run: runs work in a thread, then something with what came of it; dropped when the run ends.
         show: called with the phase.
+        moving: called with the phase and what counts the bytes, when the volume leaves.
         sent: called with the id of the upload.
         failed: called with the error if it cannot be sent.
+        remove: called with the id of an upload that is of no use any more.
     """
 
     run: Callable[[Callable[[], Any], Callable[[Any], None]], None]
     show: Callable[[str], None]
+    moving: Callable[[str, Transfer], None]
     sent: Callable[[str], None]
     failed: Callable[[Exception], None]
+    remove: Callable[[str], None]
 
 
 class Sending:
@@ -59,6 +64,7 @@ class Sending:
         self._uploads = uploads
         self._steps = steps
         self._stopped = False
+        self._transfer = Transfer()
         self._arrived: str | None = None
 
     def begin(self) -> None:
@@ -80,17 +86,19 @@ class Sending:
         self.begin()
 
     def stop(self) -> None:
-        """Give up: what is on its way is removed from the server as soon as it has arrived there."""
+        """Give up, at once: what has arrived is removed from the server."""
         self._stopped = True
+        self._transfer.stop()
         self._remove(self._arrived)
 
     def _upload(self, data: bytes, version: Version) -> None:
-        self._steps.show(UPLOADING)
+        self._transfer = Transfer()
+        self._steps.moving(UPLOADING, self._transfer)
         self._runner.run(lambda: self._send(data), lambda upload: self._sent(upload, version), self._not_sent)
 
     def _send(self, data: bytes) -> Upload:
         """Send, and remove what nobody wants any more: after the module was closed only this thread knows of it."""
-        upload = self._client.upload(data)
+        upload = self._client.upload(data, transfer=self._transfer)
         self._arrived = upload.id
         if self._stopped:
             with suppress(ServerError):  # `stop` may have removed it; else the server does in time
@@ -110,4 +118,4 @@ class Sending:
     def _remove(self, upload: str | None) -> None:
         """Remove an upload that is of no use any more; the server would do so in time as well."""
         if upload is not None:
-            self._runner.run(lambda: self._client.delete_upload(upload), lambda _: None, lambda _: None)
+            self._steps.remove(upload)

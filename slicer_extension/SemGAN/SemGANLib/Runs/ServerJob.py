@@ -65,6 +65,14 @@ class ServerJob:
                 self._told = False  # `cancel` tries again, if it is called after this
         return job
 
+    def take_up(self, job: str) -> None:
+        """Be the job with this id, which the server has already."""
+        self._id = job
+
+    def owns(self, job: Job) -> bool:
+        """Tell whether a job that the server lists is this one."""
+        return job.id == self._id or _word(job, self._token)
+
     def not_submitted(self, error: Exception) -> None:
         """Note that the submission has failed: the server may have begun the job all the same."""
         self._lost = not isinstance(error, ServerError) or error.undecided
@@ -112,10 +120,15 @@ class ServerJob:
         if self._id is not None:
             return self._client.cancel(self._id)
         for job in self._client.jobs():
-            if job.request is not None and self._token in (job.request.client or "").split() and not job.ended:
+            if _word(job, self._token) and not job.ended:
                 with suppress(Gone, Refused):  # it has ended meanwhile
                     return self._client.cancel(job.id)
         return None
+
+
+def _word(job: Job, token: str) -> bool:
+    """Whether a job was submitted with a word behind the name of the client."""
+    return job.request is not None and token in (job.request.client or "").split()
 
 
 def _ignore(_: Any) -> None:

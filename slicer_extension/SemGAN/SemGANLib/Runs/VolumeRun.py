@@ -13,7 +13,8 @@ from ..Scene.MapImport import MapData
 from ..Scene.Records import Record
 from ..Server import Errors
 from ..Server.Errors import ServerError
-from ..Texts import fraction, phase_text
+from ..Server.Transfer import Transfer
+from ..Texts import fraction, phase_text, transfer_text
 from ..Translation import tr as _
 from ..Types import MAPS, Job, JobRequest
 from ..Views import EXPORTING, IMPORTING, LOST, Run
@@ -27,6 +28,9 @@ QUICK_SECONDS = 0.25
 SLOW_SECONDS = 1.0
 QUICK_FOR_SECONDS = 15.0
 """A job is looked at often while it is young: previews take seconds."""
+
+MOVING_SECONDS = 0.5
+"""How often it is shown how far a volume on its way is."""
 
 PATIENCE_SECONDS = 600.0
 """How long a server that does not answer is asked again; jobs go on without their client."""
@@ -60,11 +64,13 @@ class RunCallbacks:
         on_change: called with a `Run` whenever something is new.
         on_result: called after a result, partial or final, was put into the scene.
         on_failure: called once with the `Run` if it has ended without all of its result.
+        remove: called with the client and the id of an upload that is of no use any more.
     """
 
     on_change: Callable[[Run], None]
     on_result: Callable[[Record, Target], None]
     on_failure: Callable[[Run], None]
+    remove: Callable[[Client, str], None] = lambda client, upload: None
 
 
 class VolumeRun:
@@ -80,7 +86,7 @@ class VolumeRun:
         client: speaks to the server.
         runner: runs work in threads.
         uploads: what that server has of the volumes.
-        callbacks: who is to hear of the run.
+        callbacks: who is to hear of the run, and do what belongs to no run.
         clock: seconds.
     """
 
@@ -102,11 +108,20 @@ class VolumeRun:
         self._runner = runner
         self._callbacks = callbacks
         self._clock = clock
-        steps = SendingSteps(self._run, self._show, self._guarded(self._submit), self._fail)
+        steps = SendingSteps(
+            self._run,
+            self._show,
+            self._show_moving,
+            self._guarded(self._submit),
+            self._fail,
+            lambda upload: callbacks.remove(client, upload),
+        )
         self._sending = Sending(volume, plan.compressed, client, runner, uploads, steps)
         self._server_job = ServerJob(client, runner, self._unconfirmed)
         self._begun = self._answered = clock()
         self._tasks: list[Task] = []
+        self._ticking: Task | None = None
+        self._transfer: Transfer | None = None
         self._job: Job | None = None
         self._version = 0
         self._complete = False
@@ -120,6 +135,16 @@ class VolumeRun:
         """Begin; whatever is in the way of it ends the run."""
         self._begun = self._answered = self._clock()
         self._guarded(self._begin)()
+
+    def take_up(self, job: Job) -> None:
+        """Follow a job that the server has already, instead of beginning one."""
+        self._server_job.take_up(job.id)
+        self._affine = Geometry.ijk_to_world(self.volume)
+        self._guarded(self._look)(job)
+
+    def owns(self, job: Job) -> bool:
+        """Tell whether a job at the server is the one of this run."""
+        return self._server_job.owns(job)
 
     def cancel(self) -> None:
         """End, and keep what is there. Asked a second time it does not wait for the server to obey."""
@@ -184,8 +209,12 @@ class VolumeRun:
         self._job = job
         self._answered = self._clock()
         if self._wanted(job):
-            self._show(IMPORTING if job.ended else job.state)
-            self._fetch(job)
+            self._transfer = Transfer()
+            if job.ended:
+                self._show_moving(IMPORTING, self._transfer)
+            else:
+                self._show(job.state)
+            self._fetch(job, self._transfer)
         elif job.ended:
             self._end(job.state, job.message)
         else:
@@ -220,9 +249,9 @@ class VolumeRun:
 
     # results
 
-    def _fetch(self, job: Job) -> None:
+    def _fetch(self, job: Job, transfer: Transfer) -> None:
         self._run(
-            lambda: Results.fetch(self._client, job.id, self._affine, self._shape),
+            lambda: Results.fetch(self._client, job.id, self._affine, self._shape, transfer),
             lambda fetched: self._put(fetched, job),
             lambda error: self._not_fetched(error, job),
         )
@@ -235,17 +264,27 @@ class VolumeRun:
         if not job.ended:
             self._poll_later()
         elif self.plan.maps and set(MAPS) & set(fetched.result.parts):
-            self._fetch_maps(record, fetched.result.parts)
+            self._fetch_maps(record, fetched.result.parts, job)
         else:
             self._end(job.state, job.message)
 
-    def _fetch_maps(self, record: Record, parts: tuple[str, ...]) -> None:
+    def _fetch_maps(self, record: Record, parts: tuple[str, ...], job: Job) -> None:
         """Fetch the maps after the label: they are large, and nobody should wait for them to see it."""
-        client, job = self._client, record.result.job if record.result else ""
+        self._transfer = transfer = Transfer()
+        self._show_moving(IMPORTING, transfer)
         self._run(
-            lambda: Results.fetch_maps(client, job, parts, self._affine, self._shape),
+            lambda: Results.fetch_maps(self._client, job.id, parts, self._affine, self._shape, transfer),
             lambda maps: self._put_maps(maps, record),
+            lambda error: self._maps_not_fetched(error, lambda: self._fetch_maps(record, parts, job)),
         )
+
+    def _maps_not_fetched(self, error: Exception, again: Callable[[], None]) -> None:
+        passing = isinstance(error, ServerError) and error.passing
+        if not passing or self._clock() - self._answered > PATIENCE_SECONDS:
+            self._fail(error)
+            return
+        self._show(LOST)
+        self._tasks.append(self._runner.later(SLOW_SECONDS, self._guarded(again)))
 
     def _put_maps(self, maps: dict[str, MapData], record: Record) -> None:
         Results.put_maps(maps, record)
@@ -297,6 +336,22 @@ class VolumeRun:
         self.view = replace(self.view, phase=phase, text=text, job=self._job, fraction=fraction(self._job))
         self._callbacks.on_change(self.view)
 
+    def _show_moving(self, phase: str, transfer: Transfer) -> None:
+        """Show how far a volume on its way is, now and as long as it is."""
+        if not self.view.active:
+            return
+        moved = transfer.moved_so_far()
+        text = transfer_text(phase, moved)
+        self.view = replace(self.view, phase=phase, text=text, job=self._job, fraction=transfer.fraction)
+        self._callbacks.on_change(self.view)
+        if self._ticking is not None:
+            self._ticking.drop()
+        self._ticking = self._runner.later(MOVING_SECONDS, lambda: self._tick(phase, transfer))
+
+    def _tick(self, phase: str, transfer: Transfer) -> None:
+        if self.view.active and self.view.phase == phase:
+            self._guarded(self._show_moving)(phase, transfer)
+
     def _run(
         self,
         work: Callable[[], Any],
@@ -322,6 +377,8 @@ class VolumeRun:
         return guarded
 
     def _drop(self) -> None:
+        if self._transfer is not None:
+            self._transfer.stop()
         for task in self._tasks:
             task.drop()
         self._tasks.clear()

@@ -14,6 +14,7 @@ MODULE = "SemGAN.Result"
 NODE = "vtkMRMLScriptedModuleNode"
 VOLUME, SEGMENTATION = "Volume", "Segmentation"
 RESULT, FINGERPRINT, COUNTS, MAPS_OF = "Result", "Fingerprint", "Voxels", "MapsOf"
+ORIGIN, EDITED = "Origin", "EditedBefore"
 
 
 class Record:
@@ -40,7 +41,8 @@ class Record:
     def maps(self) -> dict[str, Any]:
         """Volume nodes by part; those that belong to the newest result."""
         result = self.result
-        return self.map_nodes() if result is not None and self.node.GetParameter(MAPS_OF) == result.job else {}
+        theirs = result is not None and result.job and self.node.GetParameter(MAPS_OF) == result.job
+        return self.map_nodes() if theirs else {}
 
     def map_nodes(self) -> dict[str, Any]:
         """Find the volume nodes by part, of this or an earlier result."""
@@ -75,8 +77,27 @@ class Record:
         content = json.loads(self.node.GetParameter(COUNTS) or "{}")
         return {int(label): int(count) for label, count in content.items()}
 
+    @property
+    def origin(self) -> str:
+        """Tag of the server's label that this is; empty for the result of a job."""
+        return self.node.GetParameter(ORIGIN) or ""
+
+    @origin.setter
+    def origin(self, tag: str) -> None:
+        self.node.SetParameter(ORIGIN, tag)
+
+    @property
+    def edited_before(self) -> bool:
+        """Whether it was no longer what the model found when it came: a label that a reader has corrected."""
+        return self.node.GetParameter(EDITED) == "true"
+
+    @edited_before.setter
+    def edited_before(self, edited: bool) -> None:
+        self.node.SetParameter(EDITED, "true" if edited else "")
+
     def write(self, result: Result, fingerprint: str, counts: Mapping[int, int]) -> None:
-        """Keep what the server said, and what came."""
+        """Keep what the server said, and what came; as the result of a job."""
+        self.origin, self.edited_before = "", False
         self.node.SetParameter(RESULT, json.dumps(dataclasses.asdict(result)))
         self.node.SetParameter(FINGERPRINT, fingerprint)
         self.node.SetParameter(COUNTS, json.dumps({str(label): count for label, count in counts.items()}))

@@ -23,3 +23,10 @@ def composites(scene: Any) -> list[Any]:
 def jump(scene: Any, place: Sequence[float]) -> None:
     """Show a place (RAS mm) in all slice views."""
     slicer.vtkMRMLSliceNode.JumpAllSlices(scene, place[0], place[1], place[2], slicer.vtkMRMLSliceNode.OffsetJumpSlice)
+
+
+def centre(scene: Any, place: Sequence[float]) -> None:
+    """Show a place (RAS mm) in the middle of all slice views, whatever part of the scan they are zoomed into."""
+    slicer.vtkMRMLSliceNode.JumpAllSlices(
+        scene, place[0], place[1], place[2], slicer.vtkMRMLSliceNode.CenteredJumpSlice
+    )

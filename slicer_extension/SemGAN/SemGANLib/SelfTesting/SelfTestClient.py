@@ -5,7 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from ..Server.Nrrd import Grid, decode, encode
-from ..Types import Code, Domain, Health, Job, JobRequest, Label, Mode, Model, ModelId, Result, StoredImage, Upload
+from ..Types import (
+    BatchStatus,
+    Code,
+    Domain,
+    Health,
+    Job,
+    JobRequest,
+    Label,
+    LabelFacts,
+    LabelState,
+    Mode,
+    Model,
+    ModelId,
+    Result,
+    StoredImage,
+    Upload,
+)
 
 ADDRESS = "http://127.0.0.1:8000"
 BRIGHT = 60
@@ -29,8 +45,9 @@ class SelfTestClient:
     """
 
     address = ADDRESS
+    user = ""
 
-    def __init__(self, _address: str = ADDRESS, _key: str = "") -> None:
+    def __init__(self) -> None:
         self.labels: dict[str, dict[str, Any]] = {}
         self._volume: Grid | None = None
         self._mode = "preview"
@@ -43,7 +60,7 @@ class SelfTestClient:
         """List the one model."""
         return (MODEL,)
 
-    def upload(self, data: bytes, suffix: str = ".nrrd") -> Upload:
+    def upload(self, data: bytes, suffix: str = ".nrrd", transfer: Any = None) -> Upload:
         """Keep the volume."""
         self._volume = decode(data)
         return Upload("a" * 32, 4e9, self._volume.array.shape[::-1], len(data))
@@ -96,7 +113,7 @@ class SelfTestClient:
             domain=Domain(0.1, "in domain"),
         )
 
-    def part(self, job: str, part: str) -> bytes:
+    def part(self, job: str, part: str, transfer: Any = None) -> bytes:
         """Label bright voxels; as maps give the scan itself and what is derived from it."""
         grid = self._grid()
         bright = grid.array > BRIGHT
@@ -124,13 +141,41 @@ class SelfTestClient:
         """Keep an image by its name only."""
         return image
 
-    def save_label(self, image: str, data: bytes, tag: str, params: Any, suffix: str = ".nrrd") -> str:
+    def stored_labels(self, image: str) -> tuple[LabelFacts, ...]:
+        """Answer as a server that does not tell."""
+        return ()
+
+    def label(self, image: str, tag: str) -> tuple[bytes, str, str]:
+        """Answer that there is none."""
+        raise ValueError("no label is kept")
+
+    def label_info(self, image: str, tag: str) -> dict[str, Any]:
+        """Tell what was told of the label."""
+        return dict(self.labels[image])
+
+    def save_label(self, image: str, data: bytes, state: LabelState, params: Any, suffix: str = ".nrrd") -> str:
         """Keep the description of the label."""
         self.labels[image] = dict(params)
-        return image
+        return '"1"'
 
-    def next_sample(self, strategy: str) -> str | None:
+    def review_label(self, image: str, state: LabelState, reviewer: str, verdict: str, comment: str) -> str:
+        """Agree."""
+        return state.etag
+
+    def next_sample(self, strategy: str, reader: str = "") -> str | None:
         """Answer that all images are labelled."""
+        return None
+
+    def start_batch(self, images: Any = None) -> BatchStatus:
+        """Begin a batch that is done at once."""
+        return BatchStatus("DONE")
+
+    def batch(self) -> BatchStatus | None:
+        """Answer that there was no batch."""
+        return None
+
+    def stop_batch(self) -> BatchStatus | None:
+        """Answer that none is running."""
         return None
 
     def _grid(self) -> Grid:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from ..Protocols import Transfer
 from ..Types import (
     API_MAJOR,
     PRODUCT,
+    Access,
+    BatchStatus,
     Health,
     Job,
     JobRequest,
@@ -18,19 +21,23 @@ from ..Types import (
     Result,
     StoredImage,
     Upload,
+    UploadProgress,
 )
 from . import Errors
 from .Address import Address, read_address
 from .Http import Answer, Http, as_json, form
+from .LabelCalls import TRANSFER_SECONDS, LabelCalls, ending
 from .Parsing import Unreadable, parse
+from .Resumable import PartsUnknown, Resumable
+from .Transfer import Transfer as Counter
 
 T = TypeVar("T")
 
-TRANSFER_SECONDS = 300.0
-"""Patience while a volume is written or read at the other side."""
+BATCH_MODEL = "semgan_preview"
+"""What MONAI Label's routes call a preview."""
 
 
-class Client:
+class Client(LabelCalls):
     """Speaks to one server. Every call waits for the answer; use it off the main thread.
 
     Every call raises `Errors.ServerError`. Calls may run in several threads at once.
@@ -41,17 +48,24 @@ class Client:
 
     Args:
         address: as the user types it.
-        key: API key; empty for none.
+        access: what the server wants to know of whoever asks, or just its API key; empty for none.
         seconds: patience for an answer; volumes have `TRANSFER_SECONDS`.
 
     Raises:
         Errors.WrongAddress: if it is none.
     """
 
-    def __init__(self, address: str | Address, key: str = "", seconds: float = 30.0) -> None:
+    def __init__(self, address: str | Address, access: str | Access = "", seconds: float = 30.0) -> None:
         self._where = address if isinstance(address, Address) else read_address(address)
-        self._http = Http(self._where, key, seconds)
+        self._access = access if isinstance(access, Access) else Access(access)
+        self._http = Http(self._where, self._access, seconds)
+        self._parts_known = True
         self.address = str(self._where)
+
+    @property
+    def user(self) -> str:
+        """Name in MONAI Label's log-in, once logged in; empty at other servers."""
+        return self._access.user if self._http.logged_in else ""
 
     def health(self) -> Health:
         """Ask whether this is our server, of a version that this client speaks, and how it is."""
@@ -70,15 +84,23 @@ class Client:
         """List the models that the server runs."""
         return self._several(Model, self._get("/semgan/models"), "models")
 
-    def upload(self, data: bytes, suffix: str = ".nrrd") -> Upload:
-        """Send a volume.
+    def upload(self, data: bytes, suffix: str = ".nrrd", transfer: Transfer | None = None) -> Upload:
+        """Send a volume; goes on where it was when the connection breaks.
 
         Args:
             data: the file's content.
             suffix: ending of its name.
+            transfer: counts, and may stop it.
         """
+        watched = transfer or Counter()
+        if self._parts_known:
+            with suppress(PartsUnknown):
+                return Resumable(self._http.request, self._progress, watched).send(data, suffix)
+            self._parts_known = False  # the server is older
+        watched.begin(len(data))
         path = "/semgan/uploads?" + urlencode({"suffix": suffix})
-        return self._parsed(Upload, self._json(self._http.request("POST", path, data, seconds=TRANSFER_SECONDS)))
+        answer = self._http.request("POST", path, data, seconds=TRANSFER_SECONDS, transfer=watched)
+        return self._parsed(Upload, self._json(answer))
 
     def delete_upload(self, upload: str) -> None:
         """Remove a volume that was sent."""
@@ -109,10 +131,10 @@ class Client:
         """Ask what a job has found so far."""
         return self._parsed(Result, self._get(f"{_job(job)}/result"))
 
-    def part(self, job: str, part: str) -> bytes:
+    def part(self, job: str, part: str, transfer: Transfer | None = None) -> bytes:
         """Fetch a volume of a result, as NRRD."""
         path = f"{_job(job)}/result/{quote(part, safe='')}?format=nrrd"
-        return self._http.request("GET", path, seconds=TRANSFER_SECONDS).body
+        return self._http.request("GET", path, seconds=TRANSFER_SECONDS, transfer=transfer).body
 
     def report(self, job: str) -> bytes:
         """Fetch the report of a result, as HTML."""
@@ -149,26 +171,49 @@ class Client:
         content = self._json(self._http.request("PUT", path, body, kind, TRANSFER_SECONDS))
         return str(self._field(content, "image"))
 
-    def save_label(self, image: str, data: bytes, tag: str, params: Mapping[str, Any], suffix: str = ".nrrd") -> str:
-        """Put a label of an image into the datastore.
+    def next_sample(self, strategy: str, reader: str = "") -> str | None:
+        """Ask for the id of the image that active learning would have labelled next; None where all are.
 
         Args:
-            tag: `"final"` for what may be trained with.
-            params: kept beside the label.
-
-        Returns:
-            Id of the label.
+            reader: name of whoever labels; where a reader has several computers, they count as several.
         """
-        body, kind = form({"params": json.dumps(dict(params))}, {"label": (f"label{suffix}", data)})
-        path = "/datastore/label?" + urlencode({"image": image, "tag": tag})
-        content = self._json(self._http.request("PUT", path, body, kind, TRANSFER_SECONDS))
-        return str(self._field(content, "label"))
-
-    def next_sample(self, strategy: str) -> str | None:
-        """Ask for the id of the image that active learning would have labelled next; None where all are."""
         path = f"/activelearning/{quote(strategy, safe='')}"
-        content = self._json(self._http.request("POST", path, as_json({}), "application/json"))
+        params = {"client_id": self._access.client, "user": reader}
+        body = as_json({name: value for name, value in params.items() if value})
+        content = self._json(self._http.request("POST", path, body, "application/json"))
         return str(content["id"]) if isinstance(content, dict) and content.get("id") else None
+
+    def start_batch(self, images: Sequence[str] | None = None) -> BatchStatus:
+        """Begin previews of images of the datastore, or of all without a label, which are kept as their labels."""
+        path = f"/batch/infer/{BATCH_MODEL}?" + urlencode({"images": "unlabeled"})
+        body = as_json({} if images is None else {"images": list(images)})
+        return self._batch(self._json(self._http.request("POST", path, body, "application/json")))
+
+    def batch(self) -> BatchStatus | None:
+        """Ask how far the last batch is; None if there was none."""
+        try:
+            return self._batch(self._get("/batch/infer"))
+        except Errors.Gone:
+            return None
+
+    def stop_batch(self) -> BatchStatus | None:
+        """End the batch that runs, if there is one; what it has saved stays."""
+        content = self._json(self._http.request("DELETE", "/batch/infer"))
+        return self._batch(content) if content else None
+
+    def _batch(self, content: Any) -> BatchStatus:
+        status, progress = self._field(content, "status"), content.get("progress")
+        progress = progress if isinstance(progress, dict) else {}
+        done, failed, total = (_count(progress.get(name)) for name in ("done", "failed", "total"))
+        details = content.get("details")
+        problem = str(details[-1]) if str(status) == "ERROR" and isinstance(details, list) and details else ""
+        return BatchStatus(str(status), done or 0, failed or 0, total, problem)
+
+    def _progress(self, answer: Answer) -> UploadProgress:
+        progress = self._parsed(UploadProgress, self._json(answer))
+        if type(progress.received) is not int or progress.received < 0:
+            raise Errors.unreadable(self.address, "UploadProgress: received")
+        return progress
 
     def _get(self, path: str) -> Any:
         return self._json(self._http.request("GET", path))
@@ -194,15 +239,9 @@ class Client:
         return tuple(self._parsed(kind, entry) for entry in self._field(content, name))
 
 
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
 def _job(job: str) -> str:
     return f"/semgan/jobs/{quote(job, safe='')}"
-
-
-def ending(disposition: str) -> str:
-    """Find `".nii.gz"` in `'attachment; filename="scan.nii.gz"'`; NIfTI where the header tells nothing."""
-    found = re.search(r"""filename\*?=(?:[\w-]+'[\w-]*')?"?([^";]+)""", disposition)
-    name = found.group(1).lower() if found else ""
-    for known in (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd"):
-        if name.endswith(known):
-            return known
-    return ".nii.gz"

@@ -41,8 +41,16 @@ class TimedOut(ServerError):
     undecided = True
 
 
+class Stopped(ServerError):
+    """A transfer was stopped here."""
+
+
 class NotTrusted(ServerError):
     """The certificate of an https server is not accepted."""
+
+
+class WrongCertificate(ServerError):
+    """The file of a certificate that is to be trusted cannot be used."""
 
 
 class OtherServer(ServerError):
@@ -53,6 +61,14 @@ class OtherServer(ServerError):
 
 class WrongKey(ServerError):
     """The API key is missing or wrong."""
+
+
+class NeedsLogin(ServerError):
+    """The server wants a name and a password of MONAI Label's log-in, or others."""
+
+
+class Forbidden(ServerError):
+    """The server knows who asks, and does not let them do this."""
 
 
 class WrongVersion(ServerError):
@@ -67,6 +83,18 @@ class Gone(ServerError):
 
 class Refused(ServerError):
     """The server does not accept what was asked."""
+
+
+class Conflict(Refused):
+    """It does not fit how things stand at the server now, such as a job that has ended."""
+
+
+class Outdated(Refused):
+    """What was to be replaced is not what the user has seen: somebody else was there; in the server's own words."""
+
+
+class NotAllowed(Refused):
+    """The server knows the address, but not this way to ask for it: it is older."""
 
 
 class Busy(ServerError):
@@ -108,13 +136,77 @@ def timed_out(address: str, seconds: float) -> TimedOut:
     )
 
 
-def not_trusted(address: str, reason: str) -> NotTrusted:
-    """Say that the certificate is not accepted."""
-    return NotTrusted(
-        _(
+def not_trusted(address: str, reason: str, certificate: str = "") -> NotTrusted:
+    """Say that the certificate is not accepted.
+
+    Args:
+        reason: in the words of OpenSSL.
+        certificate: file that was to be trusted; empty if there was none.
+    """
+    lowered = reason.lower()
+    if "mismatch" in lowered or "not valid for" in lowered:
+        text = _(
+            "The certificate of {address} is for another name ({reason}). Enter the name that it was made for as"
+            " address, or have a certificate made for this one."
+        )
+    elif "expired" in lowered or "not yet valid" in lowered:
+        text = _(
+            "The certificate of {address} is not valid at this time ({reason}). Look at the date of this computer, then"
+            " ask whoever runs the server to renew it."
+        )
+    elif certificate:
+        text = _(
+            "The certificate of {address} does not belong to the one in {certificate} ({reason}). Ask whoever runs the"
+            " server for the one that it uses now."
+        )
+    else:
+        text = _(
             "The certificate of {address} is not trusted ({reason}). Ask whoever runs the server for its certificate"
-            " and name the file in the environment variable SSL_CERT_FILE before Slicer starts."
-        ).format(address=address, reason=reason)
+            " (a .pem or .crt file), choose the file as Certificate under Server, and connect again. SSL_CERT_FILE is"
+            " of no use here: 3D Slicer sets it to its own file."
+        )
+    return NotTrusted(text.format(address=address, reason=reason, certificate=certificate))
+
+
+def unreadable_certificate(certificate: str, reason: str) -> WrongCertificate:
+    """Say that a file holds no certificate that could be trusted."""
+    return WrongCertificate(
+        _(
+            "The certificate {certificate} cannot be used: {reason}. Choose the file (.pem, .crt or .cer) that whoever"
+            " runs the server has given you, or leave the field empty."
+        ).format(certificate=certificate, reason=reason)
+    )
+
+
+def stopped() -> Stopped:
+    """Say that a transfer was stopped here."""
+    return Stopped(_("Stopped before all of the volume was sent."))
+
+
+def wrong_key(address: str) -> WrongKey:
+    """Say that the key is missing or wrong."""
+    return WrongKey(
+        _("{address} does not accept the API key. Enter the key that the server was started with.").format(
+            address=address
+        )
+    )
+
+
+def needs_login(address: str) -> NeedsLogin:
+    """Say that the server wants to know who asks."""
+    return NeedsLogin(
+        _("{address} wants a user name and a password. Enter both under Server, and connect again.").format(
+            address=address
+        )
+    )
+
+
+def login_refused(address: str, user: str) -> NeedsLogin:
+    """Say that name or password are wrong."""
+    return NeedsLogin(
+        _("{address} refuses the password of “{user}”. Enter name and password again, and connect.").format(
+            address=address, user=user
+        )
     )
 
 
@@ -167,11 +259,11 @@ def status_error(address: str, status: int, detail: str) -> ServerError:
     Args:
         detail: what the server says; empty if nothing.
     """
-    if status in (401, 403):
-        return WrongKey(
-            _("{address} does not accept the API key. Enter the key that the server was started with.").format(
-                address=address
-            )
+    if status == 401:
+        return wrong_key(address)
+    if status == 403:
+        return Forbidden(
+            _("The server does not allow this: {detail}").format(detail=_sentence(detail) or _("no reason given."))
         )
     if status in (404, 410):
         return Gone(detail or _("The server does not know this any more. Run the preview again."))
@@ -183,7 +275,10 @@ def status_error(address: str, status: int, detail: str) -> ServerError:
                 detail=_sentence(detail) or _("no reason given.")
             )
         )
-    return Refused(_("The server does not accept this: {detail}").format(detail=_sentence(detail) or f"HTTP {status}."))
+    if status == 412:
+        return Outdated(_sentence(detail) or _("Somebody else has changed it."))
+    kind = {405: NotAllowed, 409: Conflict}.get(status, Refused)
+    return kind(_("The server does not accept this: {detail}").format(detail=_sentence(detail) or f"HTTP {status}."))
 
 
 def _sentence(text: str) -> str:

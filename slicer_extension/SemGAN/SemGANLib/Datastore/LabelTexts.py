@@ -1,0 +1,68 @@
+"""Sentences about labels that readers share at a server."""
+
+from __future__ import annotations
+
+from ..Translation import tr as _
+from ..Types import LabelFacts
+
+
+def tag_word(tag: str) -> str:
+    """Name a tag."""
+    words = {"final": _("final label"), "preliminary": _("preliminary label"), "original": _("label by the model")}
+    return words.get(tag, tag)
+
+
+def moment(iso: str) -> str:
+    """Write an ISO time as `"2026-11-28 14:32"`."""
+    return iso[:16].replace("T", " ")
+
+
+def label_title(image: str, facts: LabelFacts) -> str:
+    """Name the node of a label: `"case 7: final label, Dr. Ä, 2026-11-28 14:32"`."""
+    parts = [tag_word(facts.state.tag), facts.annotator, moment(facts.saved)]
+    return f"{image}: " + ", ".join(part for part in parts if part)
+
+
+def overwrite_text(image: str, told: str, facts: LabelFacts | None) -> str:
+    """Ask whether the label of somebody else is to be replaced.
+
+    Args:
+        told: the server's own words.
+        facts: of the label that is there.
+    """
+    if facts is None:
+        there = told
+    else:
+        who = facts.annotator or _("somebody who is not named")
+        how = {True: _("edited"), False: _("not edited"), None: ""}[facts.edited]
+        there = ", ".join(part for part in (tag_word(facts.state.tag), moment(facts.saved), how) if part)
+        there = _("The image “{image}” has a label of {who} ({there}).").format(image=image, who=who, there=there)
+        if facts.review is not None:
+            verdict = {"accepted": _("has accepted it"), "rejected": _("has rejected it")}.get(facts.review.verdict, "")
+            there += f" {facts.review.reviewer} {verdict}." if verdict else ""
+    return _("{there}\n\nReplace it by yours? The server keeps it as an earlier version.").format(there=there)
+
+
+def empty_text(image: str, told: str) -> str:
+    """Ask whether a label with voxels is to be replaced by one without any."""
+    return _(
+        "Your label of “{image}” is empty, the one at the server is not ({told}).\n\nReplace it by the empty one? The"
+        " server keeps it as an earlier version."
+    ).format(image=image, told=told.rstrip("."))
+
+
+def unlike_text(name: str) -> str:
+    """Ask whether a result that nobody has touched is to be final where the model says that it does not know."""
+    return _(
+        "The scan “{name}” is unlike those that the model has learnt from, and its result was not corrected. A final"
+        " label is relied on: others take it for right, and models are trained with it.\n\nHave you looked at every"
+        " slice, and is it right? Submit it as final?"
+    ).format(name=name)
+
+
+def other_server_text(name: str, image: str, before: str, now: str) -> str:
+    """Ask whether an image of another server is the same one."""
+    return _(
+        "“{name}” is the image “{image}” of {before}, but you are connected to {now}. Does {now} have the same scan"
+        " under this name?\n\nSubmit the label to its image “{image}”?"
+    ).format(name=name, image=image, before=before, now=now)

@@ -1,0 +1,70 @@
+"""Sends a label, and asks where another one is in its place."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+from ..Protocols import Client, Confirm, Runner
+from ..Server import Errors
+from ..Translation import tr as _
+from ..Types import LabelFacts
+from ..Views import ERROR, INFO
+from .LabelTexts import empty_text, overwrite_text
+from .StoredImages import KnownLabel
+from .Submission import Submission
+
+
+class Submitting:
+    """Labels of others, and labels with voxels, are never replaced without a question.
+
+    Args:
+        confirm: asks the user a yes/no question.
+        tell: called with level and text.
+        done: called with client, submission and the label as the server has it now.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        confirm: Confirm,
+        tell: Callable[[str, str], None],
+        done: Callable[[Client, Submission, KnownLabel], None],
+    ) -> None:
+        self._runner = runner
+        self._confirm = confirm
+        self._tell = tell
+        self._done = done
+
+    def begin(self, client: Client, submission: Submission) -> None:
+        """Send a label."""
+        self._runner.run(
+            lambda: submission.send(client),
+            lambda label: self._done(client, submission, label),
+            lambda error: self._not_sent(client, submission, error),
+        )
+
+    def _not_sent(self, client: Client, submission: Submission, error: Exception) -> None:
+        if isinstance(error, Errors.Outdated):
+            self._runner.run(
+                lambda: client.stored_labels(submission.image),
+                lambda found: self._ask(client, submission, str(error), found),
+                lambda other: self._tell(ERROR, str(other)),
+            )
+        elif isinstance(error, Errors.Conflict) and submission.empty and not submission.allow_empty:
+            submission.allow_empty = True
+            question = empty_text(submission.image, str(error))
+            self._again(client, submission, _("Replace by an empty label?"), question)
+        else:
+            self._tell(ERROR, str(error))
+
+    def _ask(self, client: Client, submission: Submission, told: str, found: tuple[LabelFacts, ...]) -> None:
+        """Ask for the label that is there now; if there is yet another one at the next try, that is asked as well."""
+        there = next((facts for facts in found if facts.state.tag == submission.tag), None)
+        submission.etag = there.state.etag if there is not None else ""
+        self._again(client, submission, _("Replace a label?"), overwrite_text(submission.image, told, there))
+
+    def _again(self, client: Client, submission: Submission, title: str, question: str) -> None:
+        if self._confirm(title, question):
+            self.begin(client, submission)
+        else:
+            self._tell(INFO, _("Nothing was submitted: the server's label is as it was."))
