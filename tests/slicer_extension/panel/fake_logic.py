@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,14 @@ COLOURS = {
     "left kidney": (160, 90, 75),
     "spleen": (157, 108, 162),
 }
+VOLUMES_ML = {
+    "liver": (1500.0, 1490.0),
+    "right kidney": (162.4, 162.4),
+    "left kidney": (171.9, 171.9),
+    "spleen": (214.3, 214.3),
+}
+"""As they are now, and as they were found."""
+
 SIGNALS = (
     "connection_changed",
     "run_changed",
@@ -161,14 +170,15 @@ class FakeLogic:
         self.outcome_changed.emit(outcome)
 
     def organ_volumes(self, volume: Any) -> list[OrganVolume]:
-        return [OrganVolume(name, colour, 1500.0 - 100 * i, 1490.0) for i, (name, colour) in enumerate(COLOURS.items())]
+        return [OrganVolume(name, colour, *VOLUMES_ML[name]) for name, colour in COLOURS.items()]
 
     def volumes_csv(self, volume: Any) -> str:
         return "structure,ml\nliver,1500.0\n"
 
     def slice_values(self, volume: Any) -> list[SliceValue]:
         positions = [5.0 * index - 100.0 for index in range(37)]
-        return [SliceValue((3.0, -4.0, p), p, 40.0 + p / 10, 0.1 + abs(p) / 400) for p in positions]
+        doubt = {p: 0.1 + (p / 100) ** 4 if -80 <= p <= 60 else None for p in positions}
+        return [SliceValue((3.0, -4.0, p), p, 34.0 + 6 * math.sin(p / 15), doubt[p]) for p in positions]
 
     def jump_to(self, volume: Any, organ: str) -> None:
         self.asked.append(("jump_to", volume.GetName(), organ))

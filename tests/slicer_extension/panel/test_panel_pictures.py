@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from SemGANLib.Views import OrganVolume
 
@@ -41,6 +42,16 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
+def small(picture: Any) -> Any:
+    """Give a picture a table of its own most frequent colours: a third of the bytes, and the same to the eye."""
+    from PySide6.QtGui import QImage
+
+    image = picture.toImage().convertToFormat(QImage.Format_RGB32)
+    pixels = np.frombuffer(image.constBits(), np.uint32)
+    colours, counts = np.unique(pixels, return_counts=True)
+    return image.convertToFormat(QImage.Format_Indexed8, colours[np.argsort(-counts)][:256].tolist())
+
+
 def bottom(panel: SimpleNamespace, widget: Any) -> int:
     """Tell how far down a widget reaches in the panel."""
     from PySide6.QtCore import QPoint
@@ -60,8 +71,8 @@ def test_in_every_state_all_that_is_shown_can_be_read(
         if widget.className() in ("QLabel", "QPushButton", "QCheckBox", "QComboBox"):
             assert widget.width >= widget.minimumSizeHint().width(), f"{widget.objectName} is cut on the right"
     assert panel.widget.minimumSizeHint().width() <= WIDTH
-    path = folder / f"panel_{name}.png"
-    assert panel.widget.grab().save(str(path)) and path.stat().st_size > 2000
+    path = folder / ("panel.png" if name == "done" else f"panel_{name}.png")
+    assert small(panel.widget.grab()).save(str(path)) and path.stat().st_size > 2000
 
 
 WARNED = ("out_of_domain", "gaining", "unlearnt_modality")
