@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
 from tests.slicer_extension.scans import add_scan
+from tests.slicer_extension.server.servers import Secure, make_certificate
 from tests.slicer_extension.session import MemorySettings, Session
 
 
@@ -60,3 +64,98 @@ def test_nothing_is_sent_without_a_connection(scene):
 def test_after_disconnecting_no_model_is_left(session):
     session.logic.disconnect()
     assert session.logic.connection.state == "off" and session.logic.chosen_model() is None
+
+
+def test_the_certificate_of_a_server_is_remembered_until_the_field_is_emptied(scene, tmp_path):
+    own = make_certificate(tmp_path, "server")
+    settings = MemorySettings()
+    session = Session(scene, settings)
+    with Secure(own) as address:
+        session.logic.connect(address, certificate=str(own))
+        session.settle()
+        assert session.logic.connection.state == "on"
+        assert Session(scene, settings).logic.saved_access() == (str(own), "")
+        session.logic.connect(address)
+        session.settle()
+        assert session.logic.connection.state == "failed" and "Certificate" in session.logic.connection.text
+        assert session.logic.saved_access() == ("", "")
+
+
+def test_every_request_carries_the_id_of_this_installation_which_stays(scene, server):
+    settings = MemorySettings()
+    for _ in range(2):
+        session = Session(scene, settings)
+        session.connect(server.address)
+        session.preview(add_scan(scene))
+        session.close()
+    ids = {headers.get("X-SemGAN-Client") for _, _, headers, _ in server.requests}
+    assert len(ids) == 1 and re.fullmatch("[A-Za-z0-9_.-]{8,64}", ids.pop() or "")
+    other = Session(scene)
+    other.connect(server.address)
+    assert len({headers.get("X-SemGAN-Client") for _, _, headers, _ in server.requests}) == 2
+
+
+# warming up
+
+
+@pytest.fixture
+def warming(scene, server, monkeypatch):
+    """A session at a server that loads its model."""
+    monkeypatch.setattr("SemGANLib.Server.Connector.WARMING_SECONDS", (0.01, 0.02))
+    server.health = {"ready": False, "workers": [{"device": "cuda:0", "state": "warming"}]}
+    session = Session(scene)
+    session.connect(server.address)
+    assert "arming up" in session.logic.connection.text
+    return session
+
+
+def test_warming_up_ends_when_the_server_is_ready(warming, server):
+    shown = []
+    warming.logic.connection_changed.connect(shown.append)
+    session_models = warming.logic.connection.models
+    warming.wait(lambda: len(server.matches("GET /semgan/health")) > 3)
+    assert not shown, "nothing is new"
+    server.health = {}
+    warming.wait(lambda: warming.logic.connection.health.ready)
+    assert "arming up" not in warming.logic.connection.text and len(shown) == 1
+    assert warming.logic.connection.models == session_models
+    count = len(server.matches("GET /semgan/health"))
+    for _ in range(20):
+        warming.pump()
+    assert len(server.matches("GET /semgan/health")) == count, "it is not asked any more"
+
+
+def test_a_server_that_is_away_while_it_warms_up_is_asked_again(warming, server):
+    server.drop = 2
+    warming.wait(lambda: server.drop == 0)
+    server.health = {}
+    warming.wait(lambda: warming.logic.connection.health.ready)
+    assert warming.logic.connection.state == "on"
+
+
+def test_a_server_that_becomes_another_one_is_left(warming, server):
+    server.key = "changed"
+    warming.wait(lambda: warming.logic.connection.state == "failed")
+    assert "key" in warming.logic.connection.text
+
+
+def test_a_server_is_not_asked_for_ever(warming, server, monkeypatch):
+    monkeypatch.setattr("SemGANLib.Server.Connector.WARMING_TRIES", 3)
+    for _ in range(40):
+        warming.pump()
+        time.sleep(0.005)
+    count = len(server.matches("GET /semgan/health"))
+    for _ in range(20):
+        warming.pump()
+        time.sleep(0.005)
+    assert len(server.matches("GET /semgan/health")) == count
+
+
+def test_disconnecting_ends_the_asking(warming, server):
+    warming.logic.disconnect()
+    warming.settle()
+    count = len(server.matches("GET /semgan/health"))
+    for _ in range(20):
+        warming.pump()
+        time.sleep(0.005)
+    assert len(server.matches("GET /semgan/health")) == count and warming.logic.connection.state == "off"

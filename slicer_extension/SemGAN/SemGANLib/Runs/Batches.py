@@ -39,7 +39,9 @@ class Batches:
         if images is not None and not images:
             self._tell(INFO, _("Choose images first."))
             return
-        self._run(lambda: client.start_batch(images), lambda status: self._heard(client, status), self._refusing(client))
+        self._run(
+            lambda: client.start_batch(images), lambda status: self._heard(client, status), self._refusing(client)
+        )
 
     def stop(self, client: Client) -> None:
         """End the batch that runs."""

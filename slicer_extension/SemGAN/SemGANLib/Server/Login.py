@@ -57,7 +57,7 @@ class Login:
         form = {"grant_type": "password", "username": self._user, "password": self._password}
         status, content = ask("POST", "/auth/token", urlencode(form).encode())
         token = _entry(content, "access_token") if status == 200 else None
-        if isinstance(token, str) and token.isascii() and token.isprintable():
+        if isinstance(token, str) and token and token.isascii() and token.isprintable():
             return token
         if status in (400, 401, 422):
             self._password = ""
