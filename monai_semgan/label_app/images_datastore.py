@@ -46,6 +46,9 @@ class ImagesDatastore(LocalDatastore):
 
     if TYPE_CHECKING:
 
+        def may_train(self, image_id: str) -> bool:
+            """Tell whether an image's final label may be trained with."""
+
         def _written(self, source: str, destination: Path) -> AbstractContextManager[None]: ...
 
         def _entry(self, entries: dict[str, Any], key: str, value: Any) -> AbstractContextManager[None]: ...
@@ -175,13 +178,17 @@ class ImagesDatastore(LocalDatastore):
                 (self._uploads() / known.image.source).unlink(missing_ok=True)
 
     def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
-        """Return the pairs of image and final label; paths below the folder of the labels if not `full_path`."""
+        """Return the pairs of image and final label that may be trained with.
+
+        Args:
+            full_path: whether paths below the folder of the labels begin at the root.
+        """
         tag = DefaultLabelTag.FINAL.value
         with self._mutex:
             labels = {
                 image: Path(self._datastore.label_path(tag)) / self._filename(image, entry.labels[tag].ext)
                 for image, entry in self._datastore.objects.items()
-                if tag in entry.labels
+                if tag in entry.labels and self.may_train(image)
             }
         files = {image: self._file_or_nothing(image) for image in labels}
         pairs = [{"image": file, "label": os.path.realpath(labels[image])} for image, file in files.items() if file]

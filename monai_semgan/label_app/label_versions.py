@@ -41,6 +41,11 @@ SAVED_BY, MODEL = "saved_by", "model"
 OWN_KEYS = frozenset({SAVED_BY, IMAGE_STATE, "params", "review", "ts", "name"})
 """What only the server notes in the info of a label."""
 
+REVIEW_KEYS = ("reviewer", "verdict", "comment", "when")
+VERDICTS = ("accepted", "rejected")
+
+NOBODY = "admin"
+
 ETAG_DIGITS = 32
 NAME_LENGTH = 200
 
@@ -95,7 +100,7 @@ def described(info: Mapping[str, Any], version: int, etag: str, ext: str, saved:
     """Return the facts of a label by its info.
 
     Args:
-        info: as a client has sent it, with the `user` of the log-in, or as the model's inference notes it.
+        info: as a client has sent it, with the user of a log-in as `annotator`, or as the model's inference notes it.
         version: its number.
         etag: digest of the file.
         ext: ending of the file.
@@ -106,7 +111,7 @@ def described(info: Mapping[str, Any], version: int, etag: str, ext: str, saved:
         version,
         etag,
         saved,
-        annotator=None if by_model else _name(info.get("user") or info.get("annotator")),
+        annotator=None if by_model else _name(info.get("annotator") or _user(info)),
         model=_name(info.get("model")),
         edited=edited if isinstance(edited, bool) else (False if by_model else None),
         by_model=by_model,
@@ -285,8 +290,14 @@ def _read(path: Path) -> LabelVersion | None:
         return None
     texts = (found.etag, found.saved, found.ext, found.annotator or "", found.model or "")
     whole = isinstance(found.version, int) and all(isinstance(text, str) for text in texts)
-    review = found.review is None or (isinstance(found.review, dict) and {"reviewer", "verdict"} <= found.review.keys())
-    return found if whole and review and not {"/", os.sep} & set(found.ext) else None
+    return found if whole and _is_review(found.review) and not {"/", os.sep} & set(found.ext) else None
+
+
+def _is_review(review: Any) -> bool:
+    if review is None:
+        return True
+    told = isinstance(review, dict) and all(isinstance(review.get(key), str) for key in REVIEW_KEYS)
+    return told and review["verdict"] in VERDICTS
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -307,6 +318,11 @@ def _remove_oldest(files: dict[Path, int]) -> None:
     files.pop(oldest)
     oldest.unlink(missing_ok=True)
     oldest.with_name(f"{oldest.name[:6]}.json").unlink(missing_ok=True)
+
+
+def _user(info: Mapping[str, Any]) -> object:
+    """The user whom MONAI Label has noted; without its log-in it calls everybody by the same name."""
+    return None if info.get("user") == NOBODY else info.get("user")
 
 
 def _name(value: object) -> str | None:

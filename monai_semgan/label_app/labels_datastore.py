@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from monailabel.datastore.local import DataModel, LocalDatastore
 from monailabel.interfaces.datastore import DefaultLabelTag
@@ -23,7 +23,6 @@ from monai_semgan.label_app.label_versions import (
     LabelVersions,
     described,
     etag_of,
-    made_by_model,
     now,
     with_review,
 )
@@ -94,13 +93,24 @@ class LabelsDatastore(LocalDatastore):
         with self._mutex:
             return sorted({*self.get_labels_by_image_id(image_id), *filter(is_tag, self._versions.tags(image_id))})
 
-    def version_file(self, image_id: str, tag: str, version: int) -> Path | None:
-        """Return the file of a version of a label, also of the present one; None if it is not kept."""
+    def open_label(self, image_id: str, tag: str) -> tuple[IO[bytes], PresentLabel] | None:
+        """Open a label of the present image, with the facts of what was opened; None if there is none."""
+        with self._mutex:
+            present = self.present_label(image_id, tag)
+            return (present.file.open("rb"), present) if present is not None else None
+
+    def open_version(self, image_id: str, tag: str, version: int) -> tuple[IO[bytes], str, str] | None:
+        """Open a version of a label, also the present one.
+
+        Returns:
+            The file, a name for it and its ETag; None if it is not kept.
+        """
         with self._mutex:
             present = self._present(image_id, tag)
             if present is not None and present.facts.version == version:
-                return present.file
-            return self._versions.file(image_id, tag, version)
+                return present.file.open("rb"), present.file.name, present.facts.etag
+            kept = self._versions.file(image_id, tag, version)
+            return (kept.open("rb"), f"{image_id}_{kept.name}", etag_of(kept)) if kept is not None else None
 
     def may_train(self, image_id: str) -> bool:
         """Tell whether an image's final label may be trained with: it is of the present image, and not rejected."""
@@ -157,12 +167,16 @@ class LabelsDatastore(LocalDatastore):
             known = self._datastore.objects.get(image_id)
             if known is None:
                 raise ImageNotFoundException(f"Image {image_id} not found")
-            present = self._present(image_id, label_tag)
-            if condition is not None:
+            present, info = self._present(image_id, label_tag), dict(label_info or {})
+            facts = self._described((image_id, label_tag), Path(label_filename), info, present)
+            if condition is not None and (present is None or present.facts != facts):
                 condition(present)
-            if made_by_model(label_info or {}):
+            if facts.by_model:
                 self.check_model_may_save(image_id, label_tag)
-            self._replace(known.labels, (image_id, label_tag), Path(label_filename), dict(label_info or {}), present)
+            if facts.review:
+                info[REVIEW] = facts.review
+            entry = DataModel(info={**info, "ts": int(time.time())}, ext=facts.ext)
+            self._replace((image_id, label_tag), Path(label_filename), entry, facts, present)
         return image_id
 
     def review_label(self, image_id: str, tag: str, review: dict[str, Any], condition: Condition) -> LabelVersion:
@@ -239,31 +253,29 @@ class LabelsDatastore(LocalDatastore):
             kept = self._kept_versions = LabelVersions(labels)
         return kept
 
+    def _described(
+        self, place: tuple[str, str], file: Path, info: dict[str, Any], present: PresentLabel | None
+    ) -> LabelVersion:
+        """Facts of a file that is about to be saved; those of the label that is there if it is sent once more.
+
+        Clients do so where the answer was lost.
+        """
+        number = self._versions.next_number(*place, present.facts if present else None)
+        facts = described(info, number, etag_of(file), self._to_id(file.name)[1], now())
+        return present.facts if present is not None and _says_the_same(present.facts, facts) else facts
+
     def _replace(
-        self,
-        labels: dict[str, Any],
-        place: tuple[str, str],
-        file: Path,
-        info: dict[str, Any],
-        present: PresentLabel | None,
+        self, place: tuple[str, str], file: Path, entry: DataModel, facts: LabelVersion, present: PresentLabel | None
     ) -> None:
         """Put a file in the place of a label; the facts are written first, the list last."""
         image, tag = place
-        ext = self._to_id(file.name)[1]
-        name = self._filename(image, ext)
-        facts = described(
-            info, self._versions.next_number(*place, present.facts if present else None), etag_of(file), ext, now()
-        )
-        if present is not None and _says_the_same(present.facts, facts):  # sent once more, since the answer was lost
-            facts = present.facts
-            info = {**info, **({REVIEW: facts.review} if facts.review else {})}
-        folder = Path(self._datastore.label_path(tag))
+        folder, name = Path(self._datastore.label_path(tag)), self._filename(image, entry.ext)
         folder.mkdir(parents=True, exist_ok=True)
-        entry = DataModel(info={**info, "ts": int(time.time()), "name": name}, ext=ext)
+        entry.info["name"] = name
         with (
             self._noted(place, facts, present),
             self._written(str(file), folder / name),
-            self._entry(labels, tag, entry),
+            self._entry(self._datastore.objects[image].labels, tag, entry),
         ):
             pass
         if present is not None and present.file != folder / name:

@@ -21,7 +21,8 @@ def add_routes(app: FastAPI) -> None:
     from monai_semgan.label_app.server.routes.sessions_routes import router as sessions
     from monai_semgan.label_app.server.routes.studies_routes import router as studies
     from monai_semgan.label_app.server.routes.tasks_routes import router as tasks
+    from monai_semgan.label_app.server.routes.version_routes import router as versions
 
-    for router in (info.router, infer, tasks, learning, datastore, labels, studies, sessions, others):
+    for router in (info.router, infer, tasks, learning, datastore, labels, versions, studies, sessions, others):
         app.include_router(router)
     add_login(app)

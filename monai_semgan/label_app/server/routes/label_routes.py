@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, HTTPException, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Header, HTTPException, UploadFile
 from fastapi.responses import Response
 from monailabel.config import settings
-from monailabel.endpoints.datastore import download_label
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.datastore import DefaultLabelTag
 
+from monai_semgan.jobs.api.own_threads import OwnThreads
 from monai_semgan.label_app.image_ids import is_tag
+from monai_semgan.label_app.label_versions import OWN_KEYS, etag_of
+from monai_semgan.label_app.server import tokens
 from monai_semgan.label_app.server.checked_forms import CheckedRoute
+from monai_semgan.label_app.server.label_conditions import ALLOW_EMPTY, Expected, check_ids, model_ids, quoted, saving
+from monai_semgan.label_app.server.open_file_response import OpenFileResponse
 from monai_semgan.label_app.server.received_files import discard
 from monai_semgan.label_app.server.received_labels import receive_label
 from monai_semgan.label_app.server.routes.shared import (
@@ -29,25 +33,61 @@ router = APIRouter(prefix="/datastore", tags=["Datastore"], route_class=CheckedR
 LABELLER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
 Sent = Annotated[UploadFile, File()]
 
+SAVING = OwnThreads(8, 240, "labels")
+"""Labels that were received and are read, one after the other, and saved."""
+
+
+def expected_label(
+    if_match: Annotated[str | None, Header()] = None, if_none_match: Annotated[str | None, Header()] = None
+) -> Expected:
+    """Return what a request expects of the label that is there."""
+    return Expected(if_match, if_none_match)
+
+
+def noted(info: dict[str, Any], user: User) -> dict[str, Any]:
+    """Return what a client wants noted of a label, with its user, and without what only the server notes."""
+    told = {key: value for key, value in info.items() if key not in OWN_KEYS}
+    return {**told, **({"user": user.username} if user.username else {})}
+
+
+def logged_in(user: User) -> str:
+    """Return the user of MONAI Label's log-in; empty without one, where all are called the same."""
+    return str(user.username or "") if tokens.enabled() else ""
+
 
 @router.put("/label", summary="Save Finished Label")
-def save_label(
+async def save_label(
     image: str,
     label: Sent,
+    response: Response,
+    expected: Annotated[Expected, Depends(expected_label)],
     params: str = Form("{}"),
     tag: str = DefaultLabelTag.FINAL.value,
     user: User = LABELLER,
 ) -> dict[str, Any]:
-    """Save a label that lies on the grid of its image."""
-    info = _with_user(json_object(params), user)
-    tag = tag or DefaultLabelTag.FINAL.value
+    """Save a label that fills the points of its image; the one that was there is kept as a version."""
+    info = noted(json_object(params), user)
+    if name := logged_in(user):
+        info["annotator"] = name
+    saved = await SAVING.run(_save, image, label, tag or DefaultLabelTag.FINAL.value, info, expected)
+    response.headers["ETag"] = quoted(saved.pop("etag"))
+    return saved
+
+
+def _save(image: str, label: UploadFile, tag: str, info: dict[str, Any], expected: Expected) -> dict[str, Any]:
     if not is_tag(tag):
         raise HTTPException(422, "the tag of the label cannot be used; use letters, digits, . _ and -")
-    received = receive_label(label, known_image(image))
     app = running_app()
+    store = app.datastore()
+    received = receive_label(label, known_image(image))
     try:
-        saved = app.datastore().save_label(image, str(received.path), tag, info)
-        return {**(app.on_save_label(image, saved) or {}), "image": image, "label": saved}
+        check_ids(received.ids, model_ids(app), info)
+        condition = saving(expected, received, info)
+        noted_of_it = {key: value for key, value in info.items() if key != ALLOW_EMPTY}
+        saved = store.save_label(image, str(received.path), tag, noted_of_it, condition)
+        present = store.present_label(image, tag)
+        etag = present.facts.etag if present else etag_of(received.path)
+        return {**(app.on_save_label(image, saved) or {}), "image": image, "label": saved, "etag": etag}
     finally:
         discard(received.path)
 
@@ -62,16 +102,23 @@ def remove_label(id: str, tag: str) -> dict[str, Any]:
 
 @router.head("/label", dependencies=[USER], summary="Check If Label Exists")
 def check_label_exists(image: str, tag: str) -> Response:
-    """Tell whether there is such a label."""
+    """Tell whether there is such a label, and which."""
     known_label(image, tag)
-    return Response()
+    present = running_app().datastore().present_label(image, tag)
+    if present is None:
+        raise HTTPException(404, "the label has just been removed")
+    return Response(headers={"ETag": quoted(present.facts.etag)})
 
 
 @router.get("/label", dependencies=[USER], summary="Download Label")
 def get_label(label: str, tag: str) -> Any:
     """Return the file of a label."""
     known_label(label, tag)
-    return download_label(label, tag)
+    opened = running_app().datastore().open_label(label, tag)
+    if opened is None:
+        raise HTTPException(404, "the label has just been removed")
+    stream, present = opened
+    return OpenFileResponse(stream, present.file.name, present.facts.etag)
 
 
 @router.get("/label/info", dependencies=[USER], summary="Get Label Info")
@@ -85,14 +132,10 @@ def get_label_info(label: str, tag: str) -> Any:
 def put_label_info(label: str, tag: str, info: str = Form("{}"), user: User = LABELLER) -> Any:
     """Note something of a label."""
     known_label(label, tag)
-    return running_app().datastore().update_label_info(label, tag, _with_user(json_object(info, "info"), user))
+    return running_app().datastore().update_label_info(label, tag, noted(json_object(info, "info"), user))
 
 
 @router.put("/updatelabelinfo", include_in_schema=False)
 def update_label_info(label: str, tag: str, params: str = Form("{}"), user: User = LABELLER) -> Any:
     """Serve the former name of the route before."""
     return put_label_info(label, tag, params, user)
-
-
-def _with_user(info: dict[str, Any], user: User) -> dict[str, Any]:
-    return {**info, "user": user.username} if user.username else info
