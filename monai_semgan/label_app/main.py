@@ -108,6 +108,9 @@ class SemganApp(MONAILabelApp):
         datastore = self.datastore()
         if isinstance(datastore, StudiesDatastore):
             datastore.remove_leftovers()
+        sessions = self.sessions()
+        if isinstance(sessions, SafeSessions):
+            sessions.share(service.quota, self.home)
         self._jobs.service = service
         self.engine.use(self._jobs)
         return service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,35 @@ def test_jobs_come_back_from_disk_in_order_and_broken_ones_do_not(tmp_path: Path
     assert [job.id for job, _ in JobStore(tmp_path).load()] == [jobs[1], jobs[2]]
     assert not store.folder(jobs[0]).exists()
     assert (tmp_path / ".semgan").stat().st_mode & 0o077 == 0
+
+
+class Elsewhere:
+    """Files beside those of jobs."""
+
+    def __init__(self, *sizes: int) -> None:
+        self.sizes = list(sizes)
+
+    def used(self) -> int:
+        return sum(self.sizes)
+
+    def removals(self) -> Iterator[Callable[[], None]]:
+        while self.sizes:
+            yield lambda: self.sizes.pop(0) and None
+
+
+def test_what_lies_elsewhere_counts_and_goes_first(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    job = fill(store, 0, 5000)
+    quota, elsewhere = DiskQuota(store, 20_000), Elsewhere(6000, 6000)
+    quota.include(elsewhere)
+    quota.make_space(5000, iter([lambda: store.remove(job)]))
+    assert elsewhere.sizes == [6000] and store.folder(job).exists()
+    quota.make_space(15_000, iter([lambda: store.remove(job)]))
+    assert elsewhere.sizes == [] and not store.folder(job).exists()
+
+
+def test_files_of_the_server_that_are_no_jobs_keep_no_job_out(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    (store.root / "volumes").mkdir()
+    (store.root / "volumes" / "converted.nrrd").write_bytes(bytes(50_000))
+    DiskQuota(store, 10_000).make_space(5000, iter([]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from monai_semgan.jobs.job_errors import NoSpace
 from monai_semgan.jobs.storage.store import JobStore
@@ -13,6 +15,16 @@ RESERVE_BYTES = 32 * 2**20
 
 Removals = Iterator[Callable[[], None]]
 """Functions that each remove something, the least missed first."""
+
+
+class Place(Protocol):
+    """Something beside jobs and uploads that counts in the limit and makes room for them."""
+
+    def used(self) -> int:
+        """Count its bytes."""
+
+    def removals(self) -> Removals:
+        """Yield what can go."""
 
 
 class DiskQuota:
@@ -26,6 +38,15 @@ class DiskQuota:
     def __init__(self, store: JobStore, limit_bytes: int) -> None:
         self.store, self.limit_bytes = store, limit_bytes
         self._grown = threading.Event()
+        self._places: list[Place] = []
+
+    def include(self, place: Place) -> None:
+        """Count another place too; what is in it goes before jobs and uploads."""
+        self._places.append(place)
+
+    def used(self) -> int:
+        """Count the bytes of everything."""
+        return self.store.used() + sum(place.used() for place in self._places)
 
     def make_space(self, needed: int, removals: Removals) -> None:
         """Remove until there is space.
@@ -33,8 +54,9 @@ class DiskQuota:
         Raises:
             NoSpace: if that does not suffice.
         """
+        everything = self._with_places(removals)
         while not self._suffices(needed):
-            remove = next(removals, None)
+            remove = next(everything, None)
             if remove is None:
                 raise NoSpace("no room for another job; remove jobs or uploads, or let the server have more disk")
             remove()
@@ -48,14 +70,17 @@ class DiskQuota:
         if not self._grown.is_set():
             return False
         self._grown.clear()
-        return self.store.used() > self.limit_bytes
+        return self.used() > self.limit_bytes
 
     def shrink(self, removals: Removals) -> None:
         """Remove until the limit is kept, as far as possible."""
-        for remove in removals:
+        for remove in self._with_places(removals):
             remove()
-            if self.store.used() <= self.limit_bytes:
+            if self.used() <= self.limit_bytes:
                 return
 
+    def _with_places(self, removals: Removals) -> Removals:
+        return itertools.chain(*(place.removals() for place in self._places), removals)
+
     def _suffices(self, needed: int) -> bool:
-        return self.store.used() + needed <= self.limit_bytes and self.store.free() >= needed + RESERVE_BYTES
+        return self.used() + needed <= self.limit_bytes and self.store.free() >= needed + RESERVE_BYTES

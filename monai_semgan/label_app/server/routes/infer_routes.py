@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from monailabel.endpoints.infer import ResultType, send_response
 
 from monai_semgan.jobs.api.own_threads import OwnThreads
 from monai_semgan.label_app.server.checked_forms import CheckedRoute
-from monai_semgan.label_app.server.received_files import discard, receive
+from monai_semgan.label_app.server.received_files import check_unread_image, discard, receive
 from monai_semgan.label_app.server.routes.shared import (
     USER,
     check_tag_and_labels,
@@ -87,27 +88,32 @@ async def _watch(connection: Request, gone: threading.Event) -> None:
 def _infer(gone: Callable[[], bool], background: BackgroundTasks, asked: Asked) -> Any:
     app: Any = running_app()
     known_name(asked.model, app.info()["models"], "model")
-    request = _checked(json_object(asked.params), asked.output)
+    request = {**_checked(json_object(asked.params), asked.output), "model": asked.model}
     if asked.label is not None:
         raise HTTPException(422, "no model of this server takes a label as input")
+    with _image(asked) as image, app.stoppable(gone):
+        result = app.infer({**request, "image": image})
+    return send_response(app.datastore(), result, asked.output, background)
+
+
+@contextlib.contextmanager
+def _image(asked: Asked) -> Iterator[str]:
+    """Yield the file, or the id in the datastore, of the image that is asked for."""
     if asked.file is not None:
-        request["image"] = str(receive(asked.file))  # the worker tells if it cannot be read
-        background.add_task(discard, request["image"])
+        path = receive(asked.file)  # the worker tells if it cannot be read
+        check_unread_image(path)
+        try:
+            yield str(path)
+        finally:
+            discard(path)
     elif asked.session_id:
-        request["image"] = _session_image(asked.session_id)
+        with _session_image(asked.session_id) as image:
+            yield image
     elif asked.image:
         known_image(asked.image)
-        request["image"] = asked.image
+        yield asked.image
     else:
         raise HTTPException(422, "give an image id, a file or a session id")
-    try:
-        with app.stoppable(gone):
-            result = app.infer({**request, "model": asked.model})
-    except BaseException:
-        if asked.file is not None:  # tasks in the background run after answers only
-            discard(request["image"])
-        raise
-    return send_response(app.datastore(), result, asked.output, background)
 
 
 def _checked(params: dict[str, Any], output: ResultType | None) -> dict[str, Any]:
@@ -120,9 +126,12 @@ def _checked(params: dict[str, Any], output: ResultType | None) -> dict[str, Any
     return params
 
 
-def _session_image(session_id: str) -> str:
+@contextlib.contextmanager
+def _session_image(session_id: str) -> Iterator[str]:
     sessions = running_app().sessions()
-    session = sessions.get_session(session_id) if sessions is not None else None
-    if session is None:
+    if sessions is None:
         raise HTTPException(404, "unknown or expired session")
-    return str(session.image)
+    with sessions.using(session_id) as session:
+        if session is None:
+            raise HTTPException(404, "unknown or expired session")
+        yield str(session.image)

@@ -12,11 +12,13 @@ from fastapi import APIRouter, File, HTTPException, Request, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.utils.others.generic import get_basename, get_mime_type
 
+from monai_semgan.jobs.api.own_threads import READING
+from monai_semgan.label_app.server.checked_forms import CheckedRoute
 from monai_semgan.label_app.server.options import MEGABYTE
 from monai_semgan.label_app.server.received_files import check_image, plain_name, unpack
 from monai_semgan.label_app.server.routes.shared import USER, running_app
 
-router = APIRouter(prefix="/session", tags=["Session"])
+router = APIRouter(prefix="/session", tags=["Session"], route_class=CheckedRoute)
 
 
 @router.get("/{session_id}", dependencies=[USER], summary="Get Session ID")
@@ -33,15 +35,20 @@ def get_session(session_id: str, update_ts: bool = False, image: bool = False) -
 
 
 @router.put("/", dependencies=[USER], summary="Create new session with Image")
-def create_session(
+async def create_session(
     request: Request, files: Annotated[list[UploadFile], File()], uncompress: bool = False, expiry: int = 0
 ) -> dict[str, Any]:
     """Keep a volume: one file, an archive, or the files of a DICOM series."""
+    limit_bytes = request.app.state.options.upload_limit_mb * MEGABYTE
+    return await READING.run(_create_session, files, expiry, limit_bytes if uncompress else None)
+
+
+def _create_session(files: list[UploadFile], expiry: int, unpack_limit_bytes: int | None) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="semgan_"))
     try:
         image = _received(files, folder)
-        if uncompress and image.is_file():
-            image = _unpacked(image, request.app.state.options.upload_limit_mb * MEGABYTE)
+        if unpack_limit_bytes is not None and image.is_file():
+            image = _unpacked(image, unpack_limit_bytes)
         check_image(image)
         session_id, info = _sessions().add_session(str(image), max(expiry, 0), session_id=str(uuid.uuid4()))
         return {"session_id": session_id, "session_info": info.to_json()}
