@@ -87,7 +87,10 @@ class Reconciling:
 
     def _is_there(self, image: str, entry: StudyEntry, there: set[str]) -> bool:
         if entry.image.uploaded:
-            return (self.uploads / entry.image.source).is_file()
+            name = entry.image.source
+            return (
+                Path(name).name == name and (self.uploads / name).is_file() and not (self.uploads / name).is_symlink()
+            )
         if entry.image.series:
             series = self.originals.series.get(image)
             return series is not None and place_of(series.source, series.series) not in self.model.hidden
