@@ -74,6 +74,20 @@ def new_version(results: Path, version: int) -> Iterator[Path]:
         shutil.rmtree(results / str(old), ignore_errors=True)
 
 
+def share_files(before: Path, folder: Path) -> None:
+    """Give a version the label and maps of the one before, which are the same, without writing them again.
+
+    Raises:
+        OSError: if the disk is full, or the job was removed.
+    """
+    for name in (LABEL, MAPS):
+        if (before / name).exists():
+            try:
+                os.link(before / name, folder / name)
+            except OSError:  # a file system without links
+                shutil.copyfile(before / name, folder / name)
+
+
 def versions(results: Path) -> list[int]:
     """Return versions that are there, the best last."""
     try:

@@ -10,10 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.inference.examination import examine
+from monai_semgan.inference.mirror import why_not
 from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.reading import read_volume
 from monai_semgan.io.writing import write_label
-from monai_semgan.jobs.storage.result_files import LABEL, REPORT, RESULT, new_version, save_grid, save_maps
+from monai_semgan.jobs.storage.result_files import (
+    LABEL,
+    REPORT,
+    RESULT,
+    new_version,
+    save_grid,
+    save_maps,
+    share_files,
+)
 from monai_semgan.jobs.workers.describing import contract_result
 from monai_semgan.jobs.workers.messages import Task
 from monai_semgan.jobs.workers.turns import JobTurn
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.inference.segmentation import Segmentation
     from monai_semgan.io.volume import Volume
+    from monai_semgan.quality.anatomy import AnatomyReport
     from monai_semgan.utils.progress import StepEvent
 
 Say = Callable[..., None]
@@ -87,7 +98,8 @@ class JobRun:
         self._next_partial = 0.0
         self._started = time.perf_counter()
         self._read = 0.0
-        self._finished: tuple[Segmentation, Volume] | None = None
+        self._written: Segmentation | None = None
+        self._finished: tuple[Segmentation, Volume, AnatomyReport | None] | None = None
 
     def run(self) -> tuple[str, str]:
         """Run to the end.
@@ -124,8 +136,7 @@ class JobRun:
             )
         except Cancelled:
             return "cancelled", "cancelled; the preview is kept" if self.version else "cancelled before it had a result"
-        self._write(found, volume, partial=False)
-        self._finished = found, volume
+        self._finish(found, volume)
         if found.cancelled:
             return "cancelled", "cancelled; the best result until then is kept"
         return "done", "done"
@@ -161,14 +172,28 @@ class JobRun:
         spent = time.monotonic() - begun
         self._next_partial = time.monotonic() + max(self.partial_seconds, spent * (1 / PARTIAL_SHARE - 1))
 
-    def _write(self, found: Segmentation, volume: Volume, partial: bool) -> None:
+    def _finish(self, found: Segmentation, volume: Volume) -> None:
+        """Write the result; first without the look at the mirror image, which takes part of a preview's time."""
+        anatomy = None
+        if self.task.report and not found.cancelled and not why_not(self.bundle, found.prepared):
+            self._write(found, volume, partial=True)
+            self._written = found
+            self.say("progress", job=self.task.job, message="checking right and left")
+            anatomy = examine(found, volume, self.bundle, self.names)
+        self._write(found, volume, partial=False, anatomy=anatomy)
+        self._finished = found, volume, anatomy
+
+    def _write(self, found: Segmentation, volume: Volume, partial: bool, anatomy: AnatomyReport | None = None) -> None:
         segmented, version = time.perf_counter(), self.version + 1
         with new_version(self.results, version) as folder:
             if version == 1:
                 save_grid(self.results, volume, found.prepared.geometry)
-            write_label(found.label, volume, folder / LABEL)
-            save_maps(folder, slice_maps(found))
-            result = contract_result(self.task.job, version, found, volume, self.bundle, self.names, partial)
+            if found is self._written:
+                share_files(self.results / str(version - 1), folder)
+            else:
+                write_label(found.label, volume, folder / LABEL)
+                save_maps(folder, slice_maps(found))
+            result = contract_result(self.task.job, version, found, volume, self.bundle, self.names, partial, anatomy)
             paused = self.turn.paused_seconds
             times = [self._started + paused, self._read + paused, segmented, time.perf_counter()]
             result.latencies = latencies(times)
@@ -185,8 +210,8 @@ class JobRun:
         """
         if self._finished is None or not self.task.report:
             return
-        found, volume = self._finished
+        found, volume, anatomy = self._finished
         jobs = self.results.parents[1]  # beside the job's folder, which a removal must not find made anew
         with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=jobs) as aside:
-            files = write_report(found, volume, self.bundle, aside, labels=self.names)
+            files = write_report(found, volume, self.bundle, aside, labels=self.names, anatomy=anatomy)
             os.replace(files.html, self.results / str(self.version) / REPORT)
