@@ -151,7 +151,8 @@ def test_a_zip_or_folder_without_scans_has_a_reason(tmp_path: Path) -> None:
 
 def test_copies_of_a_series_are_served_once_and_spread_slices_not_at_all(tmp_path: Path) -> None:
     studies = tmp_path / "studies"
-    shutil.copytree(_series(studies / "one"), studies / "two")
+    write_series(studies / "one", datasets(ARRAY, AFFINE), shuffle=None)
+    shutil.copytree(studies / "one", studies / "two")
     store = _open(studies)
     assert len(store.list_images()) == 1 and "it is a copy of the series in one" in _reasons(store)
     for number, path in enumerate(sorted((studies / "two").iterdir())):
