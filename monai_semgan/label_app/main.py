@@ -63,9 +63,8 @@ class SemganApp(MONAILabelApp):
         """Return the folder of studies, or what MONAI Label makes of an address."""
         if self.studies.startswith(("http://", "https://")):
             return super().init_datastore()
-        return StudiesDatastore(
-            self.studies, settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD, settings.MONAI_LABEL_DATASTORE_READ_ONLY
-        )
+        reload, read_only = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD, settings.MONAI_LABEL_DATASTORE_READ_ONLY
+        return StudiesDatastore(self.studies, reload, read_only, str(self.home))
 
     def init_infers(self) -> dict[str, InferTask]:
         """Return one task for each of the modes preview, invert and refine."""
@@ -120,8 +119,9 @@ class SemganApp(MONAILabelApp):
         return self._jobs.stoppable(stop)
 
     def _find_file(self, image: str) -> Path | None:
-        path = self.datastore().get_image_uri(image)
-        return self._jobs.find(image) or (Path(path) if path else None)
+        own = self._jobs.find(image)
+        path = "" if own is not None else self.datastore().get_image_uri(image)
+        return own or (Path(path) if path else None)
 
     def infer(self, request: dict[str, Any], datastore: Any = None) -> dict[str, Any]:
         """Segment one image; `maps` in the request also saves the extra maps as labels with tags of their own."""
@@ -130,7 +130,8 @@ class SemganApp(MONAILabelApp):
     def run_batch(self, request: dict[str, Any], report: Report) -> dict[str, Any]:
         """Segment many images here, and tell how far it is."""
         batch: Any = self._batch_infer
-        return dict(batch(request, self.datastore(), self.infer, report))
+        with self._jobs.queueing():
+            return dict(batch(request, self.datastore(), self.infer, report))
 
     def run_scoring(self, request: dict[str, Any], report: Report) -> dict[str, Any]:
         """Score images here, and tell how far it is; the jobs of users go first."""
