@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from SemGANLib.Scene import Geometry
 
+from tests.slicer_extension.fake_server import MODEL_INFO
 from tests.slicer_extension.nodes import (
     expected,
     paint,
@@ -40,6 +41,15 @@ def test_findings_of_the_server_come_with_the_result_and_stay_in_the_scene(sessi
     (finding,) = session.logic.outcome(volume).result.findings
     assert (finding.code, finding.level, finding.labels) == ("cut_by_edge", "warning", (1,))
     assert finding.text == told["text"]
+
+
+def test_how_long_a_mode_takes_is_asked_again_after_a_run(session, scene, server, monkeypatch):
+    volume = add_scan(scene)
+    slow = {**MODEL_INFO, "modes": [{**mode, "seconds": 77.0} for mode in MODEL_INFO["modes"]]}
+    monkeypatch.setattr("tests.slicer_extension.fake_server.MODEL_INFO", slow)
+    assert {mode.seconds for mode in session.logic.chosen_model().modes} != {77.0}
+    session.preview(volume)
+    session.wait(lambda: {mode.seconds for mode in session.logic.chosen_model().modes} == {77.0})
 
 
 def test_one_volume_is_not_segmented_twice_at_once(session, scene, server):

@@ -72,7 +72,7 @@ class Logic:
         self._runner = runner
         self._consent = Consent(confirm)
         self._connector = Connector(runner, settings, make_client)
-        self._runs = Runs(runner, RunCallbacks(self.run_changed.emit, self._on_result, self._on_failure))
+        self._runs = Runs(runner, RunCallbacks(self._on_run, self._on_result, self._on_failure))
         self._edits = Edits(runner)
         asking = Asking(confirm, self._tell, self._on_result)
         self._datastore = DatastoreAccess(scene, runner, self._runs, asking)
@@ -394,6 +394,11 @@ class Logic:
         else:
             self._batches.watch(client)
             self._left.look(client)
+
+    def _on_run(self, run: Run) -> None:
+        self.run_changed.emit(run)
+        if run.phase == "done":
+            self._connector.look_again()
 
     def _on_failure(self, run: Run) -> None:
         self._tell(ERROR, run.text)

@@ -125,8 +125,9 @@ class TestRefine:
         logic.connected()
         unfold(panel.ui.refineSection)
         logic.choices.volume = volume
-        logic.connected()
-        assert shown(panel.ui.refineButton)
+        measured = (Mode("preview", seconds=4.0), Mode("refine", seconds=190.0))
+        logic.connected(replace(model(), modes=measured))  # as after a run
+        assert shown(panel.ui.refineButton) and "took 3 min" in panel.ui.refineLabel.text
 
     def test_a_model_without_it_does_not_offer_it(self, panel: SimpleNamespace, logic: FakeLogic) -> None:
         logic.connected(replace(model(), modes=(Mode("preview"),)))

@@ -23,7 +23,7 @@ class RefineSection:
     def __init__(self, ui: Any, logic: Logic) -> None:
         self._ui = ui
         self._logic = logic
-        self._model: Model | None = None
+        self._shown: tuple[Any, ...] | None = None
         self._misfit = Plot(ui.lossPlot, _("step {place}"))
         self._showing = False
         ui.stepsSpinBox.connect("valueChanged(int)", self._on_steps)
@@ -47,9 +47,10 @@ class RefineSection:
             ui.stepsSpinBox.setValue(self._logic.choices.steps or 0)
         finally:
             self._showing = False
-        if model != self._model:
-            self._model = model
-            ui.refineSection.setVisible(model is None or mode is not None)
+        ui.refineSection.setVisible(model is None or mode is not None)
+        kind = _kind(model)
+        if kind != self._shown:  # between, it is the user's
+            self._shown = kind
             ui.refineSection.collapsed = not (mode is not None and mode.worth_it)
 
     def show_run(self, run: Run | None) -> None:
@@ -64,3 +65,8 @@ class RefineSection:
     def _on_steps(self, steps: int) -> None:
         if not self._showing:
             self._logic.choices.steps = steps or None
+
+
+def _kind(model: Model | None) -> tuple[Any, ...]:
+    """Tell models apart, whatever has been measured since."""
+    return () if model is None else (model.name, model.version, model.sha256)

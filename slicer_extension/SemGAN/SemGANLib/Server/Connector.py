@@ -83,6 +83,22 @@ class Connector:
         self._forget()
         self._show(Connection("off", text=_("Not connected")))
 
+    def look_again(self) -> None:
+        """Ask anew how the server is and what it runs, as after a job: it has measured how long that took."""
+        client = self.client
+        if client is not None:
+            self._runner.run(
+                lambda: (client.health(), client.models()),
+                lambda answer: self._updated(client, *answer),
+                lambda _error: None,  # whatever it is, the next request meets it too
+            )
+
+    def _updated(self, client: Client, health: Health, models: tuple[Model, ...]) -> None:
+        if client is self.client:
+            connection = self._on(replace(self.connection, models=models), health)
+            if (connection.text, models) != (self.connection.text, self.connection.models):
+                self._show(connection)
+
     def _connected(self, client: Client, health: Health, models: tuple[Model, ...]) -> None:
         self.client = client
         self._show(self._on(Connection("on", client.address, user=client.user, models=models), health))
