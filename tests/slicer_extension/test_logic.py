@@ -43,6 +43,27 @@ def test_findings_of_the_server_come_with_the_result_and_stay_in_the_scene(sessi
     assert finding.text == told["text"]
 
 
+@pytest.mark.parametrize("kind", ["out of domain", "modality"])
+def test_an_unedited_result_of_a_scan_unlike_the_models_becomes_final_only_after_a_question(
+    session, scene, server, monkeypatch, kind
+):
+    if kind == "modality":
+        found = {"code": "modality_unlearnt", "level": "warning", "labels": [], "text": "The model has learnt from CT."}
+        answer = server._result
+        monkeypatch.setattr(server, "_result", lambda job: {**answer(job), "findings": [found]})
+    else:
+        server.domain = {"score": 0.9, "verdict": "out of domain", "advice": "Check.", "expected_dice": {}}
+    volume = add_scan(scene)
+    session.preview(volume)
+    session.answer = False
+    session.logic.submit(volume, "A. Reader", "final")
+    session.settle()
+    assert len(session.asked) == 1 and "unlike" in session.asked[0] and not server.labels
+    session.logic.submit(volume, "A. Reader", "preliminary")
+    session.wait(lambda: server.labels)
+    assert len(session.asked) == 1
+
+
 def test_how_long_a_mode_takes_is_asked_again_after_a_run(session, scene, server, monkeypatch):
     volume = add_scan(scene)
     slow = {**MODEL_INFO, "modes": [{**mode, "seconds": 77.0} for mode in MODEL_INFO["modes"]]}

@@ -62,8 +62,18 @@ def about_structures(result: Result) -> dict[str, str]:
     return {name: "\n".join(found) for name, found in texts.items()}
 
 
+def unlike(result: Result) -> bool:
+    """Tell whether a scan is unlike those that the model has learnt from, by its score or by its modality."""
+    out = result.domain is not None and result.domain.verdict == OUT_OF_DOMAIN
+    return out or any(finding.code == UNLEARNT for finding in result.findings)
+
+
 def made_by(result: Result) -> str:
-    """Say which model made a result, and how."""
+    """Say which model made a result, and how; of a label that was opened, where it comes from."""
+    if not result.job:
+        known = " ".join(filter(None, [result.model.name, result.model.version]))
+        made = _("Label from the server, made with {model}.").format(model=known)
+        return made if known else _("Label from the server.")
     parts = [_("Preview") if result.mode == "preview" else _("Refined")]
     if result.partial:
         parts.append(_("so far"))
@@ -79,7 +89,7 @@ def verdict_text(result: Result, model: Model | None) -> str:
     if result.partial:
         return ""
     if domain is None or domain.verdict not in (IN_DOMAIN, UNUSUAL, OUT_OF_DOMAIN):
-        return _("Scan: cannot tell whether the model knows its like.")
+        return _("Scan: cannot tell whether the model knows its like.") if result.job else ""
     score = f"{domain.score:.2f}"
     if domain.verdict != IN_DOMAIN:
         return _("Scan: {verdict} (score {score}).").format(verdict=domain.verdict, score=score)

@@ -102,6 +102,16 @@ def test_doubt_is_left_out_of_the_plot_where_it_is_undefined(
     assert doubt.name == "Doubt (0 to 1)" and len(doubt.finite) == sum(value.position >= 0 for value in values)
 
 
+def test_a_label_that_was_opened_is_not_taken_for_a_result(
+    panel: SimpleNamespace, logic: FakeLogic, volume: Any
+) -> None:
+    logic.choices.volume = volume
+    found = result(None, job="", mode="label", modality="")
+    logic.arrives(Outcome(volume.GetID(), "", {}, "", "", found))
+    assert panel.ui.outcomeLabel.text == "Label from the server, made with semgan_abdomen 0.1.0."
+    assert not panel.ui.reportButton.enabled and panel.ui.volumesTable.rowCount == 4
+
+
 class TestRefine:
     @pytest.mark.parametrize(
         ("worth_it", "words"),

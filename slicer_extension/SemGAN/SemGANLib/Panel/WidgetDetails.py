@@ -49,8 +49,8 @@ class DetailsSection:
         outcome = self._logic.outcome(volume) if volume is not None else None
         self._shown = volume.GetID() if volume is not None else None
         ui = self._ui
-        for widget in (ui.reportButton, ui.surfacesCheckBox):
-            widget.setEnabled(outcome is not None)
+        ui.surfacesCheckBox.setEnabled(outcome is not None)
+        ui.reportButton.setEnabled(outcome is not None and bool(outcome.job))  # a label that was opened has none
         if outcome is None:
             ui.surfacesCheckBox.setChecked(False)
         text = _notes(outcome) if outcome is not None else ""
