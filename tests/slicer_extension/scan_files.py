@@ -72,3 +72,30 @@ def metaimage(grid: Grid) -> bytes:
 
 def _words(values: np.ndarray) -> str:
     return " ".join(repr(float(value)) for value in values)
+
+
+def read_nifti(data: bytes) -> Grid:
+    """Read the stored voxels of NIfTI-1 as they stand in the file, and its sform: by other code than Slicer's."""
+    content = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    shape = struct.unpack_from("<3h", content, 42)
+    code = struct.unpack_from("<h", content, 70)[0]
+    kind = next(name for name, (number, _bits) in NIFTI_TYPES.items() if number == code)
+    begin = int(struct.unpack_from("<f", content, 108)[0])
+    array = np.frombuffer(content, np.dtype(kind).newbyteorder("<"), int(np.prod(shape)), begin)
+    affine = np.eye(4)
+    affine[:3] = np.array(struct.unpack_from("<12f", content, 280)).reshape(3, 4)
+    return Grid(array.reshape(shape[::-1]), affine)
+
+
+def turned_round(data: bytes) -> bytes:
+    """Store a NIfTI file with its first axis the other way round, which makes a left-handed one right-handed."""
+    content = bytearray(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+    grid = read_nifti(bytes(content))
+    affine = grid.affine.copy()
+    affine[:3, 0] = -grid.affine[:3, 0]
+    affine[:3, 3] += grid.affine[:3, 0] * (grid.array.shape[2] - 1)
+    struct.pack_into("<2h", content, 252, 0, 1)
+    struct.pack_into("<12f", content, 280, *affine[:3].reshape(-1))
+    begin = int(struct.unpack_from("<f", content, 108)[0])
+    content[begin:] = np.ascontiguousarray(grid.array[:, :, ::-1]).tobytes()
+    return gzip.compress(bytes(content), 1)

@@ -39,7 +39,7 @@ def test_importing_the_library_pulls_in_nothing_heavy():
     loaded = set(run.stdout.split())
     assert {
         f"SemGANLib.{name}"
-        for name in ("Server.Client", "Server.Nrrd", "Runs.Results", "Runs.Runs", "Datastore.Review")
+        for name in ("Server.Client", "Server.Nrrd", "Runs.Results", "Runs.Runs", "Datastore.Submission")
     } <= loaded
     packages = {name.split(".")[0] for name in loaded}
     assert not packages & set(HEAVY)

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ..Protocols import Client, Confirm, Runner
+from ..ResultTexts import unlike
 from ..Runs.Results import Target
 from ..Runs.Runs import Runs
 from ..Scene.Records import Record, record_of
+from ..Server import Errors
 from ..Signal import Signal
 from ..Translation import tr as _
 from ..Types import LabelFacts
 from ..Views import ERROR, INFO, WARNING, Images, StoredLabel, StoredLabels
 from . import SecondReader, StoredImages
-from .LabelTexts import other_server_text, unlike_text
+from .LabelTexts import changed_text, other_server_text, unlike_text
 from .OpenedLabel import FetchedLabel, fetch_label, put_label
 from .Opening import CannotOpen, Loaded, fetch_image
 from .Submission import Submission
 from .Submitting import Submitting
 
 DEFAULT_STRATEGY = "semgan_residual"
-
-OUT_OF_DOMAIN = "out of domain"
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,7 @@ class DatastoreAccess:
 
     def _agreed(self, record: Record, tag: str, edited: bool) -> bool:
         """Ask before a result becomes final that nobody has touched, of a scan that the model does not know."""
-        domain = record.result.domain if record.result else None
-        if tag != "final" or edited or domain is None or domain.verdict != OUT_OF_DOMAIN:
+        if tag != "final" or edited or record.result is None or not unlike(record.result):
             return True
         if self._asking.confirm(_("Final without a correction?"), unlike_text(record.volume.GetName())):
             return True
@@ -142,9 +141,11 @@ class DatastoreAccess:
             self._tell(WARNING, str(error))
             return
         image, identifier = StoredImages.image_id(volume), volume.GetID()
-        self._run(
-            lambda: client.review_label(image, SecondReader.state_of(label), user.strip(), verdict, comment.strip()),
+        state = SecondReader.state_of(label)
+        self._runner.run(
+            lambda: client.review_label(image, state, user.strip(), verdict, comment.strip()),
             lambda etag: self._reviewed(client, identifier, label, etag),
+            lambda error: self._not_reviewed(client, image, label.tag, error),
         )
 
     def _reviewed(self, client: Client, identifier: str, label: StoredImages.KnownLabel, etag: str) -> None:
@@ -153,6 +154,17 @@ class DatastoreAccess:
             StoredImages.know_label(volume, SecondReader.after(label, etag))
             self.list_labels(client, volume)
         self._tell(INFO, _("Your review was stored beside the label."))
+
+    def _not_reviewed(self, client: Client, image: str, tag: str, error: Exception) -> None:
+        if not isinstance(error, Errors.Outdated):
+            self._tell(ERROR, str(error))
+            return
+
+        def told(found: tuple[LabelFacts, ...]) -> None:
+            there = next((facts for facts in found if facts.state.tag == tag), None)
+            self._tell(ERROR, changed_text(image, there))
+
+        self._run(lambda: client.stored_labels(image), told)
 
     # opening
 

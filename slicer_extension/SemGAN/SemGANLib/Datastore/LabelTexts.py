@@ -23,32 +23,31 @@ def label_title(image: str, facts: LabelFacts) -> str:
     return f"{image}: " + ", ".join(part for part in parts if part)
 
 
-def overwrite_text(image: str, told: str, facts: LabelFacts | None) -> str:
-    """Ask whether the label of somebody else is to be replaced.
-
-    Args:
-        told: the server's own words.
-        facts: of the label that is there.
-    """
-    if facts is None:
-        there = told
-    else:
-        who = facts.annotator or _("somebody who is not named")
-        how = {True: _("edited"), False: _("not edited"), None: ""}[facts.edited]
-        there = ", ".join(part for part in (tag_word(facts.state.tag), moment(facts.saved), how) if part)
-        there = _("The image “{image}” has a label of {who} ({there}).").format(image=image, who=who, there=there)
-        if facts.review is not None:
-            verdict = {"accepted": _("has accepted it"), "rejected": _("has rejected it")}.get(facts.review.verdict, "")
-            there += f" {facts.review.reviewer} {verdict}." if verdict else ""
+def overwrite_text(image: str, facts: LabelFacts) -> str:
+    """Ask whether the label of somebody else is to be replaced."""
+    who = facts.annotator or _("somebody who is not named")
+    how = {True: _("edited"), False: _("not edited"), None: ""}[facts.edited]
+    there = ", ".join(part for part in (tag_word(facts.state.tag), moment(facts.saved), how) if part)
+    there = _("The image “{image}” has a label of {who} ({there}).").format(image=image, who=who, there=there)
+    if facts.review is not None:
+        verdict = {"accepted": _("has accepted it"), "rejected": _("has rejected it")}.get(facts.review.verdict, "")
+        there += f" {facts.review.reviewer} {verdict}." if verdict else ""
     return _("{there}\n\nReplace it by yours? The server keeps it as an earlier version.").format(there=there)
 
 
-def empty_text(image: str, told: str) -> str:
+def changed_text(image: str, facts: LabelFacts | None) -> str:
+    """Say that a label is no longer what its reader has seen."""
+    text = _("The label of “{image}” is no longer the one that you have opened{now}. Open the image again to see it.")
+    now = _(", it is now: {title}").format(title=label_title(image, facts)) if facts is not None else ""
+    return text.format(image=image, now=now)
+
+
+def empty_text(image: str) -> str:
     """Ask whether a label with voxels is to be replaced by one without any."""
     return _(
-        "Your label of “{image}” is empty, the one at the server is not ({told}).\n\nReplace it by the empty one? The"
-        " server keeps it as an earlier version."
-    ).format(image=image, told=told.rstrip("."))
+        "Your label of “{image}” is empty, the one at the server is not.\n\nReplace it by the empty one? The server"
+        " keeps it as an earlier version."
+    ).format(image=image)
 
 
 def unlike_text(name: str) -> str:

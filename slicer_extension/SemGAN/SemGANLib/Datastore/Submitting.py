@@ -52,7 +52,7 @@ class Submitting:
             )
         elif isinstance(error, Errors.Conflict) and submission.empty and not submission.allow_empty:
             submission.allow_empty = True
-            question = empty_text(submission.image, str(error))
+            question = empty_text(submission.image)
             self._again(client, submission, _("Replace by an empty label?"), question)
         else:
             self._tell(ERROR, str(error))
@@ -60,8 +60,14 @@ class Submitting:
     def _ask(self, client: Client, submission: Submission, told: str, found: tuple[LabelFacts, ...]) -> None:
         """Ask for the label that is there now; if there is yet another one at the next try, that is asked as well."""
         there = next((facts for facts in found if facts.state.tag == submission.tag), None)
-        submission.etag = there.state.etag if there is not None else ""
-        self._again(client, submission, _("Replace a label?"), overwrite_text(submission.image, told, there))
+        if there is not None:
+            submission.etag = there.state.etag
+            self._again(client, submission, _("Replace a label?"), overwrite_text(submission.image, there))
+        elif submission.etag:  # it was removed meanwhile: nothing is replaced
+            submission.etag = ""
+            self.begin(client, submission)
+        else:
+            self._tell(ERROR, told)
 
     def _again(self, client: Client, submission: Submission, title: str, question: str) -> None:
         if self._confirm(title, question):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import slicer
-
 from .Records import record_of
 from .SegmentationImport import segment_ids
 from .SliceViews import centre
@@ -45,6 +43,8 @@ def open_editor(volume: Any) -> bool:
     Returns:
         False where there is none.
     """
+    import slicer
+
     record = record_of(volume)
     node = record.segmentation if record is not None else None
     if node is None:

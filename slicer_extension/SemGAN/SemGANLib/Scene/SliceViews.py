@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import slicer
-
 PREFIX = "SemGAN"
 """Names of the views of this module begin with it."""
 
@@ -22,11 +20,15 @@ def composites(scene: Any) -> list[Any]:
 
 def jump(scene: Any, place: Sequence[float]) -> None:
     """Show a place (RAS mm) in all slice views."""
+    import slicer
+
     slicer.vtkMRMLSliceNode.JumpAllSlices(scene, place[0], place[1], place[2], slicer.vtkMRMLSliceNode.OffsetJumpSlice)
 
 
 def centre(scene: Any, place: Sequence[float]) -> None:
     """Show a place (RAS mm) in the middle of all slice views, whatever part of the scan they are zoomed into."""
+    import slicer
+
     slicer.vtkMRMLSliceNode.JumpAllSlices(
         scene, place[0], place[1], place[2], slicer.vtkMRMLSliceNode.CenteredJumpSlice
     )
