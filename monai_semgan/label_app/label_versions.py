@@ -174,7 +174,7 @@ class LabelVersions:
         saved = datetime.fromtimestamp(os.stat(file).st_mtime, timezone.utc)
         stamp = info.get("ts")
         own = info if isinstance(stamp, int | float) and abs(stamp - saved.timestamp()) < 3 else {}
-        return described(own, self._last(*place) + 1, etag, ext, saved.isoformat(timespec="seconds"))
+        return described(own, self._highest(*place) + 1, etag, ext, saved.isoformat(timespec="seconds"))
 
     def earlier(self, image: str, tag: str, current: LabelVersion | None) -> list[LabelVersion]:
         """Return versions whose files are kept, the newest first, without the one that is the label."""
@@ -208,9 +208,11 @@ class LabelVersions:
             with written_aside(copy) as temporary:
                 shutil.copyfile(file, temporary)
             made.append(copy)
-        if not (notes := copy.with_name(f"{current.version:06d}.json")).exists():
+        notes = copy.with_name(f"{current.version:06d}.json")
+        if _read(notes) != current:
+            known = notes.exists()
             self.note(image, tag, current)
-            made.append(notes)
+            made += [] if known else [notes]
         return made
 
     def note(self, image: str, tag: str, version: LabelVersion) -> Path:
@@ -225,7 +227,8 @@ class LabelVersions:
 
     def next_number(self, image: str, tag: str, current: LabelVersion | None) -> int:
         """Return the number of a version that is about to be saved."""
-        return max(current.version if current else 0, self._last(image, tag)) + 1
+        kept = max((int(path.name[:6]) for path in _sizes_of(self._folder(image, tag))), default=0)
+        return max(current.version if current else 0, kept) + 1
 
     def prune(self, image: str, tag: str, current: int | None) -> None:
         """Remove what is too much, and facts of files that are not there.
@@ -265,9 +268,10 @@ class LabelVersions:
     def _file(self, image: str, tag: str, version: LabelVersion) -> Path:
         return self._folder(image, tag) / f"{version.version:06d}{version.ext}"
 
-    def _last(self, image: str, tag: str) -> int:
-        """The highest number of which the file is kept."""
-        return max((int(path.name[:6]) for path in _sizes_of(self._folder(image, tag))), default=0)
+    def _highest(self, image: str, tag: str) -> int:
+        """The highest number that any version has, even one of which the facts are damaged."""
+        numbers = (one.name[:6] for one in _entries(self._folder(image, tag)))
+        return max((int(number) for number in numbers if number.isdigit()), default=0)
 
     def _noted(self, image: str, tag: str) -> list[LabelVersion]:
         """Facts by number; damaged ones are left out."""
