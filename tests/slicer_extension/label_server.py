@@ -39,9 +39,9 @@ def tiny_bundle(folder: Path) -> Path:
     return folder
 
 
-def _environment() -> dict[str, str]:
+def _environment(key: str = KEY) -> dict[str, str]:
     search = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "PYTHONPATH": search, "OMP_NUM_THREADS": "1", "SEMGAN_API_KEY": KEY}
+    return {**os.environ, "PYTHONPATH": search, "OMP_NUM_THREADS": "1", "SEMGAN_API_KEY": key}
 
 
 class LabelServer:
@@ -50,12 +50,14 @@ class LabelServer:
     Args:
         home: for logs and what the server does not keep.
         options: further words for the command line.
+        key: that it asks for; empty for none.
     """
 
-    def __init__(self, home: Path, studies: Path, options: Sequence[str] = ()) -> None:
+    def __init__(self, home: Path, studies: Path, options: Sequence[str] = (), key: str = KEY) -> None:
         self.home = home
         self.studies = studies
         self.options = list(options)
+        self.key = key
         self.port = 0
         self.address = ""
 
@@ -75,7 +77,7 @@ class LabelServer:
         command += ["--port", str(self.port), *self.options]
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
-                command, stdout=stream, stderr=stream, cwd=self.home, env=_environment(), start_new_session=True
+                command, stdout=stream, stderr=stream, cwd=self.home, env=_environment(self.key), start_new_session=True
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.slicer_extension.fake_server import FakeServer
@@ -149,3 +150,57 @@ class Secure:
 
     def __exit__(self, *_: object) -> None:
         self.server.die()
+
+
+class BreakingNetwork:
+    """A way to a server on this computer whose connections break.
+
+    Args:
+        port: where the server listens.
+        breaks: bytes to the server after which a connection breaks, one after the other; small ones do not count.
+    """
+
+    LEAST = 20_000
+    """Bytes of a connection that counts: others are questions."""
+
+    def __init__(self, port: int, breaks: Sequence[int]) -> None:
+        self.port = port
+        self.breaks = list(breaks)
+
+    def __enter__(self) -> str:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, daemon=True).start()
+        return f"127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        self.listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                here, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._join, args=(here,), daemon=True).start()
+
+    def _join(self, here: socket.socket) -> None:
+        try:
+            there = socket.create_connection(("127.0.0.1", self.port))
+        except OSError:
+            here.close()
+            return
+        threading.Thread(target=self._pass, args=(there, here, False), daemon=True).start()
+        self._pass(here, there, True)
+
+    def _pass(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        passed = 0
+        with suppress(OSError):
+            while block := source.recv(BUFFER):
+                passed += len(block)
+                if counted and self.breaks and passed > max(self.breaks[0], self.LEAST):
+                    self.breaks.pop(0)
+                    break
+                target.sendall(block)
+        for one in (source, target):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
