@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from monai_semgan.jobs.api.answers import BINARY, BYTES, errors
 from monai_semgan.jobs.api.callers import caller_of
+from monai_semgan.jobs.api.own_threads import READING
 from monai_semgan.jobs.contract import Upload, UploadProgress
 from monai_semgan.jobs.job_errors import JobError, WrongMedia
 from monai_semgan.jobs.reception import Reception
@@ -96,7 +97,7 @@ def _add_parts(router: APIRouter, service: JobService) -> None:
         reception, owner = service.reception, caller_of(request)
         receiving = reception.part(upload, offset, owner)
         await _receive(request, reception, receiving, lambda take: take, lambda _: None)
-        return await run_in_threadpool(reception.progress, upload, owner)
+        return await READING.run(reception.progress, upload, owner)
 
     @router.get(
         "/uploads/{upload}",
@@ -104,8 +105,8 @@ def _add_parts(router: APIRouter, service: JobService) -> None:
         summary="How much of an upload has arrived",
         responses=errors(403, 404, 422, 507),
     )
-    def upload_progress(request: Request, upload: UploadPath) -> UploadProgress:
-        return service.reception.progress(upload, caller_of(request))
+    async def upload_progress(request: Request, upload: UploadPath) -> UploadProgress:
+        return await READING.run(service.reception.progress, upload, caller_of(request))
 
 
 def _check_kind(request: Request) -> None:
@@ -130,7 +131,7 @@ async def _receive(
         raise
     try:
         await _feed(request, taker(incoming), limit)
-        found = await run_in_threadpool(finish, incoming)
+        found = await READING.run(finish, incoming)
     except BaseException as error:
         await run_in_threadpool(receiving.__exit__, type(error), error, error.__traceback__)
         raise
