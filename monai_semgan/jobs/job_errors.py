@@ -37,6 +37,10 @@ class Conflict(JobError):
     status = 409
 
 
+class Damaged(Conflict):
+    """What was kept on disk cannot be read any more."""
+
+
 class TooLarge(JobError):
     """More bytes than the server takes."""
 

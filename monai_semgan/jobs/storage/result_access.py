@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Part, Result, VolumeFormat
-from monai_semgan.jobs.job_errors import Conflict, JobError, NoSpace, Unknown, in_words
+from monai_semgan.jobs.job_errors import Conflict, Damaged, JobError, NoSpace, Unknown, in_words
 from monai_semgan.jobs.scheduler import Entry
 from monai_semgan.jobs.storage.quota import DiskQuota
 from monai_semgan.jobs.storage.result_files import part_file, read_result, versions
@@ -46,12 +45,17 @@ class ResultAccess:
         Raises:
             Unknown: if there is no such job.
             Conflict: if there is no result yet.
+            Damaged: if it cannot be read any more, nor the one before it.
         """
-        results = self._store.results(job)
+        results, damage = self._store.results(job), None
         for version in self._versions(job):
-            with contextlib.suppress(OSError):
+            try:
                 return read_result(results / str(version))
-        raise self._no_result(job)
+            except Damaged as error:
+                damage = error
+            except OSError:
+                continue
+        raise damage or self._no_result(job)
 
     def open_part(self, job: str, part: Part, form: VolumeFormat) -> tuple[Any, int, int]:
         """Open a file of a result.
@@ -63,8 +67,9 @@ class ResultAccess:
             Unknown: if there is no such job, or its results have no such part.
             Conflict: if there is no result yet.
             NoSpace: if the disk is too full to make it.
+            Damaged: if the files that it is made from cannot be read any more.
         """
-        results = self._store.results(job)
+        results, damage = self._store.results(job), None
         found = self._versions(job)
         if part is Part.report:
             self._await_report(job)
@@ -77,9 +82,14 @@ class ResultAccess:
                     return stream, path.stat().st_size, version
             except SemganError as error:
                 raise NoSpace(in_words(error)) from error
+            except Damaged as error:
+                damage = error
+                continue
             except OSError:
                 continue
             break
+        if damage is not None:
+            raise damage
         if not found:
             raise self._no_result(job)
         raise self._no_part(job, part)

@@ -14,11 +14,14 @@ demand.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import secrets
 import shutil
 import threading
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,10 +30,12 @@ from typing import TYPE_CHECKING, Any
 import nibabel
 import numpy as np
 
+from monai_semgan.errors import SemganError
 from monai_semgan.io.reading import read_label
 from monai_semgan.io.volume import Volume
 from monai_semgan.io.writing import write_label, write_map
 from monai_semgan.jobs.contract import Part, Result, VolumeFormat
+from monai_semgan.jobs.job_errors import Damaged
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.utils.files import write_error
 from monai_semgan.utils.json_text import json_text
@@ -49,6 +54,21 @@ STEPS = 4096
 
 KEPT = 2
 """Versions that stay: the newest, and the one before it, which somebody may be reading."""
+
+DAMAGED = "the result is damaged on the server's disk; run the job again"
+
+DAMAGE = (
+    OSError,
+    ValueError,
+    RecursionError,
+    KeyError,
+    TypeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    SemganError,
+)
+"""What reading a damaged file may raise."""
 
 _rendering = threading.Lock()
 """Maps are large: one at a time."""
@@ -72,6 +92,22 @@ def new_version(results: Path, version: int) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
     for old in versions(results)[:-KEPT]:
         shutil.rmtree(results / str(old), ignore_errors=True)
+
+
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """Within the block, files of a result are read; what cannot be understood is damaged.
+
+    Raises:
+        Damaged: if so.
+        FileNotFoundError: if a file is gone.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except DAMAGE as error:
+        raise Damaged(DAMAGED) from error
 
 
 def share_files(before: Path, folder: Path) -> None:
@@ -100,7 +136,7 @@ def parts_of(folder: Path) -> list[Part]:
     """Return parts that a version can give out."""
     parts = [Part.label] if (folder / LABEL).exists() else []
     if (folder / MAPS).exists():
-        with np.load(folder / MAPS) as maps:
+        with contextlib.suppress(*DAMAGE), np.load(folder / MAPS) as maps:  # a damaged file has no maps
             parts += [part for part in (Part.reconstruction, Part.residual, Part.uncertainty) if part.value in maps]
     return parts + ([Part.report] if (folder / REPORT).exists() else [])
 
@@ -110,8 +146,11 @@ def read_result(folder: Path) -> Result:
 
     Raises:
         OSError: if it is gone.
+        Damaged: if its file cannot be understood.
     """
-    result = Result.model_validate_json((folder / RESULT).read_bytes())
+    content = (folder / RESULT).read_bytes()
+    with damage_told():
+        result = Result.model_validate_json(content)
     return result.model_copy(update={"parts": parts_of(folder)})
 
 
@@ -150,6 +189,7 @@ def part_file(results: Path, version: int, part: Part, form: VolumeFormat) -> Pa
     Raises:
         SemganError: if it cannot be written.
         OSError: if the version is gone.
+        Damaged: if the files that it is made from cannot be understood.
     """
     folder = results / str(version)
     if part is Part.report:
@@ -164,16 +204,27 @@ def part_file(results: Path, version: int, part: Part, form: VolumeFormat) -> Pa
 
 
 def _make(results: Path, folder: Path, part: Part, path: Path) -> bool:
-    grid = json.loads((results / GRID).read_text(encoding="utf-8"))
-    like = _like(grid)
+    if not (folder / (LABEL if part is Part.label else MAPS)).exists():
+        return False
+    if not (results / GRID).exists():
+        raise Damaged(DAMAGED)
+    with damage_told():
+        grid = json.loads((results / GRID).read_text(encoding="utf-8"))
+        like = _like(grid)
+        made = _read_label(folder / LABEL) if part is Part.label else _map_on_scan(grid, folder / MAPS, part)
+    if made is None:
+        return False
     if part is Part.label:
-        if not (folder / LABEL).exists():
-            return False
-        write_label(_read_label(folder / LABEL), like, path)
-        return True
-    with np.load(folder / MAPS) as maps:
+        write_label(made, like, path)
+    else:
+        write_map(made, like, path)
+    return True
+
+
+def _map_on_scan(grid: Mapping[str, Any], path: Path, part: Part) -> np.ndarray | None:
+    with np.load(path) as maps:
         if part.value not in maps:
-            return False
+            return None
         levels, (low, high, fill) = maps[part.value], maps[f"{part.value}_range"]
     geometry = SliceGeometry.from_dict(grid["geometry"])
     unit = geometry.restore(levels.astype(np.float32) / LEVELS, (fill - low) / max(high - low, 1e-12))
@@ -181,8 +232,7 @@ def _make(results: Path, folder: Path, part: Part, path: Path) -> bool:
     np.rint(unit, out=unit)
     unit *= (high - low) / STEPS
     unit += low
-    write_map(unit, like, path)
-    return True
+    return unit
 
 
 def _like(grid: Mapping[str, Any]) -> Volume:

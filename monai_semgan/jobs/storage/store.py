@@ -202,5 +202,5 @@ def _read_origin(path: Path) -> Origin:
         if not all(value is None or isinstance(value, str) for value in (owner, state)):
             return Origin()
         return Origin(owner, state, Turn(values["turn"]), values["report"] is True)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return Origin()
