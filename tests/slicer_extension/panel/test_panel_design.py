@@ -71,6 +71,18 @@ def test_names_are_unique_and_used_by_the_code(design: ElementTree.Element) -> N
     assert asked_for <= set(names)
 
 
+def test_wrapped_texts_lie_in_box_layouts(design: ElementTree.Element) -> None:
+    """Forms give them the height that they had before their text changed."""
+    wrapped = [
+        one.get("name")
+        for form in design.iter("layout")
+        if form.get("class") == "QFormLayout"
+        for one in form.findall("item/widget")
+        if one.find("property[@name='wordWrap']") is not None
+    ]
+    assert wrapped == []
+
+
 JARGON = re.compile(
     r"objective|latent|\bcodes? of\b|W\+|inver(t|sion)|feed-forward|\bloss\b|epoch|converge", re.IGNORECASE
 )

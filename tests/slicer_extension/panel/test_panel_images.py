@@ -61,7 +61,7 @@ class TestBatch:
         logic.batch_goes_on(Batch(running=True, text="Counting the images"))
         assert (ui.batchBar.minimum, ui.batchBar.maximum) == (0, 0) and not ui.batchButton.enabled
         logic.batch_goes_on(Batch(12, 1, 40, True, "12 of 40 images done, 1 failed."))
-        assert shown(ui.batchBar) and (ui.batchBar.value, ui.batchBar.maximum) == (13, 40)
+        assert shown(ui.batchBar) and (ui.batchBar.value, ui.batchBar.maximum) == (12, 40)
         assert ui.batchLabel.text == "12 of 40 images done, 1 failed."
         click(ui.stopBatchButton)
         assert logic.asked[-1] == ("stop_batch",)
