@@ -297,6 +297,7 @@ class BatchStatus:
 
     Attributes:
         status: in MONAI Label's words: SUBMITTED, RUNNING, DONE, STOPPED or ERROR.
+        done: images, those that failed among them.
         total: None before it has begun.
         problem: why it ended early.
     """

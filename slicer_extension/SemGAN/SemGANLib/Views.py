@@ -33,6 +33,7 @@ class Connection:
         health: as last heard; asked for again while the server is warming up.
         user: who is logged in, at a server with MONAI Label's log-in.
         login: failed for want of a name and password of MONAI Label's log-in, or a wrong one.
+        untrusted: failed for want of the server's certificate, or a wrong one.
     """
 
     state: str = "off"
@@ -43,6 +44,7 @@ class Connection:
     models: tuple[Model, ...] = ()
     user: str = ""
     login: bool = False
+    untrusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Batch:
     """Previews of many images of the server's datastore, one after the other.
 
     Attributes:
+        done: images, those that failed among them.
         total: None before the server has counted.
         running: it goes on; otherwise it has ended, or there was none.
         text: where it stands, or how it ended; empty if there was none.

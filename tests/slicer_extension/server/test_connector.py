@@ -77,7 +77,7 @@ def test_the_certificate_of_a_server_is_remembered_until_the_field_is_emptied(sc
         assert Session(scene, settings).logic.saved_access() == (str(own), "")
         session.logic.connect(address)
         session.settle()
-        assert session.logic.connection.state == "failed" and "Certificate" in session.logic.connection.text
+        assert session.logic.connection.state == "failed" and session.logic.connection.untrusted
         assert session.logic.saved_access() == ("", "")
 
 

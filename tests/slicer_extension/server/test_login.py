@@ -50,7 +50,7 @@ def test_a_token_that_has_expired_is_renewed_once_for_all_threads(guarded):
 
 @pytest.mark.parametrize("access", [Access(), Access(user="ada"), Access(key="a-key")])
 def test_who_has_not_logged_in_is_asked_to(guarded, access):
-    with pytest.raises(Errors.NeedsLogin, match="user name and a password"):
+    with pytest.raises(Errors.NeedsLogin, match="user name and password"):
         Client(guarded.address, access).health()
 
 

@@ -59,7 +59,7 @@ def test_the_authorities_of_the_application_are_trusted_as_before(slicer):
 def test_without_the_file_the_advice_is_one_that_works_in_slicer(slicer):
     with Secure(make_certificate(slicer, "server")) as address, pytest.raises(Errors.NotTrusted) as caught:
         Client(address).health()
-    assert "choose the file as Certificate under Server" in str(caught.value)
+    assert "choose it under Server, Log-in and certificate" in str(caught.value)
     assert "SSL_CERT_FILE is of no use" in str(caught.value)
 
 
@@ -73,7 +73,7 @@ def test_a_certificate_for_another_name_is_not_asked_for_again(slicer):
     own = make_certificate(slicer, "server", host="radiology.example")
     with Secure(own) as address, pytest.raises(Errors.NotTrusted, match="for another name") as caught:
         Client(address, Access(certificate=str(own))).health()
-    assert "choose the file" not in str(caught.value)
+    assert "choose it" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

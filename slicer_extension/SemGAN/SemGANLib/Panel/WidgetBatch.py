@@ -65,7 +65,7 @@ class BatchSection:
         ui.stopBatchButton.setEnabled(batch.running)
         ui.batchBar.setVisible(batch.running)
         ui.batchBar.setRange(0, batch.total or 0)  # to and fro while the number is not known
-        ui.batchBar.setValue(batch.done + batch.failed)
+        ui.batchBar.setValue(batch.done)
         ui.batchLabel.setText(batch.text)
         ui.batchLabel.setVisible(bool(batch.text))
         if batch.running:

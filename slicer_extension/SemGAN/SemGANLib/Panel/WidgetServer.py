@@ -72,7 +72,7 @@ class ServerSection:
         if connection.state != self._state:
             self._state = connection.state
             self._ui.serverSection.collapsed = connection.state == "on"
-            if connection.login:
+            if connection.login or connection.untrusted:
                 self._ui.accessSection.collapsed = False
 
     def _show_saved(self) -> None:

@@ -14,7 +14,7 @@ from ..Types import Access, Health, Model
 from ..Views import Connection
 from .Address import DEFAULT_ADDRESS, read_address
 from .Client import Client as HttpClient
-from .Errors import NeedsLogin, ServerError, WrongAddress
+from .Errors import NeedsLogin, NotTrusted, ServerError, WrongAddress, WrongCertificate
 
 ADDRESS_KEY, API_KEY = "SemGAN/ServerAddress", "SemGAN/ServerKey"
 CERTIFICATE_KEY, USER_KEY = "SemGAN/ServerCertificate", "SemGAN/ServerUser"
@@ -105,7 +105,9 @@ class Connector:
         self._wait_until_warm(client, 0)
 
     def _failed(self, connection: Connection, error: Exception) -> None:
-        self._show(replace(connection, state="failed", text=str(error), login=isinstance(error, NeedsLogin)))
+        untrusted = isinstance(error, (NotTrusted, WrongCertificate))
+        login = isinstance(error, NeedsLogin)
+        self._show(replace(connection, state="failed", text=str(error), login=login, untrusted=untrusted))
 
     def _on(self, connection: Connection, health: Health) -> Connection:
         text = connected_text(connection.address, health, connection.models)

@@ -162,8 +162,8 @@ def not_trusted(address: str, reason: str, certificate: str = "") -> NotTrusted:
     else:
         text = _(
             "The certificate of {address} is not trusted ({reason}). Ask whoever runs the server for its certificate"
-            " (a .pem or .crt file), choose the file as Certificate under Server, and connect again. SSL_CERT_FILE is"
-            " of no use here: 3D Slicer sets it to its own file."
+            " (a .pem or .crt file), choose it under Server, Log-in and certificate, and connect again. SSL_CERT_FILE"
+            " is of no use here: 3D Slicer sets it to its own file."
         )
     return NotTrusted(text.format(address=address, reason=reason, certificate=certificate))
 
@@ -195,9 +195,10 @@ def wrong_key(address: str) -> WrongKey:
 def needs_login(address: str) -> NeedsLogin:
     """Say that the server wants to know who asks."""
     return NeedsLogin(
-        _("{address} wants a user name and a password. Enter both under Server, and connect again.").format(
-            address=address
-        )
+        _(
+            "{address} asks for a user name and password. Enter both under Server, Log-in and certificate, and connect"
+            " again."
+        ).format(address=address)
     )
 
 
