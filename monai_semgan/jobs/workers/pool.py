@@ -36,7 +36,7 @@ class JobSlot(Slot):
     """A device and the process that serves it; `ready` means that the model is loaded and has run once.
 
     Attributes:
-        device: as `select_device` takes it.
+        device: as `select_device` takes it, then the one that the process has settled on.
         warming: whether the process is loading the model.
         job: that it was given.
         quick: job that goes before that one, which is paused meanwhile.
@@ -141,6 +141,7 @@ class WorkerPool(ProcessPool[JobSlot]):
         said, job = message["say"], message.get("job")
         if said == "warming":
             slot.warming = True
+            slot.device = str(message.get("device", slot.device))
         if said == "parts":
             slot.reporting.discard(str(job))
         elif job not in slot.jobs:

@@ -65,7 +65,9 @@ class WorkerLoop:
     def run(self, bundle: str) -> None:
         """Warm up, then work until the server is gone."""
         self.say("warming")
-        warm_up(self._load(bundle))
+        loaded = self._load(bundle)
+        self.say("warming", device=device_name(self.device))
+        warm_up(loaded)
         self.say("ready")
         for work in (self._compute_quick, self._write_reports):
             threading.Thread(target=work, daemon=True).start()
@@ -151,6 +153,13 @@ class WorkerLoop:
             if folder not in self._bundles:
                 self._bundles[folder] = load_bundle(folder, self.device)
             return self._bundles[folder]
+
+
+def device_name(device: str) -> str:
+    """Tell which device is taken: `auto` says nothing to people."""
+    from monai_semgan.utils.device import select_device
+
+    return str(select_device(device))
 
 
 def warm_up(bundle: Bundle) -> None:
