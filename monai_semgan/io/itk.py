@@ -91,6 +91,24 @@ def read_itk_place(path: Path) -> tuple[tuple[int, ...], Place]:
         return tuple(reader.GetSize()), _place(affine_of(reader), facts)
 
 
+def read_itk_fields(path: Path) -> tuple[int, dict[str, str]]:
+    """Read the number of values of a voxel, and the fields of the header, from the header alone.
+
+    Raises:
+        SemganError: as `read_itk`.
+    """
+    check_header(path)
+    reader = _reader(path)
+    try:
+        with quiet_itk(), readable_by_itk(path) as name:
+            reader.SetFileName(name)
+            reader.ReadImageInformation()
+            fields = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+            return reader.GetNumberOfComponents(), fields
+    except RuntimeError as error:
+        raise _explained(error, path) from error
+
+
 def _reader(path: Path) -> Any:
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if path.suffix.lower() in (".nrrd", ".nhdr") else "MetaImageIO")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from monai_semgan.io.itk import read_layers, write_itk
+from monai_semgan.errors import SemganError
+from monai_semgan.io.itk import read_itk_fields, read_layers, write_itk
 from monai_semgan.io.named_segments import LabelCanvas, StoredSegment, match_segments
 from monai_semgan.io.volume import Volume, keep_labels
 from monai_semgan.organs import RESEARCH_ONLY, TISSUE, Code, Segments, find_organ
@@ -111,20 +112,64 @@ def write_seg_nrrd(array: np.ndarray, like: Volume, path: Path, segments: Segmen
     write_itk(array, like, path, fields)
 
 
-def write_with_segments_of(source: Path, array: np.ndarray, like: Volume, path: Path) -> None:
+def read_segments(path: Path) -> tuple[int, list[tuple[StoredSegment, int, int]]]:
+    """Read from the header alone how many layers there are, and the segments with their layers and values.
+
+    Raises:
+        SemganError: the file is broken.
+    """
+    layers, fields = read_itk_fields(path)
+    return layers, _stored_segments(fields)
+
+
+def read_numbered(path: Path, ids: Mapping[int, int]) -> Volume:
+    """Read all segments into one label map on the grid of the file.
+
+    Args:
+        path: `.seg.nrrd`.
+        ids: label id by number of the segment.
+
+    Raises:
+        SemganError: the file is broken, or segments of different ids share voxels.
+    """
+    layers, affine, fields = read_layers(path)
+    found = np.zeros(layers.shape[:3], np.uint8, order="F")
+    names = {ids[segment.number]: segment.name for segment, _, _ in _stored_segments(fields)}
+    for segment, layer, value in _stored_segments(fields):
+        if layer >= layers.shape[3]:
+            continue
+        mask, index = layers[..., layer] == value, ids[segment.number]
+        taken = mask & (found != 0) & (found != index)
+        if taken.any():
+            other = names[int(found[taken][0])]
+            raise SemganError(
+                f"{segment.name} and {other} share {int(np.count_nonzero(taken))} voxels",
+                remedy="separate the segments: a voxel can be of one organ only",
+                path=path,
+            )
+        found[mask] = index
+    return Volume(found, affine, path)
+
+
+def write_with_segments_of(
+    source: Path, array: np.ndarray, like: Volume, path: Path, ids: Mapping[int, int] | None = None
+) -> None:
     """Write a label map (I, J, K) with the names, colours and codes of the segments of another `.seg.nrrd`.
 
     Args:
-        source: the other file, with the same ids; it lies along other axes, or holds a part.
+        source: the other file; it lies along other axes, holds a part, or has other ids or several layers.
         array: label ids.
         like: the scan whose grid it has.
         path: `.seg.nrrd`.
+        ids: label id by number of the segment, where that has changed.
     """
-    _, _, fields = read_layers(source)
+    _, fields = read_itk_fields(source)
     kept = {key: value for key, value in fields.items() if OF_SEGMENTS.match(key)}
     whole = " ".join(f"0 {size - 1}" for size in array.shape)
     kept |= {key: whole for key in kept if key.endswith("_Extent")}
     kept |= {"Segmentation_ReferenceImageExtentOffset": "0 0 0"}
+    for number, index in (ids or {}).items():
+        kept |= {f"Segment{number}_LabelValue": str(index), f"Segment{number}_Layer": "0"}
     write_itk(array, like, path, kept)
 
 

@@ -57,7 +57,7 @@ def test_a_label_of_any_axes_and_format_comes_to_lie_on_the_grid_of_its_scan(
         tmp_path / f"of{endings[1].replace('.', '_')}{endings[1]}"
     )  # ITK reads `a.nii` where `a.nii.gz` is asked for
     expected = drawn(image, codes[1], label)
-    assert np.array_equal(lay_onto(label, read_grid(image)), expected)
+    assert np.array_equal(lay_onto(label, read_grid(image)).array, expected)
     stored, grid_of_scan = read_volume(label, integer=True), read_volume(image)
     assert np.array_equal(stored.array, expected)
     np.testing.assert_allclose(stored.affine, grid_of_scan.affine, atol=1e-3)
@@ -90,7 +90,7 @@ def test_segments_that_3d_slicer_has_cropped_keep_place_names_and_colours(codes:
     label = tmp_path / "label.seg.nrrd"
     write_label(turned.array, turned, label, Segments(NAMES))
     colours = SimpleITK.ReadImage(str(label)).GetMetaData("Segment0_Color").split()
-    assert np.array_equal(lay_onto(label, read_grid(image)), ids)
+    assert np.array_equal(lay_onto(label, read_grid(image)).array, ids)
     renamed = {10: "liver", 30: "left kidney"}
     named = read_seg_nrrd(label, volume, renamed).array
     assert np.array_equal(named == 30, ids == 3) and np.array_equal(named == 10, ids == 1)
@@ -110,7 +110,7 @@ def test_a_scan_of_two_places_gets_a_label_that_has_both(tmp_path: Path) -> None
     nibabel.save(two, tmp_path / "scan.nii.gz")
     ids = (np.asarray(stored.dataobj) % 3).astype(np.uint8)
     nibabel.save(nibabel.Nifti1Image(ids, other), tmp_path / "label.nii.gz")
-    assert np.array_equal(lay_onto(tmp_path / "label.nii.gz", read_grid(tmp_path / "scan.nii.gz")), ids)
+    assert np.array_equal(lay_onto(tmp_path / "label.nii.gz", read_grid(tmp_path / "scan.nii.gz")).array, ids)
     label = nibabel.load(tmp_path / "label.nii.gz")
     np.testing.assert_allclose(label.get_qform(), stored.affine, atol=1e-3)
     np.testing.assert_allclose(label.get_sform(), other, atol=1e-3)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import HTTPException
 
 from monai_semgan.errors import SemganError
+from monai_semgan.label_app.label_numbers import Ids, told_names
 from monai_semgan.label_app.labels_datastore import Condition, PresentLabel
 from monai_semgan.label_app.server.received_labels import ReceivedLabel
 
@@ -67,18 +68,19 @@ def saving(expected: Expected, received: ReceivedLabel, params: Mapping[str, Any
     return check
 
 
-def check_ids(ids: Iterable[int], models: Collection[int], params: Mapping[str, Any]) -> None:
+def check_ids(received: ReceivedLabel, models: Ids, label_info: object) -> None:
     """Make sure that somebody has told what every label id means.
 
     Args:
-        ids: that occur in a label.
-        models: ids of the server's models.
-        params: `label_info` names further ones: `[{"name": "cyst", "idx": 7}]`, as MONAI Label's clients send it.
+        received: the label.
+        models: ids of the server's models by name.
+        label_info: names further ones: `[{"name": "cyst", "idx": 7}]`, as MONAI Label's clients send it.
 
     Raises:
         HTTPException: 422, with the ids that are unknown.
     """
-    unknown = sorted(set(ids) - set(models) - _told(params.get("label_info")))
+    told = {*received.names, *told_names(label_info), *(index for ids in models.values() for index in ids)}
+    unknown = sorted(received.ids - told)
     if unknown:
         shown = ", ".join(map(str, unknown[:LISTED])) + (" ..." if len(unknown) > LISTED else "")
         raise HTTPException(
@@ -86,18 +88,6 @@ def check_ids(ids: Iterable[int], models: Collection[int], params: Mapping[str, 
             f"the label: nobody has told what the label ids {shown} mean; "
             'name them in the parameter label_info: [{"name": ..., "idx": ...}]',
         )
-
-
-def model_ids(app: Any) -> set[int]:
-    """Return the label ids of all models of MONAI Label's app."""
-    named = [task.labels for task in app._infers.values() if isinstance(task.labels, Mapping)]
-    return {index for labels in named for index in labels.values() if isinstance(index, int)}
-
-
-def _told(label_info: object) -> set[int]:
-    entries = label_info if isinstance(label_info, list) else []
-    found = [str(entry.get("idx")) for entry in entries if isinstance(entry, Mapping)]
-    return {int(index) for index in found if index.isascii() and index.isdigit() and len(index) < 6}
 
 
 def _has_one_of(present: PresentLabel | None, header: str) -> bool:

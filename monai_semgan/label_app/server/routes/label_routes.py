@@ -12,10 +12,11 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 
 from monai_semgan.jobs.api.own_threads import OwnThreads
 from monai_semgan.label_app.image_ids import is_tag
+from monai_semgan.label_app.label_numbers import model_ids, with_ids
 from monai_semgan.label_app.label_versions import OWN_KEYS, etag_of
 from monai_semgan.label_app.server import tokens
 from monai_semgan.label_app.server.checked_forms import CheckedRoute
-from monai_semgan.label_app.server.label_conditions import ALLOW_EMPTY, Expected, check_ids, model_ids, quoted, saving
+from monai_semgan.label_app.server.label_conditions import ALLOW_EMPTY, Expected, check_ids, quoted, saving
 from monai_semgan.label_app.server.open_file_response import OpenFileResponse
 from monai_semgan.label_app.server.received_files import discard
 from monai_semgan.label_app.server.received_labels import receive_label
@@ -79,9 +80,12 @@ def _save(image: str, label: UploadFile, tag: str, info: dict[str, Any], expecte
         raise HTTPException(422, "the tag of the label cannot be used; use letters, digits, . _ and -")
     app = running_app()
     store = app.datastore()
-    received = receive_label(label, known_image(image))
+    models = model_ids(app)
+    received = receive_label(label, known_image(image), models, info.get("label_info"))
     try:
-        check_ids(received.ids, model_ids(app), info)
+        if "label_info" in info:
+            info["label_info"] = with_ids(info["label_info"], received.names)
+        check_ids(received, models, info.get("label_info"))
         condition = saving(expected, received, info)
         noted_of_it = {key: value for key, value in info.items() if key != ALLOW_EMPTY}
         saved = store.save_label(image, str(received.path), tag, noted_of_it, condition)
