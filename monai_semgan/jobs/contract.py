@@ -269,13 +269,14 @@ class ModeInfo(Model):
     description: str
     steps: int | None = Field(default=None, description="unless the request says otherwise; null where there are none")
     seconds: float | None = Field(default=None, description="measured here for the last scan; null before")
+    measured_slices: int | None = Field(default=None, description="of that scan: times grow with the slices")
     dice: dict[str, float] = Field(default_factory=dict, description="measured mean 3D Dice by modality")
     gain: dict[str, float] = Field(
         default_factory=dict, description="measured mean 3D Dice minus that of the preview, by modality"
     )
     worth_it: bool | None = Field(
         default=None,
-        description="whether it is measurably better than the preview for a modality that the model has learnt; "
+        description="whether it is better than the preview by a mean Dice of 0.01 or more in one modality; "
         "null for the preview, and where it was not measured",
     )
 

@@ -66,6 +66,11 @@ class Estimates:
         found = self.measured.get((model, mode))
         return None if found is None else round(found.seconds, 2)
 
+    def measured_slices(self, model: str, mode: Mode) -> int | None:
+        """Return how many slices the scan had that `seconds` tells of."""
+        found = self.measured.get((model, mode))
+        return None if found is None else found.slices
+
     def left(self, entry: Entry) -> float | None:
         """Estimate the seconds of work that a job still needs, below 0 if it should have ended; None: nobody knows."""
         job, worked = entry.job, entry.worked()

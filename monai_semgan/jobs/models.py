@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -27,6 +28,9 @@ from monai_semgan.organs import Code as OrganCode
 
 SLICE_AXIS = (0.0, 0.0, 1.0)
 """Models see axial slices, counted from the feet to the head."""
+
+WORTH_DICE = 0.01
+"""Gain in mean Dice that is worth minutes; a handful of scans does not show smaller ones."""
 
 DESCRIPTIONS = {
     Mode.preview: "feed-forward, seconds",
@@ -103,7 +107,9 @@ def _renamed(model: ServedModel, name: str) -> ServedModel:
 
 def _mode(mode: Mode, folder: Path, record: Mapping[str, Any]) -> ModeInfo:
     steps = None if mode is Mode.preview else _steps(mode, folder)
-    return ModeInfo(name=mode, description=DESCRIPTIONS[mode], steps=steps, dice=_dice(mode, record))
+    dice, gain = _dice(mode, record), {} if mode is Mode.preview else _gain(mode, record)
+    worth_it = any(value >= WORTH_DICE for value in gain.values()) if gain else None
+    return ModeInfo(name=mode, description=DESCRIPTIONS[mode], steps=steps, dice=dice, gain=gain, worth_it=worth_it)
 
 
 def _steps(mode: Mode, folder: Path) -> int:
@@ -116,12 +122,20 @@ def _steps(mode: Mode, folder: Path) -> int:
 def _dice(mode: Mode, record: Mapping[str, Any]) -> dict[str, float]:
     """Return the mean Dice by modality of the scans it was measured on."""
     found: dict[str, float] = {}
-    for where, methods in (record.get("dice") or {}).items():
-        mean = methods.get(mode.value, {}).get("mean") if isinstance(methods, Mapping) else None
+    dice = record.get("dice")
+    for where, methods in (dice if isinstance(dice, Mapping) else {}).items():
+        figures = methods.get(mode.value) if isinstance(methods, Mapping) else None
+        mean = figures.get("mean") if isinstance(figures, Mapping) else None
         modality = "MR" if str(where).upper().startswith("MR") else str(where).split(" ")[0]
-        if isinstance(mean, (int, float)):
+        if isinstance(mean, (int, float)) and math.isfinite(mean):
             found.setdefault(modality, float(mean))
     return found
+
+
+def _gain(mode: Mode, record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the mean Dice minus that of the preview, by modality, where both were measured on the same scans."""
+    mine, preview = _dice(mode, record), _dice(Mode.preview, record)
+    return {modality: round(mine[modality] - preview[modality], 4) for modality in mine if modality in preview}
 
 
 def _label(index: int, name: str) -> Label:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Set
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Upload, UploadProgress
 from monai_semgan.jobs.job_errors import Conflict, Forbidden, JobError, NoSpace, Unknown, in_words
+from monai_semgan.jobs.ownership import NOBODY, Asker
 from monai_semgan.jobs.storage.partial_uploads import Arrival, PartialUpload, PartialUploads
 from monai_semgan.jobs.storage.uploads import RECORD, Incoming, StoredUpload, UploadStore
 
@@ -51,7 +52,7 @@ class Reception:
         self.uploads.load(spared=set(self.parts.names()))
 
     @contextlib.contextmanager
-    def receiving(self, suffix: str, expected_bytes: int | None = None, owner: str | None = None) -> Iterator[Incoming]:
+    def receiving(self, suffix: str, expected_bytes: int | None = None, asker: Asker = NOBODY) -> Iterator[Incoming]:
         """Take in an upload in one go, while it is being sent; see `UploadStore.receiving`.
 
         Raises:
@@ -60,7 +61,7 @@ class Reception:
         self._check_open()
         self.uploads.check_size(expected_bytes or 0)
         self._make_space(expected_bytes or 0, None)
-        with self.uploads.receiving(suffix, owner) as incoming:
+        with self.uploads.receiving(suffix, asker.owner) as incoming:
             yield incoming
 
     def accept(self, incoming: Incoming) -> Upload:
@@ -71,7 +72,7 @@ class Reception:
         """
         return self._keep(self.uploads.accept(incoming))
 
-    def begin(self, suffix: str, count: int, owner: str | None) -> UploadProgress:
+    def begin(self, suffix: str, count: int, asker: Asker) -> UploadProgress:
         """Begin an upload in parts.
 
         Raises:
@@ -80,10 +81,10 @@ class Reception:
         self._check_open()
         self.uploads.check_size(count)
         self._make_space(count, None)
-        return _unfinished(self.parts.begin(Arrival(suffix=suffix, bytes=count, owner=owner)))
+        return _unfinished(self.parts.begin(Arrival(suffix=suffix, bytes=count, owner=asker.owner)))
 
     @contextlib.contextmanager
-    def part(self, upload: str, offset: int, owner: str | None) -> Iterator[Callable[[bytes], None]]:
+    def part(self, upload: str, offset: int, asker: Asker) -> Iterator[Callable[[bytes], None]]:
         """Take in a part while it is being sent; yield what its bytes are given to. What has come stays.
 
         Raises:
@@ -91,9 +92,9 @@ class Reception:
                 another's, or the disk full.
         """
         self._check_open()
-        found = self._unfinished_or_none(upload, owner)
+        found = self._unfinished_or_none(upload, asker)
         if found is None:
-            self._refuse_finished(upload, offset, owner)
+            self._refuse_finished(upload, offset, asker)
             yield _nothing_more
             return
         holder = found.hold(offset)
@@ -104,30 +105,34 @@ class Reception:
             found.release(holder)
             self._on_growth()
 
-    def progress(self, upload: str, owner: str | None) -> UploadProgress:
-        """Tell how much has come; what is whole is read first, unless that is being done already.
+    def progress(self, upload: str, asker: Asker) -> UploadProgress:
+        """Tell how much has come.
+
+        Raises:
+            Unknown: if there is no such upload.
+            Forbidden: if it is another's.
+        """
+        found = self._unfinished_or_none(upload, asker)
+        return _unfinished(found) if found is not None else _finished(self._stored(upload, asker).info)
+
+    def read_whole(self, upload: str, asker: Asker) -> UploadProgress:
+        """Read what is whole, unless that is being done already, and tell how much has come.
 
         Raises:
             Unknown: if there is no such upload.
             Forbidden: if it is another's.
             JobError: if all has come and is no volume; it is removed.
         """
-        found = self._unfinished_or_none(upload, owner)
-        if found is None:
-            stored = self._stored(upload, owner).info
-            return UploadProgress(
-                id=upload, received=stored.bytes, bytes=stored.bytes, expires=stored.expires, upload=stored
-            )
-        holder = found.claim()
-        if holder is None:
-            return _unfinished(found)
+        found = self._unfinished_or_none(upload, asker)
+        holder = None if found is None else found.claim()
+        if found is None or holder is None:
+            return self.progress(upload, asker)
         try:
-            info = self._finish(found)
+            return _finished(self._finish(found))
         finally:
             found.release(holder)
-        return UploadProgress(id=upload, received=info.bytes, bytes=info.bytes, expires=info.expires, upload=info)
 
-    def remove(self, upload: str, owner: str | None = None) -> None:
+    def remove(self, upload: str, asker: Asker = NOBODY) -> None:
         """Remove an upload, whole or not.
 
         Raises:
@@ -136,10 +141,10 @@ class Reception:
             Conflict: if a job still needs it.
         """
         with self._lock:
-            if self._unfinished_or_none(upload, owner) is not None:
+            if self._unfinished_or_none(upload, asker) is not None:
                 self.parts.remove(upload)
                 return
-            self._stored(upload, owner)
+            self._stored(upload, asker)
             if upload in self._in_use():
                 raise Conflict("a job that has not ended uses this upload; cancel it first")
             self.uploads.remove(upload)
@@ -172,21 +177,21 @@ class Reception:
         self._on_growth()  # its length may not have been told
         return stored.info
 
-    def _unfinished_or_none(self, upload: str, owner: str | None) -> PartialUpload | None:
+    def _unfinished_or_none(self, upload: str, asker: Asker) -> PartialUpload | None:
         found = self.parts.get(upload)
         if found is not None:
-            _check_owner(found.arrival.owner, owner)
+            _check_owner(found.arrival.owner, asker)
         return found
 
-    def _stored(self, upload: str, owner: str | None) -> StoredUpload:
+    def _stored(self, upload: str, asker: Asker) -> StoredUpload:
         with self._lock:
             stored = self.uploads.get(upload)
-        _check_owner(stored.owner, owner)
+        _check_owner(stored.owner, asker)
         return stored
 
-    def _refuse_finished(self, upload: str, offset: int, owner: str | None) -> None:
+    def _refuse_finished(self, upload: str, offset: int, asker: Asker) -> None:
         """Let pass only what is the end of a finished upload: its answer may have been lost on the way."""
-        count = self._stored(upload, owner).info.bytes
+        count = self._stored(upload, asker).info.bytes
         if offset != count:
             raise Conflict(f"the upload is whole: all {count} bytes are there")
 
@@ -195,11 +200,15 @@ def _unfinished(found: PartialUpload) -> UploadProgress:
     return UploadProgress(id=found.name, received=found.received, bytes=found.arrival.bytes, expires=found.expires)
 
 
+def _finished(info: Upload) -> UploadProgress:
+    return UploadProgress(id=info.id, received=info.bytes, bytes=info.bytes, expires=info.expires, upload=info)
+
+
 def _nothing_more(block: bytes) -> None:
     if block:
         raise Conflict("the upload is whole: there is nothing to add")
 
 
-def _check_owner(owner: str | None, caller: str | None) -> None:
-    if owner is not None and owner != caller:
+def _check_owner(owner: str | None, asker: Asker) -> None:
+    if owner is not None and owner != asker.owner and not asker.may_all:
         raise Forbidden("this upload is another user's; send the volume yourself")

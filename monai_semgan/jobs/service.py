@@ -14,6 +14,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import API_VERSION, Health, Job, JobList, JobRequest, Mode, ModelList, State
 from monai_semgan.jobs.dispatcher import Dispatcher
 from monai_semgan.jobs.entries import Entry, Origin, Turn
+from monai_semgan.jobs.estimates import Estimates
 from monai_semgan.jobs.job_errors import Conflict, NotReady, QueueFull, Unknown
 from monai_semgan.jobs.models import served_models
 from monai_semgan.jobs.ownership import NOBODY, SERVER, Asker
@@ -137,7 +138,7 @@ class JobService:
         models, estimates = [], self.scheduler.estimates
         for name, model in self.models.items():
             with self._lock:
-                modes = [m.model_copy(update={"seconds": estimates.seconds(name, m.name)}) for m in model.info.modes]
+                modes = [m.model_copy(update=_times(estimates, name, m.name)) for m in model.info.modes]
             models.append(model.info.model_copy(update={"modes": modes}))
         return ModelList(models=models)
 
@@ -241,6 +242,13 @@ class JobService:
                         self.quota.shrink(self._retention.removals())
             except Exception as error:  # one bad moment must not end the watch
                 log_without_values(logger, error)
+
+
+def _times(estimates: Estimates, model: str, mode: Mode) -> dict[str, Any]:
+    return {
+        "seconds": estimates.seconds(model, mode),
+        "measured_slices": estimates.measured_slices(model, mode),
+    }
 
 
 def _claim(path: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,3 +46,54 @@ def test_a_bundle_without_weights_is_no_model(tiny_bundle: Path, tmp_path: Path)
         served_models([copy])
     with pytest.raises(SemganError, match="no such bundle"):
         served_models([tmp_path / "nowhere"])
+
+
+def bundle_with(dice: dict[str, Any], tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A copy of a bundle with these measured figures."""
+    copy = shutil.copytree(tiny_bundle, tmp_path / "copy")
+    (copy / "models" / "model.json").write_text(json.dumps({"dice": dice}))
+    return copy
+
+
+def test_refining_the_shipped_model_is_told_to_gain_nothing() -> None:
+    (model,) = served_models([None]).values()
+    modes = {mode.name: mode for mode in model.info.modes}
+    for mode in (Mode.invert, Mode.refine):
+        told, preview = modes[mode], modes[Mode.preview].dice
+        assert told.gain == {name: pytest.approx(value - preview[name], abs=1e-4) for name, value in told.dice.items()}
+        assert told.worth_it is False and all(value < 0.01 for value in told.gain.values())
+    assert modes[Mode.preview].gain == {} and modes[Mode.preview].worth_it is None
+
+
+@pytest.mark.parametrize(
+    ("preview", "refine", "gain", "worth_it"),
+    [
+        ({"CT": 0.8, "MR": 0.5}, {"CT": 0.8, "MR": 0.6}, {"CT": 0.0, "MR": 0.1}, True),
+        ({"CT": 0.8, "MR": 0.5}, {"CT": 0.805, "MR": 0.5}, {"CT": 0.005, "MR": 0.0}, False),
+        ({"CT": 0.8, "MR": 0.5}, {"CT": 0.7}, {"CT": -0.1}, False),
+        ({"CT": 0.8}, {"MR": 0.9}, {}, None),
+        ({"CT": 0.8}, {}, {}, None),
+        ({}, {"CT": 0.9}, {}, None),
+    ],
+)
+def test_what_refining_gains_is_told_where_it_was_measured(
+    preview: dict[str, float],
+    refine: dict[str, float],
+    gain: dict[str, float],
+    worth_it: bool | None,
+    tiny_bundle: Path,
+    tmp_path: Path,
+) -> None:
+    dice: dict[str, Any] = {}
+    for mode, means in (("preview", preview), ("refine", refine)):
+        for modality, mean in means.items():
+            dice.setdefault(f"{modality} validation", {})[mode] = {"mean": mean}
+    (model,) = served_models([bundle_with(dice, tiny_bundle, tmp_path)]).values()
+    told = next(mode for mode in model.info.modes if mode.name is Mode.refine)
+    assert told.gain == pytest.approx(gain) and told.worth_it is worth_it
+
+
+@pytest.mark.parametrize("dice", [None, [], "many", {"CT": None}, {"CT": {"refine": 0.9, "preview": None}}])
+def test_figures_that_are_none_are_left_out(dice: Any, tiny_bundle: Path, tmp_path: Path) -> None:
+    (model,) = served_models([bundle_with(dice, tiny_bundle, tmp_path)]).values()
+    assert all(mode.dice == {} and mode.gain == {} and mode.worth_it is None for mode in model.info.modes)

@@ -12,10 +12,11 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from monai_semgan.jobs.api.answers import BINARY, BYTES, errors
-from monai_semgan.jobs.api.callers import caller_of
+from monai_semgan.jobs.api.callers import asker_of
 from monai_semgan.jobs.api.own_threads import READING
 from monai_semgan.jobs.contract import Upload, UploadProgress
 from monai_semgan.jobs.job_errors import JobError, WrongMedia
+from monai_semgan.jobs.ownership import Asker
 from monai_semgan.jobs.reception import Reception
 from monai_semgan.jobs.service import JobService
 from monai_semgan.jobs.storage.partial_uploads import SUFFIXES
@@ -52,15 +53,15 @@ def _add_whole(router: APIRouter, service: JobService) -> None:
         operation_id="upload",
         summary="Send a volume for jobs to use, as it is, in one go",
         status_code=201,
-        responses=errors(413, 415, 422, 503, 507),
+        responses=errors(413, 415, 422, 429, 503, 507),
         openapi_extra=BODY,
     )
     async def upload(request: Request, suffix: Suffix) -> Upload:
         _check_kind(request)
-        reception, owner = service.reception, caller_of(request)
+        reception, asker = service.reception, asker_of(request)
         length = request.headers.get("content-length", "")
         expected = int(length) if length.isdigit() else None
-        receiving = reception.receiving(suffix, expected, owner)
+        receiving = reception.receiving(suffix, expected, asker)
         return await _receive(request, reception, receiving, lambda incoming: incoming.write, reception.accept)
 
     @router.delete(
@@ -71,7 +72,7 @@ def _add_whole(router: APIRouter, service: JobService) -> None:
         responses=errors(403, 404, 409, 422),
     )
     def remove_upload(request: Request, upload: UploadPath) -> None:
-        service.reception.remove(upload, caller_of(request))
+        service.reception.remove(upload, asker_of(request))
 
 
 def _add_parts(router: APIRouter, service: JobService) -> None:
@@ -83,30 +84,38 @@ def _add_parts(router: APIRouter, service: JobService) -> None:
         responses=errors(413, 422, 429, 503, 507),
     )
     def begin_upload(request: Request, suffix: Suffix, count: Count) -> UploadProgress:
-        return service.reception.begin(suffix, count, caller_of(request))
+        return service.reception.begin(suffix, count, asker_of(request))
 
     @router.patch(
         "/uploads/{upload}",
         operation_id="continue_upload",
         summary="Send a part of any length; what has arrived stays when the connection breaks",
-        responses=errors(403, 404, 409, 413, 415, 422, 503, 507),
+        responses=errors(403, 404, 409, 413, 415, 422, 429, 503, 507),
         openapi_extra=BODY,
     )
     async def continue_upload(request: Request, upload: UploadPath, offset: Offset) -> UploadProgress:
         _check_kind(request)
-        reception, owner = service.reception, caller_of(request)
-        receiving = reception.part(upload, offset, owner)
+        reception, asker = service.reception, asker_of(request)
+        receiving = reception.part(upload, offset, asker)
         await _receive(request, reception, receiving, lambda take: take, lambda _: None)
-        return await READING.run(reception.progress, upload, owner)
+        return await _told(reception, upload, asker)
 
     @router.get(
         "/uploads/{upload}",
         operation_id="upload_progress",
         summary="How much of an upload has arrived",
-        responses=errors(403, 404, 422, 507),
+        responses=errors(403, 404, 422, 429, 507),
     )
     async def upload_progress(request: Request, upload: UploadPath) -> UploadProgress:
-        return await READING.run(service.reception.progress, upload, caller_of(request))
+        return await _told(service.reception, upload, asker_of(request))
+
+
+async def _told(reception: Reception, upload: str, asker: Asker) -> UploadProgress:
+    """Tell how much of an upload has come, at once unless it is whole and has to be read."""
+    found = await run_in_threadpool(reception.progress, upload, asker)
+    if found.upload is not None or found.received < found.bytes:
+        return found
+    return await READING.run(reception.read_whole, upload, asker)
 
 
 def _check_kind(request: Request) -> None:
