@@ -185,6 +185,7 @@ class Dispatcher:
         for entry in filter(None, map(self.scheduler.held, jobs)):
             if not entry.ended:
                 self._worker_lost(entry, code)
+        self.worker_free()
 
     def _worker_lost(self, entry: Entry, code: int) -> None:
         if entry.cancel_by is not None or entry.removing:
