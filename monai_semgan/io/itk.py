@@ -62,9 +62,8 @@ def read_itk(path: Path) -> Volume:
     """
     found = _read(path, layers=False)
     place = found.place
-    modality = found.fields.get(MODALITY, "").strip().upper()
-    known = modality if modality in SPELLINGS else None
-    return Volume(found.array[..., 0], place.affine, path, None, place.notes, known, other_affines=place.others)
+    modality = SPELLINGS.get(found.fields.get(MODALITY, "").strip().upper())
+    return Volume(found.array[..., 0], place.affine, path, None, place.notes, modality, other_affines=place.others)
 
 
 def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from monai_semgan.io.itk import write_itk
 from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.io.volume import Volume
 from monai_semgan.io.writing import write_label, write_map, write_volume
@@ -190,3 +191,12 @@ def test_importing_the_package_does_not_import_the_libraries() -> None:
         "sys.exit(any(name in sys.modules for name in ('SimpleITK', 'pydicom', 'highdicom', 'torch')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "modality"), [("CT", "CT"), (" mri ", "MR"), ("ct scan", None), ("", None), (None, None)]
+)
+def test_a_header_that_names_the_modality_is_believed(told: str | None, modality: str | None, tmp_path: Path) -> None:
+    volume = Volume(np.arange(60, dtype=np.float32).reshape(3, 4, 5), np.diag([-2.0, -2.0, 3.0, 1.0]))
+    write_itk(volume.array, volume, tmp_path / "x.nrrd", None if told is None else {"Modality": told})
+    assert read_volume(tmp_path / "x.nrrd").modality == modality

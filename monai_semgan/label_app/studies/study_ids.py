@@ -24,8 +24,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 def split_ending(name: str) -> tuple[str, str]:
     """Return a file's name without its ending, and the ending as it is written; empty for an unknown one."""
-    endings = (*SERVED_ENDINGS, LABEL_ONLY, *volume_endings())
-    found = max((ending for ending in endings if name.lower().endswith(ending)), key=len, default="")
+    lower = name.lower()
+    found = next((ending for ending in (LABEL_ONLY, *SERVED_ENDINGS) if lower.endswith(ending)), "")
+    if not found:
+        found = max((ending for ending in volume_endings() if lower.endswith(ending)), key=len, default="")
     return name[: len(name) - len(found)], name[len(name) - len(found) :]
 
 

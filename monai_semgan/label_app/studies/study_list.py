@@ -44,7 +44,7 @@ def read_list(path: Path, empty: StudiesModel) -> StudiesModel:
     """
     entries, others, sound = _read(path)
     if not sound:
-        kept, _, _ = _read(_beside(path, BACKUP))
+        kept, others, _ = _read(_beside(path, BACKUP))
         new = [image for image in kept if image not in entries]
         entries = {**kept, **entries}
         log.warning(
@@ -127,7 +127,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], bool]:
 def _salvaged(text: str) -> dict[str, Any]:
     """Entries of a list that is no JSON as a whole, each read by itself."""
     found: dict[str, Any] = {}
-    for match in _ENTRY.finditer(text):
+    for match in _ENTRY.finditer(text.split('\n  "missing": {')[0]):
         with contextlib.suppress(ValueError, RecursionError):
             found[json.loads(match[1])] = json.loads(match[2])
     return found

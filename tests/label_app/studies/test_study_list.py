@@ -93,6 +93,14 @@ def test_a_damaged_list_is_mended_and_put_aside(damage: Callable[[str], str], fo
     assert _noted(_open(folder)) == noted
 
 
+def test_a_damaged_list_brings_back_nothing_that_was_removed(folder: Path) -> None:
+    store = _open(folder)
+    store.remove_image("a")
+    store.update_image_info("c", {"score": "new"})
+    (folder / LIST).write_text(_cut((folder / LIST).read_text()))
+    assert sorted(_open(folder).list_images()) == ["b", "c"]
+
+
 def test_a_list_that_was_moved_away_comes_back_from_its_backup(folder: Path) -> None:
     (folder / LIST).unlink()
     assert _noted(_open(folder)) == {**WHOLE, "b": ("B", None)}, "but for the last change"
