@@ -103,11 +103,14 @@ def test_doubt_is_left_out_of_the_plot_where_it_is_undefined(
 
 
 def test_a_label_that_was_opened_is_not_taken_for_a_result(
-    panel: SimpleNamespace, logic: FakeLogic, volume: Any
+    panel: SimpleNamespace, logic: FakeLogic, volume: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logic.choices.volume = volume
     found = result(None, job="", mode="label", modality="")
+    rows = [replace(row, server_ml=None) for row in logic.organ_volumes(volume)]
+    monkeypatch.setattr(logic, "organ_volumes", lambda _volume: rows)
     logic.arrives(Outcome(volume.GetID(), "", {}, "", "", found))
+    assert panel.ui.volumesTable.isColumnHidden(2)
     assert panel.ui.outcomeLabel.text == "Label from the server, made with semgan_abdomen 0.1.0."
     assert not panel.ui.reportButton.enabled and panel.ui.volumesTable.rowCount == 4
 

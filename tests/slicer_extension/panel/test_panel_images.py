@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from SemGANLib.Views import Batch, Images, LeftJob
+from SemGANLib.Views import Batch, Images, LeftJob, StoredLabel, StoredLabels
 
 from tests.slicer_extension.panel.fake_logic import FakeLogic
 from tests.slicer_extension.panel.qt_actions import click, shown, type_into, unfold
@@ -23,6 +23,9 @@ class TestImages:
         logic.images_changed.emit(Images(("case_1", "case_2"), {"case_2": ("final",)}))
         box = panel.ui.imagesComboBox
         assert [box.itemText(index) for index in range(box.count)] == ["case_1", "case_2 (label: final)"]
+        stored = StoredLabels("v", "case_1", (StoredLabel("final"), StoredLabel("original")))
+        logic.labels_changed.emit(stored)  # as after a submission
+        assert box.itemText(0) == "case_1 (label: final, original)"
         box.setCurrentIndex(1)
         click(panel.ui.openImageButton)
         assert ("open_image", "case_2") in logic.asked

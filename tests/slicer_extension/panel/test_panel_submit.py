@@ -110,3 +110,13 @@ class TestSecondReader:
         type_into(panel.ui.commentEdit, "well done")
         click(getattr(panel.ui, name))
         assert logic.asked[-1] == ("review", "CT abdomen", "B. Reader", verdict, "well done")
+
+    def test_a_comment_on_one_image_is_not_carried_over_to_another(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any
+    ) -> None:
+        type_into(panel.ui.commentEdit, "the spleen is too small")
+        panel.ui.reviewSection.collapsed = True
+        logic.choices.steps = 5  # another choice takes nothing away
+        assert panel.ui.commentEdit.text
+        logic.choices.volume = add_volume("MR")
+        assert panel.ui.commentEdit.text == ""

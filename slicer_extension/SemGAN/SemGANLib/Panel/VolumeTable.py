@@ -52,7 +52,7 @@ class VolumeTable:
         """Replace what is in the table.
 
         Args:
-            expected_dice: by name; the column is hidden where there is none.
+            expected_dice: by name; columns without a value are hidden.
             noted: by name, what was found about a structure: its tooltip.
         """
         dice, notes = expected_dice or {}, noted or {}
@@ -62,6 +62,7 @@ class VolumeTable:
             expected = f"{dice[row.name]:.2f}" if row.name in dice else ""
             for column, text in enumerate((row.name, f"{row.measured_ml:.1f}", found, expected)):
                 self._table.setItem(index, column, _item(text, column, row, notes.get(row.name, "")))
+        self._table.setColumnHidden(2, all(row.server_ml is None for row in rows))
         self._table.setColumnHidden(3, not dice)
         self._table.setVisible(bool(rows))
         self._table.setFixedHeight(HEADER_HEIGHT + FRAME + ROW_HEIGHT * min(len(rows), MOST_ROWS))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Callable
 
 from ..Protocols import Logic
 from ..Translation import tr as _
-from ..Views import Images, Message
+from ..Views import Images, Message, StoredLabels
 
 
 class ImagesSection:
@@ -29,6 +30,7 @@ class ImagesSection:
         ui.nextSampleButton.connect("clicked()", self.next_sample)
         logic.images_changed.connect(self.show)
         logic.image_opened.connect(self._on_opened)
+        logic.labels_changed.connect(self._on_labels)
         logic.connection_changed.connect(self._on_connection)
         self.show(logic.images)
         self._on_connection(None)
@@ -37,6 +39,7 @@ class ImagesSection:
         """Disconnect from the logic."""
         self._logic.images_changed.disconnect(self.show)
         self._logic.image_opened.disconnect(self._on_opened)
+        self._logic.labels_changed.disconnect(self._on_labels)
         self._logic.connection_changed.disconnect(self._on_connection)
 
     def next_sample(self) -> None:
@@ -50,9 +53,7 @@ class ImagesSection:
         chosen = self.chosen()
         self._ids = list(images.ids)
         box.clear()
-        for image in self._ids:
-            tags = ", ".join(images.labelled.get(image, ()))
-            box.addItem(_("{image} (label: {tags})").format(image=image, tags=tags) if tags else image)
+        box.addItems([_titled(image, images.labelled.get(image, ())) for image in self._ids])
         if chosen in self._ids:
             box.setCurrentIndex(self._ids.index(chosen))
         self._ui.openImageButton.setEnabled(bool(self._ids))
@@ -78,7 +79,17 @@ class ImagesSection:
     def _on_opened(self, volume: Any) -> None:
         self._logic.choices.volume = volume
 
+    def _on_labels(self, stored: StoredLabels) -> None:
+        if stored.image in self._ids:
+            tags = [label.tag for label in stored.labels]
+            self._ui.imagesComboBox.setItemText(self._ids.index(stored.image), _titled(stored.image, tags))
+
     def _on_connection(self, _connection: Any) -> None:
         on = self._logic.connection.state == "on"
         for widget in (self._ui.listImagesButton, self._ui.nextSampleButton):
             widget.setEnabled(on)
+
+
+def _titled(image: str, tags: Sequence[str]) -> str:
+    """Name an image, with the labels that it has."""
+    return _("{image} (label: {tags})").format(image=image, tags=", ".join(tags)) if tags else image

@@ -23,6 +23,7 @@ class ReviewSection:
         self._logic = logic
         self._user = user
         self._listed: str | None = None
+        self._commented: str | None = None
         ui.acceptButton.connect("clicked()", self._on_accept)
         ui.rejectButton.connect("clicked()", self._on_reject)
         ui.reviewSection.connect("contentsCollapsed(bool)", self._on_collapsed)
@@ -49,6 +50,9 @@ class ReviewSection:
         """Ask for the labels of the chosen volume, once while the section is open."""
         volume = self._logic.choices.volume
         shown = volume.GetID() if volume is not None else None
+        if shown != self._commented:  # what was said of one image is not said of another
+            self._commented = shown
+            self._ui.commentEdit.setText("")
         if shown == self._listed or self._ui.reviewSection.collapsed:
             return
         self._listed = shown
