@@ -8,6 +8,7 @@ keeps the pictures.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from SemGANLib.Views import OrganVolume
 
+from tests.slicer_extension.conftest import REPOSITORY
 from tests.slicer_extension.panel.fake_logic import FakeLogic
 from tests.slicer_extension.panel.qt_actions import settle, shown
 from tests.slicer_extension.panel.states import STATES
@@ -122,3 +124,11 @@ def test_a_model_of_many_structures_does_not_push_the_rest_away(
     STATES["done"](panel.ui, logic, volume)
     fit(panel)
     assert panel.ui.volumesTable.rowCount == 40 and bottom(panel, panel.ui.volumesTable) <= HEIGHT
+
+
+def test_the_readme_shows_pictures_of_states_that_there_are() -> None:
+    readme = (REPOSITORY / "slicer_extension" / "README.md").read_text(encoding="utf-8")
+    shown_there = re.findall(r"!\[[^\]]+\]\(\.\./Screenshots/(panel\w*)\.png\)", readme)
+    kept = {path.stem for path in (REPOSITORY / "Screenshots").glob("*.png")}
+    assert len(shown_there) >= 5 and kept == {"panel" if name == "done" else f"panel_{name}" for name in STATES}
+    assert set(shown_there) <= kept
