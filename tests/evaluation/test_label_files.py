@@ -74,6 +74,20 @@ def test_ids_of_model_or_list_are_understood_and_a_wrong_claim_is_visible(
         assert ("ids of the model" in study.notes[0]) == (ids == MODEL)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("flipped", [0, 1, 2])
+def test_predictions_along_other_axes_than_the_labels_are_scored_where_they_lie(
+    order: tuple[int, int, int], flipped: int, tmp_path: Path
+) -> None:
+    entries = listed(tmp_path, stored(MODEL), MODEL)
+    flip = np.eye(4)
+    flip[flipped, flipped], flip[flipped, 3] = -1, TRUTH.shape[flipped] - 1
+    affine = np.diag([-2.0, 2.0, 3.0, 1.0]) @ flip  # that of `save_nifti`
+    turned = np.flip(stored(MODEL), flipped).transpose(order)
+    save_nifti(tmp_path / "p" / "a.nii.gz", turned, affine[:, [*order, 3]])
+    assert dice(scored(tmp_path, entries)) == PERFECT
+
+
 def test_nothing_is_guessed_where_model_and_list_differ_in_sides_alone(tmp_path: Path) -> None:
     swapped = {1: "liver", 2: "left kidney", 3: "right kidney", 4: "spleen"}
     entries = listed(tmp_path, stored(swapped), swapped)
