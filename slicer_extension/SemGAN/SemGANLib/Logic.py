@@ -14,13 +14,13 @@ from .Runs.Batches import Batches
 from .Runs.Consent import Consent
 from .Runs.Edits import Edits
 from .Runs.LeftJobs import LeftJobs
+from .Runs.Plans import Plan, RunCallbacks
 from .Runs.Results import Target
 from .Runs.Runs import Runs
-from .Runs.VolumeRun import Plan, RunCallbacks
 from .Scene import Measures, VolumeExport
 from .Scene.Geometry import ijk_to_world, slice_positions
 from .Scene.OrganPlaces import jump_to, open_editor
-from .Scene.Parameters import Parameters
+from .Scene.Parameters import Parameters, modality_of
 from .Scene.Records import Record, record_of, records
 from .Scene.SceneWatch import SceneWatch
 from .Scene.SegmentationImport import show_surfaces
@@ -335,7 +335,7 @@ class Logic:
             image=image,
             model=choices.model or None,
             mode=mode,
-            modality=choices.modality or None,
+            modality=modality_of(volume) or None,
             steps=None if mode == "preview" else choices.steps,
             slice_range_mm=choices.slice_range_mm,
             labels=choices.labels,

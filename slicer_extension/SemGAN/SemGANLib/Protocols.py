@@ -78,6 +78,9 @@ class Transfer(Protocol):
     def moved(self, count: int) -> None:
         """Note that further bytes have moved."""
 
+    def waits(self, waiting: bool) -> None:
+        """Note that nothing moves until the next try, or that the next try begins."""
+
     def on_stop(self, break_off: Callable[[], None] | None) -> None:
         """Set what is called, in another thread, to end a step that waits; None for nothing."""
 
@@ -190,7 +193,7 @@ class Choices(Protocol):
     """Name; empty for the server's first."""
 
     modality: str
-    """`"CT"` or `"MR"`; empty for what the server guesses from the values."""
+    """`"CT"` or `"MR"`, of the chosen volume and kept with it; empty for what the server guesses from the values."""
 
     slice_range_mm: tuple[float, float] | None
     """Lower and upper position along the model's slice axis; None for all slices."""

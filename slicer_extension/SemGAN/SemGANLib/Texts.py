@@ -67,6 +67,9 @@ def transfer_text(phase: str, moved: Moved) -> str:
     text = phase_text(phase, None)
     if not moved.total or moved.total < SHOWN_BYTES:
         return text
+    if moved.waiting:
+        broken = _("{done:.0f} of {total:.0f} MB have arrived; the connection is broken, trying again")
+        return f"{text}: {broken.format(done=moved.done / 1e6, total=moved.total / 1e6)}"
     parts = [_("{done:.0f} of {total:.0f} MB").format(done=moved.done / 1e6, total=moved.total / 1e6)]
     if moved.speed is not None:
         parts.append(_("{speed:.1f} MB/s").format(speed=moved.speed / 1e6))

@@ -89,12 +89,14 @@ class Moved:
         done: bytes.
         total: bytes; None where that is not known.
         speed: bytes a second, of the last seconds; None while that is not known.
+        waiting: the connection is broken; another try follows.
     """
 
     done: int
     total: int | None = None
     speed: float | None = None
     seconds_left: float | None = None
+    waiting: bool = False
 
 
 @dataclass(frozen=True)

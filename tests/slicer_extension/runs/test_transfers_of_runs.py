@@ -25,7 +25,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small parts, short waits, a look at transfers often."""
     monkeypatch.setattr("SemGANLib.Server.Resumable.PART", 100_000)
     monkeypatch.setattr("SemGANLib.Server.Resumable.WAIT_SECONDS", (0.02,) * 4)
-    monkeypatch.setattr("SemGANLib.Runs.VolumeRun.MOVING_SECONDS", 0.02)
+    monkeypatch.setattr("SemGANLib.Runs.RunSigns.MOVING_SECONDS", 0.02)
     monkeypatch.setattr("SemGANLib.Texts.SHOWN_BYTES", 10_000)
 
 
@@ -41,6 +41,10 @@ def noise(scene: Any) -> Any:
         (Moved(12 * MB, 367 * MB, 1.23 * MB, 290.0), "Sending the volume: 12 of 367 MB, 1.2 MB/s, about 5 min left"),
         (Moved(0, 367 * MB), "Sending the volume: 0 of 367 MB"),
         (Moved(367 * MB, 367 * MB, 1.0 * MB, 0.0), "Sending the volume: 367 of 367 MB, 1.0 MB/s"),
+        (
+            Moved(12 * MB, 367 * MB, 0.0, None, True),
+            "Sending the volume: 12 of 367 MB have arrived; the connection is broken, trying again",
+        ),
         (Moved(100, 5000, 10.0, 490.0), "Sending the volume"),
         (Moved(100, None, 10.0), "Sending the volume"),
     ],
@@ -73,6 +77,13 @@ def expected_voxels(volume: Any) -> Any:
     from SemGANLib.Scene import VolumeExport
 
     return VolumeExport.voxels(volume)
+
+
+def test_while_the_connection_is_broken_the_run_says_so(session, scene, server, monkeypatch):
+    monkeypatch.setattr("SemGANLib.Server.Resumable.WAIT_SECONDS", (0.3,) * 4)
+    server.breaks = [60_000]
+    assert session.preview(noise(scene)).phase == "done"
+    assert any("the connection is broken, trying again" in run.text for run in session.seen)
 
 
 @pytest.mark.parametrize("how", ["cancel", "delete", "close the scene", "close the module"])

@@ -346,7 +346,7 @@ def test_the_scene_is_closed_while_a_job_runs(session, scene, server):
     scene.Clear(False)
     session.settle()
     assert [job["state"] for job in server.jobs.values()] == ["cancelled"]
-    assert not server.uploads
+    session.wait(lambda: not server.uploads)
     count = len(session.outcomes)
     server.hold = False
     for _ in range(20):

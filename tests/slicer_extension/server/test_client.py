@@ -268,8 +268,9 @@ def test_an_answer_without_a_needed_field_names_it():
 
 
 def test_a_key_with_a_line_break_is_not_sent(server):  # type: ignore[no-untyped-def]
-    with pytest.raises(Errors.Refused):
-        Client(server.address, "a\r\nX-Other: b").health()
+    for key in ("a\r\nX-Other: b", "schlüssel", "\x00"):
+        with pytest.raises(Errors.WrongKey, match="cannot be one"):
+            Client(server.address, key).health()
     assert not server.requests
 
 

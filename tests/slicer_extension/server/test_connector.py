@@ -90,7 +90,8 @@ def test_every_request_carries_the_id_of_this_installation_which_stays(scene, se
         session.close()
     ids = {headers.get("X-SemGAN-Client") for _, _, headers, _ in server.requests}
     assert len(ids) == 1 and re.fullmatch("[A-Za-z0-9_.-]{8,64}", ids.pop() or "")
-    other = Session(scene)
+    settings.setValue("SemGAN/ClientId", "no id\r\nat all")
+    other = Session(scene, settings)
     other.connect(server.address)
     assert len({headers.get("X-SemGAN-Client") for _, _, headers, _ in server.requests}) == 2
 

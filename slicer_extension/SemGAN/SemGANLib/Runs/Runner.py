@@ -13,7 +13,9 @@ from typing import Any, Callable
 
 from ..Protocols import Timer
 
-THREADS = 4
+THREADS = 8
+"""So many that cancelling never waits for volumes on their way."""
+
 PUMP_MILLISECONDS = 50
 YIELD_SECONDS = 0.01
 

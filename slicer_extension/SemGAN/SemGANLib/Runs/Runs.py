@@ -8,10 +8,11 @@ from typing import Any
 from ..Protocols import Client, Runner
 from ..Types import Job
 from ..Views import Run
+from .Plans import Plan, RunCallbacks
 from .Removals import Removals
 from .Results import Target
 from .Uploads import Uploads, Version, version_of
-from .VolumeRun import Plan, RunCallbacks, VolumeRun
+from .VolumeRun import VolumeRun
 
 
 class Runs:

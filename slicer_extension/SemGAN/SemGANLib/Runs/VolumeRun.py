@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Callable
 
 from ..Protocols import Client, Runner, Task
@@ -14,12 +14,13 @@ from ..Scene.Records import Record
 from ..Server import Errors
 from ..Server.Errors import ServerError
 from ..Server.Transfer import Transfer
-from ..Texts import fraction, phase_text, transfer_text
 from ..Translation import tr as _
-from ..Types import MAPS, Job, JobRequest
-from ..Views import EXPORTING, IMPORTING, LOST, Run
+from ..Types import MAPS, Job
+from ..Views import IMPORTING, LOST, Run
 from . import Results
+from .Plans import Plan, RunCallbacks
 from .Results import Fetched, Target
+from .RunSigns import RunSigns
 from .Sending import Sending, SendingSteps
 from .ServerJob import ServerJob
 from .Uploads import Uploads
@@ -29,48 +30,11 @@ SLOW_SECONDS = 1.0
 QUICK_FOR_SECONDS = 15.0
 """A job is looked at often while it is young: previews take seconds."""
 
-MOVING_SECONDS = 0.5
-"""How often it is shown how far a volume on its way is."""
-
 PATIENCE_SECONDS = 600.0
 """How long a server that does not answer is asked again; jobs go on without their client."""
 
 FAILURES = ("failed", "interrupted")
 """Phases in which a run has ended without all of its result."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is run.
-
-    Attributes:
-        request: without the id of the upload.
-        maps: whether maps are fetched.
-        name: of a new segmentation node.
-        compressed: whether the volume is compressed on its way.
-    """
-
-    request: JobRequest
-    maps: bool
-    name: str
-    compressed: bool
-
-
-@dataclass(frozen=True)
-class RunCallbacks:
-    """What a run calls in the main thread.
-
-    Attributes:
-        on_change: called with a `Run` whenever something is new.
-        on_result: called after a result, partial or final, was put into the scene.
-        on_failure: called once with the `Run` if it has ended without all of its result.
-        remove: called with the client and the id of an upload that is of no use any more.
-    """
-
-    on_change: Callable[[Run], None]
-    on_result: Callable[[Record, Target], None]
-    on_failure: Callable[[Run], None]
-    remove: Callable[[Client, str], None] = lambda client, upload: None
 
 
 class VolumeRun:
@@ -120,7 +84,6 @@ class VolumeRun:
         self._server_job = ServerJob(client, runner, self._unconfirmed)
         self._begun = self._answered = clock()
         self._tasks: list[Task] = []
-        self._ticking: Task | None = None
         self._transfer: Transfer | None = None
         self._job: Job | None = None
         self._version = 0
@@ -129,7 +92,12 @@ class VolumeRun:
         self._abandoned = False
         self._shape = VolumeExport.shape_of(volume)
         self._affine: Any = None
-        self.view = Run(volume.GetID(), plan.request.mode, EXPORTING, phase_text(EXPORTING, None))
+        self._signs = RunSigns(volume.GetID(), plan.request.mode, runner, callbacks.on_change, self._guarded)
+
+    @property
+    def view(self) -> Run:
+        """What is shown of it."""
+        return self._signs.run
 
     def start(self) -> None:
         """Begin; whatever is in the way of it ends the run."""
@@ -162,7 +130,7 @@ class VolumeRun:
         """End at once without touching the scene: it is closed, or the volume is gone. The server is told."""
         self._abandoned = True
         if self.view.active:
-            self.view = replace(self.view, active=False, phase="cancelled", text="")
+            self._signs.abandoned()
             self._release()
 
     # the request
@@ -304,11 +272,8 @@ class VolumeRun:
     def _end(self, phase: str, text: str) -> None:
         """End the run: first what it holds here and at the server, so that no listener is in the way of it."""
         self._release()
-        self.view = replace(
-            self.view, phase=phase, text=text, active=False, job=self._job, fraction=1.0 if phase == "done" else None
-        )
         try:
-            self._callbacks.on_change(self.view)
+            self._signs.ended(phase, text, self._job)
         finally:
             if phase in FAILURES:
                 self._callbacks.on_failure(self.view)
@@ -325,32 +290,16 @@ class VolumeRun:
 
     def _unconfirmed(self) -> None:
         """Say once that the job may go on at the server."""
-        if not self._abandoned and not self.view.active and self.view.text != _unheard():
-            self.view = replace(self.view, text=f"{self.view.text} {_unheard()}")
-            self._callbacks.on_change(self.view)
+        if not self._abandoned and not self.view.active:
+            self._signs.add(_unheard())
 
     # helpers
 
     def _show(self, phase: str) -> None:
-        text = phase_text(phase, self._job)
-        self.view = replace(self.view, phase=phase, text=text, job=self._job, fraction=fraction(self._job))
-        self._callbacks.on_change(self.view)
+        self._signs.phase(phase, self._job)
 
     def _show_moving(self, phase: str, transfer: Transfer) -> None:
-        """Show how far a volume on its way is, now and as long as it is."""
-        if not self.view.active:
-            return
-        moved = transfer.moved_so_far()
-        text = transfer_text(phase, moved)
-        self.view = replace(self.view, phase=phase, text=text, job=self._job, fraction=transfer.fraction)
-        self._callbacks.on_change(self.view)
-        if self._ticking is not None:
-            self._ticking.drop()
-        self._ticking = self._runner.later(MOVING_SECONDS, lambda: self._tick(phase, transfer))
-
-    def _tick(self, phase: str, transfer: Transfer) -> None:
-        if self.view.active and self.view.phase == phase:
-            self._guarded(self._show_moving)(phase, transfer)
+        self._signs.moving(phase, self._job, transfer)
 
     def _run(
         self,

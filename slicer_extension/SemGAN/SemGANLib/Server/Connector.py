@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import replace
 from typing import Callable
@@ -19,6 +20,8 @@ from .Errors import NeedsLogin, NotTrusted, ServerError, WrongAddress, WrongCert
 ADDRESS_KEY, API_KEY = "SemGAN/ServerAddress", "SemGAN/ServerKey"
 CERTIFICATE_KEY, USER_KEY = "SemGAN/ServerCertificate", "SemGAN/ServerUser"
 CLIENT_KEY = "SemGAN/ClientId"
+
+CLIENT_ID = re.compile("[A-Za-z0-9_.-]{8,64}")
 
 WARMING_SECONDS = (1.0, 2.0, 2.0, 5.0, 5.0, 10.0)
 """Waits before a server that is warming up is asked again; the last one for all further times."""
@@ -148,7 +151,7 @@ class Connector:
 
     def _client_id(self) -> str:
         known = self._setting(CLIENT_KEY)
-        if not known:
+        if CLIENT_ID.fullmatch(known) is None:
             known = f"slicer-{secrets.token_hex(12)}"
             self._settings.setValue(CLIENT_KEY, known)
         return known

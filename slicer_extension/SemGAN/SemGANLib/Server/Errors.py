@@ -192,6 +192,16 @@ def wrong_key(address: str) -> WrongKey:
     )
 
 
+def unusable_key() -> WrongKey:
+    """Say that what was typed as a key is none."""
+    return WrongKey(
+        _(
+            "What was entered as API key cannot be one: keys have no line breaks and no letters beyond a to z. Copy it"
+            " again from whoever runs the server."
+        )
+    )
+
+
 def needs_login(address: str) -> NeedsLogin:
     """Say that the server wants to know who asks."""
     return NeedsLogin(

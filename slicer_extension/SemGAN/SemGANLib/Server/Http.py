@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Union
+from typing import TYPE_CHECKING, Any
 
 from ..Protocols import Transfer
 from ..Types import Access
 from . import Errors
 from .Address import Address
+from .Exchange import Body, Exchange
 from .Login import Login
 
 if TYPE_CHECKING:  # loaded with the first request: half of the library's time of import
     import http.client
-    import socket
     import ssl
 
 CONNECT_SECONDS = 5.0
 
-BLOCK = 2**15
-"""Bytes that are sent or read at once: what a network must move within the patience, however slow it is."""
-
-SEND_BUFFER = 2**19
-
 BYTES = "application/octet-stream"
 
 CLIENT_HEADER = "X-SemGAN-Client"
-
-Body = Union[bytes, memoryview]
 
 LARGEST_DETAIL = 500
 """Characters of a server's own words that are shown."""
@@ -90,7 +83,9 @@ class Http:
         Raises:
             Errors.ServerError: if there is no answer or not a success.
         """
-        sent = _Request(method, path, body, {**self._headers(body, kind), **(headers or {})}, transfer)
+        sent = Exchange(method, path, body, {**self._headers(body, kind), **(headers or {})}, transfer)
+        if not (self._access.key.isascii() and self._access.key.isprintable()):
+            raise Errors.unusable_key()
         token = self._login.token
         answer = self._exchange(sent, seconds or self.seconds, token)
         if answer.status == 401:
@@ -104,34 +99,23 @@ class Http:
 
     def _ask_for_login(self, method: str, path: str, content: bytes | None) -> tuple[int, bytes]:
         headers = self._headers(content, "application/x-www-form-urlencoded")
-        answer = self._exchange(_Request(method, path, content, headers), self.seconds, "")
+        answer = self._exchange(Exchange(method, path, content, headers), self.seconds, "")
         return answer.status, answer.body
 
-    def _exchange(self, sent: _Request, seconds: float, token: str) -> Answer:
+    def _exchange(self, sent: Exchange, seconds: float, token: str) -> Answer:
         """Send once, whatever the answer is."""
         import http.client
 
-        patience, connected = CONNECT_SECONDS, False
-        transfer = sent.transfer
         connection = self._connection()
         try:
             connection.connect()
-            patience, connected = seconds, True
-            connection.sock.settimeout(patience)
-            sent.prepare(connection.sock)
-            if transfer is not None:
-                transfer.on_stop(_breaking(connection.sock))
-            answer = sent.over(connection, self.address.path, token)
-            content = sent.content_of(answer)
-            if transfer is not None and transfer.stopped:  # what was broken off may look like a short answer
-                raise Errors.stopped()
+            answer, content = sent.over(connection, self.address.path, token, seconds)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            if transfer is not None and transfer.stopped:
+            if sent.stopped:
                 raise Errors.stopped() from None
-            raise self._failure(error, patience, connected) from error
+            raise self._failure(error, sent.patience) from error
         finally:
-            if transfer is not None:
-                transfer.on_stop(None)
+            sent.over_and_done()
             connection.close()
         return Answer(answer.status, content, {name.lower(): value for name, value in answer.getheaders()})
 
@@ -157,7 +141,8 @@ class Http:
             headers[CLIENT_HEADER] = self._access.client
         return headers
 
-    def _failure(self, error: Exception, patience: float, connected: bool) -> Errors.ServerError:
+    def _failure(self, error: Exception, patience: float | None) -> Errors.ServerError:
+        """Say what an error means; `patience` is that of the step, None where there was no connection yet."""
         import http.client
         import socket
         import ssl
@@ -166,94 +151,18 @@ class Http:
         if isinstance(error, ssl.SSLCertVerificationError):
             return Errors.not_trusted(where, error.verify_message, self._access.certificate)
         if isinstance(error, (socket.timeout, TimeoutError)):
-            return Errors.timed_out(where, patience)
-        if isinstance(error, ssl.SSLError) and not connected:  # plain http behind an https address, or no common TLS
+            return Errors.timed_out(where, patience or CONNECT_SECONDS)
+        if isinstance(error, ssl.SSLError) and patience is None:  # plain http behind an https address, or no common TLS
             return Errors.other_server(where)
         if isinstance(error, (http.client.RemoteDisconnected, http.client.IncompleteRead)):
             return Errors.connection_lost(where)
         if isinstance(error, http.client.HTTPException):  # not HTTP at all
             return Errors.other_server(where)
-        if connected and isinstance(error, OSError):
-            return Errors.connection_lost(where)
-        if isinstance(error, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)):
-            return Errors.connection_lost(where)
-        if isinstance(error, ValueError):  # a key or path that no header can carry
+        if patience is None and not isinstance(error, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)):
+            return Errors.no_server(where)
+        if isinstance(error, ValueError):  # something that no header can carry
             return Errors.Refused(str(error))
-        return Errors.no_server(where)
-
-
-@dataclass(frozen=True)
-class _Request:
-    """What goes out, and how it does."""
-
-    method: str
-    path: str
-    body: Body | None
-    headers: Mapping[str, str]
-    transfer: Transfer | None = None
-
-    def prepare(self, connected: socket.socket) -> None:
-        """Bound what waits in the system's buffer: what is there counts as sent, and the patience begins after it."""
-        import socket
-
-        if self.body is not None and len(self.body) > SEND_BUFFER:
-            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-
-    def over(self, connection: http.client.HTTPConnection, prefix: str, token: str) -> http.client.HTTPResponse:
-        """Send it, block by block so that patience is for each of them, and wait for the answer."""
-        headers = dict(self.headers)
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        if self.body is not None:
-            headers["Content-Length"] = str(len(self.body))
-        try:
-            connection.request(self.method, prefix + self.path, self._blocks(), headers)
-        except (BrokenPipeError, ConnectionResetError) as error:  # a server may answer before it has read all
-            try:
-                return connection.getresponse()
-            except Exception:
-                raise error from None
-        return connection.getresponse()
-
-    def _blocks(self) -> Iterator[memoryview] | None:
-        return None if self.body is None else _counted(memoryview(self.body), self.transfer)
-
-    def content_of(self, answer: http.client.HTTPResponse) -> bytes:
-        """Read the content of the answer, to its end."""
-        import http.client
-
-        if self.transfer is None or self.body is not None:
-            return answer.read()
-        self.transfer.begin(answer.length)
-        blocks: list[bytes] = []
-        while block := answer.read(BLOCK):
-            blocks.append(block)
-            self.transfer.moved(len(block))
-            if self.transfer.stopped:
-                raise Errors.stopped()
-        if answer.length:
-            raise http.client.IncompleteRead(b"", answer.length)
-        return b"".join(blocks)
-
-
-def _counted(body: memoryview, transfer: Transfer | None) -> Iterator[memoryview]:
-    for start in range(0, len(body), BLOCK):
-        block = body[start : start + BLOCK]
-        yield block
-        if transfer is not None:
-            transfer.moved(len(block))
-            if transfer.stopped:
-                raise Errors.stopped()
-
-
-def _breaking(connected: socket.socket) -> Callable[[], None]:
-    """Make what ends a step that waits at a socket, from another thread.
-
-    The plain `shutdown` also for TLS: that of `ssl` takes the encryption away before it stops the sending.
-    """
-    import socket
-
-    return lambda: socket.socket.shutdown(connected, socket.SHUT_RDWR)
+        return Errors.connection_lost(where)
 
 
 def detail_of(content: bytes) -> str:

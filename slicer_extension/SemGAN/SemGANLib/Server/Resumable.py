@@ -12,6 +12,7 @@ from ..Protocols import Transfer
 from ..Translation import tr as _
 from ..Types import Upload, UploadProgress
 from . import Errors
+from .Exchange import STEP_SECONDS
 from .Http import Answer
 
 PART = 8 * 2**20
@@ -117,7 +118,9 @@ class Resumable:
         self._transfer.begin(len(data), state.received)
         path = f"{_path(state.id)}?{urlencode({'offset': state.received})}"
         part = data[state.received : state.received + PART]
-        return self._read(self._ask("PATCH", path, part, seconds=ANSWER_SECONDS, transfer=self._transfer))
+        last = state.received + len(part) == len(data)
+        seconds = ANSWER_SECONDS if last else STEP_SECONDS
+        return self._read(self._ask("PATCH", path, part, seconds=seconds, transfer=self._transfer))
 
     def _look(self, state: UploadProgress) -> UploadProgress:
         """Ask how much has arrived; where all has, the server may read it to check it before it answers."""
@@ -129,7 +132,9 @@ class Resumable:
         seconds = next(waits, None)
         if seconds is None:
             raise error
+        self._transfer.waits(True)
         self._pause(seconds)
+        self._transfer.waits(False)
         if self._transfer.stopped:
             raise Errors.stopped()
 

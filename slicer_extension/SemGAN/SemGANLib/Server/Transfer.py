@@ -29,7 +29,7 @@ class Transfer:
         self._samples: deque[tuple[float, int]] = deque()
         self._done = 0
         self._total: int | None = None
-        self._stopped = False
+        self._stopped = self._waiting = False
         self._break_off: Callable[[], None] | None = None
 
     @property
@@ -66,6 +66,12 @@ class Transfer:
             self._done += count
             self._note()
 
+    def waits(self, waiting: bool) -> None:
+        """Note that nothing moves until the next try, or that the next try begins."""
+        with self._lock:
+            self._waiting = waiting
+            self._samples.clear()
+
     def speed(self) -> float | None:
         """Compute bytes a second over the last seconds; None while that is not known."""
         with self._lock:
@@ -82,7 +88,7 @@ class Transfer:
 
     def moved_so_far(self) -> Moved:
         """Say how far it is."""
-        return Moved(self.done, self.total, self.speed(), self.seconds_left())
+        return Moved(self.done, self.total, self.speed(), self.seconds_left(), self._waiting)
 
     def stop(self) -> None:
         """End it, also a step that waits."""
