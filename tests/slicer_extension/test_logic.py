@@ -25,11 +25,20 @@ def test_a_slice_range_outside_of_the_volume_is_refused(session, scene, server):
 
 
 def test_the_modality_is_guessed_by_the_server_unless_it_is_chosen(session, scene, server):
-    volume = add_scan(scene)
+    volume, other = add_scan(scene), add_scan(scene, name="other")
+    session.logic.choices.volume = volume
     session.preview(volume)
     session.logic.choices.modality = "MR"
     session.preview(volume)
-    assert [job["request"].get("modality") for job in server.jobs.values()] == [None, "MR"]
+    session.logic.choices.volume = other
+    assert session.logic.choices.modality == ""
+    session.preview(other)
+    session.preview(volume)
+    assert [job["request"].get("modality") for job in server.jobs.values()] == [None, "MR", None, "MR"]
+    session.logic.choices.volume = volume
+    session.logic.choices.modality = ""
+    session.preview(volume)
+    assert "modality" not in list(server.jobs.values())[-1]["request"]
 
 
 def test_findings_of_the_server_come_with_the_result_and_stay_in_the_scene(session, scene, server, monkeypatch):

@@ -25,7 +25,7 @@ ORGAN = Code("SCT", "123037004", "Anatomical Structure")
 COLOURS = {
     "liver": (221, 130, 101),
     "right kidney": (185, 102, 83),
-    "left kidney": (160, 90, 75),
+    "left kidney": (232, 196, 64),
     "spleen": (157, 108, 162),
 }
 VOLUMES_ML = {

@@ -72,9 +72,10 @@ def connected(ui: Any, logic: FakeLogic, volume: Any) -> None:
 
 
 def several_models(ui: Any, logic: FakeLogic, volume: Any) -> None:
-    """A server elsewhere with two models, one of which gains by refining; options open."""
+    """A server elsewhere with two models, one of which gains by refining; options open, and some chosen."""
     answers(logic, GAINING, replace(model("semgan_thorax", "1.0"), modes=MODES), local=False)
     logic.choices.volume = volume
+    logic.choices.labels, logic.choices.slice_range_mm = ("liver", "spleen"), (-50.0, 20.0)
     ui.optionsSection.collapsed = False
 
 

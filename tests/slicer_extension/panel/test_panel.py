@@ -36,7 +36,7 @@ def test_what_a_server_says_is_never_read_as_html(panel: SimpleNamespace, logic:
     fixed = {"researchLabel", "lossPlot", "slicesPlot"}
     labels = {name for name, widget in vars(panel.ui).items() if widget.className() == "QLabel"}
     shown_texts = {name for name in labels - fixed if not name.endswith("Title")}
-    assert len(shown_texts) == 13
+    assert len(shown_texts) == 14
     assert all(getattr(panel.ui, name).textFormat == Qt.PlainText for name in shown_texts)
     logic.connected(replace(model(), description="<img src='file:///etc/passwd'>"))
     assert "<img" not in panel.ui.modelComboBox.toolTip and "&lt;img" in panel.ui.modelComboBox.toolTip
@@ -209,6 +209,21 @@ class TestInput:
         assert panel.ui.targetSelector.currentNode() is None and logic.choices.segmentation is None
         panel.ui.targetSelector.setCurrentNode(node)
         assert logic.choices.segmentation is node
+
+    def test_limits_are_told_while_their_section_is_closed(
+        self, panel: SimpleNamespace, logic: FakeLogic, scene: Any, volume: Any
+    ) -> None:
+        logic.connected()
+        logic.choices.volume = volume
+        assert not shown(panel.ui.limitsLabel) and panel.ui.optionsSection.collapsed
+        logic.choices.labels = ("liver", "spleen", "of another model")
+        logic.choices.slice_range_mm = (-50.0, 20.4)
+        logic.choices.maps = False
+        logic.choices.segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+        told = "Options: 2 of 4 structures, slices -50 to 20 mm, no maps, replaces a segmentation."
+        assert shown(panel.ui.limitsLabel) and panel.ui.limitsLabel.text == told
+        panel.ui.mapsCheckBox.click()
+        assert "no maps" not in panel.ui.limitsLabel.text
 
     def test_label_maps_and_colour_images_are_not_offered(self, panel: SimpleNamespace, scene: Any) -> None:
         add_volume("scan")

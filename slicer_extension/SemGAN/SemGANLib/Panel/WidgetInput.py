@@ -73,6 +73,24 @@ class InputSection:
         finally:
             self._showing = False
         self._show_problem()
+        self._show_limits()
+
+    def _show_limits(self) -> None:
+        """Say what is chosen under Options and differs from the usual: it counts while the section is closed, too."""
+        choices, model = self._logic.choices, self._logic.chosen_model()
+        limits = []
+        if choices.labels is not None and model is not None:
+            found = len(set(choices.labels) & set(names(model.labels)))
+            limits.append(_("{count} of {all} structures").format(count=found, all=len(model.labels)))
+        if choices.slice_range_mm is not None:
+            low, high = choices.slice_range_mm
+            limits.append(_("slices {low:.0f} to {high:.0f} mm").format(low=low, high=high))
+        if not choices.maps:
+            limits.append(_("no maps"))
+        if choices.segmentation is not None:
+            limits.append(_("replaces a segmentation"))
+        self._ui.limitsLabel.setText(_("Options: {limits}.").format(limits=", ".join(limits)) if limits else "")
+        self._ui.limitsLabel.setVisible(bool(limits))
 
     def _show_problem(self) -> None:
         volume = self._logic.choices.volume

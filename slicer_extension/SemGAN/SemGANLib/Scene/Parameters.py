@@ -10,7 +10,14 @@ from ..Signal import Signal
 MODULE = "SemGAN"
 NODE = "vtkMRMLScriptedModuleNode"
 VOLUME, SEGMENTATION = "Volume", "Segmentation"
-MODEL, MODALITY, RANGE, LABELS, STEPS, MAPS = "Model", "Modality", "SliceRange", "Labels", "Steps", "Maps"
+MODEL, RANGE, LABELS, STEPS, MAPS = "Model", "SliceRange", "Labels", "Steps", "Maps"
+MODALITY_ATTRIBUTE = "SemGAN.Modality"
+"""Attribute of a volume node: what the user says that it is."""
+
+
+def modality_of(volume: Any) -> str:
+    """Look up what the user says that a volume is; empty if nothing was said."""
+    return "" if volume is None else volume.GetAttribute(MODALITY_ATTRIBUTE) or ""
 
 
 class Parameters:
@@ -80,12 +87,19 @@ class Parameters:
 
     @property
     def modality(self) -> str:
-        """`"CT"` or `"MR"`; empty for what the server guesses."""
-        return self._text(MODALITY)
+        """`"CT"` or `"MR"`, of the chosen volume; empty for what the server guesses."""
+        return modality_of(self.volume)
 
     @modality.setter
     def modality(self, modality: str) -> None:
-        self._put(MODALITY, modality)
+        volume = self.volume
+        if volume is None or modality == self.modality:
+            return
+        if modality:
+            volume.SetAttribute(MODALITY_ATTRIBUTE, modality)
+        else:
+            volume.RemoveAttribute(MODALITY_ATTRIBUTE)
+        self.changed.emit()
 
     @property
     def slice_range_mm(self) -> tuple[float, float] | None:
