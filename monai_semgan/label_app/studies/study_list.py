@@ -32,6 +32,9 @@ DAMAGED = ".damaged"
 _ENTRY = re.compile(r'^    ("(?:[^"\\\n]|\\.)*"): (\{$.*?^    \}),?$', re.MULTILINE | re.DOTALL)
 """One image, as it stands in the list: four blanks before its id and before its closing bracket."""
 
+_HIDDEN = re.compile(r'^  "hidden": (\[.*?\]),$', re.MULTILINE | re.DOTALL)
+"""Originals that were removed from the list, as they stand before the images."""
+
 _TEXTS = ("ext", "source", "series")
 
 
@@ -44,7 +47,8 @@ def read_list(path: Path, empty: StudiesModel) -> StudiesModel:
     """
     entries, others, sound = _read(path)
     if not sound:
-        kept, others, _ = _read(_beside(path, BACKUP))
+        kept, backup, _ = _read(_beside(path, BACKUP))
+        others = {**backup, **others}
         new = [image for image in kept if image not in entries]
         entries = {**kept, **entries}
         log.warning(
@@ -78,7 +82,8 @@ def write_list(path: Path, model: StudiesModel, known: bool) -> None:
     Raises:
         SemganError: it cannot be written; the list that was there stays.
     """
-    text = json_text(model.model_dump(exclude={"base_path"}), indent=2, default=str)
+    content = {"hidden": model.hidden, **model.model_dump(exclude={"base_path", "hidden"})}  # a cut list still has it
+    text = json_text(content, indent=2, default=str)
     with written_aside(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
         if known:
@@ -121,7 +126,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], bool]:
             return content["objects"], content, True
     except (ValueError, RecursionError):
         pass
-    return _salvaged(text), {}, False
+    return _salvaged(text), _salvaged_hidden(text), False
 
 
 def _salvaged(text: str) -> dict[str, Any]:
@@ -131,6 +136,13 @@ def _salvaged(text: str) -> dict[str, Any]:
         with contextlib.suppress(ValueError, RecursionError):
             found[json.loads(match[1])] = json.loads(match[2])
     return found
+
+
+def _salvaged_hidden(text: str) -> dict[str, Any]:
+    match = _HIDDEN.search(text)
+    with contextlib.suppress(ValueError, RecursionError):
+        return {"hidden": json.loads(match[1])} if match else {}
+    return {}
 
 
 def _checked(entries: Mapping[str, Any]) -> tuple[dict[str, StudyEntry], int]:

@@ -96,7 +96,6 @@ def test_a_damaged_list_is_mended_and_put_aside(damage: Callable[[str], str], fo
 def test_a_damaged_list_brings_back_nothing_that_was_removed(folder: Path) -> None:
     store = _open(folder)
     store.remove_image("a")
-    store.update_image_info("c", {"score": "new"})
     (folder / LIST).write_text(_cut((folder / LIST).read_text()))
     assert sorted(_open(folder).list_images()) == ["b", "c"]
 
