@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from monai_semgan.errors import SemganError
+
 TAG = "semgan_{}"
 """Label tag of an extra map."""
 
@@ -15,7 +17,8 @@ def keep_maps(image: str | None, params: dict[str, Any], datastore: Any, info: d
 
     Args:
         image: id that the maps belong to; those of a file that was sent have none and are dropped.
-        params: of the result; `maps_folder` goes, `extras` comes: id and tag of every map.
+        params: of the result; `maps_folder` goes, `extras` comes: id and tag of every map whose tag no
+            reader's label has.
         datastore: where the maps go.
         info: what is kept with each of them.
     """
@@ -27,9 +30,21 @@ def keep_maps(image: str | None, params: dict[str, Any], datastore: Any, info: d
             params["extras"] = {
                 path.name.removesuffix(".nii.gz"): _save(path, image, datastore, info)
                 for path in sorted(Path(folder).glob("*.nii.gz"))
+                if _is_free(path, image, datastore)
             }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_free(path: Path, image: str, datastore: Any) -> bool:
+    """Tell whether no reader has saved a label under the tag of a map."""
+    check = getattr(datastore, "check_model_may_save", None)
+    try:
+        if check is not None:
+            check(image, TAG.format(path.name.removesuffix(".nii.gz")))
+    except SemganError:
+        return False
+    return True
 
 
 def _save(path: Path, image: str, datastore: Any, info: dict[str, Any]) -> dict[str, str]:

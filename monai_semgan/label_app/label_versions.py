@@ -13,11 +13,10 @@ import logging
 import os
 import shutil
 import threading
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timezone
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +46,9 @@ VERDICTS = ("accepted", "rejected")
 NOBODY = "admin"
 
 ETAG_DIGITS = 32
+REMEMBERED = 4096
+"""Digests of files."""
+
 NAME_LENGTH = 200
 
 
@@ -124,19 +126,31 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def etag_of(file: str | Path) -> str:
-    """Return the digest of a file's content.
+_digests: OrderedDict[tuple[str, int, int, int], str] = OrderedDict()
+_digests_lock = threading.Lock()
+
+
+def etag_of(file: str | Path, known: str | None = None) -> str:
+    """Return the digest of a file's content, which is read once.
+
+    Args:
+        file: path.
+        known: the digest, of a copy of a file that has been read.
 
     Raises:
         OSError: it cannot be read.
     """
     found = os.stat(file)
-    return _digest(str(file), found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _digest(file: str, *state: int) -> str:
-    return content_digest(file)[:ETAG_DIGITS]
+    key = (str(file), found.st_ino, found.st_size, found.st_mtime_ns)
+    with _digests_lock:
+        digest = known or _digests.get(key)
+    if digest is None:
+        digest = content_digest(file)[:ETAG_DIGITS]
+    with _digests_lock:
+        _digests[key] = digest
+        while len(_digests) > REMEMBERED:
+            _digests.popitem(last=False)
+    return digest
 
 
 @dataclass

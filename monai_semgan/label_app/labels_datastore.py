@@ -28,6 +28,9 @@ from monai_semgan.label_app.label_versions import (
 )
 from monai_semgan.label_app.storable import storable
 
+MAX_TAGS = 200
+"""Each is a folder; a client could make any number."""
+
 REVIEW = "review"
 """Where a label's info keeps the verdict of a second reader."""
 
@@ -162,6 +165,7 @@ class LabelsDatastore(LocalDatastore):
         if not is_tag(label_tag):
             raise SemganError("the tag of the label cannot be used", remedy="use letters, digits, . _ and -")
         storable(label_info, "params")
+        etag_of(label_filename)  # a large file is read before others have to wait
         with self._mutex:
             self._init_from_datastore_file()
             known = self._datastore.objects.get(image_id)
@@ -270,6 +274,7 @@ class LabelsDatastore(LocalDatastore):
         """Put a file in the place of a label; the facts are written first, the list last."""
         image, tag = place
         folder, name = Path(self._datastore.label_path(tag)), self._filename(image, entry.ext)
+        self._check_number_of_tags(folder)
         folder.mkdir(parents=True, exist_ok=True)
         entry.info["name"] = name
         with (
@@ -278,9 +283,15 @@ class LabelsDatastore(LocalDatastore):
             self._entry(self._datastore.objects[image].labels, tag, entry),
         ):
             pass
+        etag_of(folder / name, known=facts.etag)
         if present is not None and present.file != folder / name:
             present.file.unlink(missing_ok=True)
         self._versions.prune(image, tag, facts.version)
+
+    def _check_number_of_tags(self, folder: Path) -> None:
+        tags = [entry for entry in os.scandir(folder.parent) if is_tag(entry.name)]
+        if not folder.is_dir() and len(tags) >= MAX_TAGS:
+            raise SemganError(f"there are labels of {MAX_TAGS} tags already", remedy="use one of these tags")
 
     @contextmanager
     def _noted(self, place: tuple[str, str], facts: LabelVersion, present: PresentLabel | None) -> Iterator[None]:

@@ -198,3 +198,18 @@ def test_what_cannot_be_noted_is_refused_and_changes_nothing(
         store.update_label_info("scan", "final", info)
     assert files(tmp_path) == before
     assert StudiesDatastore(store._datastore_path, auto_reload=False).list_images() == ["scan"]
+
+
+def test_tags_have_a_limit_and_those_that_are_there_stay_usable(
+    store: StudiesDatastore, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from monai_semgan.label_app import labels_datastore
+
+    monkeypatch.setattr(labels_datastore, "MAX_TAGS", 4)
+    save("first")
+    for tag in ("original", "one", "two"):
+        store.save_label("scan", str(tmp_path / "new.nii.gz"), tag, {})
+    with pytest.raises(SemganError, match="use one of these tags"):
+        store.save_label("scan", str(tmp_path / "new.nii.gz"), "one too many", {})
+    save("second")
+    assert len(store.get_labels_by_image_id("scan")) == 4
