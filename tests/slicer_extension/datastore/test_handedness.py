@@ -156,6 +156,24 @@ def test_a_result_on_other_points_is_not_loaded(session, scene, server, monkeypa
     assert session.logic.outcome(volume) is None
 
 
+@pytest.mark.parametrize("mode", ["preview", "refine"])
+def test_a_scan_that_the_server_places_otherwise_is_sent_instead(session, scene, server, monkeypatch, mode):
+    grid = phantom("LAS")
+    elsewhere = grid.affine.copy()
+    elsewhere[:3, 3] += 4.0  # as by the other one of the two places that a NIfTI file may tell
+    store(server, monkeypatch, grid, ".nii.gz")
+    uploaded = server._source
+    other = Grid(grid.array, elsewhere)
+    monkeypatch.setattr(server, "_source", lambda request: other if "image" in request else uploaded(request))
+    volume = opened(session)
+    assert getattr(session, mode)(volume).phase == "done", session.messages
+    np.testing.assert_array_equal(merged(session, volume), expected(volume))
+    assert len(server.uploads) == 1 and len(server.jobs) == 2
+    session.wait(lambda: all(job["state"] in ("done", "cancelled") for job in server.jobs.values()))
+    assert session.preview(volume).phase == "done"
+    assert len(server.jobs) == 3, "what is known is not tried again"
+
+
 def test_files_of_the_tests_are_read_by_slicer_in_their_place(scene, tmp_path: Path):
     for suffix in SUFFIXES:
         grid = phantom("oblique left-handed")

@@ -25,6 +25,10 @@ class UnusableResult(ServerError):
     """A result that does not belong to the scan, or is damaged; the scene stays as it was."""
 
 
+class OtherGrid(UnusableResult):
+    """A result that lies on other points than the scan."""
+
+
 @dataclass(frozen=True)
 class Fetched:
     """A result, ready for the scene.
@@ -126,7 +130,7 @@ def _place(
     """Find the voxels of a result on the grid of the scan. Slicer turns the slices of some scans round on loading."""
     place = Geometry.same_points(affine, shape, found, found_shape)
     if place is None:
-        raise UnusableResult(
+        raise OtherGrid(
             _(
                 "The result lies on another grid than the volume that was sent; it was not loaded. Run it again; if it"
                 " stays so, update the server."

@@ -73,7 +73,9 @@ class Runs:
         """Look up the id of a volume in a server's datastore, if it is still as it came from there."""
         address, image, version = self._stored.get(volume.GetID(), ("", "", None))
         same = version is not None and address == client.address and version.same(version_of(volume))
-        return image if same else None
+        run = self._runs.get(volume.GetID())
+        elsewhere = run is not None and run.sent_instead  # there it would lie otherwise than here
+        return image if same and not elsewhere else None
 
     def forget(self, volume_id: str) -> None:
         """End the run of a volume that is gone, and remove it from the servers."""

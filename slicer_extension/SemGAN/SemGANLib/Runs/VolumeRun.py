@@ -90,6 +90,7 @@ class VolumeRun:
         self._complete = False
         self._resent = False
         self._abandoned = False
+        self.sent_instead = False
         self._shape = VolumeExport.shape_of(volume)
         self._affine: Any = None
         self._signs = RunSigns(volume.GetID(), plan.request.mode, runner, callbacks.on_change, self._guarded)
@@ -262,10 +263,24 @@ class VolumeRun:
 
     def _not_fetched(self, error: Exception, job: Job) -> None:
         passing = isinstance(error, ServerError) and error.passing
-        if passing or (isinstance(error, Errors.Refused) and not job.ended):
+        if isinstance(error, Results.OtherGrid) and self.plan.request.image is not None:
+            self._send_instead()
+        elif passing or (isinstance(error, Errors.Refused) and not job.ended):
             self._not_answered(error)
         else:
             self._fail(error)
+
+    def _send_instead(self) -> None:
+        """Send the volume, since the server reads the place of its image otherwise than Slicer does.
+
+        Files may tell two places (the sform and qform of NIfTI), of which each program believes one.
+        """
+        self._drop()
+        self._server_job.cancel()
+        self._server_job = ServerJob(self._client, self._runner, self._unconfirmed)
+        self.plan = replace(self.plan, request=replace(self.plan.request, image=None))
+        self._job, self._version, self.sent_instead = None, 0, True
+        self._sending.begin()
 
     # ends
 
