@@ -14,13 +14,13 @@ from .Runs.Batches import Batches
 from .Runs.Consent import Consent
 from .Runs.Edits import Edits
 from .Runs.LeftJobs import LeftJobs
-from .Runs.Plans import Plan, RunCallbacks
+from .Runs.Plans import RunCallbacks
 from .Runs.Results import Target
 from .Runs.Runs import Runs
+from .Runs.Starting import Starting
 from .Scene import Measures, VolumeExport
-from .Scene.Geometry import ijk_to_world, slice_positions
 from .Scene.OrganPlaces import jump_to, open_editor
-from .Scene.Parameters import Parameters, modality_of
+from .Scene.Parameters import Parameters
 from .Scene.Records import Record, record_of, records
 from .Scene.SceneWatch import SceneWatch
 from .Scene.SegmentationImport import show_surfaces
@@ -28,7 +28,7 @@ from .Server.Client import Client as HttpClient
 from .Server.Connector import ClientFactory, Connector
 from .Signal import Signal
 from .Translation import tr as _
-from .Types import Access, JobRequest, Model
+from .Types import Access, Model
 from .Views import (
     ERROR,
     INFO,
@@ -73,6 +73,7 @@ class Logic:
         self._consent = Consent(confirm)
         self._connector = Connector(runner, settings, make_client)
         self._runs = Runs(runner, RunCallbacks(self._on_run, self._on_result, self._on_failure))
+        self._starting = Starting(self._runs, self.choices, self._connector, self._consent, self._tell)
         self._edits = Edits(runner)
         asking = Asking(confirm, self._tell, self._on_result)
         self._datastore = DatastoreAccess(scene, runner, self._runs, asking)
@@ -122,8 +123,7 @@ class Logic:
 
     def chosen_model(self) -> Model | None:
         """Find the model of the choices, or the first; None while not connected."""
-        models = self.connection.models
-        return next((model for model in models if model.name == self.choices.model), models[0] if models else None)
+        return self._starting.chosen_model()
 
     # segmenting
 
@@ -133,11 +133,15 @@ class Logic:
 
     def preview(self, volume: Any) -> None:
         """Begin a preview."""
-        self._begin(volume, "preview")
+        client = self._client()
+        if client is not None:
+            self._starting.begin(volume, "preview", client)
 
     def refine(self, volume: Any) -> None:
         """Begin an inversion."""
-        self._begin(volume, "refine")
+        client = self._client()
+        if client is not None:
+            self._starting.begin(volume, "refine", client)
 
     def cancel(self, volume: Any) -> None:
         """End the run of a volume."""
@@ -153,9 +157,7 @@ class Logic:
 
     def slice_bounds(self, volume: Any) -> tuple[float, float]:
         """Find the lowest and highest slice centre along the chosen model's slice axis, in mm."""
-        model = self.chosen_model()
-        axis = model.slice_axis if model else (0.0, 0.0, 1.0)
-        return slice_positions(ijk_to_world(volume), VolumeExport.shape_of(volume), axis)
+        return self._starting.slice_bounds(volume)
 
     # results
 
@@ -303,6 +305,11 @@ class Logic:
         if client is not None and image:
             self._datastore.open_image(client, image, lambda volume: self._follow(volume, client, job))
 
+    def _follow(self, volume: Any, client: Client, job: str) -> None:
+        found = self._left.take(job)
+        if found is not None:
+            self._starting.follow(volume, client, found)
+
     def end_left(self, job: str) -> None:
         """Cancel a job that was left."""
         client = self._client()
@@ -317,68 +324,6 @@ class Logic:
         self.choices.close()
         self._runs.close()
         self._runner.close()
-
-    # beginning a run
-
-    def _begin(self, volume: Any, mode: str) -> None:
-        client = self._client()
-        if client is None or not self._ready(volume):
-            return
-        chosen = self.choices.segmentation if volume is self.choices.volume else None
-        if chosen is not None and not self._consent.to_replace(chosen):
-            return
-        image = self._runs.stored_as(volume, client)
-        if image is None and not self._consent.to_send(volume, self.connection):
-            return
-        choices = self.choices
-        request = JobRequest(
-            image=image,
-            model=choices.model or None,
-            mode=mode,
-            modality=modality_of(volume) or None,
-            steps=None if mode == "preview" else choices.steps,
-            slice_range_mm=choices.slice_range_mm,
-            labels=choices.labels,
-        )
-        plan = Plan(request, choices.maps, _name(volume, mode), not self.connection.local)
-        self._runs.begin(volume, plan, Target(chosen), client)
-
-    def _follow(self, volume: Any, client: Client, job: str) -> None:
-        found = self._left.take(job)
-        if found is not None and found.request is not None:
-            plan = Plan(found.request, self.choices.maps, _name(volume, found.request.mode), compressed=False)
-            self._runs.take_up(volume, plan, client, found)
-
-    def _ready(self, volume: Any) -> bool:
-        problem = self.problem(volume) or self._range_problem(volume) or self._size_problem(volume)
-        if problem:
-            self._tell(WARNING, problem)
-            return False
-        run = self.run(volume)
-        if run is not None and run.active:
-            self._tell(WARNING, _("This volume is being segmented already. Cancel that first, or wait for it."))
-            return False
-        return True
-
-    def _range_problem(self, volume: Any) -> str:
-        limits = self.choices.slice_range_mm
-        if limits is None:
-            return ""
-        low, high = self.slice_bounds(volume)
-        if limits[0] < limits[1] and limits[0] <= high and limits[1] >= low:
-            return ""
-        text = _("No slice of the volume lies in the slice range. Choose one between {low:.0f} and {high:.0f} mm.")
-        return text.format(low=low, high=high)
-
-    def _size_problem(self, volume: Any) -> str:
-        health = self.connection.health
-        limit = health.upload_limit_bytes if health else None
-        size = volume.GetImageData().GetActualMemorySize() * 1024
-        if limit is None or size <= limit or not self.connection.local:  # compressed ones are judged by the server
-            return ""
-        return _("The volume has {size:.0f} MB, the server takes {limit:.0f} MB. Crop it (module Crop Volume).").format(
-            size=size / 1e6, limit=limit / 1e6
-        )
 
     # what comes back
 
@@ -449,8 +394,3 @@ class Logic:
 
     def _tell(self, level: str, text: str) -> None:
         self.message.emit(Message(level, text))
-
-
-def _name(volume: Any, mode: str) -> str:
-    words = {"preview": _("preview"), "refine": _("refined"), "invert": _("inverted")}
-    return f"{volume.GetName()}: {words.get(mode, mode)}"
