@@ -226,6 +226,8 @@ class JobService:
             return self.uploads.get(upload).path
 
     def _make_space(self, needed: int, keep: str | None = None) -> None:
+        if self.quota.suffices(needed):  # counting takes a while: nobody waits for it
+            return
         with self._lock:
             self.quota.make_space(needed, self._retention.removals(keep))
 

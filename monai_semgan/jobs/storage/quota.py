@@ -55,7 +55,7 @@ class DiskQuota:
             NoSpace: if that does not suffice.
         """
         everything = self._with_places(removals)
-        while not self._suffices(needed):
+        while not self.suffices(needed):
             remove = next(everything, None)
             if remove is None:
                 raise NoSpace("no room for another job; remove jobs or uploads, or let the server have more disk")
@@ -82,5 +82,6 @@ class DiskQuota:
     def _with_places(self, removals: Removals) -> Removals:
         return itertools.chain(*(place.removals() for place in self._places), removals)
 
-    def _suffices(self, needed: int) -> bool:
+    def suffices(self, needed: int) -> bool:
+        """Tell whether so many bytes have room without anything being removed."""
         return self.used() + needed <= self.limit_bytes and self.store.free() >= needed + RESERVE_BYTES
