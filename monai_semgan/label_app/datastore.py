@@ -87,6 +87,8 @@ class StudiesDatastore(ImagesDatastore, LabelsDatastore):
         """Remove what a killed process left half-written; for whoever knows that no other process writes here."""
         self.remove_leftover_versions()
         home = Path(self._datastore_path)
+        with self._mutex:
+            self._converted.tidy([*self._datastore.objects, *self._datastore.missing])
         labels = (path for path in home.glob("labels/*") if path.is_dir() and not path.is_symlink())
         for folder in (home, home / UPLOADS, *labels):
             for path in folder.iterdir() if folder.is_dir() else ():

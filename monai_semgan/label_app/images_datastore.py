@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import threading
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 UPLOADS = "uploaded_images"
 """Folder of the images that clients have sent; all others are originals."""
+
+OWN_FACTS = ("name", "ts")
+"""What no client notes: others save the file under that name."""
 
 
 class ImagesDatastore(LocalDatastore):
@@ -95,7 +99,7 @@ class ImagesDatastore(LocalDatastore):
             if known is None:
                 return {}
             path = self._file(image_id, known.image)
-            return {**known.image.info, "path": str(path) if path is not None else ""}
+            return {**copy.deepcopy(known.image.info), "path": str(path) if path is not None else ""}
 
     def image_state(self, image_id: str) -> str:
         """Return a hash of the state of an image's files; empty if there is none."""
@@ -153,7 +157,8 @@ class ImagesDatastore(LocalDatastore):
             known = self._datastore.objects.get(image_id)
             if known is None:
                 raise ImageNotFoundException(f"Image {image_id} not found")
-            image = known.image.model_copy(update={"info": storable({**known.image.info, **info})})
+            own = {name: known.image.info[name] for name in OWN_FACTS if name in known.image.info}
+            image = known.image.model_copy(update={"info": storable({**known.image.info, **info, **own})})
             with self._entry(self._datastore.objects, image_id, known.model_copy(update={"image": image})):
                 pass
 

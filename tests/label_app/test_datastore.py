@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -248,6 +247,15 @@ def test_numbers_that_are_none_are_null_in_the_list(tmp_path: Path) -> None:
     store.update_image_info("scan", {"scores": {"x": float("nan"), "y": [float("inf")]}})
     assert "NaN" not in (text := (folder / "datastore_v2.json").read_text()) and "Infinity" not in text
     assert json.loads(text)["objects"]["scan"]["image"]["info"]["scores"] == {"x": None, "y": [None]}
+
+
+def test_what_a_caller_does_with_an_info_and_what_clients_call_an_image_changes_nothing(tmp_path: Path) -> None:
+    store = StudiesDatastore(str(_folder(tmp_path)), auto_reload=False)
+    store.update_image_info("scan", {"strategy": {"a": {"ts": 1}}, "name": "../../x.sh", "path": "/etc/passwd"})
+    store.get_image_info("scan")["strategy"]["b"] = "not noted"
+    info = store.get_image_info("scan")
+    assert info["strategy"] == {"a": {"ts": 1}} and info["name"] == "scan.nii.gz"
+    assert info["path"] == store.get_image_uri("scan")
 
 
 def test_files_that_others_put_there_are_noticed(tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ class Catalogue:
                 self._index.keep(found.groups)
             if known is None:
                 unread.append(group)
-            else:
+                known = self._index.before(group)  # until it is read, what it held last counts
+            if known is not None:
                 contents.append(known)
         if unread:
             self._read(unread, found.groups)

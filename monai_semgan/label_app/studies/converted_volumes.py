@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from monai_semgan.errors import SemganError
@@ -56,6 +57,15 @@ class ConvertedVolumes:
                     raise
                 self._remove_others(place)
             return place
+
+    def tidy(self, images: Iterable[str]) -> None:
+        """Remove what a killed process left half-written, and files of images that are none of these."""
+        wanted = {self._all(image) for image in images}
+        for folder in self.folder.iterdir() if self.folder.is_dir() else ():
+            if folder not in wanted:
+                shutil.rmtree(folder, ignore_errors=True)
+        for path in self.folder.glob("*/*/.*"):
+            path.unlink(missing_ok=True)
 
     def _all(self, image: str) -> Path:
         return self.folder / hashlib.sha256(image.encode()).hexdigest()[:16]

@@ -79,6 +79,10 @@ class SeriesIndex:
         kept = self._known.get(group.source)
         return kept if kept is not None and kept.state == self.state(group.files) else None
 
+    def before(self, group: Group) -> GroupContent | None:
+        """Return what a group held when it was read last."""
+        return self._known.get(group.source)
+
     def state(self, files: Iterable[str]) -> str:
         """Return a hash that changes with names, sizes and times of files."""
         return fingerprint([[file, *_facts(os.path.join(self.root, file))] for file in files])

@@ -211,6 +211,41 @@ def test_an_original_series_can_be_removed_from_the_list_and_no_client_can_repla
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
 
 
+def test_the_next_start_tidies_up_what_was_made_and_is_no_longer_needed(tmp_path: Path) -> None:
+    studies = tmp_path / "studies"
+    _series(studies / "one")
+    _series(studies / "two", "1.2.4", 5)
+    store = _open(studies)
+    files = {image: Path(store.get_image_uri(image)) for image in store.list_images()}
+    gone, kept = sorted(files)
+    (files[kept].parent / ".0a1b2c3d.part.x.nrrd").write_bytes(b"half")
+    (tmp_path / "home" / "datastore_v2.json").unlink()
+    shutil.rmtree(studies / "one")
+    _open(studies).remove_leftovers()
+    assert not files[gone].exists() and [path.name for path in files[kept].parent.iterdir()] == [files[kept].name]
+
+
+def test_a_running_server_goes_on_to_serve_a_series_while_slices_are_added(tmp_path: Path) -> None:
+    studies = tmp_path / "studies"
+    slices = datasets(ARRAY, AFFINE)
+    write_series(studies / "s", slices[:-3])
+    store = _open(studies, auto_reload=True)
+    try:
+        _wait_for(store, 1)
+        [image] = store.list_images()
+        for number, one in enumerate(slices[-3:]):
+            save(one, studies / "s" / f"late{number}")
+            for _ in range(5):
+                assert store.list_images() == [image] and store.image_state(image)
+                time.sleep(0.1)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and read_volume(store.get_image_uri(image)).array.shape != SHAPE:
+            time.sleep(0.2)
+        np.testing.assert_array_equal(read_volume(store.get_image_uri(image)).array, ARRAY)
+    finally:
+        store.close()
+
+
 def test_a_running_server_reads_new_series_in_the_background(tmp_path: Path) -> None:
     studies = tmp_path / "studies"
     _series(studies / "first")
