@@ -6,6 +6,7 @@ Adding a structure touches this file alone, or none: `register_structure` takes 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from colorsys import hsv_to_rgb, rgb_to_hsv
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -33,6 +34,8 @@ class Structure:
         name: in lower case, without a side, such as `kidney`.
         code: SNOMED CT.
         colour: red, green, blue, 0 to 255; as in the list of general anatomy of 3D Slicer.
+        left_colour: of the left one of a pair, which must not be taken for the right one; made of `colour` when left
+            out.
         synonyms: other names.
         paired: whether there is one on each side.
         adult_ml: wide bounds of the volume in adults, in ml, of one side; what lies outside deserves a look.
@@ -54,6 +57,13 @@ class Structure:
     left_of: tuple[str, ...] = ()
     above: tuple[str, ...] = ()
     larger_than: tuple[str, ...] = ()
+    left_colour: tuple[int, int, int] | None = None
+
+    def colour_of(self, sides: tuple[str, ...]) -> tuple[int, int, int]:
+        """Return the colour of the structure on these sides: of none or both as on the right."""
+        if not self.paired or sides != ("left",):
+            return self.colour
+        return self.left_colour or _other_side(self.colour)
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,14 @@ _BUILT_IN = (
         above=("right kidney",),
         larger_than=("spleen",),
     ),
-    Structure("kidney", Code("64033007", "Kidney"), (185, 102, 83), paired=True, adult_ml=(50.0, 500.0)),
+    Structure(
+        "kidney",
+        Code("64033007", "Kidney"),
+        (185, 102, 83),
+        paired=True,
+        adult_ml=(50.0, 500.0),
+        left_colour=(232, 196, 64),
+    ),
     Structure(
         "spleen",
         Code("78961009", "Spleen"),
@@ -195,7 +212,14 @@ def find_organ(name: str, index: int = 1) -> Organ:
     structure, sides = structure_of(name), structure_key(name)[1]
     if structure is None:
         return Organ(TISSUE, PALETTE[(index - 1) % len(PALETTE)], category=TISSUE)
-    return Organ(structure.code, structure.colour, SIDES[sides[0]] if len(sides) == 1 else None)
+    return Organ(structure.code, structure.colour_of(sides), SIDES[sides[0]] if len(sides) == 1 else None)
+
+
+def _other_side(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return a colour that nobody takes for another one: a third of the circle of hues further, and never pale."""
+    hue, saturation, value = rgb_to_hsv(*(part / 255 for part in colour))
+    red, green, blue = hsv_to_rgb((hue + 1 / 3) % 1, max(saturation, 0.5), max(value, 0.6))
+    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def natural_pieces(name: str) -> int:

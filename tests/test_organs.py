@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.reading import read_volume
@@ -25,6 +28,7 @@ from monai_semgan.organs import (
     pairs,
     register_structure,
     right_of,
+    structures,
 )
 from monai_semgan.quality.anatomy import check_anatomy
 from monai_semgan.training.augmentation.contrast import ContrastRandomisation
@@ -104,3 +108,36 @@ def test_only_pairs_share_a_contrast() -> None:
 
     assert alike(((2, 3),), 2, 3) > alike((), 2, 3) + 0.3
     assert alike(pairs({1: "left lung", 2: "heart", 3: "right lung"}), 1, 3) > alike((), 1, 3) + 0.3
+
+
+def distance(first: tuple[int, int, int], second: tuple[int, int, int]) -> float:
+    """Distance of two colours, as eyes weigh red, green and blue."""
+    return sum(weight * (a - b) ** 2 for weight, a, b in zip((2, 4, 3), first, second, strict=True)) ** 0.5
+
+
+PAIRED = [structure.name for structure in structures() if structure.paired]
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_right_and_left_are_told_apart_by_their_colours(name: str) -> None:
+    right, left = (find_organ(f"{side} {name}").colour for side in ("right", "left"))
+    assert distance(right, left) > 100
+    assert find_organ(f"{name}_LEFT").colour == left and find_organ(name).colour == right
+
+
+@given(st.tuples(*3 * [st.integers(0, 255)]))
+@settings(max_examples=200, deadline=None)
+def test_the_sides_of_structures_from_outside_are_told_apart_whatever_their_colour(
+    colour: tuple[int, int, int],
+) -> None:
+    register_structure(Structure("flipper", Code("1", "Flipper"), colour, paired=True))
+    try:
+        left = find_organ("left flipper").colour
+        assert distance(find_organ("right flipper").colour, left) > 80 and all(0 <= part <= 255 for part in left)
+    finally:
+        forget_structure("flipper")
+
+
+def test_the_organs_of_the_shipped_model_are_told_apart_by_their_colours() -> None:
+    colours = [find_organ(name).colour for name in ("liver", "right kidney", "left kidney", "spleen")]
+    assert min(distance(a, b) for a, b in itertools.combinations(colours, 2)) > 80

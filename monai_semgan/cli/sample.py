@@ -61,7 +61,9 @@ def _write_slices(bundle: Bundle, arguments: argparse.Namespace, folder: Path, p
     from monai_semgan.outputs.overlay import as_radiologists_see, blend, grid, save_picture, with_legend
 
     slices = sample_slices(bundle, arguments.count, arguments.seed, arguments.truncation, progress)
-    panels = [as_radiologists_see(blend(i, label)) for i, label in zip(slices.image, slices.label, strict=True)]
+    panels = [
+        as_radiologists_see(blend(i, label, bundle.labels)) for i, label in zip(slices.image, slices.label, strict=True)
+    ]
     image_grid = save_picture(with_legend(grid(panels, min(8, len(panels))), bundle.labels), folder / "sheet.png")
     write = _write_png if arguments.format == "png" else _write_nifti
     for number, (image, label) in enumerate(zip(slices.image, slices.label, strict=True)):
@@ -75,12 +77,12 @@ def _write_png(bundle: Bundle, stem: Path, image: Any, label: Any) -> None:
     """Write a grey image, and its label as a palette image whose pixel values are the ids."""
     from PIL import Image
 
-    from monai_semgan.outputs.overlay import COLOURS, as_radiologists_see, save_picture
+    from monai_semgan.outputs.overlay import as_radiologists_see, palette_of, save_picture
 
     grey = ((as_radiologists_see(image) + 1) * 127.5).round().astype("uint8")
     save_picture(Image.fromarray(grey), stem.with_name(f"{stem.name}_image.png"))
     picture = Image.fromarray(as_radiologists_see(label))
-    picture.putpalette([value for colour in COLOURS for value in colour])
+    picture.putpalette(palette_of(bundle.labels).astype("uint8").reshape(-1).tolist())
     save_picture(picture, stem.with_name(f"{stem.name}_label.png"))
 
 

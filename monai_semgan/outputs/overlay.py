@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
+from monai_semgan.organs import find_organ
 from monai_semgan.utils.files import check_output, written_aside
 
 if TYPE_CHECKING:
@@ -18,32 +19,36 @@ COLOURS = (
     (0, 0, 0), (221, 82, 76), (88, 190, 110), (86, 140, 235), (240, 196, 66),
     (190, 110, 210), (80, 200, 210), (240, 140, 60), (160, 160, 160), (150, 110, 80),
 )  # fmt: skip
-"""Colour (red, green, blue) by label id; ids beyond the last begin again at 1."""
+"""Colour (red, green, blue) by label id of what has no name; ids beyond the last begin again at 1."""
 
 OPACITY = 0.45
 LEGEND_HEIGHT = 18
 
 
-def colours_of(labels: np.ndarray) -> np.ndarray:
-    """Return the colours `(..., 3)` of label ids `(...)`."""
-    index = labels.astype(np.int64)
-    cycled = np.where(index > 0, (index - 1) % (len(COLOURS) - 1) + 1, 0)
-    return np.asarray(COLOURS, dtype=np.float32)[cycled]
+def palette_of(names: Mapping[int, str]) -> np.ndarray:
+    """Return the colours `(256, 3)` by label id: those of the structures, as in label files; others as in `COLOURS`."""
+    palette = np.zeros((256, 3), dtype=np.float32)
+    palette[1:] = [COLOURS[(index - 1) % (len(COLOURS) - 1) + 1] for index in range(1, 256)]
+    for index, name in names.items():
+        palette[index] = find_organ(name, index).colour
+    return palette
 
 
-def blend(image: np.ndarray, label: np.ndarray) -> np.ndarray:
+def blend(image: np.ndarray, label: np.ndarray, names: Mapping[int, str]) -> np.ndarray:
     """Draw labels over a grey image.
 
     Args:
         image: `(H, W)` in [-1, 1].
         label: ids `(H, W)`.
+        names: structure name by id, which says the colour.
 
     Returns:
         `(H, W, 3)` uint8.
     """
     grey = np.repeat(((np.clip(image, -1, 1) + 1) * 127.5)[..., None], 3, axis=-1)
     shown = (label > 0)[..., None]
-    return np.where(shown, grey * (1 - OPACITY) + colours_of(label) * OPACITY, grey).round().astype(np.uint8)
+    colours = palette_of(names)[label]
+    return np.where(shown, grey * (1 - OPACITY) + colours * OPACITY, grey).round().astype(np.uint8)
 
 
 def as_radiologists_see(plane: np.ndarray) -> np.ndarray:
@@ -69,8 +74,7 @@ def with_legend(image_grid: np.ndarray, labels: Mapping[int, str]) -> Image.Imag
     draw = ImageDraw.Draw(picture)
     left, top = 4, image_grid.shape[0] + 3
     for index, name in labels.items():
-        colour = tuple(int(v) for v in colours_of(np.asarray(index)))
-        draw.rectangle((left, top + 1, left + 10, top + 11), fill=colour)  # type: ignore[arg-type]
+        draw.rectangle((left, top + 1, left + 10, top + 11), fill=find_organ(name, index).colour)
         draw.text((left + 14, top), name, fill=(230, 230, 230))
         left += 26 + int(draw.textlength(name))
     return picture
@@ -104,7 +108,7 @@ def volume_overlay(
     first, last = (used[0], used[-1]) if used.size else (0, len(image) - 1)
     chosen = np.unique(np.linspace(last, first, min(count, len(image))).round().astype(int))[::-1]
     scale = max(1, round(192 / image.shape[1]))
-    panels = [blend(image[i], label[i]) for i in chosen]
+    panels = [blend(image[i], label[i], labels) for i in chosen]
     panels = [np.kron(as_radiologists_see(p), np.ones((scale, scale, 1), np.uint8)) for p in panels]
     return with_legend(grid(panels, min(columns, len(panels))), labels)
 

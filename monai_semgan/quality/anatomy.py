@@ -15,6 +15,9 @@ SMALL_SHARE = 0.02
 """Pieces smaller than this share of the organ are not told."""
 
 
+MARGIN = 0.01
+"""Volumes that are as near to a bound as this share are not told."""
+
 PART_MM = 100.0
 """In scans lower than this, organs that are cut off do not show which lies above the other."""
 
@@ -174,7 +177,8 @@ def _size(name: str, ml: float, bounds: tuple[float, float], cut: bool) -> Anato
     low, high = bounds
     if cut and ml < low:
         return _not_checked(f"{name} volume", f"the scan cuts it off, and {ml:.0f} ml of it are seen")
-    ok = low <= round(ml) <= high  # as the sentence tells it
-    finding = f"The {name} has {ml:.0f} ml"
-    finding += "." if ok else f", adults have {low:.0f} to {high:.0f} ml: check it."
+    ok = low * (1 - MARGIN) <= ml <= high * (1 + MARGIN)
+    finding = f"The {name} has {ml:.0f} ml."
+    if not ok:  # in figures that show it
+        finding = f"The {name} has {ml:.{int(ml < 100)}f} ml, adults have {low:.0f} to {high:.0f} ml: check it."
     return AnatomyCheck(f"{name} volume", ok, finding, "implausible_volume", (name,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,15 @@ LETTERS = {"axial": "RLAP", "coronal": "RLHF", "sagittal": "PAHF"}
 CURVE_SIZE = (640, 120)
 
 
-def organ_pictures(segmentation: Segmentation, index: int) -> dict[str, str]:
+def organ_pictures(segmentation: Segmentation, index: int, names: Mapping[int, str]) -> dict[str, str]:
     """Return PNG data addresses by plane, through the middle of an organ; `axial` alone for single images.
 
     The patient's right is on the left of axial and coronal pictures, as radiologists hang them.
+
+    Args:
+        segmentation: the result.
+        index: id of the organ.
+        names: structure name by id, which says the colours.
     """
     prepared = segmentation.prepared
     image = prepared.image[:, 0].numpy()
@@ -40,7 +45,14 @@ def organ_pictures(segmentation: Segmentation, index: int) -> dict[str, str]:
     if image.shape[0] > 1:
         planes["coronal"] = (image[:, :, w].T, label[:, :, w].T, pixel, distance)
         planes["sagittal"] = (image[:, h].T, label[:, h].T, pixel, distance)
-    return {name: data_address(_panel(name, *plane, image.shape[0] > 1)) for name, plane in planes.items()}
+    return {
+        name: data_address(
+            _panel(
+                name, blend(plane, ids, names), plane.shape[1] * up_mm / (plane.shape[0] * across_mm), len(image) > 1
+            )
+        )
+        for name, (plane, ids, across_mm, up_mm) in planes.items()
+    }
 
 
 def data_address(picture: Image.Image) -> str:
@@ -100,12 +112,10 @@ def _spacing(segmentation: Segmentation) -> tuple[float, float]:
     return float(np.linalg.norm(affine[:3, 0])), float(np.linalg.norm(affine[:3, 2]))
 
 
-def _panel(
-    name: str, image: np.ndarray, label: np.ndarray, across_mm: float, up_mm: float, lettered: bool
-) -> Image.Image:
-    """Draw a plane `(across, up)` in its true proportions, with the letters of the directions."""
-    image_grid = as_radiologists_see(blend(image, label))
-    height = max(1, round(WIDTH * image.shape[1] * up_mm / (image.shape[0] * across_mm)))
+def _panel(name: str, plane: np.ndarray, proportion: float, lettered: bool) -> Image.Image:
+    """Draw a plane `(across, up, 3)` so many times as high as wide, with the letters of the directions."""
+    image_grid = as_radiologists_see(plane)
+    height = max(1, round(WIDTH * proportion))
     picture = Image.fromarray(image_grid).resize((WIDTH, height), Image.Resampling.BILINEAR)
     if lettered:
         draw = ImageDraw.Draw(picture)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from monai_semgan.outputs.overlay import colours_of
+from monai_semgan.organs import find_organ
 from monai_semgan.outputs.report.content import ReportContent, SliceCurve, report_content
 from monai_semgan.outputs.report.pictures import curve_svg, organ_pictures
 from monai_semgan.utils.files import check_output_folder, write_utf8
@@ -71,11 +70,12 @@ def write_report(
 
 def render(content: ReportContent, segmentation: Segmentation, title: str) -> str:
     """Render the HTML page, which needs no network and no script."""
+    names = {organ.label: organ.name for organ in content.organs}
     environment = Environment(
         loader=PackageLoader("monai_semgan.outputs.report", "."), autoescape=True, trim_blocks=True
     )
-    pictures = {organ.name: organ_pictures(segmentation, organ.label) for organ in content.organs if organ.found}
-    colours = {organ.name: css_colour(organ.label) for organ in content.organs}
+    pictures = {organ.name: organ_pictures(segmentation, organ.label, names) for organ in content.organs if organ.found}
+    colours = {organ.name: css_colour(organ.name, organ.label) for organ in content.organs}
     last = int(content.scan["slices"]) - 1
     curves = {curve.name: _drawn(curve, last) for curve in (content.curve, content.uncertainty) if curve}
     return environment.get_template(TEMPLATE).render(
@@ -87,6 +87,6 @@ def _drawn(curve: SliceCurve, last: int) -> Markup:
     return Markup(curve_svg(curve.values, curve.slices, last, curve.name))
 
 
-def css_colour(label: int) -> str:
+def css_colour(name: str, label: int) -> str:
     """Return the colour of a label in the pictures, as CSS writes it."""
-    return "rgb({},{},{})".format(*(int(v) for v in colours_of(np.asarray(label))))
+    return "rgb({},{},{})".format(*find_organ(name, label).colour)
