@@ -82,6 +82,16 @@ def test_how_long_a_mode_takes_is_asked_again_after_a_run(session, scene, server
     session.wait(lambda: {mode.seconds for mode in session.logic.chosen_model().modes} == {77.0})
 
 
+def test_a_failure_of_a_volume_that_is_not_in_front_of_the_user_names_it(session, scene, server):
+    server.fail = "The device has no memory left."
+    chosen, other = add_scan(scene, name="CT 1"), add_scan(scene, name="CT 2")
+    session.logic.choices.volume = chosen
+    session.preview(other)
+    assert session.messages[-1].text.startswith("CT 2: ")
+    session.preview(chosen)
+    assert session.messages[-1].text.startswith("The device")
+
+
 def test_one_volume_is_not_segmented_twice_at_once(session, scene, server):
     volume = add_scan(scene)
     session.logic.preview(volume)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from SemGANLib.Texts import connected_text, duration, phase_text, running_text
+from SemGANLib.Texts import connected_text, consent_text, duration, phase_text, running_text
 from SemGANLib.Types import Health, Job, Worker
 
 
@@ -76,3 +76,11 @@ def test_waiting_is_told_with_its_reason(phase, job, text):
 def test_a_server_that_is_not_ready_says_what_it_does(states, told):
     health = Health(ready=False, workers=tuple(Worker("cpu", state) for state in states))
     assert connected_text("http://127.0.0.1:8000", health, ()).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("keep", "told"), [(86400.0, "after 24 hours at the latest"), (7 * 86400.0, "after 7 days at the latest")]
+)
+def test_before_a_volume_is_sent_it_is_told_how_long_it_stays(keep, told):
+    assert told in consent_text("CT", "https://server", keep)
+    assert "at the latest" not in consent_text("CT", "https://server"), "an older server does not say"

@@ -346,7 +346,9 @@ class Logic:
             self._connector.look_again()
 
     def _on_failure(self, run: Run) -> None:
-        self._tell(ERROR, run.text)
+        volume = self._scene.GetNodeByID(run.volume_id)
+        other = volume is not None and volume is not self.choices.volume
+        self._tell(ERROR, f"{volume.GetName()}: {run.text}" if other else run.text)
 
     def _on_result(self, record: Record, target: Target) -> None:
         self._edits.remember(target)

@@ -124,14 +124,24 @@ def device_name(device: str) -> str:
     return kinds.get(device.split(":")[0], device)
 
 
-def consent_text(name: str, address: str) -> str:
-    """Say what would be sent to another computer."""
-    return _(
+def consent_text(name: str, address: str, keep_seconds: float | None = None) -> str:
+    """Say what would be sent to another computer, and how long it stays there if that is known."""
+    text = _(
         "The volume “{name}” would be sent to {address}, which is not this computer.\n\n"
         "Sent are the voxels and their geometry (spacing, origin, directions) under a random id. The name of the"
         " volume, the patient's data and the header of the scanner are not sent. What is drawn into the voxels"
-        " themselves, such as burned-in text or a face, goes along.\n\nSend it?"
+        " themselves, such as burned-in text or a face, goes along."
     ).format(name=name, address=address)
+    if keep_seconds is not None:
+        kept = _("It is removed there when you close the volume, the scene or the module, after {time} at the latest.")
+        text += " " + kept.format(time=long_duration(keep_seconds))
+    return text + "\n\n" + _("Send it?")
+
+
+def long_duration(seconds: float) -> str:
+    """Say `"24 hours"` or `"7 days"`."""
+    hours = max(1, round(seconds / 3600))
+    return _("{count} hours").format(count=hours) if hours < 48 else _("{count} days").format(count=round(hours / 24))
 
 
 def replace_text(name: str) -> str:

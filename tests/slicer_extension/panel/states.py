@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from SemGANLib.Texts import connected_text
+from SemGANLib.Texts import connected_text, phase_text
 from SemGANLib.Types import MAPS, Domain, Finding, Health, Mode, Worker
 from SemGANLib.Views import Batch, Connection, Images, LeftJob, Outcome, StoredLabel, StoredLabels
 
@@ -92,6 +92,29 @@ def running(ui: Any, logic: FakeLogic, volume: Any) -> None:
     logic.choices.volume = volume
     text = "Step 12 of 60, 31 of 90 slices done, about 40 s left"
     logic.goes_on(volume, text=text, fraction=0.2, job=job())
+
+
+def waiting(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A preview that waits for others."""
+    connected(ui, logic, volume)
+    queued = job(state="queued", position=2, eta_seconds=70.0, step=0, loss=())
+    logic.goes_on(volume, mode="preview", phase="queued", text=phase_text("queued", queued), job=queued)
+
+
+def paused(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A refinement that lets the preview of somebody else go first."""
+    answers(logic, GAINING)
+    logic.choices.volume = volume
+    held = job(state="paused", eta_seconds=None)
+    logic.goes_on(volume, phase="paused", text=phase_text("paused", held), fraction=0.2, job=held)
+
+
+def overdue(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A refinement whose time is over."""
+    answers(logic, GAINING)
+    logic.choices.volume = volume
+    late = job(step=58, slices_converged=88, eta_seconds=None, message="takes longer than expected")
+    logic.goes_on(volume, text=phase_text("running", late), fraction=0.97, job=late)
 
 
 def done(ui: Any, logic: FakeLogic, volume: Any) -> None:
@@ -194,6 +217,9 @@ STATES: dict[str, State] = {
         connected,
         several_models,
         uploading,
+        waiting,
+        paused,
+        overdue,
         running,
         done,
         details,

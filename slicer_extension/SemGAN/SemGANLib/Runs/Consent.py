@@ -23,7 +23,9 @@ class Consent:
         wish = (connection.address, volume.GetID())
         if connection.local or wish in self._agreed:
             return True
-        if not self._confirm(_("Send to another computer?"), consent_text(volume.GetName(), connection.address)):
+        keep = connection.health.keep_seconds if connection.health is not None else None
+        text = consent_text(volume.GetName(), connection.address, keep)
+        if not self._confirm(_("Send to another computer?"), text):
             return False
         self._agreed.add(wish)
         return True
