@@ -16,6 +16,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Job, JobRequest, Mode, Part, Result, State, VolumeFormat
 from monai_semgan.jobs.entries import Turn
 from monai_semgan.jobs.job_errors import Conflict, JobError, NotReady, Unknown
+from monai_semgan.jobs.ownership import NOBODY, Asker
 from monai_semgan.label_app.infer import Engine
 from monai_semgan.label_app.infer_request import InferRequest
 from monai_semgan.outputs.description import FACTS
@@ -67,13 +68,18 @@ class JobEngine:
         return self._files.get(image)
 
     @contextlib.contextmanager
-    def stoppable(self, stop: Callable[[], bool]) -> Iterator[None]:
-        """Within the block, what this thread segments is cancelled as soon as `stop` says so."""
-        self._local.stop = stop
+    def stoppable(self, stop: Callable[[], bool], asker: Asker = NOBODY) -> Iterator[None]:
+        """Within the block, what this thread segments is cancelled as soon as `stop` says so.
+
+        Args:
+            stop: asked again and again.
+            asker: whose the jobs are meanwhile.
+        """
+        self._local.stop, self._local.asker = stop, asker
         try:
             yield
         finally:
-            self._local.stop = None
+            self._local.stop, self._local.asker = None, NOBODY
 
     @contextlib.contextmanager
     def giving_way(self) -> Iterator[None]:
@@ -128,7 +134,8 @@ class JobEngine:
         labels = list(request.labels) or None
         asked = JobRequest(image=name, mode=Mode(request.mode), steps=request.steps, labels=labels, client="infer")
         try:
-            return service.submit(asked, report=False, turn=self._turn).id
+            asker: Asker = getattr(self._local, "asker", NOBODY)
+            return service.submit(asked, asker, report=False, turn=self._turn).id
         except JobError as error:
             if error.status == JobError.status:
                 raise SemganError(error.detail) from error

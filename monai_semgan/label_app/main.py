@@ -19,6 +19,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 
+from monai_semgan.jobs.ownership import NOBODY, Asker
 from monai_semgan.label_app.activelearning.scoring import scoring_methods
 from monai_semgan.label_app.activelearning.strategies import strategies
 from monai_semgan.label_app.batch import Report, SemganBatchInfer
@@ -114,9 +115,9 @@ class SemganApp(MONAILabelApp):
         self.engine.use(self._jobs)
         return service
 
-    def stoppable(self, stop: Callable[[], bool]) -> AbstractContextManager[None]:
-        """Within the block, what this thread segments is cancelled as soon as `stop` says so."""
-        return self._jobs.stoppable(stop)
+    def stoppable(self, stop: Callable[[], bool], asker: Asker = NOBODY) -> AbstractContextManager[None]:
+        """Within the block, what this thread segments is cancelled as soon as `stop` says so, and is the asker's."""
+        return self._jobs.stoppable(stop, asker)
 
     def _find_file(self, image: str) -> Path | None:
         own = self._jobs.find(image)

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("pydantic", reason="needs the environment of the extra label")
 
 from monai_semgan.jobs.contract import Job, JobRequest, State
+from monai_semgan.jobs.storage import store as store_module
 from monai_semgan.jobs.storage.store import RECORD, JobStore
 
 pytestmark = pytest.mark.label
@@ -34,3 +35,17 @@ def test_a_job_whose_objective_was_no_number_is_found_again(tmp_path: Path) -> N
     assert found.loss == found.residual == [0.5, None, None]
     written = (store.folder(job.id) / RECORD).read_text(encoding="utf-8")
     assert json.loads(written, parse_constant=pytest.fail)["loss"] == [0.5, None, None]
+
+
+def test_bytes_on_disk_are_not_counted_at_every_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[object] = []
+    monkeypatch.setattr(store_module, "bytes_in", lambda folder: looks.append(folder) or 1)
+    store = JobStore(tmp_path)
+    first = store.used()
+    once = len(looks)
+    assert [store.used(max_age=60.0) for _ in range(5)] == [first] * 5 and len(looks) == once
+    store.used()
+    assert len(looks) == 2 * once
+    store.remove("0" * 32)
+    store.used(max_age=60.0)
+    assert len(looks) == 3 * once

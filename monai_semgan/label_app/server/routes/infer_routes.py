@@ -13,7 +13,9 @@ from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, Uplo
 from fastapi.background import BackgroundTasks
 from monailabel.endpoints.infer import ResultType, send_response
 
+from monai_semgan.jobs.api.callers import asker_of
 from monai_semgan.jobs.api.own_threads import OwnThreads
+from monai_semgan.jobs.ownership import Asker
 from monai_semgan.label_app.server.checked_forms import CheckedRoute
 from monai_semgan.label_app.server.received_files import check_unread_image, discard, receive
 from monai_semgan.label_app.server.routes.shared import (
@@ -71,10 +73,10 @@ async def infer(connection: Request, background: BackgroundTasks, asked: Annotat
 
     Ends early when the client has gone.
     """
-    gone = threading.Event()
+    gone, asker = threading.Event(), asker_of(connection)
     watching = asyncio.create_task(_watch(connection, gone))
     try:
-        return await INFERENCES.run(_infer, gone.is_set, background, asked)
+        return await INFERENCES.run(_infer, gone.is_set, asker, background, asked)
     finally:
         watching.cancel()
 
@@ -85,13 +87,13 @@ async def _watch(connection: Request, gone: threading.Event) -> None:
     gone.set()
 
 
-def _infer(gone: Callable[[], bool], background: BackgroundTasks, asked: Asked) -> Any:
+def _infer(gone: Callable[[], bool], asker: Asker, background: BackgroundTasks, asked: Asked) -> Any:
     app: Any = running_app()
     known_name(asked.model, app.info()["models"], "model")
     request = {**_checked(json_object(asked.params), asked.output), "model": asked.model}
     if asked.label is not None:
         raise HTTPException(422, "no model of this server takes a label as input")
-    with _image(asked) as image, app.stoppable(gone):
+    with _image(asked) as image, app.stoppable(gone, asker):
         result = app.infer({**request, "image": image})
     return send_response(app.datastore(), result, asked.output, background)
 
