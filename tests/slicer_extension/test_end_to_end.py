@@ -268,6 +268,7 @@ def reading_room(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     for kind in GRIDS:
         (studies / f"{kind.replace(' ', '_')}.nii.gz").write_bytes(file_of(phantom(kind), ".nii.gz"))
     (studies / "shared.nii.gz").write_bytes(file_of(phantom("LAS"), ".nii.gz"))
+    (studies / "many.nii.gz").write_bytes(file_of(phantom("oblique left-handed"), ".nii.gz"))
     for suffix in (".nrrd", ".mha"):
         (studies / f"file{suffix.replace('.', '_')}{suffix}").write_bytes(file_of(phantom("PSR"), suffix))
     with LabelServer(home, studies, ["--bundle", str(bundle)]) as server:
@@ -333,6 +334,26 @@ def test_two_readers_and_a_third_who_judges(scene, reading_room):
     assert label.review is not None, third.messages[-1].text
     assert (label.review.reviewer, label.review.verdict) == ("Dr. C", "rejected")
     assert label.review.comment == "the spleen lacks its tip"
+
+
+def test_a_label_of_a_batch_is_opened_looked_at_and_submitted(reader, reading_room):
+    client = Client(reading_room.address, KEY)
+    reader.logic.start_batch(["many"])
+    reader.wait(lambda: client.stored_labels("many"), JOB_SECONDS)
+    reader.logic.open_image("many")
+    _settle(reader)
+    volume = reader.opened[-1]
+    result = reader.logic.outcome(volume).result
+    assert result.model.name and result.domain is not None and not reader.logic.edited(volume)
+    found = merged(reader, volume)
+    assert found.any() and {label.name for label in result.labels} >= {"liver", "spleen"}
+    reader.logic.submit(volume, "Dr. A")
+    _settle(reader)
+    kept = {label.state.tag: label for label in client.stored_labels("many")}
+    assert kept["final"].edited is False and kept["final"].annotator == "Dr. A" and "original" in kept
+    reader.logic.open_image("many")
+    _settle(reader)
+    np.testing.assert_array_equal(merged(reader, reader.opened[-1]), found)
 
 
 def _settle(session: Session) -> None:

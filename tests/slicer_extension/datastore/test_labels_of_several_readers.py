@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from tests.slicer_extension.scan_files import file_of, phantom
 from tests.slicer_extension.session import Session
 
 OUT = {"score": 0.9, "verdict": "out of domain", "advice": "Look at every slice."}
+SAVED = datetime(2026, 11, 28, 14, 32, 7, tzinfo=timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M")
+"""When the server has saved the labels of others, by the clock of this computer."""
+
 FOUND = {"annotator": "Dr. Ä", "model": "semgan_abdomen", "model_version": "1.2", "mode": "preview", "edited": True}
 
 
@@ -65,7 +69,7 @@ class TestOpening:
         np.testing.assert_array_equal(place.reordered(merged(reader, volume)), array)
         node = volume.GetScene().GetNodeByID(reader.logic.outcome(volume).segmentation_id)
         assert segment_ids(node) == ("liver", "right kidney", "spleen")
-        assert node.GetName() == "case: final label, Dr. Ä, 2026-11-28 14:32"
+        assert node.GetName() == f"case: final label, Dr. Ä, {SAVED}"
         assert {row.name for row in reader.logic.organ_volumes(volume)} == {"liver", "right kidney", "spleen"}
         assert reader.logic.edited(volume), "Dr. Ä had corrected the model"
         assert not any(message.level != "info" for message in reader.messages)
@@ -99,6 +103,36 @@ class TestOpening:
         node = volume.GetScene().GetNodeByID(reader.logic.outcome(volume).segmentation_id)
         names = [node.GetSegmentation().GetSegment(one).GetName() for one in segment_ids(node)]
         assert name in names and len(set(names)) == len(names)
+
+    def test_a_models_label_comes_with_what_the_model_said(self, reader, stored):
+        """As MONAI Label keeps what its inference tells."""
+        told = {
+            "label_names": {"liver": 1, "right kidney": 2, "cyst": 4},
+            "label_colors": {"cyst": [9, 8, 7]},
+            "mode": "preview",
+            "domain": OUT,
+            "model": {"name": "semgan_abdomen", "version": "1.2", "sha256": "ab"},
+            "findings": [{"code": "cut_by_edge", "level": "warning", "labels": [1], "text": "The liver is cut."}],
+        }
+        stored.put("case", "original", their_label()[0], {"model": "semgan_preview", "params": told})
+        volume = open_case(reader)
+        outcome = reader.logic.outcome(volume)
+        assert outcome.result.model.version == "1.2" and outcome.result.findings[0].text == "The liver is cut."
+        assert [(label.id, label.name) for label in outcome.result.labels][-1] == (4, "cyst")
+        assert outcome.result.labels[-1].colour == (9, 8, 7) and "unlike" in outcome.warning
+        assert not reader.logic.edited(volume)
+        submit(reader, volume)
+        assert len(reader.asked) == 1 and "learnt from" in reader.asked[0]
+        newest = stored.versions_of["case", "final"][-1]
+        assert newest.params["edited"] is False and newest.params["model"] == "semgan_abdomen"
+
+    @pytest.mark.parametrize(
+        "told", ["x", {"label_names": 3, "domain": "x", "findings": [{}]}, {"label_names": {"a": "b"}}]
+    )
+    def test_what_a_server_tells_in_another_form_is_left_out(self, reader, stored, told):
+        stored.put("case", "original", their_label()[0], {"model": 5, "params": told})
+        volume = open_case(reader)
+        assert (merged(reader, volume) > 0).any() and reader.logic.outcome(volume).result.findings == ()
 
     @pytest.mark.parametrize("kind", ["damaged", "elsewhere", "deep numbers"])
     def test_a_label_that_cannot_be_shown_leaves_the_image(self, reader, stored, kind):
@@ -144,7 +178,7 @@ class TestReplacing:
         reader.answer = agreed
         submit(reader, volume)
         (question,) = reader.asked
-        assert "Dr. Ä" in question and "2026-11-28 14:32" in question and "edited" in question
+        assert "Dr. Ä" in question and SAVED in question and "edited" in question
         assert "earlier version" in question
         kept = stored.versions_of["case", "final"]
         assert len(kept) == (2 if agreed else 1)

@@ -16,7 +16,7 @@ from ..Translation import tr as _
 from ..Types import LabelFacts
 from ..Views import ERROR, INFO, WARNING, Images, StoredLabel, StoredLabels
 from . import SecondReader, StoredImages
-from .LabelTexts import changed_text, other_server_text, unlike_text
+from .LabelTexts import changed_text, moment, other_server_text, unlike_text
 from .OpenedLabel import FetchedLabel, fetch_label, put_label
 from .Opening import CannotOpen, Loaded, fetch_image
 from .Submission import Submission
@@ -240,5 +240,5 @@ def _shown(facts: LabelFacts) -> StoredLabel:
     review = facts.review
     verdict, reviewer, comment = (review.verdict, review.reviewer, review.comment) if review else ("", "", "")
     return StoredLabel(
-        facts.state.tag, facts.saved, facts.annotator, facts.model, facts.edited, verdict, reviewer, comment
+        facts.state.tag, moment(facts.saved), facts.annotator, facts.model, facts.edited, verdict, reviewer, comment
     )

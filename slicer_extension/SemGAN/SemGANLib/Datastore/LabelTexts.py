@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ..Translation import tr as _
 from ..Types import LabelFacts
 
@@ -13,8 +15,11 @@ def tag_word(tag: str) -> str:
 
 
 def moment(iso: str) -> str:
-    """Write an ISO time as `"2026-11-28 14:32"`."""
-    return iso[:16].replace("T", " ")
+    """Write an ISO time as `"2026-11-28 14:32"`, by the clock of this computer."""
+    try:
+        return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:  # not told, or in another form
+        return iso[:16].replace("T", " ")
 
 
 def label_title(image: str, facts: LabelFacts) -> str:

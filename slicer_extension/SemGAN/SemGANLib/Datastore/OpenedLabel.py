@@ -17,9 +17,9 @@ from ..Scene.VolumeExport import shape_of
 from ..Server import Errors
 from ..Server.Parsing import Unreadable, parse
 from ..Translation import tr as _
-from ..Types import Code, Domain, Label, LabelFacts, ModelId, Result
+from ..Types import Code, Domain, Finding, Label, LabelFacts, ModelId, Result
 from .LabelTexts import label_title
-from .Opening import CannotOpen, read_label, unpacked
+from .Opening import CannotOpen, read_label, unpacked_label
 from .StoredImages import KnownLabel, know_label
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class FetchedLabel:
 
     image: str
     facts: LabelFacts
-    data: bytes
+    data: bytes | Grid
     suffix: str
     info: Mapping[str, Any]
     known: tuple[Label, ...]
@@ -67,9 +67,23 @@ def fetch_label(client: Client, image: str) -> FetchedLabel | None:
     data, suffix, etag = client.label(image, facts.state.tag)
     if etag and etag != facts.state.etag:  # it was replaced between the two requests
         raise Errors.Outdated(_("The label of “{image}” was changed just now. Open it again.").format(image=image))
-    data, suffix = unpacked(data, suffix, image)
-    info = client.label_info(image, facts.state.tag)
-    return FetchedLabel(image, facts, data, suffix, info, _model_labels(client, info))
+    content, suffix = unpacked_label(data, suffix, image)
+    info = _flat(client.label_info(image, facts.state.tag))
+    return FetchedLabel(image, facts, content, suffix, info, _model_labels(client, info))
+
+
+def _flat(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring what is kept beside a model's label into the form of what readers send."""
+    told = info.get("params")
+    if not isinstance(told, dict):
+        return dict(info)
+    names, colours = told.get("label_names"), told.get("label_colors")
+    colours = colours if isinstance(colours, dict) else {}
+    entries = [
+        {"name": name, "idx": number, "color": colours.get(name)}
+        for name, number in (names.items() if isinstance(names, dict) else ())
+    ]
+    return {**info, **told, "label_info": info.get("label_info") or entries}
 
 
 def put_label(fetched: FetchedLabel, volume: Any, target: Target) -> Record:
@@ -84,9 +98,9 @@ def put_label(fetched: FetchedLabel, volume: Any, target: Target) -> Record:
     import numpy as np
 
     array = _on_scan(read_label(fetched.data, fetched.suffix, fetched.image), volume, fetched.image)
-    labels = _described(fetched, sorted(int(number) for number in np.unique(array) if number))
-    result = _result(fetched, volume, labels)
     counts = np.bincount(array.reshape(-1), minlength=LARGEST_VALUE + 1)
+    labels = _described(fetched, [int(number) for number in np.flatnonzero(counts) if number])
+    result = _result(fetched, volume, labels)
     came = Fetched(
         result,
         array,
@@ -166,6 +180,7 @@ def _result(fetched: FetchedLabel, volume: Any, labels: tuple[Label, ...]) -> Re
         parts=("label",),
         modality=str(fetched.info.get("modality") or ""),
         domain=_domain(fetched.info.get("domain")),
+        findings=_findings(fetched.info.get("findings")),
     )
 
 
@@ -182,3 +197,10 @@ def _domain(content: Any) -> Domain | None:
         return parse(Domain, content) if content else None
     except Unreadable:
         return None
+
+
+def _findings(content: Any) -> tuple[Finding, ...]:
+    try:
+        return tuple(parse(Finding, entry) for entry in content) if isinstance(content, list) else ()
+    except Unreadable:
+        return ()

@@ -80,7 +80,17 @@ def _named(node: Any, image: str, address: str) -> Any:
     return node
 
 
-def read_label(data: bytes, suffix: str, name: str) -> Grid:
+def unpacked_label(data: bytes, suffix: str, name: str) -> tuple[bytes | Grid, str]:
+    """Do what takes long of reading a label; not for the main thread."""
+    if suffix == ".nrrd":
+        try:
+            return decode(data), suffix
+        except NrrdError:  # a kind that Slicer's own reader may know
+            return data, suffix
+    return unpacked(data, suffix, name)
+
+
+def read_label(data: bytes | Grid, suffix: str, name: str) -> Grid:
     """Read the file of a label; in the main thread, where Slicer's readers belong.
 
     Raises:
@@ -88,11 +98,8 @@ def read_label(data: bytes, suffix: str, name: str) -> Grid:
     """
     import slicer
 
-    if suffix == ".nrrd":
-        try:
-            return decode(data)
-        except NrrdError:
-            pass
+    if isinstance(data, Grid):
+        return data
     node = slicer.vtkMRMLLabelMapVolumeNode()
     if not _read(node, data, suffix) or node.GetImageData() is None:
         raise CannotOpen(_("Slicer cannot read the label of “{image}”.").format(image=name))
