@@ -63,11 +63,19 @@ def app_conf(options: ServerOptions) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Application:
-    """What uvicorn runs, what ends the work behind it, and how many images there are."""
+    """What uvicorn runs, what ends the work behind it, and what it serves.
+
+    Attributes:
+        asgi: for uvicorn.
+        close: ends workers and jobs.
+        images: how many there are now.
+        told: lines about the studies for whoever starts the server.
+    """
 
     asgi: ASGIApp
     close: Callable[[], None]
     images: Callable[[], int]
+    told: Callable[[], list[str]]
 
 
 def create_application(options: ServerOptions) -> Application:
@@ -82,7 +90,8 @@ def create_application(options: ServerOptions) -> Application:
     check_access(options, tokens.enabled())
     app = _routes(options)
     store = app.state.instance.datastore()
-    return Application(_guarded(app, options), app.state.semgan_jobs.close, lambda: len(store.list_images()))
+    asgi, close = _guarded(app, options), app.state.semgan_jobs.close
+    return Application(asgi, close, lambda: len(store.list_images()), store.told_at_start)
 
 
 def _routes(options: ServerOptions) -> FastAPI:
@@ -103,8 +112,6 @@ def _routes(options: ServerOptions) -> FastAPI:
     app.mount("/static", StaticFiles(directory=static), name="static")
     add_routes(app)
     instance.use_jobs(app)
-    for line in instance.datastore().told_at_start():
-        log.warning("%s", line)
     return app
 
 
@@ -132,7 +139,7 @@ def _guarded(app: ASGIApp, options: ServerOptions) -> ASGIApp:
 
     with_tokens = tokens.enabled()
     limit_bytes = options.upload_limit_mb * MEGABYTE
-    guarded: ASGIApp = InputGate(app, limit_bytes=limit_bytes, patience_seconds=PATIENCE_SECONDS)
+    guarded: ASGIApp = InputGate(failures.WordsForAll(app), limit_bytes=limit_bytes, patience_seconds=PATIENCE_SECONDS)
     guarded = Guard(
         guarded,
         host=options.host,

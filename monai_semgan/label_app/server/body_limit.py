@@ -18,6 +18,15 @@ BLOCK_BYTES = 256 << 10
 """Answers are handed on in blocks of this size, so that a slow reader is seen to take them."""
 
 
+DRAINED_BYTES = 64 << 20
+DRAINING_SECONDS = 20.0
+"""So much of a body that is refused is still read, and for so long: most clients look at the answer only when they have
+sent everything, and see a broken connection otherwise."""
+
+
+STALLED = 408
+
+
 class Refused(Exception):
     """A request that goes no further.
 
@@ -122,8 +131,20 @@ class LimitedBody:
 
         if self.refusal is None or self._started:
             return
+        if self.refusal.status != STALLED:
+            await self._drain()
         answer = JSONResponse({"detail": self.refusal.detail}, self.refusal.status, {"Connection": "close"})
         await answer(scope, self._receive, self._send)
+
+    async def _drain(self) -> None:
+        import anyio
+
+        drained = 0
+        with anyio.move_on_after(min(DRAINING_SECONDS, self.patience)):
+            while not self._complete and drained < DRAINED_BYTES:
+                message = await self._receive()
+                drained += len(message.get("body", b""))
+                self._complete = message["type"] != "http.request" or not message.get("more_body", False)
 
     async def _next(self) -> Message:
         """Wait for a part, as long as there is progress."""
@@ -136,5 +157,5 @@ class LimitedBody:
             with anyio.fail_after(max(self._deadline - now, 0)):
                 return await self._receive()
         except TimeoutError:
-            self.refusal = Refused(408, f"nothing more of the request came for {self.patience:g} seconds")
+            self.refusal = Refused(STALLED, f"nothing more of the request came for {self.patience:g} seconds")
             raise self.refusal from None

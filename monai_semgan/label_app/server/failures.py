@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 import traceback
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from monai_semgan.errors import SemganError
@@ -20,6 +21,7 @@ log = logging.getLogger("monai_semgan.server")
 access = logging.getLogger("monai_semgan.server.access")
 
 INTERNAL = "internal error of the server; its log tells the place, please report it"
+LONGEST_SAID = 500
 FULL = "the disk of the server is full; nothing was changed"
 
 
@@ -48,6 +50,10 @@ def answer_errors(app: FastAPI) -> None:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             return answer(507, FULL)
         _log_place(error)
+        if isinstance(error, FileNotFoundError):
+            return answer(404, "a file that this needs has gone; ask again")
+        if isinstance(error, PermissionError):
+            return answer(403, "the server has no permission to read or write a file that this needs")
         return answer(500, INTERNAL)
 
     async def unexpected(_: Request, error: Exception) -> JSONResponse:
@@ -121,6 +127,42 @@ class RequestLog:
                 await JSONResponse({"detail": INTERNAL}, 500)(scope, receive, remember)
         spent = 1000 * (time.perf_counter() - started)
         access.info("%s %s %d %.0f ms", scope["method"], _pattern(scope), status, spent)
+
+
+class WordsForAll:
+    """Gives answers of libraries that are no success the form of all others, `{"detail": "..."}`, as middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        from starlette.datastructures import MutableHeaders
+        from starlette.responses import JSONResponse
+
+        status, said, kept = 0, bytearray(), {}
+
+        async def reworded(message: Message) -> None:
+            nonlocal status, kept
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                headers = MutableHeaders(raw=list(message["headers"]))
+                if not headers.get("content-type", "").startswith("application/json"):
+                    status = message["status"]
+                    kept = {name: value for name, value in headers.items() if not name.startswith("content-")}
+                    kept |= {name: headers[name] for name in ("content-range",) if name in headers}
+                    return
+            if not status:
+                await send(message)
+                return
+            said.extend(message.get("body", b"")[:LONGEST_SAID])
+            if not message.get("more_body", False):
+                detail = said.decode("utf-8", "replace") or HTTPStatus(status).description or HTTPStatus(status).phrase
+                await JSONResponse({"detail": detail}, status, kept)(scope, receive, send)
+
+        await self.app(scope, receive, reworded)
 
 
 def _pattern(scope: Scope) -> str:

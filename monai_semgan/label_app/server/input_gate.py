@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FILE_ROUTES = re.compile(
-    r"PUT /(datastore/(image|label)?|session/)|POST /infer/[^/]+|(POST|PATCH) /semgan/uploads(/[^/]+)?"
+    r"PUT /(datastore/(image|label)?|session/)|POST /infer/[^/]+|POST /semgan/uploads|PATCH /semgan/uploads/[^/]+"
 )
 """Methods and paths of requests that bring files. Bodies of all others are read into memory."""
 
@@ -30,7 +30,7 @@ SMALL_BYTES = 2 << 20
 RECEIVED_AT_ONCE = 64
 """Requests whose files are on their way; further ones are refused until one is there or given up."""
 
-MAX_QUERY_BYTES = 16 << 10
+MAX_ADDRESS_BYTES = 16 << 10
 QUICK_BYTES = 16 << 10
 """JSON up to this size is looked at at once, larger one on a thread."""
 
@@ -95,10 +95,10 @@ def _has_body(headers: Headers) -> bool:
 
 
 def _check_address(scope: Scope) -> None:
-    query: bytes = scope.get("query_string", b"")
-    if len(query) > MAX_QUERY_BYTES:
-        raise Refused(414, f"the query is longer than {MAX_QUERY_BYTES >> 10} KB; long values belong into the body")
-    for raw, name in ((query, "query"), (scope.get("raw_path") or b"", "path")):
+    for raw, name in ((scope.get("query_string", b""), "query"), (scope.get("raw_path") or b"", "path")):
+        if len(raw) > MAX_ADDRESS_BYTES:
+            limit = MAX_ADDRESS_BYTES >> 10
+            raise Refused(414, f"the {name} is longer than {limit} KB; long values belong into the body")
         try:
             unquote_to_bytes(raw).decode("utf-8")
         except UnicodeDecodeError:
