@@ -225,7 +225,7 @@ def refused(session: Session, volume: Any) -> str:
     """Wait for a run that ends badly, and read what is said of it."""
     run = session.finish(volume)
     assert run.phase in ("failed", "interrupted") and not run.active
-    assert session.messages[-1].level == "error" and session.messages[-1].text == run.text
+    assert session.messages[-1].level == "error" and session.messages[-1].text == f"{volume.GetName()}: {run.text}"
     return run.text
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Callable
 
 from ..Protocols import Client, Runner
-from ..Server.Errors import Gone, Refused, ServerError
+from ..Server.Errors import ConnectionLost, Gone, Refused, ServerError
 from ..Types import Job, JobRequest
 
 RETRY_SECONDS = (1.0, 5.0, 15.0)
 """Waits between attempts to cancel a job at a server that does not answer."""
+
+SUBMIT_SECONDS = (1.0, 3.0)
+"""Waits before it is looked whether a job has begun whose submission was not answered."""
 
 
 class ServerJob:
@@ -45,7 +49,7 @@ class ServerJob:
         return self._told
 
     def submit(self, request: JobRequest) -> Job:
-        """Begin the job; to be called in a thread.
+        """Begin the job; to be called in a thread. Where the answer is lost, it is looked for and followed.
 
         Args:
             request: goes out with a random word behind the name of the client, by which the job can be found again.
@@ -53,7 +57,7 @@ class ServerJob:
         Raises:
             ServerError: as the client.
         """
-        job = self._client.submit(replace(request, client=f"{request.client or ''} {self._token}".strip()))
+        job = self._begin(replace(request, client=f"{request.client or ''} {self._token}".strip()))
         with self._lock:
             self._id = job.id
             unwanted = not self._wanted and not self._told
@@ -64,6 +68,29 @@ class ServerJob:
             except ServerError:
                 self._told = False  # `cancel` tries again, if it is called after this
         return job
+
+    def _begin(self, request: JobRequest) -> Job:
+        waits = iter(SUBMIT_SECONDS)
+        while True:
+            try:
+                return self._client.submit(request)
+            except ServerError as error:
+                seconds = next(waits, None)
+                if seconds is None or not self._wanted or not (error.passing and error.undecided):
+                    raise
+                time.sleep(seconds)
+                job = self._begun(error)
+                if job is not None:
+                    return job
+                if not isinstance(error, ConnectionLost):  # the request may still be on its way: no second job
+                    raise
+
+    def _begun(self, error: ServerError) -> Job | None:
+        """Find the job at the server; where the server does not answer, the first error stays what has happened."""
+        try:
+            return next((job for job in self._client.jobs() if _word(job, self._token)), None)
+        except ServerError:
+            raise error from None
 
     def take_up(self, job: str) -> None:
         """Be the job with this id, which the server has already."""
