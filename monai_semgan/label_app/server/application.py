@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
 
-log = logging.getLogger(__name__)
 
 APP_FOLDER = Path(__file__).resolve().parents[1]
 SESSION_CLEANING_SECONDS = 300

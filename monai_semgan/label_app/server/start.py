@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import socket
 
     from monai_semgan.label_app.server.application import Application
+
+log = logging.getLogger(__name__)
 
 FINISHING_SECONDS = 5
 """Requests that run when the server is asked to end may take so long."""
@@ -88,19 +91,23 @@ def _announce(application: Application, listener: Listener, options: ServerOptio
     """Print the address, and what else the person at the keyboard has to know."""
     host, port = listener.socket.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    images = application.images()
+    images, told = application.images(), application.told()
+    for line in told:
+        log.info("%s", line)
     facts: dict[str, Any] = {
         "address": address,
         "port": port,
         "pid": os.getpid(),
         "key": options.api_key is not None,
         "images": images,
+        "studies": told,
         "keep_hours": options.keep_hours,
     }
     lines = [
         f"serving at {address}  (Ctrl-C ends it; research use only)",
         listener.note,
-        f"{images} image{'' if images == 1 else 's'} in {options.studies.name}",
+        f"{images} image{'' if images == 1 else 's'} in {options.studies.name}" if images else "",
+        *told,
         f"ended jobs and what was sent for them are removed after {options.keep_hours:g} hours (--keep-hours)",
     ]
     shown = [json.dumps(facts)] if options.as_json else [line for line in lines if line]
