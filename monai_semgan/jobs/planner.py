@@ -76,6 +76,7 @@ class TaskPlanner:
             image=str(image),
             results=str(self.results(job.id)),
             bundle=str(model.folder),
+            model=model.info.name,
             mode=request.mode.value,
             labels=tuple(self._label_ids(request, model)),
             modality=request.modality,

@@ -22,7 +22,8 @@ def main(studies: Path, bundle: Path, port: int, options: dict[str, object]) -> 
         path = studies / f"{image}.nii.gz"
         return path if path.exists() else None
 
-    settings = ServiceSettings((bundle,), **{"devices": ("cpu",), **options})  # type: ignore[arg-type]
+    bundles = options.pop("bundles", [str(bundle)])
+    settings = ServiceSettings(tuple(bundles), **{"devices": ("cpu",), **options})  # type: ignore[arg-type]
     service = JobService(studies, find_image, settings)
 
     @asynccontextmanager

@@ -194,6 +194,7 @@ class JobRun:
                 write_label(found.label, volume, folder / LABEL)
                 save_maps(folder, slice_maps(found))
             result = contract_result(self.task.job, version, found, volume, self.bundle, self.names, partial, anatomy)
+            result.model.name = self.task.model or result.model.name  # two bundles may have one in their metadata
             paused = self.turn.paused_seconds
             times = [self._started + paused, self._read + paused, segmented, time.perf_counter()]
             result.latencies = latencies(times)

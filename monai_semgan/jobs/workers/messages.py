@@ -28,6 +28,7 @@ class Task:
         report: whether the page for people is written, which takes seconds.
         quick: whether it goes before what the worker is doing, which is paused meanwhile.
         image_state: fingerprint of the scan's files when the job was asked for; None if that does not matter.
+        model: its name, as clients know it; empty: as its metadata says.
     """
 
     job: str
@@ -43,6 +44,7 @@ class Task:
     report: bool = True
     quick: bool = False
     image_state: str | None = None
+    model: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the task in JSON's types."""

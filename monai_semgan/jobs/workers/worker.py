@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("monai_semgan.worker")
 
+MODELS_IN_MEMORY = 2
+"""So many stay loaded, those that were used last; a job that has been paused keeps its own beside them."""
+
 NICENESS = 5
 """So that the server answers at once while this process uses every core."""
 
@@ -150,8 +153,10 @@ class WorkerLoop:
         from monai_semgan.bundle.load import load_bundle
 
         with self._loading:
-            if folder not in self._bundles:
-                self._bundles[folder] = load_bundle(folder, self.device)
+            bundle = self._bundles.pop(folder, None)
+            while bundle is None and len(self._bundles) >= MODELS_IN_MEMORY:
+                del self._bundles[next(iter(self._bundles))]
+            self._bundles[folder] = bundle or load_bundle(folder, self.device)  # the last one is the latest
             return self._bundles[folder]
 
 
