@@ -218,7 +218,7 @@ class Logic:
             return
         self._runner.run(
             lambda: Path(path).write_bytes(client.report(job)),
-            lambda _size: self._tell(INFO, _("The report was saved to {path}").format(path=path)),
+            lambda _size: self._tell(INFO, _("The report was saved as {name}.").format(name=Path(path).name)),
             lambda error: self._tell(ERROR, str(error)),
         )
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from SemGANLib.Views import OrganVolume
+from SemGANLib.Views import Batch, Images, LeftJob, OrganVolume, StoredLabel, StoredLabels
 
 from tests.slicer_extension.conftest import REPOSITORY
 from tests.slicer_extension.panel.fake_logic import FakeLogic
 from tests.slicer_extension.panel.qt_actions import settle, shown
-from tests.slicer_extension.panel.states import STATES
+from tests.slicer_extension.panel.states import CUT, GAINING, IN_DOMAIN, STATES, answers, arrives
 
 WIDTH, HEIGHT = 400, 700
 """Of the dock of a module on a small screen."""
@@ -124,6 +125,26 @@ def test_a_model_of_many_structures_does_not_push_the_rest_away(
     STATES["done"](panel.ui, logic, volume)
     fit(panel)
     assert panel.ui.volumesTable.rowCount == 40 and bottom(panel, panel.ui.volumesTable) <= HEIGHT
+
+
+def test_long_names_do_not_make_the_panel_wider(panel: SimpleNamespace, logic: FakeLogic, volume: Any) -> None:
+    long = "1.2.840.113619.2.55.3.604688119.969.1268071029.320_abdomen_portal_venous_phase_thin_slices"
+    volume.SetName(long)
+    answers(logic, replace(GAINING, name=long), replace(GAINING, name=f"{long}_2"))
+    logic.choices.volume = volume
+    arrives(logic, volume, replace(IN_DOMAIN, advice=long), replace(CUT, text=long))
+    logic.images_changed.emit(Images((long,), {long: ("final", "preliminary", "original")}))
+    logic.batch_goes_on(Batch(1, 0, 2, True, long))
+    logic.leaves(LeftJob("a", long, "refine", "running", 1e9))
+    label = StoredLabel("final", "2026-11-28T09:02:11Z", long, long, True, "rejected", long, long)
+    logic.labels_changed.emit(StoredLabels(volume.GetID(), long, (label,)))
+    logic.set_connection(replace(logic.connection, text=f"Connected to https://{long}:8443."))
+    logic.goes_on(volume, text=long, fraction=0.5)
+    logic.fails(long)
+    for section in (one for one in vars(panel.ui).values() if one.className() == "ctkCollapsibleButton"):
+        section.collapsed = False
+    fit(panel)
+    assert panel.widget.minimumSizeHint().width() <= WIDTH
 
 
 def test_the_readme_shows_pictures_of_states_that_there_are() -> None:

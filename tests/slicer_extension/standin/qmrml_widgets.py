@@ -39,7 +39,7 @@ class qMRMLNodeComboBox(WithProperties, Widget):
     slicer_signals = {"currentNodeChanged(vtkMRMLNode*)"}
     designer_properties = (
         "nodeTypes", "showChildNodeTypes", "showHidden", "noneEnabled", "noneDisplay", "addEnabled", "removeEnabled",
-        "editEnabled", "renameEnabled", "selectNodeUponCreation", "baseName",
+        "editEnabled", "renameEnabled", "selectNodeUponCreation", "baseName", "sizeAdjustPolicy",
     )  # fmt: skip
 
     def __init__(self, parent: Any = None) -> None:
@@ -54,6 +54,15 @@ class qMRMLNodeComboBox(WithProperties, Widget):
         self.noneDisplay, self.baseName = "None", ""
         self._scene, self._tags, self._current = None, [], None
         self.combo_box.currentIndexChanged.connect(self._on_choice)
+
+    @property
+    def sizeAdjustPolicy(self) -> Any:
+        return QtCore.QObject.property(self.combo_box, "sizeAdjustPolicy")
+
+    @sizeAdjustPolicy.setter
+    def sizeAdjustPolicy(self, policy: Any) -> None:
+        kinds = {kind.name: kind for kind in QtWidgets.QComboBox.SizeAdjustPolicy}
+        self.combo_box.setSizeAdjustPolicy(kinds[str(policy).split(":")[-1]] if isinstance(policy, str) else policy)
 
     def setMRMLScene(self, scene: Any) -> None:
         for tag in self._tags:

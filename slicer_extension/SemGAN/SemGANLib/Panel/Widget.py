@@ -13,6 +13,7 @@ from ..Scene.ComparisonLayout import ComparisonLayout
 from ..Scene.SliceViews import composites
 from ..Translation import tr as _
 from ..Views import ERROR, INFO, WARNING, Message
+from .LongWords import wrapped
 from .Shortcuts import Shortcuts
 from .WidgetBatch import BatchSection
 from .WidgetDetails import DetailsSection
@@ -106,7 +107,7 @@ class Panel:
         """Show a message, or take the last one away."""
         self.ui.messageFrame.setVisible(message is not None)
         text = f"{ICONS.get(message.level, '')} {message.text}" if message is not None else ""
-        self.ui.messageLabel.setText(text)
+        self.ui.messageLabel.setText(wrapped(text))
 
     def _on_dismiss(self) -> None:
         self.show_message(None)

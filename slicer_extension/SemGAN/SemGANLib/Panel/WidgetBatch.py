@@ -7,6 +7,7 @@ from typing import Any, Callable
 from ..Protocols import Logic
 from ..Translation import tr as _
 from ..Views import ERROR, Batch, Message
+from .LongWords import wrapped
 
 
 class BatchSection:
@@ -66,7 +67,7 @@ class BatchSection:
         ui.batchBar.setVisible(batch.running)
         ui.batchBar.setRange(0, batch.total or 0)  # to and fro while the number is not known
         ui.batchBar.setValue(batch.done)
-        ui.batchLabel.setText(batch.text)
+        ui.batchLabel.setText(wrapped(batch.text))
         ui.batchLabel.setVisible(bool(batch.text))
         if batch.running:
             ui.imagesSection.collapsed = ui.batchSection.collapsed = False

@@ -8,6 +8,7 @@ from ..Protocols import Logic
 from ..Scene.SliceViews import jump
 from ..Translation import tr as _
 from ..Views import Outcome, SliceValue
+from .LongWords import wrapped
 from .Plot import Line, Plot
 
 HOUNSFIELD = "CT"
@@ -54,7 +55,7 @@ class DetailsSection:
         if outcome is None:
             ui.surfacesCheckBox.setChecked(False)
         text = _notes(outcome) if outcome is not None else ""
-        ui.detailsLabel.setText(text)
+        ui.detailsLabel.setText(wrapped(text))
         ui.detailsLabel.setVisible(bool(text))
         self._show_slices(volume, outcome)
 

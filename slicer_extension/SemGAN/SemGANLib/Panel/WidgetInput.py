@@ -9,6 +9,7 @@ import qt
 from ..Protocols import Logic
 from ..Translation import tr as _
 from ..Types import Model, names
+from .LongWords import wrapped
 from .ToolTips import tooltip
 from .VolumeTable import swatch
 
@@ -95,7 +96,7 @@ class InputSection:
     def _show_problem(self) -> None:
         volume = self._logic.choices.volume
         problem = self._logic.problem(volume) if volume is not None else ""
-        self._ui.problemLabel.setText(problem)
+        self._ui.problemLabel.setText(wrapped(problem))
         self._ui.problemLabel.setVisible(bool(problem))
 
     def _show_models(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from ..Protocols import Logic
 from ..Translation import tr as _
 from ..Views import LeftJob
+from .LongWords import wrapped
 
 
 class LeftJobsLine:
@@ -43,7 +44,7 @@ class LeftJobsLine:
         what = _("of {image}").format(image=job.image) if job.image else _("of a volume that is gone")
         more = _(" ({count} more)").format(count=len(jobs) - 1) if len(jobs) > 1 else ""
         text = _("{kind} {what}, begun at {begun}, goes on at the server.{more}")
-        ui.leftJobsLabel.setText(text.format(kind=kind, what=what, begun=begun, more=more))
+        ui.leftJobsLabel.setText(wrapped(text.format(kind=kind, what=what, begun=begun, more=more)))
         ui.takeUpButton.setEnabled(bool(job.image))
 
     def _oldest(self) -> LeftJob:

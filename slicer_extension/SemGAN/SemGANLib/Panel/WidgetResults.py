@@ -11,6 +11,7 @@ from ..ResultTexts import about_structures, made_by, remarks, verdict_text, warn
 from ..Translation import tr as _
 from ..Types import Model
 from ..Views import INFO, Message, Outcome
+from .LongWords import wrapped
 from .VolumeTable import VolumeTable
 
 WARNING_SIGN, REMARK_SIGN = "\u26a0", "\u2022"
@@ -52,9 +53,9 @@ class ResultsSection:
         found = warnings(outcome.result, self._model_of(outcome)) if outcome is not None else []
         if outcome is not None and outcome.warning and outcome.warning not in found:
             found.insert(0, outcome.warning)
-        ui.warningLabel.setText("\n".join(f"{WARNING_SIGN} {text}" for text in found))
+        ui.warningLabel.setText(wrapped("\n".join(f"{WARNING_SIGN} {text}" for text in found)))
         ui.warningLabel.setVisible(bool(found))
-        ui.outcomeLabel.setText(self._describe(outcome) if outcome is not None else _("No result yet."))
+        ui.outcomeLabel.setText(wrapped(self._describe(outcome) if outcome is not None else _("No result yet.")))
         ui.copyButton.setEnabled(outcome is not None)
         for widget in (ui.measureButton, ui.editorButton):
             widget.setVisible(outcome is not None)

@@ -7,6 +7,7 @@ from typing import Any, Callable
 from ..Protocols import Logic
 from ..Translation import tr as _
 from ..Views import StoredLabel, StoredLabels
+from .LongWords import wrapped
 
 
 class ReviewSection:
@@ -42,7 +43,9 @@ class ReviewSection:
         mine = stored is not None and volume is not None and stored.volume_id == volume.GetID()
         labels = stored.labels if stored is not None and mine else ()
         lines = [_describe(label) for label in labels]
-        self._ui.reviewLabel.setText("\n".join(lines) or _("The server has no label of this image, as far as known."))
+        self._ui.reviewLabel.setText(
+            wrapped("\n".join(lines) or _("The server has no label of this image, as far as known."))
+        )
         for button in (self._ui.acceptButton, self._ui.rejectButton):
             button.setEnabled(bool(labels))
 

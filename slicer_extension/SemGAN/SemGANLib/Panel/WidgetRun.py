@@ -7,6 +7,7 @@ from typing import Any, Callable
 from ..Protocols import Logic
 from ..Translation import tr as _
 from ..Views import ERROR, Message, Run
+from .LongWords import wrapped
 from .ToolTips import tooltip
 from .WidgetRefine import RefineSection
 
@@ -75,7 +76,7 @@ class RunSection:
             ui.progressBar.setRange(0, 100)
             ui.progressBar.setValue(round(100 * (run.fraction or 0.0)) if run is not None else 0)
         text = _stands(run)
-        ui.progressLabel.setText(text)
+        ui.progressLabel.setText(wrapped(text))
         ui.progressLabel.setVisible(bool(text))
         ui.progressLabel.setToolTip(tooltip([run.text] if run is not None else []))
         self._refine.show_run(run)
@@ -95,7 +96,7 @@ class RunSection:
     def _show_others(self, volume: Any) -> None:
         chosen = volume.GetID() if volume is not None else None
         others = [run for run in self._logic.runs() if run.active and run.volume_id != chosen]
-        self._ui.otherRunsLabel.setText("\n".join(f"{self._name(run)}: {run.text}" for run in others))
+        self._ui.otherRunsLabel.setText(wrapped("\n".join(f"{self._name(run)}: {run.text}" for run in others)))
         self._ui.otherRunsLabel.setVisible(bool(others))
 
     def _name(self, run: Run) -> str:

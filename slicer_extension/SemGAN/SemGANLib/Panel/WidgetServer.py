@@ -7,6 +7,7 @@ from typing import Any, Callable
 from ..Protocols import Logic
 from ..Translation import tr as _
 from ..Views import Connection
+from .LongWords import wrapped
 
 
 class ServerSection:
@@ -64,7 +65,7 @@ class ServerSection:
             lines.append(_("Logged in as {user}.").format(user=connection.user))
         if connection.state == "on" and not connection.local:
             lines.append(_("This server is another computer: you are asked before a scan is sent to it."))
-        self._ui.connectionLabel.setText("\n".join(lines))
+        self._ui.connectionLabel.setText(wrapped("\n".join(lines)))
         self._fold(connection)
 
     def _fold(self, connection: Connection) -> None:
