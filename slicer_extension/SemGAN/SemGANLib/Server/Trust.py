@@ -8,10 +8,8 @@ from pathlib import Path
 from ..Translation import tr as _
 from .Errors import WrongCertificate, unreadable_certificate
 
-PARTIAL_CHAIN = getattr(ssl, "VERIFY_X509_PARTIAL_CHAIN", 0x80000)
-"""Python names it since 3.10."""
-
-STRICT = getattr(ssl, "VERIFY_X509_STRICT", 0x20)
+PARTIAL_CHAIN, STRICT = 0x80000, 0x20
+"""Flags of OpenSSL: `ssl.VERIFY_X509_PARTIAL_CHAIN`, which Python names since 3.10, and `ssl.VERIFY_X509_STRICT`."""
 
 LARGEST_FILE = 4 * 2**20
 
