@@ -112,7 +112,7 @@ def replaces_an_image_that_has_labels(server: Server, outside: Path) -> bool:
     assert put.ok, put.text
     files = {"file": ("a.nii.gz", outside.read_bytes())}
     ask(server, "PUT", "/datastore/image?image=labelled", files=files)
-    return (server.studies / "labelled.nii.gz").read_bytes() != original
+    return ask(server, "GET", "/datastore/image?image=labelled").content != original
 
 
 def removes_a_label_that_is_not_there_without_a_word(server: Server, outside: Path) -> bool:
