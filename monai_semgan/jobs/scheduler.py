@@ -8,12 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from monai_semgan.jobs.contract import Job, State
-from monai_semgan.jobs.entries import ENDED, Entry, Origin
+from monai_semgan.jobs.entries import Entry, Origin
 from monai_semgan.jobs.estimates import Estimates, Kind
 
 OVERDUE = "takes longer than expected"
-
-__all__ = ["ENDED", "OVERDUE", "Entry", "Scheduler"]
 
 
 class Scheduler:

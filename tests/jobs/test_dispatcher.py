@@ -46,7 +46,7 @@ class Store:
         return Path("/nowhere")
 
     def load(self) -> list[Any]:
-        return []
+        return [(job.model_copy(deep=True), Origin()) for job in self.saved.values()]
 
 
 class Planner:
@@ -180,6 +180,18 @@ def test_a_job_whose_scan_is_gone_fails_when_its_turn_comes_and_the_next_one_run
     desk.end(slot, first)
     assert second.job.state is State.failed and "removed" in second.job.message
     assert slot.job == third.job.id
+
+
+@pytest.mark.parametrize("state", [State.queued, State.warming, State.running, State.paused])
+def test_a_job_that_had_not_ended_when_the_server_was_killed_is_interrupted(state: State) -> None:
+    before, after = Desk(), Desk()
+    entry = before.submit(Mode.invert)
+    entry.job.state = state
+    before.store.save(entry.job)
+    after.store.saved = before.store.saved
+    after.dispatcher.take_over()
+    (found,) = after.jobs
+    assert found.job.state is State.interrupted and after.store.saved[found.job.id].state is State.interrupted
 
 
 class AnyDay(RuleBasedStateMachine):

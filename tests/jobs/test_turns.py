@@ -117,9 +117,14 @@ def test_a_preview_does_not_wait_for_work_that_cannot_be_paused() -> None:
     from monai_semgan.jobs.workers.turns import TurnGate
 
     gate, began = TurnGate(), threading.Event()
+
+    def begin() -> None:
+        gate.await_pause()
+        began.set()
+
     with gate.computing():  # and never looks at the gate
         gate.announce()
-        threading.Thread(target=lambda: (gate.await_pause(), began.set())).start()
+        threading.Thread(target=begin).start()
         assert began.wait(WAIT)
 
 
