@@ -19,6 +19,7 @@ import pytest
 from SemGANLib.Views import Batch, Images, LeftJob, OrganVolume, StoredLabel, StoredLabels
 
 from tests.slicer_extension.conftest import REPOSITORY
+from tests.slicer_extension.panel.conftest import add_volume
 from tests.slicer_extension.panel.fake_logic import FakeLogic
 from tests.slicer_extension.panel.qt_actions import settle, shown
 from tests.slicer_extension.panel.states import CUT, GAINING, IN_DOMAIN, STATES, answers, arrives
@@ -130,6 +131,7 @@ def test_a_model_of_many_structures_does_not_push_the_rest_away(
 def test_long_names_do_not_make_the_panel_wider(panel: SimpleNamespace, logic: FakeLogic, volume: Any) -> None:
     long = "1.2.840.113619.2.55.3.604688119.969.1268071029.320_abdomen_portal_venous_phase_thin_slices"
     volume.SetName(long)
+    add_volume(long)  # the lists of volumes show the new name too
     answers(logic, replace(GAINING, name=long), replace(GAINING, name=f"{long}_2"))
     logic.choices.volume = volume
     arrives(logic, volume, replace(IN_DOMAIN, advice=long), replace(CUT, text=long))

@@ -39,7 +39,7 @@ class qMRMLNodeComboBox(WithProperties, Widget):
     slicer_signals = {"currentNodeChanged(vtkMRMLNode*)"}
     designer_properties = (
         "nodeTypes", "showChildNodeTypes", "showHidden", "noneEnabled", "noneDisplay", "addEnabled", "removeEnabled",
-        "editEnabled", "renameEnabled", "selectNodeUponCreation", "baseName", "sizeAdjustPolicy",
+        "editEnabled", "renameEnabled", "selectNodeUponCreation", "baseName",
     )  # fmt: skip
 
     def __init__(self, parent: Any = None) -> None:
@@ -61,8 +61,7 @@ class qMRMLNodeComboBox(WithProperties, Widget):
 
     @sizeAdjustPolicy.setter
     def sizeAdjustPolicy(self, policy: Any) -> None:
-        kinds = {kind.name: kind for kind in QtWidgets.QComboBox.SizeAdjustPolicy}
-        self.combo_box.setSizeAdjustPolicy(kinds[str(policy).split(":")[-1]] if isinstance(policy, str) else policy)
+        self.combo_box.setSizeAdjustPolicy(policy)
 
     def setMRMLScene(self, scene: Any) -> None:
         for tag in self._tags:

@@ -57,6 +57,8 @@ class Panel:
         self._scene = slicer.mrmlScene
         self.widget = slicer.util.loadUI(str(DESIGN))
         self.ui = slicer.util.childWidgetVariables(self.widget)
+        for selector in (self.ui.inputSelector, self.ui.targetSelector, self.ui.colourSelector):
+            selector.sizeAdjustPolicy = qt.QComboBox.AdjustToMinimumContentsLengthWithIcon  # else as wide as a name
         self.widget.setMRMLScene(self._scene)
         self.layout = ComparisonLayout(self._scene, slicer.app.layoutManager())
         self.server = ServerSection(self.ui, logic, choose_certificate or self._choose_certificate)
