@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from SemGANLib.Views import Batch, Images, LeftJob, StoredLabel, StoredLabels
+from SemGANLib.Views import Batch, Connection, Images, LeftJob, StoredLabel, StoredLabels
 
 from tests.slicer_extension.panel.fake_logic import FakeLogic
 from tests.slicer_extension.panel.qt_actions import click, shown, type_into, unfold
@@ -39,6 +40,18 @@ class TestImages:
         logic.image_opened.emit(volume)
         assert panel.ui.inputSelector.currentNode() is volume
 
+    def test_images_of_one_server_are_not_offered_at_another(self, panel: SimpleNamespace, logic: FakeLogic) -> None:
+        logic.connected()
+        logic.images_changed.emit(Images(("case_1",)))
+        logic.connected()  # the same one, warm now
+        assert panel.ui.imagesComboBox.count == 1
+        count = logic.asked.count(("list_images",))
+        logic.set_connection(replace(logic.connection, address="http://elsewhere:8000"))
+        assert panel.ui.imagesComboBox.count == 0 and not panel.ui.openImageButton.enabled
+        assert logic.asked.count(("list_images",)) == count + 1
+        logic.set_connection(Connection())
+        assert panel.ui.imagesComboBox.count == 0
+
 
 class TestBatch:
     @pytest.fixture(autouse=True)
@@ -70,6 +83,7 @@ class TestBatch:
         assert logic.asked[-1] == ("stop_batch",)
         logic.batch_goes_on(Batch(13, 1, 40, False, "Stopped after 13 of 40 images."))
         assert not shown(ui.batchBar) and ui.batchButton.enabled and not ui.stopBatchButton.enabled
+        assert logic.asked[-1] == ("list_images",), "they have labels now"
 
     def test_one_that_runs_already_is_shown_without_a_click(self, panel: SimpleNamespace, logic: FakeLogic) -> None:
         panel.ui.imagesSection.collapsed = True

@@ -31,6 +31,7 @@ class BatchSection:
         self._logic = logic
         self._chosen_image = chosen_image
         self._show_message = show_message
+        self._running = False
         ui.batchComboBox.addItems([_("all images without a label"), _("the image chosen above")])
         ui.batchButton.connect("clicked()", self.start)
         ui.stopBatchButton.connect("clicked()", self.stop)
@@ -69,6 +70,9 @@ class BatchSection:
         ui.batchBar.setValue(batch.done)
         ui.batchLabel.setText(wrapped(batch.text))
         ui.batchLabel.setVisible(bool(batch.text))
+        ended, self._running = self._running and not batch.running, batch.running
+        if ended and self._logic.connection.state == "on":
+            self._logic.list_images()  # they have labels now
         if batch.running:
             ui.imagesSection.collapsed = ui.batchSection.collapsed = False
 

@@ -24,6 +24,7 @@ class ImagesSection:
         self._logic = logic
         self._show_message = show_message
         self._ids: list[str] = []
+        self._address = logic.connection.address
         ui.imagesSection.connect("contentsCollapsed(bool)", self._on_collapsed)
         ui.listImagesButton.connect("clicked()", self._on_list)
         ui.openImageButton.connect("clicked()", self._on_open)
@@ -85,9 +86,15 @@ class ImagesSection:
             self._ui.imagesComboBox.setItemText(self._ids.index(stored.image), _titled(stored.image, tags))
 
     def _on_connection(self, _connection: Any) -> None:
-        on = self._logic.connection.state == "on"
+        connection = self._logic.connection
+        on = connection.state == "on"
         for widget in (self._ui.listImagesButton, self._ui.nextSampleButton):
             widget.setEnabled(on)
+        address = connection.address if on else ""
+        if address != self._address:  # images of one server are not those of another
+            self._address = address
+            self.show(Images())
+            self._on_collapsed(self._ui.imagesSection.collapsed)
 
 
 def _titled(image: str, tags: Sequence[str]) -> str:
