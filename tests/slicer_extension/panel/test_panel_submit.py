@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -120,3 +121,12 @@ class TestSecondReader:
         assert panel.ui.commentEdit.text
         logic.choices.volume = add_volume("MR")
         assert panel.ui.commentEdit.text == ""
+
+    def test_another_server_is_asked_for_its_own_labels(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any
+    ) -> None:
+        logic.labels_changed.emit(StoredLabels(volume.GetID(), "case_07", (StoredLabel("final"),)))
+        logic.connected()  # the same one
+        assert logic.asked.count(("list_labels", "CT abdomen")) == 1 and panel.ui.acceptButton.enabled
+        logic.set_connection(replace(logic.connection, address="http://elsewhere:8000"))
+        assert logic.asked.count(("list_labels", "CT abdomen")) == 2 and not panel.ui.acceptButton.enabled

@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 from ..Protocols import Logic
 from ..Translation import tr as _
-from ..Views import StoredLabel, StoredLabels
+from ..Views import Connection, StoredLabel, StoredLabels
 from .LongWords import wrapped
 
 
@@ -25,17 +25,20 @@ class ReviewSection:
         self._user = user
         self._listed: str | None = None
         self._commented: str | None = None
+        self._server = ""
         ui.acceptButton.connect("clicked()", self._on_accept)
         ui.rejectButton.connect("clicked()", self._on_reject)
         ui.reviewSection.connect("contentsCollapsed(bool)", self._on_collapsed)
         logic.labels_changed.connect(self.show)
         logic.choices.changed.connect(self._on_choices)
+        logic.connection_changed.connect(self._on_connection)
         self.show(None)
 
     def close(self) -> None:
         """Disconnect from the logic."""
         self._logic.labels_changed.disconnect(self.show)
         self._logic.choices.changed.disconnect(self._on_choices)
+        self._logic.connection_changed.disconnect(self._on_connection)
 
     def show(self, stored: StoredLabels | None) -> None:
         """Tell of the labels of the chosen volume's image."""
@@ -70,6 +73,12 @@ class ReviewSection:
 
     def _on_choices(self) -> None:
         self._ask()
+
+    def _on_connection(self, connection: Connection) -> None:
+        server = connection.address if connection.state == "on" else ""
+        if server != self._server:  # what one server has is not what another one has
+            self._server, self._listed = server, None
+            self._ask()
 
     def _on_accept(self) -> None:
         self._say("accepted")
