@@ -124,9 +124,11 @@ class Realm:
             "MONAI_LABEL_AUTH_REALM_URI": f"http://127.0.0.1:{self.server.server_port}/realm",
         }
 
-    def header(self, *roles: str, key: Any = None, algorithm: str = "RS256", seconds: float = 600) -> dict[str, str]:
+    def header(
+        self, *roles: str, key: Any = None, algorithm: str = "RS256", seconds: float = 600, name: str = "eva"
+    ) -> dict[str, str]:
         """A token's header."""
-        claims = {"preferred_username": "eva", "realm_access": {"roles": list(roles)}, "exp": time.time() + seconds}
+        claims = {"preferred_username": name, "realm_access": {"roles": list(roles)}, "exp": time.time() + seconds}
         token = jwt.encode(claims, key or self.key, algorithm=algorithm)
         return {"Authorization": f"Bearer {token}"}
 

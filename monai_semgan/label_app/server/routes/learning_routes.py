@@ -28,8 +28,9 @@ def next_sample(request: Request, strategy: str, params: dict[str, Any] | None =
 
 def _reader(request: Request, params: dict[str, Any]) -> str:
     """Return who will label: the user of the log-in, the client's `client_id`, or its header; else nobody's name."""
-    client = params.get("client_id")
-    if client is not None and not (isinstance(client, str) and len(client) <= LONGEST_CLIENT):
-        raise HTTPException(422, f"client_id is no text of at most {LONGEST_CLIENT} characters")
-    user = getattr(request.state, "user", None)
-    return str(user or client or caller_of(request) or "")
+    for field in ("client_id", "user"):
+        name = params.get(field)
+        if name is not None and not (isinstance(name, str) and len(name) <= LONGEST_CLIENT):
+            raise HTTPException(422, f"{field} is no text of at most {LONGEST_CLIENT} characters")
+    logged_in = getattr(request.state, "user", None)
+    return str(logged_in or params.get("client_id") or params.get("user") or caller_of(request) or "")
