@@ -148,6 +148,19 @@ def lets_any_web_page_send(server: Server, outside: Path) -> bool:
     return infer(server, "image=ct", headers={"Origin": "https://evil.example"}).ok
 
 
+def lets_any_web_page_fetch(server: Server, outside: Path) -> bool:
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+    return ask(server, "GET", "/datastore/image?image=ct", headers=headers).ok
+
+
+def takes_what_no_answer_can_hold(server: Server, outside: Path) -> bool:
+    note = {"info": '{"half": "\\ud800"}'}
+    ask(server, "PUT", "/datastore/image/info?image=mr", data=note)
+    taken = not ask(server, "GET", "/datastore/?output=all").ok
+    ask(server, "PUT", "/datastore/image/info?image=mr", data={"info": '{"half": "whole"}'})
+    return taken
+
+
 def cannot_run_a_batch_without_a_gpu(server: Server, outside: Path) -> bool:
     assert ask(server, "POST", "/batch/infer/semgan_preview", json={"label_tag": "batched"}).ok
     return wait_for_batch(server)["status"] == "ERROR"
@@ -198,6 +211,8 @@ HOLES: tuple[Hole, ...] = (
     answers_to_the_name_of_another_computer,
     lets_any_web_page_read,
     lets_any_web_page_send,
+    lets_any_web_page_fetch,
+    takes_what_no_answer_can_hold,
     cannot_run_a_batch_without_a_gpu,
     names_scans_in_its_log,
 )
