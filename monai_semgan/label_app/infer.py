@@ -16,7 +16,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from monai_semgan.label_app.image_ids import IMAGE_STATE, find_image, image_state
 from monai_semgan.label_app.infer_request import InferRequest
 from monai_semgan.label_app.kept_maps import keep_maps
-from monai_semgan.label_app.label_versions import MODEL, SAVED_BY
+from monai_semgan.label_app.label_facts import MODEL, SAVED_BY
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle

@@ -17,15 +17,8 @@ from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoun
 
 from monai_semgan.errors import SemganError
 from monai_semgan.label_app.image_ids import is_tag, made_from
-from monai_semgan.label_app.label_versions import (
-    FOLDER,
-    LabelVersion,
-    LabelVersions,
-    described,
-    etag_of,
-    now,
-    with_review,
-)
+from monai_semgan.label_app.label_facts import LabelVersion, described, etag_of, now, with_review
+from monai_semgan.label_app.label_versions import FOLDER, LabelVersions
 from monai_semgan.label_app.storable import storable
 
 MAX_TAGS = 200

@@ -12,8 +12,8 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 
 from monai_semgan.jobs.api.own_threads import OwnThreads
 from monai_semgan.label_app.image_ids import is_tag
+from monai_semgan.label_app.label_facts import OWN_KEYS, etag_of
 from monai_semgan.label_app.label_numbers import model_ids, with_ids
-from monai_semgan.label_app.label_versions import OWN_KEYS, etag_of
 from monai_semgan.label_app.server import tokens
 from monai_semgan.label_app.server.checked_forms import CheckedRoute
 from monai_semgan.label_app.server.label_conditions import ALLOW_EMPTY, Expected, check_ids, quoted, saving

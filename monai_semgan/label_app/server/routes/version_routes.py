@@ -10,7 +10,7 @@ from monailabel.endpoints.user.auth import User
 from pydantic import BaseModel, Field
 
 from monai_semgan.label_app.image_ids import is_image_id, is_tag
-from monai_semgan.label_app.label_versions import LabelVersion
+from monai_semgan.label_app.label_facts import LabelVersion
 from monai_semgan.label_app.labels_datastore import PresentLabel
 from monai_semgan.label_app.server.label_conditions import Expected, quoted
 from monai_semgan.label_app.server.open_file_response import OpenFileResponse
