@@ -37,7 +37,7 @@ def test_the_first_line_tells_the_address_and_control_c_ends_it_in_order_also_wh
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     studies = fill(tmp_path / "studies")
-    command = [sys.executable, "-m", "monai_semgan", "serve", studies, "--bundle", tiny_bundle]
+    command = [sys.executable, "-m", "monai_semgan", "serve", studies, "--bundle", tiny_bundle, "--port", "0"]
     with subprocess.Popen(
         [str(word) for word in command], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
