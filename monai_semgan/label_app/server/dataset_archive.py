@@ -8,12 +8,13 @@ import threading
 import zipfile
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from fastapi.responses import StreamingResponse
 from monailabel.interfaces.exception import LabelNotFoundException
 
 from monai_semgan.jobs.job_errors import QueueFull
+from monai_semgan.label_app.studies.study_ids import split_ending
 from monai_semgan.utils.json_text import json_text
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ AT_ONCE = 2
 
 BLOCK_BYTES = 256 << 10
 METADATA = "metadata.json"
+WRITING: Literal["w"] = "w"
+"""Mode of a member of a zip, which always holds bytes."""
 
 _free = threading.BoundedSemaphore(AT_ONCE)
 
@@ -65,12 +68,17 @@ class ArchiveResponse(StreamingResponse):
 
 
 def members(cases: Sequence[dict[str, str]]) -> list[Member]:
-    """Return the files of cases by their names in the archive, `image/NAME` and `label/NAME`; no name twice."""
+    """Return the files of cases by their names in the archive, `image/NAME` and `label/NAME`; no name twice.
+
+    An image is called as its label, by the id: its own name may be that of others in other folders.
+    """
     found: dict[str, Path] = {}
     for number, case in enumerate(cases):
-        for kind, path in case.items():
-            for file in _files(Path(path)):
-                name = os.path.join(kind, os.path.relpath(file, Path(path).parent))
+        for kind, text in case.items():
+            path = Path(text)
+            for file in _files(path):
+                inside = os.path.relpath(file, path.parent) if path.is_dir() else _name(path, case.get("label", text))
+                name = os.path.join(kind, inside)
                 found[name if name not in found else os.path.join(kind, f"{number:05d}_{file.name}")] = file
     return list(found.items())
 
@@ -87,6 +95,10 @@ def zip_blocks(files: Sequence[Member], metadata: str) -> Generator[bytes, None,
     yield pipe.take()
 
 
+def _name(path: Path, label: str) -> str:
+    return split_ending(Path(label).name)[0] + split_ending(path.name)[1]
+
+
 def _files(path: Path) -> list[Path]:
     return sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
 
@@ -94,7 +106,7 @@ def _files(path: Path) -> list[Path]:
 def _add(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, source: IO[bytes]) -> Iterator[None]:
     """Add a file in blocks; one that grows meanwhile counts as large as it was."""
     left = entry.file_size
-    with archive.open(entry, "w") as target:
+    with archive.open(entry, WRITING) as target:
         while left > 0 and (block := source.read(min(left, BLOCK_BYTES))):
             target.write(block)
             left -= len(block)
