@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException
 
 from monai_semgan.errors import SemganError
+from monai_semgan.jobs.job_errors import NoSpace
 from monai_semgan.label_app.image_ids import is_image_id
 from monai_semgan.label_app.storable import storable
 from monai_semgan.label_app.studies.catalogue import Originals
@@ -29,6 +31,9 @@ log = logging.getLogger(__name__)
 
 UPLOADS = "uploaded_images"
 """Folder of the images that clients have sent; all others are originals."""
+
+ROOM_FOR_LABELS_BYTES = 256 << 20
+"""Space on the disk that images of clients never take: labels still have to be saved."""
 
 OWN_FACTS = ("name", "ts")
 """What no client notes: others save the file under that name."""
@@ -118,6 +123,7 @@ class ImagesDatastore(LocalDatastore):
         Raises:
             SemganError: the id cannot be one, is that of an original, or labels belong to the image that is there; the
                 info cannot be stored; or the image cannot be written.
+            NoSpace: hardly anything would be left of the disk.
         """
         found, ext = self._to_id(os.path.basename(image_filename))
         image_id = image_id or found
@@ -137,6 +143,7 @@ class ImagesDatastore(LocalDatastore):
                 raise SemganError("another image has the file of that name", remedy="choose another id")
             info = {**(image_info or {}), "ts": int(time.time()), "name": name}
             entry = StudyEntry(image=StudyImage(info=info, ext=ext, source=name, uploaded=True))
+            _check_room(Path(self._datastore_path), os.path.getsize(image_filename))
             folder = self._uploads()
             folder.mkdir(exist_ok=True)
             with self._written(image_filename, folder / name), self._entry(self._datastore.objects, image_id, entry):
@@ -227,6 +234,11 @@ class ImagesDatastore(LocalDatastore):
             return Path(os.path.realpath(self._root_of(image) / image.source))
         state = self.image_state(image_id)
         return self._converted.place(image_id, state, image.ext) if state else None
+
+
+def _check_room(folder: Path, size: int) -> None:
+    if shutil.disk_usage(folder).free - size < ROOM_FOR_LABELS_BYTES:
+        raise NoSpace("the disk of the server has no room for another image; tell whoever runs it")
 
 
 def is_below(path: str | Path, root: str | Path) -> bool:

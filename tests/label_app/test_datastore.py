@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -271,3 +272,16 @@ def test_files_that_others_put_there_are_noticed(tmp_path: Path) -> None:
         assert set(store.list_images()) == {"scan", "renamed", "written"}
     finally:
         store.close()
+
+
+def test_images_of_clients_leave_room_for_labels_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from monai_semgan.jobs.job_errors import NoSpace
+    from monai_semgan.label_app import images_datastore
+
+    folder = _folder(tmp_path)
+    store, before = StudiesDatastore(str(folder), auto_reload=False), _hashes(folder)
+    free = shutil.disk_usage(folder).free
+    monkeypatch.setattr(images_datastore, "ROOM_FOR_LABELS_BYTES", free)
+    with pytest.raises(NoSpace, match="no room"):
+        store.add_image("mine", str(tmp_path / "new.nii.gz"), {})
+    assert _hashes(folder) == before and store.list_images() == ["scan"]

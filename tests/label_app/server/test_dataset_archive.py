@@ -69,6 +69,22 @@ def test_images_of_the_same_name_in_two_folders_are_both_there(tmp_path: Path) -
     assert len(opened(zip_blocks(members(cases), "{}")).namelist()) == 5
 
 
+def test_images_of_sub_folders_are_called_as_their_labels(tmp_path: Path) -> None:
+    cases = []
+    for folder, ending in (("x", ".nii.gz"), ("y", ".NRRD"), ("z", ".mha")):
+        image, label = tmp_path / folder / f"scan{ending}", tmp_path / "labels" / f"{folder}__scan.seg.nrrd"
+        for path in (image, label):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(folder.encode())
+        cases.append({"image": str(image), "label": str(label)})
+    archive = opened(zip_blocks(members(cases), "{}"))
+    images = {"image/x__scan.nii.gz": b"x", "image/y__scan.NRRD": b"y", "image/z__scan.mha": b"z"}
+    assert {name: archive.read(name) for name in archive.namelist() if name.startswith("image")} == images
+    assert {name for name in archive.namelist() if name.startswith("label")} == {
+        f"label/{folder}__scan.seg.nrrd" for folder in "xyz"
+    }
+
+
 def test_a_series_is_added_file_by_file(tmp_path: Path) -> None:
     (tmp_path / "series" / "deep").mkdir(parents=True)
     for name in ("1.dcm", "deep/2.dcm"):
