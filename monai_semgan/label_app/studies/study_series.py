@@ -108,7 +108,8 @@ class SeriesIndex:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with written_aside(self.file) as temporary:
-                temporary.write_text(json.dumps({name: asdict(kept) for name, kept in self._known.items()}))
+                known = {name: asdict(kept) for name, kept in self._known.items()}
+                temporary.write_text(json.dumps(known), encoding="utf-8")
         except (SemganError, OSError):
             log.warning("the list of DICOM series could not be kept")
 
