@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -115,3 +116,19 @@ def test_a_key_is_read_as_editors_and_shells_of_windows_write_it(encoding: str, 
 
     (tmp_path / "key").write_bytes("0123456789abcdef0123456789abcdef\r\n".encode(encoding))
     assert read_key(tmp_path / "key", None) == "0123456789abcdef0123456789abcdef"
+
+
+def test_every_page_panel_and_example_names_the_one_address() -> None:
+    from monai_semgan.label_app.server.listening import USUAL_PORT
+
+    folders = ("docs", "slicer_extension", "examples", "scripts", "benchmarks", "monai_semgan")
+    files = [REPOSITORY / "README.md"]
+    files += [path for folder in folders for path in (REPOSITORY / folder).rglob("*")]
+    named = {
+        (path.name, port)
+        for path in files
+        if path.suffix in (".md", ".py", ".ui")
+        for port in re.findall(r"(?:127\.0\.0\.1|localhost):(\d+)", path.read_text(encoding="utf-8"))
+    }
+    assert {port for _, port in named} == {str(USUAL_PORT)}
+    assert {"README.md", "SemGAN.ui", "Address.py", "label_server.md"} <= {name for name, _ in named}
