@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,31 +55,33 @@ def test_an_inversion_that_was_paused_finds_the_very_same_bits(
     from monai_semgan.jobs.storage.result_files import LABEL, MAPS, versions
     from monai_semgan.jobs.workers.turns import TurnGate
 
-    image = make_studies() / "ct.nii.gz"
-    found, said = {}, Said()
-    for name in ("alone", "paused"):
-        gate, ended = TurnGate(), threading.Event()
+    image, gate = make_studies() / "ct.nii.gz", TurnGate()
+    previews: list[threading.Thread] = []
 
-        def previews(gate: TurnGate = gate, ended: threading.Event = ended) -> None:
-            while not ended.is_set():  # one after the other, as fast as they come
+    def preview() -> None:
+        gate.await_pause()
+        segment(image, tiny_bundle)
+        gate.done()
+
+    class Interrupted(Said):
+        """Somebody asks for a preview after some of the steps."""
+
+        def __call__(self, say: str, job: str = "", **values: Any) -> None:
+            super().__call__(say, job, **values)
+            if say == "progress" and values.get("step") in (0, 2, 3):
                 gate.announce()
-                gate.await_pause()
-                segment(image, tiny_bundle)
-                gate.done()
-                time.sleep(0.01)
+                previews.append(threading.Thread(target=preview))
+                previews[-1].start()
 
-        thread = threading.Thread(target=previews)
-        if name == "paused":
-            thread.start()
-        state = run_inversion(tiny_bundle, image, tmp_path / name, gate, said, set())
-        ended.set()
-        if name == "paused":
-            thread.join(WAIT)
-        assert state == ("done", "done")
+    found, said = {}, {"alone": Said(), "paused": Interrupted()}
+    for name, words in said.items():
+        assert run_inversion(tiny_bundle, image, tmp_path / name, gate, words, set()) == ("done", "done")
         newest = tmp_path / name / str(versions(tmp_path / name)[-1])
         with np.load(newest / MAPS) as maps:
             found[name] = {**maps, "label": np.frombuffer((newest / LABEL).read_bytes(), np.uint8)}
-    assert said.count("paused") == said.count("resumed") >= 2
+    for thread in previews:
+        thread.join(WAIT)
+    assert said["paused"].count("paused") == said["paused"].count("resumed") == 3
     assert found["alone"].keys() == found["paused"].keys()
     for part, values in found["alone"].items():
         assert np.array_equal(values, found["paused"][part]), part
@@ -148,7 +149,7 @@ def desk(serve: Serve, make_studies: MakeStudies) -> Server:
 def held_up(server: Server, job: str, previews: int = 4) -> list[str]:
     """Ids of previews that are being computed or wait, while a job is paused for them."""
     sent = [server.submit(image="ct") for _ in range(previews)]
-    server.wait(job, lambda found: found["state"] == "paused")
+    server.wait(job, lambda found: found["state"] == "paused" or found["paused_seconds"] > 0)
     return sent
 
 
