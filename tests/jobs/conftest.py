@@ -109,12 +109,17 @@ class Server:
         return self.studies / ".semgan" / "jobs" / job
 
 
+STARTED: list[Server] = []
+"""Servers that run, in the order of their start."""
+
+
 @pytest.fixture(scope="session")
 def serve(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Starts servers: `serve(studies, **options of ServiceSettings)`; `before` runs in the process first."""
-    import requests
+    """Starts servers: `serve(studies, **options of ServiceSettings)`; `before` runs in the process first.
 
-    started: list[Server] = []
+    They end with the test, or the module's fixture, that has started them: dozens at once would fill the memory.
+    """
+    import requests
 
     def start(
         studies: Path, before: Callable[[], None] | None = None, bundle: Path = tiny_bundle, **options: Any
@@ -130,13 +135,36 @@ def serve(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 command, stdout=stream, stderr=stream, cwd=REPOSITORY, env=os.environ, preexec_fn=before
             )
         server = Server(process, f"http://127.0.0.1:{port}", studies, log, requests.Session())
-        started.append(server)
+        STARTED.append(server)
         return _wait(server)
 
     yield start
-    for server in started:
+    _end_all_but(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _servers_of_the_module() -> Iterator[None]:
+    """End servers of the module's fixtures: what is set up for the session, or before, is none of them."""
+    before = len(STARTED)
+    yield
+    _end_all_but(before)
+
+
+@pytest.fixture(autouse=True)
+def _servers_of_the_test() -> Iterator[None]:
+    """End servers that the test itself has started; fixtures of wider scope have started theirs before."""
+    before = len(STARTED)
+    yield
+    _end_all_but(before)
+
+
+def _end_all_but(first: int) -> None:
+    """End the servers that were started after the first few."""
+    ended = STARTED[first:]
+    del STARTED[first:]
+    for server in ended:
         server.process.terminate()
-    for server in started:
+    for server in ended:
         server.process.wait(20)
 
 
@@ -158,14 +186,25 @@ def make_studies(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]
 
 
 @pytest.fixture(scope="session")
-def server(serve: Serve, make_studies: Callable[[], Path]) -> Server:
+def server(serve: Serve, make_studies: Callable[[], Path]) -> Iterator[Server]:
     """A server that tests share and leave as it was."""
-    return serve(make_studies(), upload_limit_bytes=4_000_000)
+    shared = serve(make_studies(), upload_limit_bytes=4_000_000)
+    STARTED.remove(shared)  # it outlives the test that asks for it first
+    yield shared
+    shared.process.terminate()
+    shared.process.wait(20)
 
 
 def hashes(studies: Path) -> dict[str, str]:
     """Of the images of a datastore."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(studies.glob("*.nii.gz"))}
+
+
+def _end(servers: list[Server]) -> None:
+    for server in servers:
+        server.process.terminate()
+    for server in servers:
+        server.process.wait(20)
 
 
 def _wait(server: Server) -> Server:
