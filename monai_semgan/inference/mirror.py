@@ -77,6 +77,8 @@ def why_not(bundle: Bundle, prepared: PreparedVolume) -> str:
     """Why the sides of a scan cannot be checked by its mirror image; empty if they can."""
     if bundle.preprocessing.field_of_view == "image":
         return "it is a single image"
+    if prepared.not_in_hu:
+        return "its values are none of a CT in HU"
     if not one_sided(bundle.labels):
         return "the model has no organ that lies on one side only"
     model = domain_model(bundle)

@@ -70,6 +70,8 @@ def remarks_on(
         in_domain = domain is not None and domain.verdict == IN_DOMAIN
         reason = f" The score calls the scan in domain, but {BY_THE_ORGANS}." if in_domain else ""
         found.insert(min(1, len(_on_domain(domain))), Remark(f"{unlearnt}{reason}", "modality_unlearnt"))
+    if prepared.not_in_hu:  # before what follows from it
+        found.insert(0, Remark(prepared.not_in_hu, "not_in_hu"))
     return (*found, *_on_inversion(result))
 
 

@@ -129,7 +129,8 @@ def segment(
         areas, unit = organ_areas(counts, volume) if single else ({}, "cm²")
         domain = assess(bundle, prepared, probabilities, chosen, mode)
         said = remarks_on(counts, prepared, result, bundle.modalities, domain)
-        notes, seconds = (*prepared.notes, *(one.text for one in said)), time.perf_counter() - started
+        notes = tuple(dict.fromkeys((*prepared.notes, *(one.text for one in said))))
+        seconds = time.perf_counter() - started
         return Segmentation(
             label, probabilities, prepared, result, mode, volumes, notes, seconds, areas, unit, domain, said
         )

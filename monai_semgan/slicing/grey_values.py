@@ -36,12 +36,17 @@ class GreyValues:
         if self.hu_offset:
             remedy = "; if it is not, give its modality." if self.guessed else "."
             return [f"The values are those of a CT in HU with {self.hu_offset:g} added, and are taken so{remedy}"]
+        return [problem] if (problem := self.problem(window)) else []
+
+    def problem(self, window: tuple[float, float]) -> str:
+        """Say that what is called a CT cannot be one in HU; empty if it may be."""
         if self.in_hu:
-            return []
-        return [
-            f"No value of this CT is as low as fat or air ({self.lowest:g} to {self.highest:g}): it is probably not in "
-            f"HU, and the model's window of {window[0]:g} to {window[1]:g} HU means nothing. Convert it to HU."
-        ]
+            return ""
+        return (
+            f"No value of this CT is as low as fat or air ({self.lowest:g} to {self.highest:g}): it is no CT, or not in"
+            f" HU, and the model's window of {window[0]:g} to {window[1]:g} HU means nothing. Give its modality if it"
+            " is no CT, or convert it to HU."
+        )
 
 
 def look_at_values(array: np.ndarray, modality: str | None = None) -> GreyValues:

@@ -42,6 +42,7 @@ class SlicePlan:
         notes: what a user should know, one sentence each.
         guessed: neither the file nor the user told the modality.
         padding: constant fills that count as air; None where there are none.
+        not_in_hu: says that what is called a CT cannot be one in HU, which is one of the notes; empty otherwise.
     """
 
     geometry: SliceGeometry
@@ -50,6 +51,7 @@ class SlicePlan:
     notes: tuple[str, ...] = ()
     guessed: bool = False
     padding: Padding | None = None
+    not_in_hu: str = ""
 
     def tissue(self, array: np.ndarray) -> np.ndarray:
         """The volume's voxels (I, J, K), in a copy with air in place of fills where there are any."""
@@ -176,7 +178,8 @@ class Preprocessing:
             low, high = percentile_range(body.values(array), self.percentiles)
         notes = (*volume.notes, *grey.notes(self.window), *self._remarks(geometry, padding))
         notes += (TRUNK_NOTE,) if view is not body else ()
-        return SlicePlan(geometry, grey.modality, (low, high), notes, modality is None, padding)
+        problem = grey.problem(self.window)
+        return SlicePlan(geometry, grey.modality, (low, high), notes, modality is None, padding, problem)
 
     def _plan_image(self, volume: Volume, modality: str) -> SlicePlan:
         padding = find_padding(volume.array, modality)

@@ -125,6 +125,18 @@ def test_a_modality_that_was_not_learnt_is_told_with_the_reason_why_the_score_ma
     assert note == finding["text"]
 
 
+def test_an_mr_that_is_called_ct_is_told_so_first_and_not_that_its_sides_are_wrong(bundle: Bundle) -> None:
+    scan = patient(*grid((4.0, 4.0, 6.0)), "MR")
+    lying = Volume(scan.array, MIRROR @ scan.affine)
+    for volume in (scan, lying):  # one of the two looks mirrored, which says nothing without HU
+        told = facts(volume, bundle, mirror=True, modality="CT")
+        first = told["findings"][0]
+        assert (first["code"], first["level"]) == ("not_in_hu", "warning") and "Give its modality" in first["text"]
+        assert "mirrored_header" not in by_code(told)
+        assert told["notes"].count(first["text"]) == 1
+        assert "not_in_hu" not in by_code(facts(volume, bundle, mirror=True, modality="MR"))
+
+
 def test_an_in_domain_ct_read_as_mr_says_both_in_one_breath(bundle: Bundle) -> None:
     sure = {"weights": {"preview": {"intercept": 9.0}}, "priors": bundle.settings["domain"]["priors"]}
     settled = replace(bundle, modalities=("CT",), settings={**bundle.settings, "domain": sure})
