@@ -11,6 +11,14 @@ from monai_semgan.errors import SemganError
 TAG = "semgan_{}"
 """Label tag of an extra map."""
 
+MAPS = ("uncertainty", "reconstruction", "residual")
+"""Extra maps that there can be."""
+
+
+def is_map(tag: str) -> bool:
+    """Tell whether extra maps have this tag."""
+    return tag in map(TAG.format, MAPS)
+
 
 def keep_maps(image: str | None, params: dict[str, Any], datastore: Any, info: dict[str, Any]) -> None:
     """Save the extra maps of a result as labels of the image, tagged `semgan_uncertainty` and so on.

@@ -20,7 +20,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from monai_semgan.label_app.label_facts import LabelVersion, described, etag_of, is_review
+from monai_semgan.label_app.kept_maps import is_map
+from monai_semgan.label_app.label_facts import MODEL, SAVED_BY, LabelVersion, described, etag_of, is_review
 from monai_semgan.utils.files import write_utf8, written_aside
 from monai_semgan.utils.json_text import json_text
 
@@ -32,6 +33,9 @@ MAX_VERSIONS = 200
 
 MAX_BYTES = 10 << 30
 """... and of all labels together; the label whose versions take most loses its oldest."""
+
+PERSONS = frozenset({"user", "annotator"})
+"""Keys of a label's info that tell who has sent it."""
 
 
 @dataclass
@@ -69,6 +73,8 @@ class LabelVersions:
         saved = datetime.fromtimestamp(os.stat(file).st_mtime, timezone.utc)
         stamp = info.get("ts")
         own = info if isinstance(stamp, int | float) and abs(stamp - saved.timestamp()) < 3 else {}
+        if is_map(place[1]) and own and not PERSONS & own.keys():  # noted so by a version that had no word for it
+            own = {**own, SAVED_BY: MODEL}
         return described(own, self._highest(*place) + 1, etag, ext, saved.isoformat(timespec="seconds"))
 
     def earlier(self, image: str, tag: str, current: LabelVersion | None) -> list[LabelVersion]:
@@ -179,6 +185,8 @@ def _read(path: Path) -> LabelVersion | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = LabelVersion(**{one.name: content[one.name] for one in fields(LabelVersion) if one.name in content})
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         log.warning("facts of a version of a label are damaged and count for nothing")
         return None

@@ -147,6 +147,33 @@ def test_labels_of_an_earlier_version_of_the_server_tell_who_made_them(store: St
     assert versions(store) == [(2, "B", "second"), (1, "A", "first")]
 
 
+def test_maps_of_an_earlier_version_of_the_server_are_the_model_s_and_make_way(
+    store: StudiesDatastore, tmp_path: Path
+) -> None:
+    import shutil
+
+    for text, info in (("old", {}), ("of a reader", {"user": "admin"})):
+        (tmp_path / "map.nii.gz").write_text(text)
+        store.save_label("scan", str(tmp_path / "map.nii.gz"), "semgan_uncertainty", info)
+        shutil.rmtree(Path(store._datastore.label_path(None)) / ".versions")
+        if info:
+            with pytest.raises(SemganError, match="a reader's label"):
+                store.check_model_may_save("scan", "semgan_uncertainty")
+        else:
+            store.check_model_may_save("scan", "semgan_uncertainty")
+
+
+def test_saving_warns_of_damage_only_where_something_is_damaged(
+    store: StudiesDatastore, save: Save, caplog: pytest.LogCaptureFixture
+) -> None:
+    import shutil
+
+    save("first")
+    shutil.rmtree(Path(store._datastore.label_path(None)) / ".versions")
+    save("second")
+    assert "damaged" not in caplog.text
+
+
 def test_a_label_that_cannot_be_written_changes_nothing(
     store: StudiesDatastore, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -279,11 +279,13 @@ def test_a_removed_label_can_be_had_back(server: Server, tag: str) -> None:
 def test_a_hundred_labels_at_once_are_all_kept(server: Server, tag: str) -> None:
     sent = {number: label(server, number) for number in range(100)}
     answers: dict[int, int] = {}
+    etags: dict[str, int] = {}
 
     def hand_in(numbers: list[int]) -> None:
         for number in numbers:
             answer = put(server, sent[number], tag, {"annotator": f"Reader {number}"})
             answers[number] = answer.status_code
+            etags[answer.headers["ETag"].strip('"')] = number
 
     threads = [threading.Thread(target=hand_in, args=(list(range(start, 100, 20)),)) for start in range(20)]
     for thread in threads:
@@ -296,6 +298,7 @@ def test_a_hundred_labels_at_once_are_all_kept(server: Server, tag: str) -> None
     assert sorted(one["version"] for one in versions) == list(range(1, 101))
     for one in versions:
         number = int(one["annotator"].removeprefix("Reader "))
+        assert etags[one["etag"]] == number, "the answer tells of the label that was sent, not of the one that is there"
         kept = array_of(ask(server, "GET", f"/semgan/labels/ct/{tag}/{one['version']}"))
         assert np.array_equal(kept, sent.pop(number))
     assert not sent
