@@ -28,7 +28,7 @@ from .Server.Client import Client as HttpClient
 from .Server.Connector import ClientFactory, Connector
 from .Signal import Signal
 from .Translation import tr as _
-from .Types import Access, Model
+from .Types import Access, Model, known_structures
 from .Views import (
     ERROR,
     INFO,
@@ -239,7 +239,8 @@ class Logic:
         client = self._client()
         if client is not None:
             may_send = partial(self._consent.to_send, connection=self.connection)
-            self._datastore.submit(client, volume, user, tag, self.edited(volume), may_send)
+            known = known_structures(self.connection.models)
+            self._datastore.submit(client, volume, user, tag, self.edited(volume), may_send, known)
 
     def list_labels(self, volume: Any) -> None:
         """Ask which labels the server has for the image of a volume."""

@@ -11,7 +11,7 @@ from .Types import Domain, Mode, Model, Result
 IN_DOMAIN, UNUSUAL, OUT_OF_DOMAIN = "in domain", "unusual", "out of domain"
 """Verdicts on a scan."""
 
-WARNING_LEVEL, UNLEARNT = "warning", "modality_unlearnt"
+WARNING_LEVEL, UNLEARNT, NOT_IN_HU = "warning", "modality_unlearnt", "not_in_hu"
 """Level and code of findings."""
 
 
@@ -65,7 +65,7 @@ def about_structures(result: Result) -> dict[str, str]:
 def unlike(result: Result) -> bool:
     """Tell whether a scan is unlike those that the model has learnt from, by its score or by its modality."""
     out = result.domain is not None and result.domain.verdict == OUT_OF_DOMAIN
-    return out or any(finding.code == UNLEARNT for finding in result.findings)
+    return out or any(finding.code in (UNLEARNT, NOT_IN_HU) for finding in result.findings)
 
 
 def made_by(result: Result) -> str:
@@ -93,6 +93,8 @@ def verdict_text(result: Result, model: Model | None) -> str:
     score = f"{domain.score:.2f}"
     if domain.verdict != IN_DOMAIN:
         return _("Scan: {verdict} (score {score}).").format(verdict=domain.verdict, score=score)
+    if any(finding.code == NOT_IN_HU for finding in result.findings):
+        return _("Scan: score {score}, which says little as its values are none of a CT.").format(score=score)
     if modality_warning(result, model):
         text = _("Scan: score {score}, which says little as the model has not learnt from {modality}.")
         return text.format(score=score, modality=result.modality)

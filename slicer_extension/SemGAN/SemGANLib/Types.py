@@ -397,3 +397,8 @@ class LabelFacts:
 def names(labels: tuple[Label, ...]) -> list[str]:
     """List the names of labels in order."""
     return [label.name for label in labels]
+
+
+def known_structures(models: tuple[Model, ...]) -> dict[str, int]:
+    """Collect the numbers of the structures that models find, by name; the first model's where they differ."""
+    return {label.name: label.id for model in reversed(models) for label in model.labels}

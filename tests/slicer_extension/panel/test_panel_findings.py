@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from SemGANLib.ResultTexts import refine_text, verdict_text, warnings
+from SemGANLib.ResultTexts import refine_text, unlike, verdict_text, warnings
 from SemGANLib.Types import Domain, Finding, Mode
 from SemGANLib.Views import Outcome
 
@@ -57,6 +57,13 @@ def test_in_domain_never_stands_beside_an_unlearnt_modality_without_the_reason(
     assert len(warnings(found, told)) == 1 and "has learnt from CT" in warnings(found, told)[0]
     verdict = verdict_text(found, told)
     assert "in domain" not in verdict and "has not learnt from MR" in verdict
+
+
+def test_what_is_called_ct_and_is_none_is_not_called_in_domain_and_not_final_in_one_click() -> None:
+    found = Finding("not_in_hu", "warning", text="No value of this CT is as low as fat or air.")
+    called_ct = replace(result(IN_DOMAIN), findings=(found,))
+    assert "in domain" not in verdict_text(called_ct, model()) and warnings(called_ct, model()) == [found.text]
+    assert unlike(called_ct) and not unlike(result(IN_DOMAIN))
 
 
 def test_a_learnt_modality_is_plainly_in_domain() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
@@ -16,7 +17,7 @@ from ..Translation import tr as _
 from ..Types import LabelFacts
 from ..Views import ERROR, INFO, WARNING, Images, StoredLabel, StoredLabels
 from . import SecondReader, StoredImages
-from .LabelTexts import changed_text, moment, other_server_text, unlike_text
+from .LabelTexts import changed_text, moment, other_server_text, renamed_text, unlike_text
 from .OpenedLabel import FetchedLabel, fetch_label, put_label
 from .Opening import CannotOpen, Loaded, fetch_image
 from .Submission import Submission
@@ -63,13 +64,21 @@ class DatastoreAccess:
     # submitting
 
     def submit(
-        self, client: Client, volume: Any, user: str, tag: str, edited: bool, may_send: Callable[[Any], bool]
+        self,
+        client: Client,
+        volume: Any,
+        user: str,
+        tag: str,
+        edited: bool,
+        may_send: Callable[[Any], bool],
+        known: Mapping[str, int],
     ) -> None:
         """Put the label of a volume into the datastore, and the volume if it is not there.
 
         Args:
             edited: the segmentation differs from what the model found.
             may_send: asks whether the volume may leave this computer.
+            known: numbers of the structures of the server's models by name.
         """
         record = record_of(volume)
         result = record.result if record else None
@@ -79,7 +88,7 @@ class DatastoreAccess:
             self._tell(WARNING, _("Enter your name first: it is kept beside the label."))
         elif self._agreed(record, tag, edited) and self._may_go(client, volume, may_send):
             try:
-                submission = Submission(record, result, user.strip(), tag)
+                submission = Submission(record, result, user.strip(), tag, known)
             except ValueError as error:
                 self._tell(ERROR, str(error))
                 return
@@ -112,7 +121,9 @@ class DatastoreAccess:
             self.list_labels(client, volume)
         text = _("The label was submitted for the image “{image}”.") if label.tag == "final" else ""
         text = text or _("The label was submitted for the image “{image}”, as {tag}: models are not trained with it.")
-        self._tell(INFO, text.format(image=submission.image, tag=label.tag))
+        own = renamed_text(submission.renamed)
+        text = text.format(image=submission.image, tag=label.tag)
+        self._tell(WARNING if own else INFO, " ".join(filter(None, [text, own])))
 
     # a second reader
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from ..Translation import tr as _
@@ -53,6 +54,16 @@ def empty_text(image: str) -> str:
         "Your label of “{image}” is empty, the one at the server is not.\n\nReplace it by the empty one? The server"
         " keeps it as an earlier version."
     ).format(image=image)
+
+
+def renamed_text(renamed: Mapping[str, str]) -> str:
+    """Say which structures are no longer those of the model, since their names are not; empty if there are none.
+
+    Args:
+        renamed: what they were, by their new name.
+    """
+    text = _("“{name}” is kept as a structure of its own: under the name “{known}” it would be the model's.")
+    return " ".join(text.format(name=name, known=known) for name, known in renamed.items())
 
 
 def unlike_text(name: str) -> str:

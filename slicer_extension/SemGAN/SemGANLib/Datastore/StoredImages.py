@@ -48,8 +48,14 @@ def random_id() -> str:
 
 
 def image_id(volume: Any) -> str:
-    """Look up the id of a volume in the datastore; empty if it is not there."""
-    return volume.GetAttribute(IMAGE_ATTRIBUTE) or ""
+    """Look up the id of a volume in the datastore; empty if it is not there.
+
+    What was made of an image by cropping or resampling has its attributes, and is another image: a label of it would
+    say that there is nothing outside of it.
+    """
+    grid = _json(volume, GRID_ATTRIBUTE)
+    other = isinstance(grid, dict) and tuple(grid.get("shape") or ()) not in ((), shape_of(volume))
+    return "" if other else volume.GetAttribute(IMAGE_ATTRIBUTE) or ""
 
 
 def server_of(volume: Any) -> str:
@@ -60,6 +66,8 @@ def server_of(volume: Any) -> str:
 def belongs_to(volume: Any, image: str, address: str) -> None:
     """Note that the datastore of a server has a volume as it is now."""
     grid = {"shape": shape_of(volume), "affine": ijk_to_ras(volume).tolist()}
+    if image_id(volume) != image:
+        volume.RemoveAttribute(LABELS_ATTRIBUTE)  # of the image that it was made of
     volume.SetAttribute(IMAGE_ATTRIBUTE, image)
     volume.SetAttribute(SERVER_ATTRIBUTE, address)
     volume.SetAttribute(GRID_ATTRIBUTE, json.dumps(grid))
@@ -79,6 +87,8 @@ def stored_affine(volume: Any) -> numpy.ndarray:
 
 def known_labels(volume: Any) -> dict[str, KnownLabel]:
     """Look up the labels of a volume's image that its reader has seen or submitted, by tag."""
+    if not image_id(volume):
+        return {}
     try:
         return {str(entry["tag"]): KnownLabel(**entry) for entry in _json(volume, LABELS_ATTRIBUTE) or ()}
     except (TypeError, KeyError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..Protocols import Client
@@ -21,19 +22,25 @@ class Submission:
         record: of the volume.
         user: who takes responsibility for the label.
         tag: `"final"` for what may be trained with.
+        known: numbers of structures by name: of the server's models, and of the label that was opened.
 
     Attributes:
         image: id of the image.
         etag: of the label that this one takes the place of; empty: there is none.
+        renamed: structures that the user has given other names: what they were, by their new name.
         empty: the label has no voxels, as far as known.
         allow_empty: a label without voxels may take the place of one with some.
     """
 
-    def __init__(self, record: Record, result: Result, user: str, tag: str) -> None:
+    def __init__(
+        self, record: Record, result: Result, user: str, tag: str, known: Mapping[str, int] | None = None
+    ) -> None:
         volume = record.volume
         self.volume_id = volume.GetID()
         self.image = image_id(volume) or random_id()
-        self.label: LabelSnapshot = SegmentationExport.snapshot(record.segmentation, volume)
+        known = {**(known or {}), **{label.name: label.id for label in result.labels}}
+        self.label: LabelSnapshot = SegmentationExport.snapshot(record.segmentation, volume, known)
+        self.renamed = _renamed(self.label, result)
         self.user, self.tag = user, tag
         self.etag = _replaced(record, volume, tag)
         self.empty = self.allow_empty = False
@@ -79,6 +86,12 @@ class Submission:
             "research_only": self._result.research_only,
         }
         return {**params, "allow_empty": True} if self.allow_empty else params
+
+
+def _renamed(label: LabelSnapshot, result: Result) -> dict[str, str]:
+    names = {known.id: known.name for known in result.labels}
+    changed = [entry for entry in label.entries if entry.came_as in names and entry.value != entry.came_as]
+    return {entry.name: names[entry.came_as] for entry in changed if entry.came_as is not None}
 
 
 def _replaced(record: Record, volume: Any, tag: str) -> str:

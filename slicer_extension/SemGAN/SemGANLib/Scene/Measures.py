@@ -25,7 +25,7 @@ def organ_volumes(record: Record, mark: Mark | None) -> list[OrganVolume]:
     node, volume, result = record.segmentation, record.volume, record.result
     if node is None or volume is None or result is None:
         return []
-    server = {label.id: result.volumes_ml.get(label.name) for label in result.labels}
+    server: dict[int | None, float | None] = {label.id: result.volumes_ml.get(label.name) for label in result.labels}
     if mark is not None and mark.untouched(node):
         counts, described = record.counts, entries(node)
     else:
@@ -33,7 +33,7 @@ def organ_volumes(record: Record, mark: Mark | None) -> list[OrganVolume]:
         counts, described = _counted(pieces), pieces.entries
     voxel_ml = _voxel_mm3(volume) / MM3_PER_ML
     return [
-        OrganVolume(entry.name, entry.colour, counts.get(entry.value, 0) * voxel_ml, server.get(entry.value))
+        OrganVolume(entry.name, entry.colour, counts.get(entry.value, 0) * voxel_ml, server.get(entry.came_as))
         for entry in described
     ]
 

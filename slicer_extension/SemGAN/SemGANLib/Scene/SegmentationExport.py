@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,14 @@ class SegmentEntry:
     """A segment in a label map.
 
     Attributes:
-        value: number that stands for it: that of the model, or the next free one for a segment of the user's own.
+        value: number that stands for it: that of the model, or a free one for a segment of the user's own.
+        came_as: number of the structure that it was when it came from the server; None for one that the user added.
     """
 
     value: int
     name: str
     colour: tuple[int, int, int]
+    came_as: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,11 @@ class LabelSnapshot:
         return merged
 
 
-def snapshot(node: Any, volume: Any) -> LabelSnapshot:
+def snapshot(node: Any, volume: Any, known: Mapping[str, int] | None = None) -> LabelSnapshot:
     """Copy all segments of a node on the grid of a volume.
+
+    Args:
+        known: see `entries`.
 
     Raises:
         ValueError: if there are more segments than a label map holds; the text says what to do.
@@ -77,19 +83,27 @@ def snapshot(node: Any, volume: Any) -> LabelSnapshot:
     if pieces is None:  # drawn on another grid, or under another transform
         pieces = _pieces_resampled(node, volume)
     i, j, k = shape_of(volume)
-    return LabelSnapshot((k, j, i), entries(node), pieces)
+    return LabelSnapshot((k, j, i), entries(node, known), pieces)
 
 
-def entries(node: Any) -> tuple[SegmentEntry, ...]:
+def entries(node: Any, known: Mapping[str, int] | None = None) -> tuple[SegmentEntry, ...]:
     """List the segments and the numbers that stand for them.
+
+    Args:
+        known: numbers by the name of the structure. A segment has the number of its name; one of another name, such
+            as an organ's that was renamed, has none of them. None: numbers are those that segments came with.
 
     Raises:
         ValueError: as `snapshot`.
     """
     segmentation = node.GetSegmentation()
     segments = [segmentation.GetSegment(name) for name in segment_ids(node)]
-    values = _values([_own_value(segment) for segment in segments])
-    return tuple(SegmentEntry(value, segment.GetName(), _colour(segment)) for value, segment in zip(values, segments))
+    came = [_own_value(segment) for segment in segments]
+    wanted = came if known is None else _named([segment.GetName() for segment in segments], came, known)
+    return tuple(
+        SegmentEntry(value, segment.GetName(), _colour(segment), own)
+        for value, segment, own in zip(_values(wanted, known or {}), segments, came)
+    )
 
 
 def fingerprint(array: numpy.ndarray, affine: numpy.ndarray) -> str:
@@ -203,14 +217,22 @@ def _own_value(segment: Any) -> int | None:
     return int(str(text)) if found and str(text).isdigit() else None
 
 
-def _values(own: list[int | None]) -> list[int]:
-    """Give every segment a number: its own if no earlier one has it, else a free one."""
+def _named(names: list[str], came: list[int | None], known: Mapping[str, int]) -> list[int | None]:
+    """Find the numbers of structures by their names; a structure that is not known keeps one that none of them has."""
+    by_name = {name.strip().casefold(): number for name, number in known.items()}
+    taken = set(known.values())
+    return [by_name.get(name.strip().casefold(), None if own in taken else own) for name, own in zip(names, came)]
+
+
+def _values(own: list[int | None], known: Mapping[str, int]) -> list[int]:
+    """Give every segment a number: its own if no earlier one has it, else one that is free and stands for nothing."""
     taken: set[int] = set()
     values: list[int | None] = []
     for value in own:
         fits = value is not None and 1 <= value <= LARGEST_VALUE and value not in taken
         values.append(value if fits else None)
         taken.update([value] if fits and value is not None else [])
+    taken.update(known.values())
     free = iter(number for number in range(1, LARGEST_VALUE + 1) if number not in taken)
     try:
         return [next(free) if value is None else value for value in values]
