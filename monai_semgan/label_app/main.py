@@ -20,6 +20,7 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from monai_semgan.jobs.ownership import NOBODY, Asker
+from monai_semgan.label_app.activelearning.openable import Openable
 from monai_semgan.label_app.activelearning.scoring import scoring_methods
 from monai_semgan.label_app.activelearning.strategies import strategies
 from monai_semgan.label_app.batch import Report, SemganBatchInfer
@@ -77,7 +78,7 @@ class SemganApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Return strategies of active learning."""
-        return strategies(model=self._model_digest)
+        return strategies(model=self._model_digest, usable=Openable())
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
         """Return what gives unlabelled images the scores that strategies rank by."""

@@ -15,6 +15,9 @@ RESERVED_SECONDS = 600.0
 Choose = Callable[[Any], "dict[str, Any] | None"]
 """Given a datastore, chooses one of its unlabelled images: `{"id": ...}`; None if there is none."""
 
+Usable = Callable[[str, Any], bool]
+"""Given the id of an image and the datastore."""
+
 
 @dataclass(frozen=True)
 class Reservation:
@@ -66,10 +69,12 @@ class Reservations:
             held = {image: found for image in images if (found := self._held(image, datastore, now))}
             free = [image for image in images if image not in held]
             own = sorted((i for i, found in held.items() if found.user == user), key=lambda i: (held[i].since, i))
-            chosen = choose(_Only(datastore, free or own[:1])) if free or own else None
-            if chosen and chosen.get("id"):
-                self._given[chosen["id"]] = Reservation(user, now)
-            return chosen
+            for images in [free, *([image] for image in own)]:
+                chosen = choose(_Only(datastore, images)) if images else None
+                if chosen and chosen.get("id"):
+                    self._given[chosen["id"]] = Reservation(user, now)
+                    return chosen
+            return None
 
     def _held(self, image: str, datastore: Any, now: float) -> Reservation | None:
         """Return the latest reservation of an image that has not run out."""
@@ -88,16 +93,28 @@ class Reserving(Strategy):
     Args:
         strategy: chooses.
         reservations: shared by all strategies of a server.
+        usable: tells whether an image can be opened; all can when left out.
     """
 
-    def __init__(self, strategy: Strategy, reservations: Reservations) -> None:
+    def __init__(self, strategy: Strategy, reservations: Reservations, usable: Usable | None = None) -> None:
         super().__init__(strategy.description)
-        self.strategy, self.reservations = strategy, reservations
+        self.strategy, self.reservations, self.usable = strategy, reservations, usable
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
         """Choose an image for the user that the request names: `client_id`, as MONAI Label's clients do, or `user`."""
         user = str(request.get("client_id") or request.get("user") or "")
-        return self.reservations.hand_out(user, datastore, lambda free: self.strategy(request, free))
+        return self.reservations.hand_out(user, datastore, lambda free: self._choose(request, free))
+
+    def _choose(self, request: Mapping[str, Any], free: Any) -> dict[str, Any] | None:
+        """Choose, and go on to the next image where one cannot be used."""
+        images = set(free.get_unlabeled_images())
+        while images:
+            chosen = self.strategy(request, _Only(free, images))
+            image = chosen.get("id") if chosen else None
+            if self.usable is None or not image or self.usable(image, free):
+                return chosen
+            images.discard(image)
+        return None
 
 
 def noted(info: Mapping[str, Any]) -> list[Reservation]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from monai_semgan.label_app.activelearning.reservations import Reservations, Reserving
+from monai_semgan.label_app.activelearning.reservations import Reservations, Reserving, Usable
 from monai_semgan.label_app.image_ids import image_state, made_from
 
 OUT_OF_DOMAIN, OLD_NAME = "semgan_out_of_domain", "semgan_residual"
@@ -91,12 +91,17 @@ def score_of(info: Mapping[str, Any], score: str) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def strategies(reservations: Reservations | None = None, model: Callable[[], str] | None = None) -> dict[str, Strategy]:
+def strategies(
+    reservations: Reservations | None = None,
+    model: Callable[[], str] | None = None,
+    usable: Usable | None = None,
+) -> dict[str, Strategy]:
     """Return all strategies by name, MONAI Label's own too; an image given out by one is reserved in all.
 
     Args:
         reservations: shared by all; new ones when left out.
         model: gives the hash of the model whose scores count; those of any count when left out.
+        usable: tells whether an image can be opened; others are never chosen.
     """
     from monailabel.tasks.activelearning.first import First
 
@@ -109,4 +114,4 @@ def strategies(reservations: Reservations | None = None, model: Callable[[], str
         "first": First(),
         OLD_NAME: HighestScore(OUT_OF_DOMAIN_SCORE, "Earlier name of semgan_out_of_domain", model=model),
     }
-    return {name: Reserving(strategy, shared) for name, strategy in plain.items()}
+    return {name: Reserving(strategy, shared, usable) for name, strategy in plain.items()}

@@ -110,7 +110,7 @@ def test_the_next_sample_is_opened(session, scene, server):
     server.next_id = ""
     session.logic.next_sample("random")
     session.settle()
-    assert "All images" in session.messages[-1].text
+    assert "No image is left" in session.messages[-1].text
 
 
 def test_a_label_of_a_stored_image_goes_to_that_image(session, scene, server):

@@ -217,7 +217,11 @@ class DatastoreAccess:
 
     def _next(self, client: Client, image: str | None) -> None:
         if image is None:
-            self._tell(INFO, _("All images of the server have a label."))
+            text = _(
+                "No image is left for you: those without a label are with other readers for ten minutes, or cannot be"
+                " opened."
+            )
+            self._tell(INFO, text)
         else:
             self.open_image(client, image)
 
