@@ -11,7 +11,7 @@ from typing import Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Job, State
-from monai_semgan.jobs.entries import Entry, Origin
+from monai_semgan.jobs.job_entries import Entry, Origin
 from monai_semgan.jobs.job_errors import JobError, NoSpace, in_words
 from monai_semgan.jobs.planner import TaskPlanner
 from monai_semgan.jobs.scheduler import Scheduler

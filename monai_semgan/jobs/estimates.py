@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from monai_semgan.jobs.contract import Job, JobRequest, Mode, State
-from monai_semgan.jobs.entries import Entry
+from monai_semgan.jobs.job_entries import Entry
 
 Kind = tuple[str | None, Mode]
 

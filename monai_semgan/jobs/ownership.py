@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from monai_semgan.jobs.entries import Entry
+from monai_semgan.jobs.job_entries import Entry
 from monai_semgan.jobs.job_errors import Forbidden
 
 
@@ -26,14 +26,17 @@ class Asker:
         """Make one of the name of a user or client."""
         return cls(None if caller is None else hashlib.sha256(caller.encode()).hexdigest(), may_all)
 
+    def may_end(self, owner: str | None) -> bool:
+        """Tell whether what has this owner may be ended: one's own, or what nobody owns."""
+        return owner is None or owner == self.owner or self.may_all
+
     def check_may_end(self, entry: Entry) -> None:
         """Make sure that a job may be cancelled or removed: one's own, or one that nobody owns.
 
         Raises:
             Forbidden: if it is somebody else's.
         """
-        owner = entry.origin.owner
-        if owner is not None and owner != self.owner and not self.may_all:
+        if not self.may_end(entry.origin.owner):
             raise Forbidden("the job was started by somebody else, who alone may cancel or remove it")
 
 

@@ -9,8 +9,8 @@ from monai_semgan.errors import SemganError
 from monai_semgan.inference.segmentation import parse_labels
 from monai_semgan.inversion.objectives.registry import OBJECTIVES
 from monai_semgan.jobs.contract import Job, JobRequest
-from monai_semgan.jobs.entries import Origin, Turn
 from monai_semgan.jobs.estimates import Kind
+from monai_semgan.jobs.job_entries import Origin, Turn
 from monai_semgan.jobs.job_errors import JobError, Unknown, in_words
 from monai_semgan.jobs.models import ServedModel
 from monai_semgan.jobs.scan_checks import check_scan

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from monai_semgan.jobs.contract import Job, State
-from monai_semgan.jobs.entries import Entry, Origin
 from monai_semgan.jobs.estimates import Estimates, Kind
+from monai_semgan.jobs.job_entries import Entry, Origin
 
 OVERDUE = "takes longer than expected"
 

@@ -13,8 +13,8 @@ from monai_semgan._version import __version__
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import API_VERSION, Health, Job, JobList, JobRequest, Mode, ModelList, State
 from monai_semgan.jobs.dispatcher import Dispatcher
-from monai_semgan.jobs.entries import Entry, Origin, Turn
 from monai_semgan.jobs.estimates import Estimates
+from monai_semgan.jobs.job_entries import Entry, Origin, Turn
 from monai_semgan.jobs.job_errors import Conflict, NotReady, QueueFull, Unknown
 from monai_semgan.jobs.models import served_models
 from monai_semgan.jobs.ownership import NOBODY, SERVER, Asker

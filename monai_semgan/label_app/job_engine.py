@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Job, JobRequest, Mode, Part, Result, State, VolumeFormat
-from monai_semgan.jobs.entries import Turn
+from monai_semgan.jobs.job_entries import Turn
 from monai_semgan.jobs.job_errors import Conflict, JobError, NotReady, Unknown
 from monai_semgan.jobs.ownership import NOBODY, Asker
 from monai_semgan.label_app.infer import Engine

@@ -14,7 +14,7 @@ pytest.importorskip("pydantic", reason="needs the environment of the extra label
 import numpy as np
 
 from monai_semgan.jobs.contract import Job, JobRequest, Part, State, VolumeFormat
-from monai_semgan.jobs.entries import Entry, Origin, Turn
+from monai_semgan.jobs.job_entries import Entry, Origin, Turn
 from monai_semgan.jobs.job_errors import Damaged, JobError
 from monai_semgan.jobs.storage.quota import DiskQuota
 from monai_semgan.jobs.storage.result_access import ResultAccess

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from monai_semgan.jobs import dispatcher as dispatching
 from monai_semgan.jobs.contract import Job, JobRequest, Mode, State
 from monai_semgan.jobs.dispatcher import Dispatcher
-from monai_semgan.jobs.entries import Entry, Origin, Turn
+from monai_semgan.jobs.job_entries import Entry, Origin, Turn
 from monai_semgan.jobs.job_errors import JobError
 from monai_semgan.jobs.workers.messages import Task
 from monai_semgan.jobs.workers.pool import JobSlot

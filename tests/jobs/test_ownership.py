@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the environment of the extra label")
 
 from monai_semgan.jobs.contract import Job, JobRequest, State
-from monai_semgan.jobs.entries import Entry, Origin
+from monai_semgan.jobs.job_entries import Entry, Origin
 from monai_semgan.jobs.job_errors import Forbidden
 from monai_semgan.jobs.ownership import NOBODY, SERVER, Asker
 from tests.jobs.conftest import Serve, Server

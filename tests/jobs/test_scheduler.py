@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from monai_semgan.jobs import entries, scheduler
 from monai_semgan.jobs.contract import Job, JobRequest, Mode, State
-from monai_semgan.jobs.entries import LONGEST_PAUSE, Entry, Origin, Turn
 from monai_semgan.jobs.estimates import Measured
+from monai_semgan.jobs.job_entries import LONGEST_PAUSE, Entry, Origin, Turn
 from monai_semgan.jobs.scheduler import OVERDUE, Scheduler
 
 pytestmark = pytest.mark.label

@@ -11,7 +11,7 @@ pytest.importorskip("pydantic", reason="needs the environment of the extra label
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Job, JobRequest, State
-from monai_semgan.jobs.entries import Turn
+from monai_semgan.jobs.job_entries import Turn
 from monai_semgan.jobs.ownership import NOBODY, Asker
 from monai_semgan.label_app.infer_request import InferRequest
 from monai_semgan.label_app.job_engine import JobEngine

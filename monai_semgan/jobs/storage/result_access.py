@@ -9,7 +9,7 @@ from typing import Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Part, Result, VolumeFormat
-from monai_semgan.jobs.entries import Entry
+from monai_semgan.jobs.job_entries import Entry
 from monai_semgan.jobs.job_errors import Conflict, Damaged, JobError, NoSpace, Unknown, in_words
 from monai_semgan.jobs.storage.quota import DiskQuota
 from monai_semgan.jobs.storage.result_files import part_file, read_result, versions

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from monai_semgan.jobs.contract import Job, JobRequest, State
-from monai_semgan.jobs.entries import Origin, Turn
+from monai_semgan.jobs.job_entries import Origin, Turn
 from monai_semgan.utils.files import write_error, written_aside
 
 logger = logging.getLogger(__name__)
