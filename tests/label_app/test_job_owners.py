@@ -1,4 +1,4 @@
-"""With MONAI Label's log-in, a job is its user's, whatever client the user sits at."""
+"""A job, or batch, is its client's; with MONAI Label's log-in its user's, whose role tells what else is allowed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 pytest.importorskip("jwt", reason="needs the environment of the extra label")
 
 import jwt
+import nibabel
+import numpy as np
 
 from tests.label_app.holes import ask
 from tests.label_app.servers import Server, fill, start_semgan
@@ -46,3 +48,41 @@ def test_users_end_their_own_jobs_and_administrators_all(realm: Realm, tiny_bund
             assert ask(server, "DELETE", f"/semgan/jobs/{job}", headers=adam).status_code == 403
         assert ask(server, "DELETE", f"/semgan/jobs/{jobs[0]}", headers=eva_elsewhere).status_code == 204
         assert ask(server, "DELETE", f"/semgan/jobs/{jobs[1]}", headers=admin).status_code == 204
+
+
+def test_a_batch_is_that_of_the_client_who_has_started_it(tiny_bundle: Path, tmp_path: Path) -> None:
+    eva, adam = {"X-SemGAN-Client": "desk-0001"}, {"X-SemGAN-Client": "desk-0002"}
+    studies = fill(tmp_path / "studies")
+    with start_semgan(studies, tmp_path / "home", "--bundle", tiny_bundle) as server:
+        started = ask(
+            server, "POST", "/batch/infer/semgan_invert?images=all", json={"steps": 5000, "max_workers": 1}, headers=eva
+        )
+        assert started.status_code == 200
+        deadline = time.monotonic() + 60
+        while not (jobs := ask(server, "GET", "/semgan/jobs", headers=adam).json()["jobs"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert jobs[0]["mine"] is False
+        assert ask(server, "POST", f"/semgan/jobs/{jobs[0]['id']}/cancel", headers=adam).status_code == 403
+        refused = ask(server, "DELETE", "/batch/infer", headers=adam)
+        assert refused.status_code == 403 and "somebody else" in refused.json()["detail"]
+        assert ask(server, "DELETE", "/batch/infer", headers=eva).json()["status"] == "STOPPED"
+        ask(server, "DELETE", f"/semgan/jobs/{jobs[0]['id']}", headers=eva)
+
+
+def test_the_role_of_reviewers_may_review_and_not_label(realm: Realm, tiny_bundle: Path, tmp_path: Path) -> None:
+    anna, rolf = headers(realm, "anna", "monailabel-annotator"), headers(realm, "rolf", "monailabel-reviewer")
+    studies = fill(tmp_path / "studies")
+    with start_semgan(studies, tmp_path / "home", "--bundle", tiny_bundle, variables=realm.variables) as server:
+        scan = nibabel.load(studies / "ct.nii.gz")
+        label = {"label": ("label.nii", nibabel.Nifti1Image(np.ones(scan.shape, np.uint8), scan.affine).to_bytes())}
+        saved = [ask(server, "PUT", "/datastore/label?image=ct", files=label, headers=who) for who in (rolf, anna)]
+        assert [one.status_code for one in saved] == [403, 200]
+        review = ask(
+            server,
+            "PUT",
+            "/semgan/labels/ct/final/review",
+            json={"verdict": "accepted"},
+            headers={**rolf, "If-Match": saved[1].headers["ETag"]},
+        )
+        assert review.status_code == 200 and review.json()["review"]["reviewer"] == "rolf"

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from monai_semgan.errors import SemganError
-from monai_semgan.jobs.job_errors import in_words
+from monai_semgan.jobs.job_errors import Forbidden, in_words
+from monai_semgan.jobs.ownership import NOBODY, Asker
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +24,15 @@ WAITING = 16
 
 
 class Task:
-    """One piece of work and how far it is."""
+    """One piece of work and how far it is.
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        self.id = str(uuid.uuid4())
+    Args:
+        request: what is to be done.
+        asker: who has asked for it.
+    """
+
+    def __init__(self, request: dict[str, Any], asker: Asker = NOBODY) -> None:
+        self.id, self.asker = str(uuid.uuid4()), asker
         self.request, self.state, self.error = request, "SUBMITTED", ""
         self.start, self.end = _now(), ""
         self.done = self.failed = 0
@@ -75,27 +81,33 @@ class Background:
         with self._lock:
             return [task for task in self.tasks if not task.end]
 
-    def start(self, request: dict[str, Any], enqueue: bool = False) -> Task | None:
+    def start(self, request: dict[str, Any], asker: Asker = NOBODY, enqueue: bool = False) -> Task | None:
         """Start a task in a thread; None if one is there already and this one is not to wait, or too many wait."""
         with self._lock:
             ahead = sum(not task.end for task in self.tasks)
             if ahead >= (WAITING if enqueue else 1):
                 return None
-            task = Task(request)
+            task = Task(request, asker)
             self.tasks = [*self.tasks[-KEPT:], task]
         threading.Thread(target=self._run, args=(task,), daemon=True).start()
         return task
 
-    def run_now(self, request: dict[str, Any]) -> Any:
+    def run_now(self, request: dict[str, Any], asker: Asker = NOBODY) -> Any:
         """Do it in this thread, and return its result."""
         with self._turn:
-            return self._work(request, Task(request))
+            return self._work(request, Task(request, asker))
 
-    def stop(self) -> Task | None:
-        """Ask the task that runs to end; None if there is none."""
+    def stop(self, asker: Asker = NOBODY) -> Task | None:
+        """Ask the task that runs to end; None if there is none.
+
+        Raises:
+            Forbidden: it is somebody else's.
+        """
         running = self.running()
         if not running:
             return None
+        if not asker.may_end(running[0].asker.owner):
+            raise Forbidden("it was started by somebody else, who alone may end it")
         running[0].stop()
         running[0].state = "STOPPED"
         return running[0]

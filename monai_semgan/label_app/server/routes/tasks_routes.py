@@ -6,12 +6,14 @@ train yet: trainers of the app would get their routes here.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
+from monai_semgan.jobs.api.callers import asker_of
 from monai_semgan.jobs.api.own_threads import OwnThreads
+from monai_semgan.jobs.ownership import Asker
 from monai_semgan.label_app.server.background import Background, Task
 from monai_semgan.label_app.server.routes.shared import (
     ADMIN,
@@ -25,19 +27,21 @@ from monai_semgan.label_app.server.routes.shared import (
 
 router = APIRouter()
 
+Who = Annotated[Asker, Depends(asker_of)]
+
 WAITED_FOR = OwnThreads(4, 16, "batches and scorings that are waited for")
 """Those with `run_sync`."""
 
 
 def _batch(request: dict[str, Any], task: Task) -> Any:
     app: Any = running_app()
-    with app.stoppable(lambda: task.stopped):
+    with app.stoppable(lambda: task.stopped, task.asker):
         return app.run_batch(request, task.report)
 
 
 def _score(request: dict[str, Any], task: Task) -> Any:
     app: Any = running_app()
-    with app.stoppable(lambda: task.stopped):
+    with app.stoppable(lambda: task.stopped, task.asker):
         return app.run_scoring(request, task.report)
 
 
@@ -53,6 +57,7 @@ def batch_status(all: bool = False, check_if_running: bool = False) -> Any:
 @router.post("/batch/infer/{model}", tags=["Infer"], dependencies=[ADMIN], summary="Run Batch Inference Task")
 async def run_batch(
     model: str,
+    asker: Who,
     images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
     params: dict[str, Any] | None = None,
     run_sync: bool = False,
@@ -62,14 +67,14 @@ async def run_batch(
     request = {**_checked(params or {}), "model": model}
     request.setdefault("images", images.value)
     if run_sync:
-        return await WAITED_FOR.run(batches.run_now, request)
-    return _started(batches.start(request), "batch")
+        return await WAITED_FOR.run(batches.run_now, request, asker)
+    return _started(batches.start(request, asker), "batch")
 
 
 @router.delete("/batch/infer", tags=["Infer"], dependencies=[ADMIN], summary="Stop Batch Inference Task")
-def stop_batch() -> Any:
+def stop_batch(asker: Who) -> Any:
     """Stop the batch; what it has saved stays."""
-    return _told(batches.stop())
+    return _told(batches.stop(asker))
 
 
 @router.get("/scoring/", tags=["Scoring"], dependencies=[USER], summary="Get Status of Scoring Task")
@@ -79,33 +84,33 @@ def scoring_status(all: bool = False, check_if_running: bool = False) -> Any:
 
 
 @router.post("/scoring/", tags=["Scoring"], dependencies=[ANNOTATOR], include_in_schema=False)
-async def run_all_scorings(params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
+async def run_all_scorings(asker: Who, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
     """Run every method."""
     chosen = {method: (params or {}).get(method) or {} for method in running_app().info()["scoring"]}
     wrong = [method for method, own in chosen.items() if not isinstance(own, dict)]
     if wrong:
         raise HTTPException(422, f"the parameters of {', '.join(wrong)} are no JSON object")
-    results = {method: await run_scoring(method, own, run_sync) for method, own in chosen.items()}
+    results = {method: await run_scoring(method, asker, own, run_sync) for method, own in chosen.items()}
     return {method: {"result": result, "detail": None} for method, result in results.items()}
 
 
 @router.post(
     "/scoring/{method}", tags=["Scoring"], dependencies=[ANNOTATOR], summary="Run Scoring Task for specific method"
 )
-async def run_scoring(method: str, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
+async def run_scoring(method: str, asker: Who, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
     """Run one method."""
     known_name(method, running_app().info()["scoring"], "scoring method")
     request = {**(params or {}), "method": method}
     check_tag_and_labels(request)
     if run_sync:
-        return await WAITED_FOR.run(scorings.run_now, request)
-    return _started(scorings.start(request, enqueue=True), "scoring")
+        return await WAITED_FOR.run(scorings.run_now, request, asker)
+    return _started(scorings.start(request, asker, enqueue=True), "scoring")
 
 
 @router.delete("/scoring/", tags=["Scoring"], dependencies=[ANNOTATOR], summary="Stop Scoring Task")
-def stop_scoring() -> Any:
+def stop_scoring(asker: Who) -> Any:
     """Stop scoring."""
-    return _told(scorings.stop())
+    return _told(scorings.stop(asker))
 
 
 @router.get("/train/", tags=["Train"], dependencies=[USER], summary="Get Status of Training Task")

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import Response
-from monailabel.endpoints.user.auth import User
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC, User
 from pydantic import BaseModel, Field
 
 from monai_semgan.label_app.image_ids import is_image_id, is_tag
@@ -14,10 +15,12 @@ from monai_semgan.label_app.label_facts import LabelVersion
 from monai_semgan.label_app.labels_datastore import PresentLabel
 from monai_semgan.label_app.server.label_conditions import Expected, quoted
 from monai_semgan.label_app.server.open_file_response import OpenFileResponse
-from monai_semgan.label_app.server.routes.label_routes import LABELLER, expected_label, logged_in
+from monai_semgan.label_app.server.routes.label_routes import expected_label, logged_in
 from monai_semgan.label_app.server.routes.shared import USER, running_app
 
 router = APIRouter(prefix="/semgan/labels", tags=["SemGAN"])
+
+SECOND_READER = Depends(RBAC([settings.MONAI_LABEL_AUTH_ROLE_REVIEWER, settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR]))
 
 
 class Review(BaseModel):
@@ -101,7 +104,7 @@ def review(
     verdict: Review,
     response: Response,
     expected: Annotated[Expected, Depends(expected_label)],
-    user: User = LABELLER,
+    user: User = SECOND_READER,
 ) -> LabelFacts:
     """Note what a second reader says of the label that he or she has seen, which `If-Match` names."""
     store = _store_with(image)
