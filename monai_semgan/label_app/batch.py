@@ -19,12 +19,20 @@ log = logging.getLogger(__name__)
 Report = Callable[[int, int, int], bool]
 """Called with images done, failed, and all, before every image and in the end; returns whether to go on."""
 
+Failure = Callable[[str, str], None]
+"""Called with the id of an image and the reason."""
+
 
 class SemganBatchInfer(BatchInferTask):
     """Segments many images of the datastore, one after the other, and saves the labels."""
 
     def __call__(
-        self, request: Mapping[str, Any], datastore: Any, infer: Callable[..., Any], report: Report | None = None
+        self,
+        request: Mapping[str, Any],
+        datastore: Any,
+        infer: Callable[..., Any],
+        report: Report | None = None,
+        on_failure: Failure | None = None,
     ) -> dict[str, Any]:
         """Segment the images that the request chooses.
 
@@ -33,6 +41,7 @@ class SemganBatchInfer(BatchInferTask):
             datastore: with the images; the labels go there.
             infer: `MONAILabelApp.infer`.
             report: who wants to know how far it is; the log gets one line for each image when left out.
+            on_failure: who wants to know which images cannot be segmented, and why.
 
         Returns:
             By image id what `infer` gave, without the file; for a failed image `{"error": reason}`.
@@ -54,7 +63,10 @@ class SemganBatchInfer(BatchInferTask):
                 return results
             asked = {**request, "image": image, "save_label": True, "label_tag": tag}
             results[image] = _segment(asked, datastore, infer)
-            failed += "error" in results[image]
+            if "error" in results[image]:
+                failed += 1
+                if on_failure is not None:
+                    on_failure(image, results[image]["error"])
         report(len(results), failed, len(images))
         return results
 

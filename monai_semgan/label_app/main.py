@@ -23,7 +23,7 @@ from monai_semgan.jobs.ownership import NOBODY, Asker
 from monai_semgan.label_app.activelearning.openable import Openable
 from monai_semgan.label_app.activelearning.scoring import scoring_methods
 from monai_semgan.label_app.activelearning.strategies import strategies
-from monai_semgan.label_app.batch import Report, SemganBatchInfer
+from monai_semgan.label_app.batch import Failure, Report, SemganBatchInfer
 from monai_semgan.label_app.datastore import StudiesDatastore
 from monai_semgan.label_app.infer import LocalEngine, infer_tasks, run_infer
 from monai_semgan.label_app.job_engine import JobEngine, SharedEngine
@@ -129,11 +129,11 @@ class SemganApp(MONAILabelApp):
         """Segment one image; `maps` in the request also saves the extra maps as labels with tags of their own."""
         return run_infer(self._infers, request, datastore or self.datastore())
 
-    def run_batch(self, request: dict[str, Any], report: Report) -> dict[str, Any]:
-        """Segment many images here, and tell how far it is."""
+    def run_batch(self, request: dict[str, Any], report: Report, on_failure: Failure | None = None) -> dict[str, Any]:
+        """Segment many images here, and tell how far it is, and which cannot be segmented."""
         batch: Any = self._batch_infer
         with self._jobs.queueing():
-            return dict(batch(request, self.datastore(), self.infer, report))
+            return dict(batch(request, self.datastore(), self.infer, report, on_failure))
 
     def run_scoring(self, request: dict[str, Any], report: Report) -> dict[str, Any]:
         """Score images here, and tell how far it is; the jobs of users go first."""

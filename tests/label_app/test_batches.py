@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -33,6 +34,23 @@ def test_a_list_of_images_is_segmented_and_its_progress_told(
     ended = wait_for_batch(served)
     assert ended["status"] == "DONE" and ended["progress"] == {"done": len(chosen), "failed": 0, "total": len(chosen)}
     assert labelled(served, tag) == chosen
+
+
+def test_images_that_cannot_be_segmented_are_named_with_the_reason(served: Server) -> None:
+    whole = (served.studies / "ct.nii.gz").read_bytes()
+    (served.studies / "half.nii.gz").write_bytes(whole[: len(whole) // 2])
+    try:
+        for _ in range(240):
+            if "half" in ask(served, "GET", "/datastore/?output=all").json()["objects"]:
+                break
+            time.sleep(0.25)
+        assert ask(served, "POST", BATCH, json={"images": ["ct", "half"], "label_tag": "named"}).ok
+        ended = wait_for_batch(served)
+    finally:
+        (served.studies / "half.nii.gz").unlink()
+    assert ended["progress"] == {"done": 2, "failed": 1, "total": 2}
+    ((image, reason),) = [(one["image"], one["reason"]) for one in ended["failures"]]
+    assert image == "half" and len(reason) > 10 and str(served.studies) not in reason
 
 
 def test_an_empty_list_is_done_at_once(served: Server) -> None:

@@ -19,6 +19,9 @@ Work = Callable[[dict[str, Any], "Task"], Any]
 KEPT = 50
 """Tasks that are remembered."""
 
+FAILURES = 20
+"""Failed images of which the reason is told."""
+
 WAITING = 16
 """Tasks that have not ended; further ones are not taken."""
 
@@ -37,12 +40,18 @@ class Task:
         self.start, self.end = _now(), ""
         self.done = self.failed = 0
         self.total: int | None = None
+        self.failures: list[dict[str, str]] = []
         self._stopped = threading.Event()
 
     def report(self, done: int, failed: int, total: int) -> bool:
         """Take note of the progress; returns whether to go on."""
         self.done, self.failed, self.total = done, failed, total
         return not self._stopped.is_set()
+
+    def note_failure(self, image: str, reason: str) -> None:
+        """Take note of an image that failed; of many, the first."""
+        if len(self.failures) < FAILURES:
+            self.failures.append({"image": image, "reason": reason})
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -54,13 +63,14 @@ class Task:
         return self._stopped.is_set()
 
     def status(self) -> dict[str, Any]:
-        """Return what MONAI Label tells, and `progress`."""
+        """Return what MONAI Label tells, `progress`, and `failures`."""
         told: dict[str, Any] = {"id": self.id, "status": self.state, "request": self.request, "start_ts": self.start}
         if self.end:
             told["end_ts"] = self.end
         progress = f"{self.done} of {self.total} images done, {self.failed} of them failed"
         told["details"] = [line for line in (progress if self.total is not None else "", self.error) if line]
         told["progress"] = {"done": self.done, "failed": self.failed, "total": self.total}
+        told["failures"] = list(self.failures)
         return told
 
 

@@ -300,6 +300,7 @@ class BatchStatus:
         done: images, those that failed among them.
         total: None before it has begun.
         problem: why it ended early.
+        failures: images that failed and why; of many, the first.
     """
 
     status: str
@@ -307,6 +308,7 @@ class BatchStatus:
     failed: int = 0
     total: int | None = None
     problem: str = ""
+    failures: tuple[tuple[str, str], ...] = ()
 
     @property
     def running(self) -> bool:

@@ -47,6 +47,18 @@ def test_images_without_a_label_are_previewed_and_progress_is_shown_until_the_en
     assert heard[-1] == session.logic.batch and len(heard) == len(set(heard))
 
 
+def test_images_that_failed_are_named_with_the_reason(session, stored):
+    session.logic.start_batch()
+    session.wait(lambda: session.logic.batch.running)
+    stored.batch["failures"] = [{"image": f"ct_{index}", "reason": "the file is damaged"} for index in range(20)]
+    stored.batch["progress"]["total"] = 30
+    advance(stored, 30, 25, "DONE")
+    session.wait(lambda: not session.logic.batch.running)
+    lines = session.logic.batch.text.splitlines()
+    assert lines[0] == "Done: 30 of 30 images, 25 of them failed"
+    assert lines[1] == "ct_0: the file is damaged" and lines[-1] == "and 20 more" and len(lines) == 7
+
+
 def test_chosen_images_alone_are_previewed(session, stored):
     session.logic.start_batch(["ct_0"])
     session.wait(lambda: session.logic.batch.total == 1)

@@ -36,7 +36,7 @@ WAITED_FOR = OwnThreads(4, 16, "batches and scorings that are waited for")
 def _batch(request: dict[str, Any], task: Task) -> Any:
     app: Any = running_app()
     with app.stoppable(lambda: task.stopped, task.asker):
-        return app.run_batch(request, task.report)
+        return app.run_batch(request, task.report, task.note_failure)
 
 
 def _score(request: dict[str, Any], task: Task) -> Any:

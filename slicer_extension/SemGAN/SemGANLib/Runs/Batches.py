@@ -14,6 +14,9 @@ from ..Views import ERROR, INFO, Batch
 
 LOOK_SECONDS = 2.0
 
+SHOWN_FAILURES = 5
+"""Images that failed of which the reason is shown."""
+
 LOST_TRIES = 30
 """Times that a server that does not answer is asked again."""
 
@@ -121,4 +124,12 @@ def _text(status: BatchStatus) -> str:
     failed = ", " + _("{count} of them failed").format(count=status.failed) if status.failed else ""
     ends = {"DONE": _("Done"), "STOPPED": _("Stopped"), "ERROR": _("Ended by an error")}
     text = f"{ends.get(status.status, _('Running'))}: {counted}{failed}"
-    return f"{text}. {status.problem}" if status.problem else text
+    text = f"{text}. {status.problem}" if status.problem else text
+    return "\n".join([text, *_failures(status)])
+
+
+def _failures(status: BatchStatus) -> list[str]:
+    """Name images that failed, as many as there is room for."""
+    lines = [f"{image}: {reason}" for image, reason in status.failures[:SHOWN_FAILURES]]
+    more = status.failed - len(lines)
+    return [*lines, _("and {count} more").format(count=more)] if lines and more > 0 else lines

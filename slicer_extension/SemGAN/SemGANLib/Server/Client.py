@@ -207,7 +207,7 @@ class Client(LabelCalls):
         done, failed, total = (_count(progress.get(name)) for name in ("done", "failed", "total"))
         details = content.get("details")
         problem = str(details[-1]) if str(status) == "ERROR" and isinstance(details, list) and details else ""
-        return BatchStatus(str(status), done or 0, failed or 0, total, problem)
+        return BatchStatus(str(status), done or 0, failed or 0, total, problem, _failures(content.get("failures")))
 
     def _progress(self, answer: Answer) -> UploadProgress:
         progress = self._parsed(UploadProgress, self._json(answer))
@@ -237,6 +237,11 @@ class Client(LabelCalls):
 
     def _several(self, kind: type[T], content: Any, name: str) -> tuple[T, ...]:
         return tuple(self._parsed(kind, entry) for entry in self._field(content, name))
+
+
+def _failures(told: Any) -> tuple[tuple[str, str], ...]:
+    entries = [entry for entry in told if isinstance(entry, dict)] if isinstance(told, list) else []
+    return tuple((str(entry.get("image", "")), str(entry.get("reason", ""))) for entry in entries)
 
 
 def _count(value: Any) -> int | None:
