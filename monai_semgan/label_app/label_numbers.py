@@ -6,7 +6,7 @@ first organ the second one has its id; `label_info` tells the names. In `.seg.nr
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from monai_semgan.errors import SemganError
@@ -16,17 +16,21 @@ MAX_ID = 255
 
 K = TypeVar("K", bound=Hashable)
 Ids = Mapping[tuple[str, tuple[str, ...]], frozenset[int]]
-"""Label ids of a structure in the models, by `structure_key` of its name."""
+"""Label ids of a structure in a model, or several, by `structure_key` of its name."""
 
 
 def model_ids(app: Any) -> dict[tuple[str, tuple[str, ...]], frozenset[int]]:
     """Return the label ids of all models of MONAI Label's app by the key of their names."""
+    tasks = (task.labels if isinstance(task.labels, Mapping) else {} for task in app._infers.values())
+    return ids_by_name((name, index) for labels in tasks for name, index in labels.items())
+
+
+def ids_by_name(labels: Iterable[tuple[object, object]]) -> dict[tuple[str, tuple[str, ...]], frozenset[int]]:
+    """Return the label ids of structures by the key of their names."""
     found: dict[tuple[str, tuple[str, ...]], frozenset[int]] = {}
-    for task in app._infers.values():
-        labels = task.labels if isinstance(task.labels, Mapping) else {}
-        for name, index in labels.items():
-            if isinstance(name, str) and isinstance(index, int):
-                found[structure_key(name)] = found.get(structure_key(name), frozenset()) | {index}
+    for name, index in labels:
+        if isinstance(name, str) and isinstance(index, int):
+            found[structure_key(name)] = found.get(structure_key(name), frozenset()) | {index}
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Header, HTTPException, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Header, HTTPException, Request, UploadFile
 from fastapi.responses import Response
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
@@ -13,7 +13,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monai_semgan.jobs.api.own_threads import OwnThreads
 from monai_semgan.label_app.image_ids import is_tag
 from monai_semgan.label_app.label_facts import OWN_KEYS, etag_of
-from monai_semgan.label_app.label_numbers import model_ids, with_ids
+from monai_semgan.label_app.label_numbers import Ids, ids_by_name, model_ids, with_ids
 from monai_semgan.label_app.server import tokens
 from monai_semgan.label_app.server.checked_forms import CheckedRoute
 from monai_semgan.label_app.server.label_conditions import ALLOW_EMPTY, Expected, check_ids, quoted, saving
@@ -58,6 +58,7 @@ def logged_in(user: User) -> str:
 
 @router.put("/label", summary="Save Finished Label")
 async def save_label(
+    connection: Request,
     image: str,
     label: Sent,
     response: Response,
@@ -70,17 +71,27 @@ async def save_label(
     info = noted(json_object(params), user)
     if name := logged_in(user):
         info["annotator"] = name
-    saved = await SAVING.run(_save, image, label, tag or DefaultLabelTag.FINAL.value, info, expected)
+    models = _ids(connection, info.get("model"))
+    saved = await SAVING.run(_save, image, label, tag or DefaultLabelTag.FINAL.value, info, expected, models)
     response.headers["ETag"] = quoted(saved.pop("etag"))
     return saved
 
 
-def _save(image: str, label: UploadFile, tag: str, info: dict[str, Any], expected: Expected) -> dict[str, Any]:
+def _ids(connection: Request, model: object) -> Ids:
+    """Label ids of the model that a label is made from; of the default one where that is none of this server."""
+    served = connection.app.state.semgan_jobs.models.get(model) if isinstance(model, str) else None
+    if served is None:
+        return model_ids(running_app())
+    return ids_by_name((name, index) for index, name in served.labels.items())
+
+
+def _save(
+    image: str, label: UploadFile, tag: str, info: dict[str, Any], expected: Expected, models: Ids
+) -> dict[str, Any]:
     if not is_tag(tag):
         raise HTTPException(422, "the tag of the label cannot be used; use letters, digits, . _ and -")
     app = running_app()
     store = app.datastore()
-    models = model_ids(app)
     received = receive_label(label, known_image(image), models, info.get("label_info"))
     try:
         if "label_info" in info:
