@@ -35,6 +35,19 @@ def test_a_label_is_submitted_with_who_made_it_and_how(session, scene, server):
     assert len(server.images) == 1, "the scan is sent once"
 
 
+def test_a_scan_is_not_sent_again_where_only_its_label_was_lost_on_the_way(session, scene, server):
+    volume = add_scan(scene)
+    session.preview(volume)
+    server.status_at["PUT /datastore/label.*"] = 500
+    session.logic.submit(volume, "me")
+    session.settle()
+    assert session.messages[-1].level == "error" and not server.labels
+    server.status_at.clear()
+    session.logic.submit(volume, "me")
+    session.settle()
+    assert session.messages[-1].level == "info" and len(server.images) == 1 == len(server.labels)
+
+
 def test_an_edited_label_is_submitted_as_edited(session, scene, server):
     volume = add_scan(scene)
     session.preview(volume)

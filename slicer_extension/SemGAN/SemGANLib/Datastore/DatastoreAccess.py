@@ -59,7 +59,7 @@ class DatastoreAccess:
         self._runs = runs
         self._asking = asking
         self._tell = asking.tell
-        self._submitting = Submitting(runner, asking.confirm, asking.tell, self._submitted)
+        self._submitting = Submitting(runner, asking.confirm, asking.tell, self._submitted, self._keep_image)
 
     # submitting
 
@@ -112,11 +112,16 @@ class DatastoreAccess:
         text = other_server_text(volume.GetName(), image, before, client.address)
         return self._asking.confirm(_("Submit to another server?"), text)
 
+    def _keep_image(self, client: Client, submission: Submission) -> None:
+        """Note under which id the server has the scan of a volume."""
+        volume = self._scene.GetNodeByID(submission.volume_id)
+        if volume is not None and StoredImages.image_id(volume) != submission.image:
+            StoredImages.belongs_to(volume, submission.image, client.address)
+
     def _submitted(self, client: Client, submission: Submission, label: StoredImages.KnownLabel) -> None:
         volume = self._scene.GetNodeByID(submission.volume_id)
         if volume is not None:
-            if StoredImages.image_id(volume) != submission.image:
-                StoredImages.belongs_to(volume, submission.image, client.address)
+            self._keep_image(client, submission)
             StoredImages.know_label(volume, label)
             self.list_labels(client, volume)
         text = _("The label was submitted for the image “{image}”.") if label.tag == "final" else ""

@@ -69,6 +69,11 @@ class Submission:
         etag = client.save_label(self.image, data, LabelState(self.tag, self.etag), self.params(edited))
         return KnownLabel(self.tag, etag, self.user, edited)
 
+    @property
+    def has_image(self) -> bool:
+        """Whether the server has the scan, since the label or earlier."""
+        return self._scan is None
+
     def params(self, edited: bool) -> dict[str, Any]:
         """Describe the label: what is kept beside it."""
         model = self._result.model

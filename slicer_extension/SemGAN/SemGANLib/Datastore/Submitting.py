@@ -21,6 +21,8 @@ class Submitting:
         confirm: asks the user a yes/no question.
         tell: called with level and text.
         done: called with client, submission and the label as the server has it now.
+        image_sent: called with client and submission where the server has the scan, and not the label: another try,
+            whenever it comes, is not to send the scan once more.
     """
 
     def __init__(
@@ -29,11 +31,13 @@ class Submitting:
         confirm: Confirm,
         tell: Callable[[str, str], None],
         done: Callable[[Client, Submission, KnownLabel], None],
+        image_sent: Callable[[Client, Submission], None],
     ) -> None:
         self._runner = runner
         self._confirm = confirm
         self._tell = tell
         self._done = done
+        self._image_sent = image_sent
 
     def begin(self, client: Client, submission: Submission) -> None:
         """Send a label."""
@@ -44,6 +48,8 @@ class Submitting:
         )
 
     def _not_sent(self, client: Client, submission: Submission, error: Exception) -> None:
+        if submission.has_image:
+            self._image_sent(client, submission)
         if isinstance(error, Errors.Outdated):
             self._runner.run(
                 lambda: client.stored_labels(submission.image),
