@@ -103,6 +103,11 @@ class StudiesDatastore(ImagesDatastore, LabelsDatastore):
             ]
             return [*self._originals.left_out, *self._reconciling().ambiguous, *hidden]
 
+    def away(self) -> list[LeftOut]:
+        """Return the labelled images whose files are not there."""
+        with self._mutex:
+            return self._reconciling().away
+
     def pending(self) -> int:
         """Return how many folders of DICOM files are still being read."""
         with self._mutex:
@@ -122,6 +127,8 @@ class StudiesDatastore(ImagesDatastore, LabelsDatastore):
             told.append(f"no images: what lies there is left out ({seen(left_out)}); GET /semgan/studies tells why")
         elif left_out:
             told.append(f"{len(left_out)} files or series are left out; GET /semgan/studies tells which and why")
+        if away := len(self.away()):
+            told.append(f"labelled images that are not there any more: {away}; GET /semgan/studies tells which")
         return told
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from monailabel.datastore.local import DataModel
 
 from monai_semgan.label_app.studies.catalogue import Originals
-from monai_semgan.label_app.studies.study_ids import SERVED_ENDINGS, candidates, split_ending
+from monai_semgan.label_app.studies.study_ids import SERVED_ENDINGS, candidates, shown, split_ending
 from monai_semgan.label_app.studies.study_models import LeftOut, StudiesModel, StudyEntry, StudyImage, place_of
 
 CONVERTED = ".nrrd"
@@ -37,6 +37,17 @@ class Reconciling:
         left = [file for file in self.originals.files if file not in served and file not in hidden]
         reason = "other images have the ids {}; rename it"
         return [LeftOut(file, reason.format(" and ".join(dict.fromkeys(candidates(file))))) for file in left]
+
+    @property
+    def away(self) -> list[LeftOut]:
+        """Labelled images whose files are not there, as after a folder got another name."""
+        reason = "it is not there any more; its labels (image {}) count again when it is back in this place"
+        told = []
+        for image, entry in self.model.missing.items():
+            if entry.labels and not (entry.image.series and self.originals.pending):  # that may just be read
+                place = f"{self.uploads.name}/{entry.image.source}" if entry.image.uploaded else entry.image.source
+                told.append(LeftOut(shown(place) or ".", reason.format(image)))
+        return told
 
     def images(self) -> int:
         """Take new images, and put those aside whose files are gone."""

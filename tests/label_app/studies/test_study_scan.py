@@ -256,3 +256,22 @@ def test_the_start_tells_what_is_not_served_without_names(
     lines = _open(_fill(tmp_path / "studies", *names)).told_at_start()
     assert (re.match(told, lines[0]) and len(lines) == 1) if told else lines == []
     assert "SMITH" not in "".join(lines)
+
+
+def test_a_labelled_image_whose_folder_has_another_name_is_told_until_it_is_back(tmp_path: Path) -> None:
+    studies = tmp_path / "studies"
+    (studies / "before").mkdir(parents=True)
+    for name in ("scan", "unlabelled"):
+        (studies / "before" / f"{name}.nii.gz").write_bytes(b"image")
+    (tmp_path / "label.nii.gz").write_bytes(b"label")
+    store = StudiesDatastore(str(studies), auto_reload=False)
+    store.save_label("before__scan", str(tmp_path / "label.nii.gz"), "final", {})
+    assert store.away() == []
+    (studies / "before").rename(studies / "after")
+    again = StudiesDatastore(str(studies), auto_reload=False)
+    [told] = again.away()
+    assert told.name == "before/scan.nii.gz" and "before__scan" in told.reason
+    assert any("not there any more: 1" in line for line in again.told_at_start())
+    (studies / "after").rename(studies / "before")
+    back = StudiesDatastore(str(studies), auto_reload=False)
+    assert back.away() == [] and back.get_label_uri("before__scan", "final")

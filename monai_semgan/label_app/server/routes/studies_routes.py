@@ -24,7 +24,7 @@ def studies() -> dict[str, Any]:
     store = running_app().datastore()
     if not isinstance(store, StudiesDatastore):
         raise HTTPException(404, "the studies are no folder of this computer")
-    left_out = store.left_out()
+    left_out = [*store.away(), *store.left_out()]
     told = [one.told() for one in left_out[:MOST_TOLD]]
     images, pending = len(store.list_images()), store.pending()
     return {"images": images, "left_out": told, "left_out_total": len(left_out), "pending": pending}
