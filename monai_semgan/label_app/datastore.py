@@ -126,7 +126,8 @@ class StudiesDatastore(ImagesDatastore, LabelsDatastore):
         elif not images:
             told.append(f"no images: what lies there is left out ({seen(left_out)}); GET /semgan/studies tells why")
         elif left_out:
-            told.append(f"{len(left_out)} files or series are left out; GET /semgan/studies tells which and why")
+            what = "1 file or series is" if len(left_out) == 1 else f"{len(left_out)} files or series are"
+            told.append(f"{what} left out; GET /semgan/studies tells which and why")
         if away := len(self.away()):
             told.append(f"labelled images that are not there any more: {away}; GET /semgan/studies tells which")
         return told

@@ -27,8 +27,8 @@ def domain_warning(domain: Domain | None) -> str:
 
 
 def modality_warning(result: Result, model: Model | None) -> str:
-    """Warn where a model has not learnt from scans of this modality; empty if it has, or if that is not known."""
-    told = [finding.text for finding in result.findings if finding.code == UNLEARNT]
+    """Warn where a model has not learnt from scans of this modality, or the scan is none of it; empty otherwise."""
+    told = [finding.text for finding in result.findings if finding.code in (NOT_IN_HU, UNLEARNT)]
     if told:
         return told[0]
     if model is None or not model.modalities or result.modality in ("", *model.modalities):

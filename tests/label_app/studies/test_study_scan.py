@@ -245,7 +245,7 @@ def _wait_for(store: StudiesDatastore, images: set[str]) -> None:
     [
         ((), "no images: the folder is empty"),
         (("SMITH.jpg", "x.txt", "y.txt"), r"no images: what lies there is left out \(2 .txt, 1 .jpg\); .*studies"),
-        (("a.nii.gz", "b.txt"), "1 files or series are left out"),
+        (("a.nii.gz", "b.txt"), "1 file or series is left out"),
         (("a.nii.gz",), None),
     ],
 )

@@ -64,6 +64,7 @@ def test_what_is_called_ct_and_is_none_is_not_called_in_domain_and_not_final_in_
     called_ct = replace(result(IN_DOMAIN), findings=(found,))
     assert "in domain" not in verdict_text(called_ct, model()) and warnings(called_ct, model()) == [found.text]
     assert unlike(called_ct) and not unlike(result(IN_DOMAIN))
+    assert warnings(replace(called_ct, domain=OUT_OF_DOMAIN), model())[0] == found.text, "the cause comes first"
 
 
 def test_a_learnt_modality_is_plainly_in_domain() -> None:
