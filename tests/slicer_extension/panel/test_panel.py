@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from SemGANLib.Views import Connection
+from SemGANLib.Views import Connection, Message
 
 from tests.slicer_extension.panel.conftest import add_volume, dispose
 from tests.slicer_extension.panel.fake_logic import COLOURS, FakeLogic, job, model
@@ -265,6 +265,18 @@ class TestRun:
         click(panel.ui.refineButton)
         assert "No volume is chosen" in panel.ui.messageLabel.text and shown(panel.ui.messageFrame)
         assert not logic.asked
+
+    def test_what_was_in_the_way_goes_when_it_no_longer_is(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any
+    ) -> None:
+        for news in ("", "Something else happened."):
+            logic.choices.volume = None
+            click(panel.ui.previewButton)
+            assert shown(panel.ui.messageFrame)
+            if news:
+                logic.message.emit(Message("error", news))
+            logic.choices.volume = volume
+            assert shown(panel.ui.messageFrame) is bool(news) and news in panel.ui.messageLabel.text
 
     def test_progress_tells_step_slices_and_time(self, panel: SimpleNamespace, logic: FakeLogic, volume: Any) -> None:
         logic.choices.volume = volume

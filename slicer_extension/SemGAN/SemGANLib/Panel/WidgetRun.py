@@ -33,19 +33,20 @@ class RunSection:
         self._logic = logic
         self._input_error = input_error
         self._show_message = show_message
+        self._told = ""
         self._refine = RefineSection(ui, logic)
         ui.previewButton.connect("clicked()", self.preview)
         ui.refineButton.connect("clicked()", self.refine)
         ui.cancelButton.connect("clicked()", self.cancel)
         logic.run_changed.connect(self._on_run)
-        logic.choices.changed.connect(self.show)
+        logic.choices.changed.connect(self._on_choices)
         self.show()
 
     def close(self) -> None:
         """Disconnect from the logic."""
         self._refine.close()
         self._logic.run_changed.disconnect(self._on_run)
-        self._logic.choices.changed.disconnect(self.show)
+        self._logic.choices.changed.disconnect(self._on_choices)
 
     def preview(self) -> None:
         """Begin a preview, or say why not."""
@@ -83,7 +84,7 @@ class RunSection:
         self._show_others(volume)
 
     def _begin(self, start: Callable[[Any], None]) -> None:
-        problem = self._input_error()
+        self._told = problem = self._input_error()
         if problem:
             self._show_message(Message(ERROR, problem))
             return
@@ -92,6 +93,14 @@ class RunSection:
 
     def _on_run(self, _run: Run) -> None:
         self.show()
+
+    def _on_choices(self) -> None:
+        """Take what was in the way of a run off the panel when it no longer is, unless other news stands there."""
+        self.show()
+        if self._told and self._told != self._input_error():
+            if wrapped(self._told) in self._ui.messageLabel.text:
+                self._show_message(None)
+            self._told = ""
 
     def _show_others(self, volume: Any) -> None:
         chosen = volume.GetID() if volume is not None else None
