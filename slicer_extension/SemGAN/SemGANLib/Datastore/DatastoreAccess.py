@@ -223,8 +223,8 @@ class DatastoreAccess:
     def _next(self, client: Client, image: str | None) -> None:
         if image is None:
             text = _(
-                "No image is left for you: those without a label are with other readers for ten minutes, or cannot be"
-                " opened."
+                "No image is left for you: all have a final label, or are with other readers for ten minutes, or"
+                " cannot be opened."
             )
             self._tell(INFO, text)
         else:
