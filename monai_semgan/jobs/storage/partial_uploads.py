@@ -173,6 +173,8 @@ class PartialUploads:
             NoSpace: if the disk is full.
         """
         check_suffix(arrival.suffix)
+        if len(self.names()) >= UNFINISHED_LIMIT and (left := self.abandoned()):
+            self.remove(left[0])
         with self._lock:
             if len(self._known) >= UNFINISHED_LIMIT:
                 raise QueueFull(f"{len(self._known)} uploads are unfinished; end or remove one, or try again later")
