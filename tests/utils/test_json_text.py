@@ -23,7 +23,9 @@ CONTENT = st.recursive(
 
 OTHERS = {
     "authoring/create.py", "authoring/update.py", "data/slice_set.py", "io/label_names.py", "jobs/api/openapi.py",
-    "jobs/scan_checks.py", "label_app/server/start.py", "slicing/model_settings.py", "training/engine/record.py",
+    "jobs/scan_checks.py", "jobs/storage/store.py", "label_app/server/connections.py", "label_app/server/start.py",
+    "label_app/studies/conversion.py", "label_app/studies/converted_volumes.py", "label_app/studies/study_series.py",
+    "slicing/model_settings.py", "training/engine/record.py",
     "training/run.py", "transforms/dictionary.py", "transforms/scan_meta.py", "utils/file_state.py",
     "utils/json_text.py", "workflows/scan_dataset.py",
 }  # fmt: skip
