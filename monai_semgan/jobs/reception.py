@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Set
+from pathlib import Path
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Upload, UploadProgress
@@ -131,6 +132,18 @@ class Reception:
             return _finished(self._finish(found))
         finally:
             found.release(holder)
+
+    def file(self, upload: str, asker: Asker) -> Path:
+        """Return the file of an upload that is whole; it stays a while longer for that.
+
+        Raises:
+            Unknown: if there is none.
+            Forbidden: if it is another's.
+        """
+        with self._lock:
+            found = self._stored(upload, asker)
+            self.uploads.use(upload)
+        return found.path
 
     def remove(self, upload: str, asker: Asker = NOBODY) -> None:
         """Remove an upload, whole or not.

@@ -13,6 +13,7 @@ def add_routes(app: FastAPI) -> None:
     from monailabel.endpoints import info
 
     from monai_semgan.label_app.server.routes.datastore_routes import router as datastore
+    from monai_semgan.label_app.server.routes.datastore_routes import uploads_router as uploads
     from monai_semgan.label_app.server.routes.infer_routes import router as infer
     from monai_semgan.label_app.server.routes.label_routes import router as labels
     from monai_semgan.label_app.server.routes.learning_routes import router as learning
@@ -23,6 +24,18 @@ def add_routes(app: FastAPI) -> None:
     from monai_semgan.label_app.server.routes.tasks_routes import router as tasks
     from monai_semgan.label_app.server.routes.version_routes import router as versions
 
-    for router in (info.router, infer, tasks, learning, datastore, labels, versions, studies, sessions, others):
+    for router in (
+        info.router,
+        infer,
+        tasks,
+        learning,
+        datastore,
+        uploads,
+        labels,
+        versions,
+        studies,
+        sessions,
+        others,
+    ):
         app.include_router(router)
     add_login(app)

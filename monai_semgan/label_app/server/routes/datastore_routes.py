@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, HTTPException, UploadFile
+from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import FileResponse, Response
 from monailabel.config import settings
 from monailabel.endpoints.datastore import ResultType
@@ -14,7 +14,9 @@ from monailabel.endpoints.datastore import datastore as stock_datastore
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.utils.others.generic import get_mime_type
 
+from monai_semgan.jobs.api.callers import asker_of
 from monai_semgan.jobs.api.own_threads import READING, OwnThreads
+from monai_semgan.jobs.service import JobService
 from monai_semgan.label_app.datastore import StudiesDatastore
 from monai_semgan.label_app.image_ids import is_image_id
 from monai_semgan.label_app.infer_request import EXTENSIONS
@@ -31,6 +33,7 @@ from monai_semgan.label_app.server.routes.shared import (
 )
 
 router = APIRouter(prefix="/datastore", tags=["Datastore"], route_class=CheckedRoute)
+uploads_router = APIRouter(prefix="/semgan/uploads", tags=["Datastore"], route_class=CheckedRoute)
 
 LABELLER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
 IMAGE_EXTENSIONS = tuple(ending for ending in EXTENSIONS if ending != ".seg.nrrd")
@@ -59,19 +62,36 @@ async def add_image(
 def _add_image(file: UploadFile, image: str | None, params: str, user: User) -> dict[str, str]:
     info = _with_user(json_object(params), user)
     image = image or _without_ending(file.filename)
-    if not is_image_id(image):
-        raise HTTPException(422, "the id of the image cannot be used; use letters, digits, . _ and -")
+    _check_id(image)
     path = receive(file, IMAGE_EXTENSIONS)
     check_image(path)
-    store = running_app().datastore()
     try:
-        if isinstance(store, StudiesDatastore) and store.is_original(image):
-            raise HTTPException(409, "an original of the studies has that id, which is never replaced; choose another")
-        if store.get_labels_by_image_id(image):
-            raise HTTPException(409, "labels belong to the image of that id; choose another id")
-        return {"image": store.add_image(image, str(path), info)}
+        return _keep_image(image, path, info)
     finally:
         discard(path)
+
+
+def _check_id(image: str) -> None:
+    if not is_image_id(image):
+        raise HTTPException(422, "the id of the image cannot be used; use letters, digits, . _ and -")
+
+
+def _keep_image(image: str, path: Path, info: dict[str, Any]) -> dict[str, str]:
+    store = running_app().datastore()
+    if isinstance(store, StudiesDatastore) and store.is_original(image):
+        raise HTTPException(409, "an original of the studies has that id, which is never replaced; choose another")
+    if store.get_labels_by_image_id(image):
+        raise HTTPException(409, "labels belong to the image of that id; choose another id")
+    return {"image": store.add_image(image, str(path), info)}
+
+
+@uploads_router.put("/{upload}/image", summary="Make a volume that was sent for jobs an image of the studies")
+async def keep_upload(request: Request, upload: str, image: str, user: User = LABELLER) -> dict[str, str]:
+    """Copy an upload, which was read when it came, into the studies."""
+    _check_id(image)
+    service: JobService = request.app.state.semgan_jobs
+    path = service.reception.file(upload, asker_of(request))
+    return await FILES.run(_keep_image, image, path, _with_user({}, user))
 
 
 @router.delete("/", dependencies=[ADMIN], include_in_schema=False)
