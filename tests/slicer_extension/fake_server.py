@@ -58,6 +58,10 @@ def segment(array: np.ndarray) -> np.ndarray:
     return label
 
 
+DATASTORE = re.compile(r"/semgan/(labels/|uploads/[^/]+/image\b)")
+"""Routes that are the datastore's and not in the document of the job API."""
+
+
 class QuietServer(ThreadingHTTPServer):
     """Says nothing of clients that hang up."""
 
@@ -174,7 +178,7 @@ class FakeServer:
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
                 semgan = self.path.startswith("/semgan/") and server.check
-                semgan = semgan and not self.path.startswith("/semgan/labels/")  # of the datastore, not of the job API
+                semgan = semgan and not DATASTORE.match(self.path)
                 if semgan:
                     server.errors += request_errors(self.command, self.path, kind, body)
                 denied = server.denied(self.path, self.headers)
@@ -319,6 +323,11 @@ class FakeServer:
             self.parts[upload] = (int(query["bytes"]), bytearray())
             return 201, self._progress(upload)
         upload = words[0]
+        if words[1:] == ["image"]:
+            if upload not in self.uploads:
+                return 404, {"detail": "unknown upload; it may have expired: send the volume again"}
+            self.images[query["image"]] = (".nrrd", encode(self.uploads[upload]))
+            return 200, {"image": query["image"]}
         if upload in self.uploads:
             return 200, self._progress(upload)
         size, content = self.parts[upload]

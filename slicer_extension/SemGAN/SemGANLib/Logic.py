@@ -87,6 +87,7 @@ class Logic:
         self.images_changed = self._datastore.images_changed
         self.image_opened = self._datastore.image_opened
         self.labels_changed = self._datastore.labels_changed
+        self.submit_changed = self._datastore.submit_changed
         self._watch = SceneWatch(scene, self._on_removed, self._on_closing, self._on_loaded)
         self._edits.compare_loaded(scene, self._show_outcomes)
 
@@ -242,6 +243,10 @@ class Logic:
             known = known_structures(self.connection.models)
             self._datastore.submit(client, volume, user, tag, self.edited(volume), may_send, known)
 
+    def stop_submit(self) -> None:
+        """Send no more of the scan whose label is on its way."""
+        self._datastore.stop_submit()
+
     def list_labels(self, volume: Any) -> None:
         """Ask which labels the server has for the image of a volume."""
         client = self._client()
@@ -323,6 +328,7 @@ class Logic:
         """Cancel running jobs, remove uploads and call nothing any more."""
         self._watch.close()
         self.choices.close()
+        self._datastore.stop_submit()
         self._runs.close()
         self._runner.close()
 
@@ -376,6 +382,7 @@ class Logic:
                     self._scene.RemoveNode(record.node)
 
     def _on_closing(self) -> None:
+        self._datastore.stop_submit()
         self._runs.forget_all()
         self._edits.forget_all()
         self._consent.forget()

@@ -139,8 +139,11 @@ class Client(Protocol):
     def image(self, image: str) -> tuple[bytes, str]:
         """Fetch an image of the datastore and the ending of its file's name, such as `".nii.gz"`."""
 
-    def add_image(self, image: str, data: bytes, suffix: str = ".nrrd") -> str:
+    def add_image(self, image: str, data: bytes, suffix: str = ".nrrd", transfer: Transfer | None = None) -> str:
         """Put an image into the datastore; returns the id it has there."""
+
+    def keep_upload(self, upload: str, image: str) -> str:
+        """Make a volume that was sent an image of the datastore; returns the id it has there."""
 
     def stored_labels(self, image: str) -> tuple[LabelFacts, ...]:
         """List the labels of an image; none where the server is older and does not tell."""
@@ -231,6 +234,9 @@ class Logic(Protocol):
 
     labels_changed: Signal
     """Emits the `StoredLabels` of an image: after `list_labels`, `submit` and `review`."""
+
+    submit_changed: Signal
+    """Emits a `Submit`: when a label is on its way, how far its scan is, and when it has arrived or not."""
 
     batch_changed: Signal
     """Emits the `Batch` of the server."""
@@ -334,6 +340,9 @@ class Logic(Protocol):
 
     def submit(self, volume: Any, user: str, tag: str = "final") -> None:
         """Put the label of a volume into the server's datastore, with user, model, mode and whether it was edited."""
+
+    def stop_submit(self) -> None:
+        """Send no more of the scan whose label is on its way."""
 
     def list_labels(self, volume: Any) -> None:
         """Ask which labels the server has for the image of a volume; `labels_changed` follows."""

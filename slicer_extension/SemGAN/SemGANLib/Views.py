@@ -48,6 +48,19 @@ class Connection:
 
 
 @dataclass(frozen=True)
+class Submit:
+    """A label on its way to the server's datastore.
+
+    Attributes:
+        active: whether one is.
+        text: how far its scan is, as long as that is being sent; empty otherwise.
+    """
+
+    active: bool = False
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Batch:
     """Previews of many images of the server's datastore, one after the other.
 

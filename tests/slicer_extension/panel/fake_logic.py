@@ -44,6 +44,7 @@ SIGNALS = (
     "image_opened",
     "message",
     "labels_changed",
+    "submit_changed",
     "batch_changed",
     "left_jobs_changed",
 )
@@ -197,6 +198,9 @@ class FakeLogic:
 
     def submit(self, volume: Any, user: str, tag: str = "final") -> None:
         self.asked.append(("submit", volume.GetName(), user, tag))
+
+    def stop_submit(self) -> None:
+        self.asked.append(("stop_submit",))
 
     def list_images(self) -> None:
         self.asked.append(("list_images",))

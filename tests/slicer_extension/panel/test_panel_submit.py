@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from SemGANLib.Views import Outcome, StoredLabel, StoredLabels
+from SemGANLib.Views import Outcome, StoredLabel, StoredLabels, Submit
 
 from tests.slicer_extension.panel.conftest import add_volume
 from tests.slicer_extension.panel.fake_logic import FakeLogic
@@ -50,6 +50,21 @@ class TestSubmit:
         click(panel.ui.submitButton)
         assert words in panel.ui.messageLabel.text
         assert not [asked for asked in logic.asked if asked[0] == "submit"]
+
+    def test_shows_how_far_the_scan_is_and_stops_it(
+        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
+    ) -> None:
+        logic.connected()
+        logic.choices.volume = volume
+        with_result()
+        type_into(panel.ui.userEdit, "A. Reader")
+        logic.submit_changed.emit(Submit(True, "Sending the volume: 12 of 367 MB"))
+        assert panel.ui.editedLabel.text == "Sending the volume: 12 of 367 MB"
+        assert panel.ui.submitButton.text == "Stop sending"
+        click(panel.ui.submitButton)
+        assert logic.asked[-1] == ("stop_submit",)
+        logic.submit_changed.emit(Submit())
+        assert panel.ui.submitButton.text == "Submit label" and panel.ui.editedLabel.text.startswith("Not edited")
 
     def test_says_whether_the_segmentation_was_edited(
         self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]

@@ -60,6 +60,7 @@ class DatastoreAccess:
         self._asking = asking
         self._tell = asking.tell
         self._submitting = Submitting(runner, asking.confirm, asking.tell, self._submitted, self._keep_image)
+        self.submit_changed = self._submitting.changed
 
     # submitting
 
@@ -82,7 +83,9 @@ class DatastoreAccess:
         """
         record = record_of(volume)
         result = record.result if record else None
-        if record is None or result is None or record.segmentation is None:
+        if self._submitting.active:
+            self._tell(WARNING, _("A label is on its way already. Wait for it, or stop it."))
+        elif record is None or result is None or record.segmentation is None:
             self._tell(WARNING, _("There is no result to submit. Run a preview or a refinement first."))
         elif not user.strip():
             self._tell(WARNING, _("Enter your name first: it is kept beside the label."))
@@ -92,7 +95,12 @@ class DatastoreAccess:
             except ValueError as error:
                 self._tell(ERROR, str(error))
                 return
+            submission.upload = self._runs.sent_as(volume, client)
             self._submitting.begin(client, submission)
+
+    def stop_submit(self) -> None:
+        """Send no more of the scan whose label is on its way."""
+        self._submitting.stop()
 
     def _agreed(self, record: Record, tag: str, edited: bool) -> bool:
         """Ask before a result becomes final that nobody has touched, of a scan that the model does not know."""

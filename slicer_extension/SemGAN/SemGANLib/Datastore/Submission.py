@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..Protocols import Client
@@ -10,7 +11,9 @@ from ..Scene import SegmentationExport, VolumeExport
 from ..Scene.Geometry import ijk_to_ras, ijk_to_world
 from ..Scene.Records import Record
 from ..Scene.SegmentationExport import LabelSnapshot
+from ..Server import Errors
 from ..Server.Nrrd import Grid, encode
+from ..Server.Transfer import Transfer
 from ..Types import LabelState, Result
 from .StoredImages import KnownLabel, image_id, known_labels, random_id, stored_affine
 
@@ -25,6 +28,8 @@ class Submission:
         known: numbers of structures by name: of the server's models, and of the label that was opened.
 
     Attributes:
+        upload: what the server has of the scan since a run; empty: nothing.
+        transfer: how far the scan is, where it has to be sent.
         image: id of the image.
         etag: of the label that this one takes the place of; empty: there is none.
         renamed: structures that the user has given other names: what they were, by their new name.
@@ -44,6 +49,8 @@ class Submission:
         self.user, self.tag = user, tag
         self.etag = _replaced(record, volume, tag)
         self.empty = self.allow_empty = False
+        self.upload = ""
+        self.transfer = Transfer()
         self._affine = stored_affine(volume)
         self._world = ijk_to_world(volume)
         self._scan = None if image_id(volume) else Grid(VolumeExport.voxels(volume).copy(), ijk_to_ras(volume))
@@ -63,11 +70,18 @@ class Submission:
         self.empty = not merged.any()
         edited = self._edited_before or SegmentationExport.fingerprint(merged, self._world) != self._fingerprint
         if self._scan is not None:
-            self.image = client.add_image(self.image, VolumeExport.file_of(self._scan, compressed=True))
+            self.image = self._add_scan(client, self._scan)
             self._scan = None  # another try sends the label alone
         data = encode(Grid(merged, self._affine))
         etag = client.save_label(self.image, data, LabelState(self.tag, self.etag), self.params(edited))
         return KnownLabel(self.tag, etag, self.user, edited)
+
+    def _add_scan(self, client: Client, scan: Grid) -> str:
+        """Make an image of what was sent for a run, or else send the scan."""
+        if self.upload:
+            with suppress(Errors.Gone, Errors.NotAllowed):  # it has expired, or the server is older
+                return client.keep_upload(self.upload, self.image)
+        return client.add_image(self.image, VolumeExport.file_of(scan, compressed=True), transfer=self.transfer)
 
     @property
     def has_image(self) -> bool:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Callable
 
 from ..Protocols import Client, Confirm, Runner
+from ..Runs.RunSigns import MOVING_SECONDS
 from ..Server import Errors
+from ..Server.Transfer import Transfer
+from ..Signal import Signal
+from ..Texts import transfer_text
 from ..Translation import tr as _
 from ..Types import LabelFacts
-from ..Views import ERROR, INFO
+from ..Views import ERROR, INFO, UPLOADING, Submit
 from .LabelTexts import empty_text, overwrite_text
 from .StoredImages import KnownLabel
 from .Submission import Submission
@@ -38,16 +42,51 @@ class Submitting:
         self._tell = tell
         self._done = done
         self._image_sent = image_sent
+        self.changed = Signal("Submit")
+        self._under_way: Submission | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether a label is on its way."""
+        return self._under_way is not None
 
     def begin(self, client: Client, submission: Submission) -> None:
         """Send a label."""
+        submission.transfer = Transfer()
+        self._under_way = submission
         self._runner.run(
             lambda: submission.send(client),
-            lambda label: self._done(client, submission, label),
+            lambda label: self._sent(client, submission, label),
             lambda error: self._not_sent(client, submission, error),
         )
+        self._show(submission)
+
+    def stop(self) -> None:
+        """Send no more of a scan; a label that follows one that has arrived is not held back."""
+        if self._under_way is not None:
+            self._under_way.transfer.stop()
+
+    def _show(self, submission: Submission) -> None:
+        """Tell how far the scan is, again and again while it is on its way."""
+        if self._under_way is not submission:
+            return
+        moved = submission.transfer.moved_so_far()
+        self.changed.emit(Submit(True, transfer_text(UPLOADING, moved) if moved.total else ""))
+        self._runner.later(MOVING_SECONDS, lambda: self._show(submission))
+
+    def _sent(self, client: Client, submission: Submission, label: KnownLabel) -> None:
+        self._end()
+        self._done(client, submission, label)
+
+    def _end(self) -> None:
+        self._under_way = None
+        self.changed.emit(Submit())
 
     def _not_sent(self, client: Client, submission: Submission, error: Exception) -> None:
+        self._end()
+        if isinstance(error, Errors.Stopped):
+            self._tell(INFO, _("Stopped: nothing was submitted."))
+            return
         if submission.has_image:
             self._image_sent(client, submission)
         if isinstance(error, Errors.Outdated):

@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 from ..Protocols import Logic, Settings
 from ..Translation import tr as _
-from ..Views import ERROR, Message
+from ..Views import ERROR, Message, Submit
 
 USER = "SemGAN/user"
 """Key of the user's name in the application settings."""
@@ -36,6 +36,8 @@ class SubmitSection:
         ui.userEdit.connect("editingFinished()", self._on_user)
         ui.submitButton.connect("clicked()", self.submit)
         ui.submitSection.connect("contentsCollapsed(bool)", self._on_collapsed)
+        self._on_its_way = Submit()
+        logic.submit_changed.connect(self._on_submit)
         logic.outcome_changed.connect(self._on_outcome)
         logic.choices.changed.connect(self.show_edited)
         logic.connection_changed.connect(self._on_connection)
@@ -44,6 +46,7 @@ class SubmitSection:
 
     def close(self) -> None:
         """Disconnect from the logic."""
+        self._logic.submit_changed.disconnect(self._on_submit)
         self._logic.outcome_changed.disconnect(self._on_outcome)
         self._logic.choices.changed.disconnect(self.show_edited)
         self._logic.connection_changed.disconnect(self._on_connection)
@@ -57,7 +60,10 @@ class SubmitSection:
         return name
 
     def submit(self) -> None:
-        """Send the label of the chosen volume."""
+        """Send the label of the chosen volume, or stop the one that is on its way."""
+        if self._on_its_way.active:
+            self._logic.stop_submit()
+            return
         volume = self._logic.choices.volume
         if volume is None or self._logic.outcome(volume) is None:
             self._show_message(Message(ERROR, _("There is no result to submit: press Preview first.")))
@@ -74,12 +80,17 @@ class SubmitSection:
         """Say whether the segmentation differs from the result; looked up only while the section is open."""
         volume = self._logic.choices.volume
         has_result = volume is not None and self._logic.outcome(volume) is not None
-        text = ""
-        if has_result and not self._ui.submitSection.collapsed:
+        text = self._on_its_way.text
+        if not text and has_result and not self._ui.submitSection.collapsed:
             edited = self._logic.edited(volume)
             text = _("Edited: differs from the model's result.") if edited else _("Not edited: as the model made it.")
         self._ui.editedLabel.setText(text)
         self._ui.editedLabel.setVisible(bool(text))
+
+    def _on_submit(self, submit: Submit) -> None:
+        self._on_its_way = submit
+        self._ui.submitButton.setText(_("Stop sending") if submit.active else _("Submit label"))
+        self.show_edited()
 
     def _on_user(self) -> None:
         self._settings.setValue(USER, self._ui.userEdit.text.strip())

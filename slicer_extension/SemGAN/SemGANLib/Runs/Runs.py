@@ -77,6 +77,12 @@ class Runs:
         elsewhere = run is not None and run.sent_instead  # there it would lie otherwise than here
         return image if same and not elsewhere else None
 
+    def sent_as(self, volume: Any, client: Client) -> str:
+        """Look up the upload of a volume as it is now, without parent transforms; empty if there is none."""
+        uploads = self._uploads.get(client.address)
+        moved = volume.GetParentTransformNode() is not None  # what was sent lies where the transform puts it
+        return (uploads.find(volume) if uploads is not None and not moved else None) or ""
+
     def forget(self, volume_id: str) -> None:
         """End the run of a volume that is gone, and remove it from the servers."""
         run = self._runs.pop(volume_id, None)

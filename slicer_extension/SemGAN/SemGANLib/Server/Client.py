@@ -93,10 +93,9 @@ class Client(LabelCalls):
             transfer: counts, and may stop it.
         """
         watched = transfer or Counter()
-        if self._parts_known:
-            with suppress(PartsUnknown):
-                return Resumable(self._http.request, self._progress, watched).send(data, suffix)
-            self._parts_known = False  # the server is older
+        sent = self._in_parts(data, suffix, watched)
+        if sent is not None:
+            return sent
         watched.begin(len(data))
         path = "/semgan/uploads?" + urlencode({"suffix": suffix})
         answer = self._http.request("POST", path, data, seconds=TRANSFER_SECONDS, transfer=watched)
@@ -157,18 +156,38 @@ class Client(LabelCalls):
         answer = self._http.request("GET", path, seconds=TRANSFER_SECONDS)
         return answer.body, ending(answer.headers.get("content-disposition", ""))
 
-    def add_image(self, image: str, data: bytes, suffix: str = ".nrrd") -> str:
-        """Put an image into the datastore.
+    def add_image(self, image: str, data: bytes, suffix: str = ".nrrd", transfer: Transfer | None = None) -> str:
+        """Put an image into the datastore; goes on where it was when the connection breaks.
 
         Args:
             image: the id that it should have.
+            data: the file's content.
+            suffix: ending of its name.
+            transfer: counts, and may stop it.
 
         Returns:
             The id that it has.
         """
+        watched = transfer or Counter()
+        sent = self._in_parts(data, suffix, watched)
+        if sent is not None:
+            try:
+                if watched.stopped:
+                    raise Errors.stopped()
+                return self.keep_upload(sent.id, image)
+            finally:
+                with suppress(Errors.ServerError):  # else the server does so in time
+                    self.delete_upload(sent.id)
         body, kind = form({"params": "{}"}, {"file": (f"image{suffix}", data)})
         path = "/datastore/image?" + urlencode({"image": image})
-        content = self._json(self._http.request("PUT", path, body, kind, TRANSFER_SECONDS))
+        watched.begin(len(body))
+        content = self._json(self._http.request("PUT", path, body, kind, TRANSFER_SECONDS, transfer=watched))
+        return str(self._field(content, "image"))
+
+    def keep_upload(self, upload: str, image: str) -> str:
+        """Make a volume that was sent an image of the datastore; returns the id that it has there."""
+        path = f"/semgan/uploads/{quote(upload, safe='')}/image?" + urlencode({"image": image})
+        content = self._json(self._http.request("PUT", path, b"", seconds=TRANSFER_SECONDS))
         return str(self._field(content, "image"))
 
     def next_sample(self, strategy: str, reader: str = "") -> str | None:
@@ -200,6 +219,14 @@ class Client(LabelCalls):
         """End the batch that runs, if there is one; what it has saved stays."""
         content = self._json(self._http.request("DELETE", "/batch/infer"))
         return self._batch(content) if content else None
+
+    def _in_parts(self, data: bytes, suffix: str, transfer: Transfer) -> Upload | None:
+        """Send a volume in parts; None where the server is older and takes none."""
+        if self._parts_known:
+            with suppress(PartsUnknown):
+                return Resumable(self._http.request, self._progress, transfer).send(data, suffix)
+            self._parts_known = False
+        return None
 
     def _batch(self, content: Any) -> BatchStatus:
         status, progress = self._field(content, "status"), content.get("progress")
