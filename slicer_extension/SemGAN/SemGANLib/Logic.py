@@ -375,6 +375,7 @@ class Logic:
     def _on_removed(self, node: Any) -> None:
         """Forget a volume's run and result with it; what stands in other nodes stays."""
         self._runs.forget(node.GetID())
+        self._datastore.forget(node.GetID())
         self._edits.forget(node.GetID())
         if node.IsA("vtkMRMLScalarVolumeNode"):
             for record in list(records(self._scene)):
@@ -382,7 +383,7 @@ class Logic:
                     self._scene.RemoveNode(record.node)
 
     def _on_closing(self) -> None:
-        self._datastore.stop_submit()
+        self._datastore.forget_all()
         self._runs.forget_all()
         self._edits.forget_all()
         self._consent.forget()

@@ -93,6 +93,18 @@ def test_an_older_server_gets_the_scan_in_one_go(session, scene, server):
     assert len(server.matches("PUT /datastore/image.*")) == 1 and len(server.labels) == 1
 
 
+def test_an_image_whose_answer_was_lost_does_not_become_two(session, scene, server):
+    volume = add_scan(scene)
+    session.preview(volume)
+    server.unanswered = ["PUT /semgan/uploads/.*/image.*"]
+    session.logic.submit(volume, "me")
+    session.settle()
+    assert session.messages[-1].level == "error" and len(server.images) == 1
+    session.logic.submit(volume, "me")
+    session.settle()
+    assert session.messages[-1].level == "info" and len(server.images) == 1 == len(server.labels)
+
+
 class _Slow:
     """A submission whose scan is on its way until it is stopped."""
 

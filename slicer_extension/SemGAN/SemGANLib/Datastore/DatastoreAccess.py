@@ -10,6 +10,7 @@ from ..Protocols import Client, Confirm, Runner
 from ..ResultTexts import unlike
 from ..Runs.Results import Target
 from ..Runs.Runs import Runs
+from ..Runs.Uploads import Version, version_of
 from ..Scene.Records import Record, record_of
 from ..Server import Errors
 from ..Signal import Signal
@@ -61,6 +62,7 @@ class DatastoreAccess:
         self._tell = asking.tell
         self._submitting = Submitting(runner, asking.confirm, asking.tell, self._submitted, self._keep_image)
         self.submit_changed = self._submitting.changed
+        self._named: dict[str, tuple[Version, str]] = {}
 
     # submitting
 
@@ -96,11 +98,30 @@ class DatastoreAccess:
                 self._tell(ERROR, str(error))
                 return
             submission.upload = self._runs.sent_as(volume, client)
+            self._name_once(volume, submission)
             self._submitting.begin(client, submission)
+
+    def _name_once(self, volume: Any, submission: Submission) -> None:
+        """Give a scan the id of the try before: where only the answer was lost, the server has it under that."""
+        if submission.has_image:
+            return
+        version, before = self._named.get(submission.volume_id, (None, ""))
+        if version is not None and version.same(version_of(volume)):
+            submission.image = before
+        self._named[submission.volume_id] = version_of(volume), submission.image
 
     def stop_submit(self) -> None:
         """Send no more of the scan whose label is on its way."""
         self._submitting.stop()
+
+    def forget(self, volume_id: str) -> None:
+        """Forget a volume that is gone."""
+        self._named.pop(volume_id, None)
+
+    def forget_all(self) -> None:
+        """Forget all volumes, and send no more of them: the scene is closed."""
+        self._named.clear()
+        self.stop_submit()
 
     def _agreed(self, record: Record, tag: str, edited: bool) -> bool:
         """Ask before a result becomes final that nobody has touched, of a scan that the model does not know."""
