@@ -11,7 +11,7 @@ pytest.importorskip("pydantic", reason="needs the environment of the extra label
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monai_semgan.jobs import entries, scheduler
+from monai_semgan.jobs import job_entries, scheduler
 from monai_semgan.jobs.contract import Job, JobRequest, Mode, State
 from monai_semgan.jobs.estimates import Measured
 from monai_semgan.jobs.job_entries import LONGEST_PAUSE, Entry, Origin, Turn
@@ -28,7 +28,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        for module in (entries, scheduler):
+        for module in (job_entries, scheduler):
             monkeypatch.setattr(module, "time", self)
 
     def monotonic(self) -> float:
