@@ -26,8 +26,8 @@ class Asker:
         """Make one of the name of a user or client."""
         return cls(None if caller is None else hashlib.sha256(caller.encode()).hexdigest(), may_all)
 
-    def may_end(self, owner: str | None) -> bool:
-        """Tell whether what has this owner may be ended: one's own, or what nobody owns."""
+    def may_change(self, owner: str | None) -> bool:
+        """Tell whether what has this owner may be changed or ended: one's own, or what nobody owns."""
         return owner is None or owner == self.owner or self.may_all
 
     def check_may_end(self, entry: Entry) -> None:
@@ -36,7 +36,7 @@ class Asker:
         Raises:
             Forbidden: if it is somebody else's.
         """
-        if not self.may_end(entry.origin.owner):
+        if not self.may_change(entry.origin.owner):
             raise Forbidden("the job was started by somebody else, who alone may cancel or remove it")
 
 

@@ -12,9 +12,7 @@ from monai_semgan.jobs.contract import Upload, UploadProgress
 from monai_semgan.jobs.job_errors import Conflict, Forbidden, JobError, NoSpace, Unknown, in_words
 from monai_semgan.jobs.ownership import NOBODY, Asker
 from monai_semgan.jobs.storage.partial_uploads import Arrival, PartialUpload, PartialUploads
-from monai_semgan.jobs.storage.uploads import RECORD, Incoming, StoredUpload, UploadStore
-
-UNKNOWN = "unknown upload; it may have expired: send the volume again"
+from monai_semgan.jobs.storage.uploads import RECORD, UNKNOWN, Incoming, StoredUpload, UploadStore
 
 
 class Reception:
@@ -223,5 +221,5 @@ def _nothing_more(block: bytes) -> None:
 
 
 def _check_owner(owner: str | None, asker: Asker) -> None:
-    if owner is not None and owner != asker.owner and not asker.may_all:
+    if not asker.may_change(owner):
         raise Forbidden("this upload is another user's; send the volume yourself")

@@ -20,6 +20,7 @@ from monai_semgan.jobs.storage.store import bytes_in, make_folder, remove_folder
 from monai_semgan.utils.files import write_error, written_aside
 
 RECORD = "upload.json"
+UNKNOWN = "unknown upload; it may have expired: send the volume again"
 
 
 @dataclass
@@ -75,7 +76,7 @@ class UploadStore:
         try:
             return self._known[upload]
         except KeyError:
-            raise Unknown("unknown upload; it may have expired: send the volume again") from None
+            raise Unknown(UNKNOWN) from None
 
     def use(self, upload: str) -> None:
         """Let it stay longer."""

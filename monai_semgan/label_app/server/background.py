@@ -116,7 +116,7 @@ class Background:
         running = self.running()
         if not running:
             return None
-        if not asker.may_end(running[0].asker.owner):
+        if not asker.may_change(running[0].asker.owner):
             raise Forbidden("it was started by somebody else, who alone may end it")
         running[0].stop()
         running[0].state = "STOPPED"

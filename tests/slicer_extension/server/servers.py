@@ -70,17 +70,8 @@ class Reader:
         connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(self.answer)}\r\n\r\n".encode() + self.answer)
 
 
-class Speaker:
-    """Answers every connection with the same pieces of bytes, with pauses between them.
-
-    Args:
-        pieces: what is said; the connection is closed after them.
-        pause: seconds between them.
-    """
-
-    def __init__(self, pieces: Sequence[bytes], pause: float = 0.0) -> None:
-        self.pieces = pieces
-        self.pause = pause
+class Listening:
+    """Listens while it is used as a context manager, which gives its address; every connection has a thread."""
 
     def __enter__(self) -> str:
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -96,9 +87,25 @@ class Speaker:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._speak, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._take, args=(connection,), daemon=True).start()
 
-    def _speak(self, connection: socket.socket) -> None:
+    def _take(self, connection: socket.socket) -> None:
+        raise NotImplementedError
+
+
+class Speaker(Listening):
+    """Answers every connection with the same pieces of bytes, with pauses between them.
+
+    Args:
+        pieces: what is said; the connection is closed after them.
+        pause: seconds between them.
+    """
+
+    def __init__(self, pieces: Sequence[bytes], pause: float = 0.0) -> None:
+        self.pieces = pieces
+        self.pause = pause
+
+    def _take(self, connection: socket.socket) -> None:
         with connection:
             connection.recv(BUFFER)
             for piece in self.pieces:
@@ -152,7 +159,7 @@ class Secure:
         self.server.die()
 
 
-class BreakingNetwork:
+class BreakingNetwork(Listening):
     """A way to a server on this computer whose connections break.
 
     Args:
@@ -167,23 +174,7 @@ class BreakingNetwork:
         self.port = port
         self.breaks = list(breaks)
 
-    def __enter__(self) -> str:
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._serve, daemon=True).start()
-        return f"127.0.0.1:{self.listener.getsockname()[1]}"
-
-    def __exit__(self, *_: object) -> None:
-        self.listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                here, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._join, args=(here,), daemon=True).start()
-
-    def _join(self, here: socket.socket) -> None:
+    def _take(self, here: socket.socket) -> None:
         try:
             there = socket.create_connection(("127.0.0.1", self.port))
         except OSError:
