@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import platform
+import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -14,6 +17,17 @@ from monai_semgan.errors import SemganError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+
+PROCESSOR_PROBES = {"AMX": "_is_amx_tile_supported", "AVX512-BF16": "_is_avx512_bf16_supported"}
+"""Instructions that multiply bfloat16, and the function of `torch.cpu` that tells whether they are there."""
+
+ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+"""Variables by which a user keeps PyTorch from using all that the processor can do."""
+
+X86 = ("x86_64", "amd64", "i386", "i686")
+
+CLEARLY_FASTER = 0.8
+"""A measured ratio of times up to which bfloat16 is used."""
 
 
 def select_device(name: str = "auto") -> torch.device:
@@ -36,14 +50,64 @@ def select_device(name: str = "auto") -> torch.device:
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Tell whether bfloat16 is faster than float32: CUDA from Ampere on, and CPUs with matrix tiles (AMX).
+    """Tell whether bfloat16 is clearly faster than float32 on a device."""
+    return _bfloat16(device)[0]
 
-    Other CPUs emulate bfloat16 and can be a hundred times slower with it.
-    """
+
+def bfloat16_reason(device: torch.device) -> str:
+    """Say in words which arithmetic is used on a device, and why."""
+    return _bfloat16(device)[1]
+
+
+def _bfloat16(device: torch.device) -> tuple[bool, str]:
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device)[0] >= 8
-    probe = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(probe and probe())
+        major, minor = torch.cuda.get_device_capability(device)
+        return major >= 8, f"{'bfloat16' if major >= 8 else 'float32'}: compute capability {major}.{minor}"
+    return _processor_bfloat16()
+
+
+@cache
+def _processor_bfloat16() -> tuple[bool, str]:
+    """Decide for the processor: by what it can do, and by a measurement only where that is not known.
+
+    A processor with AMX or AVX512-BF16 multiplies bfloat16 at least twice as fast as float32. Others of the x86 kind
+    emulate it, up to a hundred times slower, and are not even tried. What the measurement says depends a little on the
+    moment, so two runs could differ: it must not decide where the processor tells.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return False, "float32: this build of PyTorch lacks oneDNN"
+    named = [name for name, probe in PROCESSOR_PROBES.items() if (found := getattr(torch.cpu, probe, None)) and found()]
+    limits = [name for name in ISA_LIMITS if os.environ.get(name)]
+    if named and not limits:
+        return True, f"bfloat16: the processor has {named[0]}"
+    if not named and platform.machine().lower() in X86:
+        return False, "float32: the processor has neither AMX nor AVX512-BF16"
+    ratio = _measured_ratio()
+    doubt = f"{limits[0]} is set" if limits else "the processor does not tell"
+    clear = ratio <= CLEARLY_FASTER
+    return clear, f"{'bfloat16' if clear else 'float32'}: measured, bfloat16 takes {ratio:.2f} of the time ({doubt})"
+
+
+def _measured_ratio() -> float:
+    """Measure a small convolution of the kind the networks are made of: time in bfloat16 relative to float32."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # on a busy machine several wait for one another: that is not what is asked
+    seconds = {}
+    try:
+        with torch.inference_mode():
+            for kind in (torch.float32, torch.bfloat16):
+                layer = torch.nn.Conv2d(64, 64, 3, padding=1, dtype=kind)
+                image = torch.ones(1, 64, 32, 32, dtype=kind)
+                seconds[kind] = min(_seconds(layer, image) for _ in range(4))
+    finally:
+        torch.set_num_threads(threads)
+    return seconds[torch.bfloat16] / seconds[torch.float32]
+
+
+def _seconds(layer: torch.nn.Module, image: torch.Tensor) -> float:
+    started = time.perf_counter()
+    layer(image)
+    return time.perf_counter() - started
 
 
 def autocast(device: torch.device, enabled: bool = True) -> contextlib.AbstractContextManager[object]:

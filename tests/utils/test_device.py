@@ -2,13 +2,83 @@
 
 from __future__ import annotations
 
+import platform
 import weakref
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
 from monai_semgan.errors import SemganError
-from monai_semgan.utils.device import autocast, fast_bfloat16, halving_batches, select_device
+from monai_semgan.utils import device as device_module
+from monai_semgan.utils.device import autocast, bfloat16_reason, fast_bfloat16, halving_batches, select_device
+
+CPU = torch.device("cpu")
+Processor = Callable[..., None]
+
+
+@pytest.fixture
+def processor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processor]:
+    """Make PyTorch see another processor; a measurement that was not announced fails."""
+
+    def unexpected() -> float:
+        raise AssertionError("measured")
+
+    def imitate(*probes: str, machine: str = "x86_64", limits: str = "", ratio: float | None = None) -> None:
+        for name in device_module.PROCESSOR_PROBES.values():
+            monkeypatch.setattr(torch.cpu, name, lambda name=name: name in probes, raising=False)
+        for name in device_module.ISA_LIMITS:
+            monkeypatch.delenv(name, raising=False)
+        if limits:
+            monkeypatch.setenv(limits, "AVX2")
+        monkeypatch.setattr(platform, "machine", lambda: machine)
+        monkeypatch.setattr(device_module, "_measured_ratio", unexpected if ratio is None else lambda: ratio)
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+
+    device_module._processor_bfloat16.cache_clear()
+    yield imitate
+    device_module._processor_bfloat16.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("probe", "name"), [("_is_amx_tile_supported", "AMX"), ("_is_avx512_bf16_supported", "AVX512-BF16")]
+)
+def test_a_processor_that_multiplies_bfloat16_uses_it_without_a_measurement(
+    processor: Processor, probe: str, name: str
+) -> None:
+    processor(probe)
+    assert fast_bfloat16(CPU)
+    assert name in bfloat16_reason(CPU)
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "AMD64"])
+def test_a_processor_that_would_emulate_bfloat16_is_not_even_tried(processor: Processor, machine: str) -> None:
+    processor(machine=machine)
+    assert not fast_bfloat16(CPU)
+    assert bfloat16_reason(CPU).startswith("float32")
+
+
+@pytest.mark.parametrize(("ratio", "fast"), [(0.5, True), (0.95, False), (60.0, False)])
+@pytest.mark.parametrize("how", [{"machine": "aarch64"}, {"limits": "ONEDNN_MAX_CPU_ISA"}])
+def test_where_the_processor_does_not_tell_a_measurement_decides(
+    processor: Processor, how: dict[str, str], ratio: float, fast: bool
+) -> None:
+    processor("_is_avx512_bf16_supported" if "limits" in how else "", **how, ratio=ratio)
+    assert fast_bfloat16(CPU) is fast
+    assert f"{ratio:.2f}" in bfloat16_reason(CPU)
+
+
+def test_without_onednn_bfloat16_is_not_used(processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+    processor("_is_amx_tile_supported")
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not fast_bfloat16(CPU)
+
+
+def test_the_measurement_compares_both_kinds_and_leaves_the_threads_as_they_were() -> None:
+    before = torch.get_num_threads()
+    ratio = device_module._measured_ratio()
+    assert 0.0 < ratio < 1e4
+    assert torch.get_num_threads() == before
 
 
 def test_auto_takes_a_gpu_where_there_is_one() -> None:
