@@ -60,7 +60,6 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from monai_semgan.evaluation.comparison import compare, comparison_table, other_references
     from monai_semgan.evaluation.study import labelled_section
     from monai_semgan.evaluation.tables import read_study, write_study, write_text
     from monai_semgan.utils.files import check_output
@@ -73,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     study = _of_files(arguments, entries) if arguments.predictions else _of_model(arguments, entries, out)
     files = write_study(study, out, f"Evaluation of {name}")
     if other is not None:
+        from monai_semgan.evaluation.comparison import compare, comparison_table, other_references
+
         table = comparison_table(compare(study, other), other_references(study, other))
         files.append(write_text(out / "comparison.md", table))
         say(files[-1].read_text(encoding="utf-8"))

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
+from scipy.ndimage import binary_erosion
+from scipy.spatial import KDTree
 
 if TYPE_CHECKING:
     from monai_semgan.io.volume import Volume
+
+LEAF_SIZE = 32
+"""Of the trees: larger than usual is faster where a tree is asked only once."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ def surface_distances(
 ) -> tuple[float, float]:
     """95th percentile Hausdorff and average symmetric surface distance in mm; NaN if a volume is empty.
 
+    The definitions of `monai.metrics`, from edge voxel to nearest edge voxel. Both come from one search, and MONAI,
+    whose import takes longer than the scores of a patient, is not needed.
+
     Args:
         prediction: bool `(I, J, K)`.
         reference: bool `(I, J, K)`.
@@ -62,18 +68,18 @@ def surface_distances(
     """
     if not prediction.any() or not reference.any():
         return math.nan, math.nan
-    pair, mm = _boxed(prediction, reference), list(spacing)
-    farthest = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=mm)
-    average = compute_average_surface_distance(*pair, include_background=True, symmetric=True, spacing=mm)
-    return float(farthest.item()), float(average.item())
+    one, other = (edge * np.asarray(spacing, dtype=np.float64) for edge in _edges(prediction, reference))
+    distances = [KDTree(b, LEAF_SIZE).query(a)[0] for a, b in ((one, other), (other, one))]
+    farthest = max(float(np.quantile(part, 0.95)) for part in distances)
+    return farthest, float(np.concatenate(distances).mean())
 
 
-def _boxed(prediction: np.ndarray, reference: np.ndarray) -> list[torch.Tensor]:
-    """Both volumes as `(1, 1, I, J, K)`, cropped to where either is."""
-    either = np.argwhere(prediction | reference)
-    low, high = np.maximum(either.min(0) - 1, 0), either.max(0) + 2
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    return [torch.from_numpy(np.ascontiguousarray(m[box]))[None, None].float() for m in (prediction, reference)]
+def _edges(prediction: np.ndarray, reference: np.ndarray) -> list[np.ndarray]:
+    """Indices `(n, 3)` of the voxels of each volume that touch its outside, searched for where either is."""
+    either = prediction | reference
+    spans = [np.flatnonzero(either.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)]
+    box = tuple(slice(span[0], span[-1] + 1) for span in spans)
+    return [np.argwhere(volume[box] & ~binary_erosion(volume[box])) for volume in (prediction, reference)]
 
 
 def score_volume(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY
@@ -18,8 +21,15 @@ code = main(sys.argv[1:])
 print(json.dumps([code, sorted(sys.modules)]))
 """
 
-HEAVY = ("monai", "ignite", "mlflow", "tensorboard", "matplotlib", "torch.distributed.fsdp", "scipy.stats", "SimpleITK")
-"""Modules that a preview of a NIfTI file does not need; MONAI brings most of the others."""
+UNUSED = ("monai", "ignite", "mlflow", "tensorboard", "torch.distributed.fsdp", "torch._dynamo", "torch._inductor")
+UNUSED = (*UNUSED, "torchvision", "sympy", "pandas", "scipy.stats", "SimpleITK", "skimage", "cv2")
+"""Modules that no command needs which only computes and scores labels; MONAI brings most of the others."""
+
+HEAVY = (*UNUSED, "matplotlib", "scipy.spatial", "scipy.optimize", "scipy.sparse", "scipy.interpolate", "highdicom")
+"""Modules that a segmentation of a NIfTI file does not need."""
+
+OTHER_TASKS = ("training", "evaluation", "authoring", "jobs", "workflows", "cohort.workers", "outputs.report")
+"""Packages of ours that one scan does not need."""
 
 
 def modules_after(*arguments: str | Path) -> set[str]:
@@ -31,13 +41,36 @@ def modules_after(*arguments: str | Path) -> set[str]:
     return set(modules)
 
 
-@pytest.mark.parametrize("mode", ["preview", "encoder", "invert"])
+@pytest.mark.parametrize("mode", ["preview", "encoder", "invert", "refine"])
 def test_segmenting_needs_no_monai(mode: str, tiny_bundle: Path, ct_scan: Path, tmp_path: Path) -> None:
     output = tmp_path / "label.nii.gz"
     options = ("--mode", mode, "--bundle", tiny_bundle, "--device", "cpu", "--quiet", "--output", output)
     found = modules_after("segment", ct_scan, *options)
     assert output.exists() and "torch" in found
+    assert not found.intersection((*HEAVY, *(f"monai_semgan.{name}" for name in OTHER_TASKS)))
+
+
+def test_segmenting_many_scans_needs_no_monai(tiny_bundle: Path, ct_scan: Path, tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    shutil.copy(ct_scan, tmp_path / "scans" / "one.nii.gz")
+    options = ("--bundle", tiny_bundle, "--device", "cpu", "--quiet", "--output", tmp_path / "out")
+    found = modules_after("segment", tmp_path / "scans", *options)
+    assert (tmp_path / "out" / "one.nii.gz").exists()
     assert not found.intersection(HEAVY)
+
+
+def test_scoring_label_files_needs_no_monai(ct_scan: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    label = tmp_path / "labels" / ct_scan.name
+    label.parent.mkdir()
+    scan = nibabel.load(ct_scan)
+    nibabel.Nifti1Image((np.asarray(scan.dataobj) > 0).astype(np.uint8), scan.affine).to_filename(label)  # type: ignore
+    entry = {"image": str(ct_scan), "label": str(label)}
+    listed = tmp_path / "list.json"
+    listed.write_text(json.dumps({"labels": {"1": "liver"}, "test": [entry]}), encoding="utf-8")
+    options = ("--predictions", label.parent, "--bundle", tiny_bundle, "--quiet", "--out", tmp_path / "scores")
+    found = modules_after("evaluate", "--data", listed, *options)
+    assert (tmp_path / "scores" / "scores.csv").exists()
+    assert not found.intersection(UNUSED)
 
 
 def test_help_needs_neither_torch_nor_numpy() -> None:

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
 
 from monai_semgan.evaluation.metrics import dice, mean_dice, score_volume, surface_distances
 from monai_semgan.io.volume import Volume
@@ -28,6 +30,18 @@ def test_dice_of_half_overlapping_cubes_is_one_half() -> None:
 def test_hausdorff_distance_is_in_millimetres() -> None:
     assert surface_distances(cube(2, 8), cube(5, 11), (2.0, 1.0, 1.0))[0] == pytest.approx(6.0)
     assert math.isnan(surface_distances(cube(0, 0), cube(2, 8), (1.0, 1.0, 1.0))[0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_surface_distances_are_those_of_monai(seed: int) -> None:
+    rng, spacing = np.random.default_rng(seed), [0.8, 1.3, 4.0]
+    pair = [rng.random((9, 14, 11)) < share for share in (0.03, 0.6)]
+    pair[1][:, :, 4:] = False  # touches the edge of the volume, and pieces of the other lie far away
+    one, other = (torch.from_numpy(volume)[None, None].float() for volume in pair)
+    farthest = compute_hausdorff_distance(one, other, True, percentile=95, spacing=spacing)
+    average = compute_average_surface_distance(one, other, True, symmetric=True, spacing=spacing)
+    found = surface_distances(pair[0], pair[1], (0.8, 1.3, 4.0))
+    assert found == pytest.approx((farthest.item(), average.item()), rel=1e-6)
 
 
 def test_volumes_are_in_millilitres_and_a_missing_organ_scores_zero() -> None:
