@@ -51,6 +51,7 @@ class Bundle:
         modalities: what the generator has learnt from, `CT`, `MR` or `DX`; empty if the metadata does not tell.
         settings: plain settings by section: `preview`, `invert`, `refine` (how each mode is run), `patient` (what
             synthetic patients look like).
+        device_note: why it lies on the CPU although a GPU was to be used; empty otherwise.
     """
 
     folder: Path
@@ -60,6 +61,7 @@ class Bundle:
     labels: Mapping[int, str]
     modalities: tuple[str, ...] = ()
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    device_note: str = ""
 
     @property
     def device(self) -> torch.device:
@@ -77,12 +79,13 @@ def load_bundle(folder: str | Path | None = None, device: str | torch.device = "
 
     Args:
         folder: the bundle; the one that comes with the package when left out.
-        device: where the network shall lie: `auto`, `cpu`, `cuda`, `cuda:N` or a device.
+        device: where the network shall lie: `auto`, `cpu`, `cuda`, `cuda:N` or a device; the CPU if that is full.
 
     Raises:
         SemganError: if a file is missing or broken, or the weights are of another network.
     """
     from monai_semgan.utils.device import select_device
+    from monai_semgan.utils.gpu import place
 
     path = bundle_folder(folder)
     metadata = read_metadata(path)
@@ -94,8 +97,9 @@ def load_bundle(folder: str | Path | None = None, device: str | torch.device = "
     network, preprocessing, settings = _build(config, path)
     _load(network, path / WEIGHTS)
     check_parts(network, preprocessing, labels, learnt_modalities(metadata), path)
-    network.to(chosen).eval().requires_grad_(False)
-    return Bundle(path, network, preprocessing, metadata, labels, learnt_modalities(metadata), settings)
+    network.eval().requires_grad_(False)
+    note = place(network, chosen)
+    return Bundle(path, network, preprocessing, metadata, labels, learnt_modalities(metadata), settings, note)
 
 
 def _build(config: dict[str, Any], folder: Path) -> tuple[Any, Any, dict[str, Any]]:

@@ -19,6 +19,7 @@ from monai_semgan.inversion.result import InversionResult, predictive_entropy
 from monai_semgan.inversion.search import CPU_BATCH, VolumeInverter
 from monai_semgan.losses.label_losses import PixelConstraints
 from monai_semgan.networks import InversionSegmenter
+from monai_semgan.utils.gpu import with_cpu_fallback
 from monai_semgan.utils.progress import OnStep
 from monai_semgan.utils.settings import make_settings
 
@@ -81,21 +82,28 @@ class SliceInversionInferer(SliceInferer):
             `seg` probabilities `(N, K, H, W, D)` and `uncertainty` `(N, 1, H, W, D)`; in all modes but `preview` also
             `recon` `(N, C, H, W, D)` and `residual` `(N, 1, H, W, D)`. Meta data of `inputs` is passed on.
         """
+
+        def compute(model: InversionSegmenter) -> dict[str, torch.Tensor]:
+            return self._outputs(inputs if model is network else inputs.cpu(), model, kwargs)
+
+        outputs, _ = with_cpu_fallback(network, compute)
+        return {name: convert_to_dst_type(value, inputs)[0] for name, value in outputs.items()}
+
+    def _outputs(
+        self, inputs: torch.Tensor, network: InversionSegmenter, kwargs: Mapping[str, Any]
+    ) -> dict[str, torch.Tensor]:
         modality, distance = slice_facts(inputs)
         if self.run_mode == "preview":
             probabilities = self.preview(inputs, network, modality, distance)
             uncertainty = predictive_entropy([probabilities])[:, None]
-            outputs = {"seg": probabilities, "uncertainty": uncertainty}
-        else:
-            kwargs.setdefault("modality", modality)
-            results = [self.invert(volume[None], network, **kwargs) for volume in inputs]
-            outputs = {
-                "seg": torch.stack([_volume(r.probabilities) for r in results]),
-                "recon": torch.stack([_volume(r.reconstruction) for r in results]),
-                "residual": torch.stack([_volume(r.residual[:, None]) for r in results]),
-                "uncertainty": torch.stack([_volume(r.uncertainty[:, None]) for r in results]),
-            }
-        return {name: convert_to_dst_type(value, inputs)[0] for name, value in outputs.items()}
+            return {"seg": probabilities, "uncertainty": uncertainty}
+        results = [self.invert(volume[None], network, **{"modality": modality, **kwargs}) for volume in inputs]
+        return {
+            "seg": torch.stack([_volume(r.probabilities) for r in results]),
+            "recon": torch.stack([_volume(r.reconstruction) for r in results]),
+            "residual": torch.stack([_volume(r.residual[:, None]) for r in results]),
+            "uncertainty": torch.stack([_volume(r.uncertainty[:, None]) for r in results]),
+        }
 
     def preview(
         self, inputs: torch.Tensor, network: InversionSegmenter, modality: str | None = None, distance_mm: float = 0.0

@@ -17,6 +17,7 @@ from monai_semgan.inference.segmentation import domain_model, is_out_of_domain, 
 from monai_semgan.organs import one_sided
 from monai_semgan.quality.anatomy import AnatomyCheck
 from monai_semgan.quality.assessment import DomainModel, assess_domain, too_low
+from monai_semgan.utils.gpu import with_cpu_fallback
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -65,10 +66,11 @@ def mirror_scores(bundle: Bundle, prepared: PreparedVolume) -> MirrorScores | No
     settings = replace(preview_settings(bundle), shift_pixels=0, smoothing_mm=0.0)
 
     def score(slices: torch.Tensor) -> float:
-        found = preview_slices(
-            bundle.network, slices, settings, is_out_of_domain(bundle, prepared), device=bundle.device
-        )
-        return _score(model, found, affine, bundle)
+        def compute(network: torch.nn.Module) -> torch.Tensor:
+            device = next(network.parameters()).device
+            return preview_slices(network, slices, settings, is_out_of_domain(bundle, prepared), device=device)
+
+        return _score(model, with_cpu_fallback(bundle.network, compute)[0], affine, bundle)
 
     return MirrorScores(score(image), score(image.flip(-2)))  # rows run along the patient's left-right axis
 

@@ -22,6 +22,7 @@ from monai_semgan.inversion.search import VolumeInverter
 from monai_semgan.io.reading import read_volume
 from monai_semgan.quality.assessment import DomainModel, assess_domain
 from monai_semgan.slicing.postprocessing import label_on_grid
+from monai_semgan.utils.gpu import FULL, with_cpu_fallback
 from monai_semgan.utils.progress import OnStep, StepEvent
 from monai_semgan.utils.settings import field_names, make_settings, refuse_unknown
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.inversion.result import InversionResult
     from monai_semgan.io.volume import Volume
+    from monai_semgan.networks import InversionSegmenter
     from monai_semgan.quality.assessment import DomainAssessment
     from monai_semgan.slicing.preprocessing import PreparedVolume
 
@@ -135,10 +137,23 @@ def segment(
             label, probabilities, prepared, result, mode, volumes, notes, seconds, areas, unit, domain, said
         )
 
-    if mode == "preview":
-        return finished(preview(bundle, prepared, preview_settings(bundle, settings.get("batch_size")), on_step))
-    result = invert(bundle, prepared, inversion, mode, on_step, finished)
-    return finished(result.probabilities, result)
+    def compute(network: InversionSegmenter) -> Segmentation:
+        model = bundle if network is bundle.network else replace(bundle, network=network)
+        if mode == "preview":
+            return finished(preview(model, prepared, preview_settings(model, settings.get("batch_size")), on_step))
+        result = invert(model, prepared, inversion, mode, on_step, finished)
+        return finished(result.probabilities, result)
+
+    found, full = with_cpu_fallback(bundle.network, compute)
+    return with_device_note(found, FULL if full else bundle.device_note)
+
+
+def with_device_note(found: Segmentation, note: str) -> Segmentation:
+    """Add to a result why it was computed on the CPU; nothing where the note is empty."""
+    if not note:
+        return found
+    remark = Remark(note, "computed_on_cpu", warning=False)
+    return replace(found, notes=(*found.notes, note), remarks=(*found.remarks, remark))
 
 
 def assess(

@@ -14,6 +14,7 @@ from typing import TypeVar
 import torch
 
 from monai_semgan.errors import SemganError
+from monai_semgan.utils.gpu import gpu_state, out_of_gpu_memory
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -31,22 +32,32 @@ CLEARLY_FASTER = 0.8
 
 
 def select_device(name: str = "auto") -> torch.device:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that exists.
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that exists; `auto` is the CPU where no GPU can be used.
 
     Raises:
-        SemganError: if a GPU is asked for that is not there, or the name is unknown.
+        SemganError: if a GPU is asked for that is not there or cannot be used, or the name is unknown.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if gpu_state()[0] else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
         raise SemganError(f"unknown device {name!r}", remedy="use auto, cpu, cuda or cuda:N") from None
     if device.type not in ("cpu", "cuda"):
         raise SemganError(f"unsupported device {name!r}", remedy="use auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise SemganError(f"no such GPU: {name!r}", remedy="use --device cpu or --device auto")
+    if device.type == "cuda":
+        usable, reason = gpu_state()
+        if not usable or (device.index or 0) >= torch.cuda.device_count():
+            why = f" ({reason})" if reason else ""
+            raise SemganError(f"no such GPU: {name!r}{why}", remedy="use --device cpu or --device auto")
     return device
+
+
+def device_reason(name: str, device: torch.device) -> str:
+    """Say in words why `select_device` has made a device of a name."""
+    if name != "auto":
+        return "asked for"
+    return "a GPU is there" if device.type == "cuda" else gpu_state()[1]
 
 
 def fast_bfloat16(device: torch.device) -> bool:
@@ -133,7 +144,7 @@ def halving_batches(
 
     Raises:
         SemganError: if the batch size is below 1.
-        torch.cuda.OutOfMemoryError: if not even a batch of one fits.
+        RuntimeError: if not even a batch of one fits (see `out_of_gpu_memory`).
     """
     if batch_size < 1:
         raise SemganError(f"batch_size is {batch_size}", remedy="give at least 1")
@@ -141,14 +152,15 @@ def halving_batches(
     while start < total:
         window = slice(start, min(start + batch_size, total))
         result: list[T] = []
+        count = window.stop - window.start
         try:
             result.append(run(window))
-        except torch.cuda.OutOfMemoryError:
-            if batch_size == 1:
+        except RuntimeError as error:
+            if count == 1 or not out_of_gpu_memory(error):
                 raise
         if not result:
             # not in the handler: there, the exception's traceback still holds the tensors of the failed run
-            batch_size = max(1, batch_size // 2)
+            batch_size = count // 2
             torch.cuda.empty_cache()
             logger.warning("out of GPU memory: going on with batches of %d", batch_size)
             if on_halved is not None:

@@ -106,6 +106,40 @@ def test_out_of_memory_halves_the_batch_and_goes_on_where_it_was() -> None:
     assert sizes == [4, 2]
 
 
+def test_what_libraries_of_cuda_say_of_a_full_gpu_halves_the_batch_too() -> None:
+    def run(window: slice) -> int:
+        if window.stop - window.start > 1:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+        return window.start
+
+    assert list(halving_batches(run, 3, 4)) == [0, 1, 2]
+
+
+def test_other_errors_are_no_reason_to_try_again() -> None:
+    tries: list[slice] = []
+
+    def run(window: slice) -> None:
+        tries.append(window)
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    with pytest.raises(RuntimeError, match="assert"):
+        list(halving_batches(run, 4, 4))
+    assert len(tries) == 1
+
+
+def test_few_items_are_halved_at_once_and_not_the_size_that_they_do_not_fill() -> None:
+    tried: list[int] = []
+
+    def run(window: slice) -> int:
+        tried.append(window.stop - window.start)
+        if tried[-1] > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return window.start
+
+    assert list(halving_batches(run, 4, 128)) == [0, 1, 2, 3]
+    assert tried == [4, 2, 1, 1, 1, 1]
+
+
 def test_memory_that_does_not_suffice_for_one_item_is_reported() -> None:
     def run(window: slice) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")

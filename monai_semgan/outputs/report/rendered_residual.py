@@ -10,9 +10,11 @@ from monai_semgan.inference.preview import AIR
 from monai_semgan.inference.segmentation import is_out_of_domain
 from monai_semgan.inversion.result import residual_map
 from monai_semgan.utils.device import autocast
+from monai_semgan.utils.gpu import with_cpu_fallback
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
+    from monai_semgan.networks import InversionSegmenter
     from monai_semgan.slicing.preprocessing import PreparedVolume
 
 RENDERED = 24
@@ -29,13 +31,18 @@ def rendered_residual(bundle: Bundle, prepared: PreparedVolume) -> tuple[list[in
     """
     count = prepared.image.shape[0]
     index = list(range(0, count, -(-count // RENDERED)))
-    found = []
-    for first in range(0, len(index), BATCH):
-        slices = prepared.image[index[first : first + BATCH]].to(bundle.device)
-        with torch.no_grad(), autocast(bundle.device):
-            rendering = bundle.network.render(bundle.network.encode(slices)).image.float()
-        found.append(body_mean(residual_map(slices, rendering, not is_out_of_domain(bundle, prepared)), slices).cpu())
-    return index, torch.cat(found)
+    in_domain = not is_out_of_domain(bundle, prepared)
+
+    def compute(network: InversionSegmenter) -> torch.Tensor:
+        device, found = next(network.parameters()).device, []
+        for first in range(0, len(index), BATCH):
+            slices = prepared.image[index[first : first + BATCH]].to(device)
+            with torch.no_grad(), autocast(device):
+                rendering = network.render(network.encode(slices)).image.float()
+            found.append(body_mean(residual_map(slices, rendering, in_domain), slices).cpu())
+        return torch.cat(found)
+
+    return index, with_cpu_fallback(bundle.network, compute)[0]
 
 
 def body_mean(residual: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
