@@ -58,7 +58,7 @@ def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
         read_metadata,
         read_record,
     )
-    from monai_semgan.utils.device import fast_bfloat16, select_device
+    from monai_semgan.utils.device import device_reason, fast_bfloat16, select_device
 
     path = bundle_folder(folder)
     metadata, record = read_metadata(path), read_record(path)
@@ -67,7 +67,12 @@ def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
         "semgan": __version__,
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "device": {"name": str(device), "hardware": _hardware(device), "bfloat16": fast_bfloat16(device)},
+        "device": {
+            "name": str(device),
+            "hardware": _hardware(device),
+            "reason": device_reason(device_name, device),
+            "bfloat16": fast_bfloat16(device),
+        },
         "bundle": {
             "folder": str(path),
             "name": metadata.get("name", path.name),
@@ -87,7 +92,7 @@ def as_text(facts: Mapping[str, Any]) -> str:
     lines = [
         f"semgan {facts['semgan']}, Python {facts['python']}",
         "libraries: " + ", ".join(f"{name} {version}" for name, version in facts["libraries"].items()),
-        f"device: {device['name']} ({device['hardware']})",
+        f"device: {device['name']} ({device['hardware']}), {device['reason']}",
         f"model: {bundle['name']} {bundle['version']}, learnt from {' and '.join(bundle['modalities']) or '?'}",
         f"  folder: {bundle['folder']}",
         f"  weights: {bundle['weights_sha256'][:16] or 'none'}",

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from monai_semgan.cli import main
 from monai_semgan.io.reading import read_volume
 from monai_semgan.io.volume import Volume
 from monai_semgan.io.writing import write_volume
+from monai_semgan.utils.gpu import gpu_state
 from tests.dicom_phantoms import datasets, radiograph, save, several_volumes, write_series
 
 AFFINE = np.diag([-2.0, -2.5, 3, 1])
@@ -106,3 +108,23 @@ def test_what_cannot_be_told_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
         assert main(arguments) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and error.startswith("semgan: error: ") and "; " in error
+
+
+def test_the_reason_why_a_gpu_is_not_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def init() -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040). Please update it.")
+
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "init", init)
+    gpu_state.cache_clear()
+    try:
+        assert main(["info", "--json"]) == 0
+        device = json.loads(capsys.readouterr().out)["device"]
+        assert device["name"] == "cpu" and "driver on your system is too old" in device["reason"]
+        assert main(["info"]) == 0
+        assert "driver on your system is too old" in capsys.readouterr().out
+    finally:
+        gpu_state.cache_clear()

@@ -18,16 +18,17 @@ def pool() -> WorkerPool:
     return WorkerPool(["worker"], ["auto", "cpu"], threading.RLock(), SimpleNamespace())  # type: ignore[arg-type]
 
 
-def test_a_worker_tells_its_device_once_it_is_known(pool: WorkerPool) -> None:
+@pytest.mark.parametrize("asked,found", [("auto", "cuda:1"), ("cuda", "cpu")], ids=["chosen", "GPU was full"])
+def test_a_worker_tells_where_its_model_lies_once_it_is_known(pool: WorkerPool, asked: str, found: str) -> None:
     said: list[dict[str, object]] = []
-    loop = WorkerLoop(lambda word, **more: said.append({"say": word, **more}), "auto", 1.0)  # type: ignore[arg-type]
-    loop._load = lambda folder: None  # type: ignore[assignment, method-assign, return-value]
-    with pytest.raises(AttributeError):  # there is no model to warm up
+    loop = WorkerLoop(lambda word, **more: said.append({"say": word, **more}), asked, 1.0)  # type: ignore[arg-type]
+    model = SimpleNamespace(device=torch.device(found))
+    loop._load = lambda folder: model  # type: ignore[assignment, method-assign, return-value]
+    with pytest.raises(AttributeError):  # it cannot be warmed up
         loop.run("folder")
     for message in said:
         pool.heard(pool.slots[0], message)
-    expected = "cuda" if torch.cuda.is_available() else "cpu"
-    assert [worker.device for worker in pool.workers()] == [expected, "cpu"]
+    assert [worker.device for worker in pool.workers()] == [found, "cpu"]
 
 
 def test_one_that_says_nothing_keeps_its_name(pool: WorkerPool) -> None:

@@ -69,7 +69,7 @@ class WorkerLoop:
         """Warm up, then work until the server is gone."""
         self.say("warming")
         loaded = self._load(bundle)
-        self.say("warming", device=device_name(self.device))
+        self.say("warming", device=str(loaded.device))  # `auto` says nothing to people, and a GPU may be full
         warm_up(loaded)
         self.say("ready")
         for work in (self._compute_quick, self._write_reports):
@@ -158,13 +158,6 @@ class WorkerLoop:
                 del self._bundles[next(iter(self._bundles))]
             self._bundles[folder] = bundle or load_bundle(folder, self.device)  # the last one is the latest
             return self._bundles[folder]
-
-
-def device_name(device: str) -> str:
-    """Tell which device is taken: `auto` says nothing to people."""
-    from monai_semgan.utils.device import select_device
-
-    return str(select_device(device))
 
 
 def warm_up(bundle: Bundle) -> None:
