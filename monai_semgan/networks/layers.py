@@ -62,9 +62,9 @@ class EqualConv2d(nn.Module):
         self.scale = 1.0 / math.sqrt(in_channels * kernel_size**2)
         self.padding = kernel_size // 2
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map `(N, in_channels, H, W)` to `(N, out_channels, H, W)`."""
-        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
+    def forward(self, x: torch.Tensor, gain: float = 1.0) -> torch.Tensor:
+        """Map `(N, in_channels, H, W)` to `(N, out_channels, H, W)`, times `gain`: weights are fewer than pixels."""
+        return F.conv2d(x, self.weight * (self.scale * gain), self.bias * gain, padding=self.padding)
 
 
 class ModulatedConv2d(nn.Module):

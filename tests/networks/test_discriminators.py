@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from monai_semgan.networks import ImageDiscriminator, JointDiscriminator
+from monai_semgan.networks.layers import scaled_leaky_relu
 
 TINY = {4: 8, 8: 8, 16: 8, 32: 4, 64: 4}
 
@@ -27,6 +29,26 @@ def test_image_discriminator_allows_a_second_derivative() -> None:
     (gradient,) = torch.autograd.grad(discriminator(image).sum(), image, create_graph=True)
     gradient.square().sum().backward()
     assert discriminator.from_image.weight.grad is not None
+
+
+def test_gains_within_weights_change_no_feature() -> None:
+    torch.manual_seed(0)
+    discriminator = ImageDiscriminator(32, 3, TINY)
+    torch.nn.init.normal_(discriminator.from_image.bias)
+    torch.nn.init.normal_(discriminator.blocks[0].conv1.bias)
+    image = torch.randn(2, 3, 32, 32)
+    x = scaled_leaky_relu(discriminator.from_image(image))
+    for block, seen in zip(discriminator.blocks, discriminator.features(image), strict=True):
+        residual = F.avg_pool2d(scaled_leaky_relu(block.conv0(x)), 2)
+        x = (block.skip(F.avg_pool2d(x, 2)) + scaled_leaky_relu(block.conv1(residual))) / 2**0.5
+        torch.testing.assert_close(seen, x)
+
+
+def test_image_discriminator_keeps_the_channels_last_which_processors_pool_fast() -> None:
+    for image_channels in (1, 3):
+        discriminator = ImageDiscriminator(32, image_channels, TINY)
+        for features in discriminator.features(torch.randn(2, image_channels, 32, 32)):
+            assert features.is_contiguous(memory_format=torch.channels_last) and not features.is_contiguous()
 
 
 def test_joint_discriminator_scores_patches_at_three_scales() -> None:
