@@ -7,9 +7,10 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monai_semgan.utils.progress import BarProgress, CancelToken, NullProgress, Progress
+from monai_semgan.utils.threads import VARIABLE
 
 if TYPE_CHECKING:
     from monai_semgan.io.volume import Volume
@@ -38,6 +39,16 @@ def model_options(parser: argparse.ArgumentParser, several: bool = False) -> Non
     else:
         parser.add_argument("--bundle", type=Path, metavar="DIR", help=told)
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
+
+
+def threads_option(parser: Any) -> None:
+    """Add the option of the subcommands that compute."""
+    parser.add_argument(
+        "--threads",
+        type=positive_int,
+        metavar="N",
+        help=f"processor threads (default: ${VARIABLE}, $OMP_NUM_THREADS, or the cores that are free)",
+    )
 
 
 def positive_int(text: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.arguments import bar, positive_int, say
+from monai_semgan.cli.arguments import bar, positive_int, say, threads_option
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -40,6 +40,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=positive_int, default=2, metavar="N", help="take every n-th slice (default 2)")
     parser.add_argument("--limits", type=float, nargs=2, default=(0.25, 0.5), metavar=("UNUSUAL", "OUT"), help="scores")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
+    threads_option(parser)
     parser.set_defaults(run=run)
 
 

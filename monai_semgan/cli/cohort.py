@@ -62,7 +62,7 @@ def run_cohort(arguments: argparse.Namespace) -> int:
     from monai_semgan.cohort.parts import choose_part
     from monai_semgan.cohort.records import write_summary
     from monai_semgan.cohort.workers import run_cases
-    from monai_semgan.utils.device import threads_each
+    from monai_semgan.utils.threads import threads_each
 
     settings = settings_of(arguments)
     output = prepared_folder(arguments.output)

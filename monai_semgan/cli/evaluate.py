@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.arguments import bar, model_options, non_negative_int, note, say
+from monai_semgan.cli.arguments import bar, model_options, non_negative_int, note, say, threads_option
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
     model_options(parser)
+    threads_option(parser)
     parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
     parser.add_argument("--steps", type=non_negative_int, metavar="N", help="optimisation steps of invert and refine")
     parser.add_argument("--no-cleanup", action="store_true", help="keep specks and holes")

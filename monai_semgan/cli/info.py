@@ -11,7 +11,9 @@ from typing import Any
 from monai_semgan._version import __version__
 from monai_semgan.cli.arguments import model_options, say
 from monai_semgan.errors import SemganError
+from monai_semgan.utils.cores import processor_name, usable_cores
 from monai_semgan.utils.json_text import json_text
+from monai_semgan.utils.threads import prepare_threads, waiting
 
 LIBRARIES = ("torch", "monai", "numpy", "nibabel", "scipy", "pytorch-ignite")
 
@@ -49,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
     """Everything that `info` tells, in JSON's types."""
+    choice = prepare_threads()  # before anything loads PyTorch
     from monai_semgan.bundle.digest import weights_digest
     from monai_semgan.bundle.labels import (
         METADATA,
@@ -58,7 +61,7 @@ def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
         read_metadata,
         read_record,
     )
-    from monai_semgan.utils.device import device_reason, fast_bfloat16, select_device
+    from monai_semgan.utils.device import bfloat16_reason, device_reason, fast_bfloat16, select_device
 
     path = bundle_folder(folder)
     metadata, record = read_metadata(path), read_record(path)
@@ -72,6 +75,14 @@ def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
             "hardware": _hardware(device),
             "reason": device_reason(device_name, device),
             "bfloat16": fast_bfloat16(device),
+            "bfloat16_reason": bfloat16_reason(device),
+        },
+        "processor": {
+            "name": processor_name(),
+            "cores": usable_cores(),
+            "threads": choice.count,
+            "threads_reason": choice.reason,
+            "waiting": waiting(),
         },
         "bundle": {
             "folder": str(path),
@@ -88,11 +99,14 @@ def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
 
 def as_text(facts: Mapping[str, Any]) -> str:
     """The facts as lines for people."""
-    device, bundle = facts["device"], facts["bundle"]
+    device, bundle, processor = facts["device"], facts["bundle"], facts["processor"]
     lines = [
         f"semgan {facts['semgan']}, Python {facts['python']}",
         "libraries: " + ", ".join(f"{name} {version}" for name, version in facts["libraries"].items()),
         f"device: {device['name']} ({device['hardware']}), {device['reason']}",
+        f"  arithmetic: {device['bfloat16_reason']}",
+        f"processor: {processor['name']}, cores: {processor['cores']}",
+        f"  threads: {processor['threads']} ({processor['threads_reason']}); how they wait: {processor['waiting']}",
         f"model: {bundle['name']} {bundle['version']}, learnt from {' and '.join(bundle['modalities']) or '?'}",
         f"  folder: {bundle['folder']}",
         f"  weights: {bundle['weights_sha256'][:16] or 'none'}",

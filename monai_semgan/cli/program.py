@@ -19,6 +19,7 @@ from monai_semgan.cli import bundle, calibrate, evaluate, info, sample, segment,
 from monai_semgan.cli.arguments import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.utils.terminal import protected_streams
+from monai_semgan.utils.threads import prepare_threads
 
 COMMANDS = (segment, evaluate, selfcheck, sample, info, train, bundle, calibrate, serve)
 
@@ -81,6 +82,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return leave.code if isinstance(leave.code, int) else EXIT_USAGE
     _quieten(arguments.debug)
     try:
+        if "threads" in arguments:  # before anything loads PyTorch
+            prepare_threads(arguments.threads, lasting=arguments.command == "train")
         return int(arguments.run(arguments))
     except (KeyboardInterrupt, Cancelled):
         return _fail("interrupted; nothing was written", EXIT_INTERRUPTED, prefix="semgan")

@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.arguments import bar, model_options, non_negative_int, say
+from monai_semgan.cli.arguments import bar, model_options, non_negative_int, say, threads_option
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=("png", "nifti"), default="png", help="of the single slices (default png)")
     model_options(parser)
+    threads_option(parser)
     parser.set_defaults(run=run)
 
 

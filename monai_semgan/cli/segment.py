@@ -18,6 +18,7 @@ from monai_semgan.cli.arguments import (
     note,
     positive_int,
     say,
+    threads_option,
 )
 from monai_semgan.cli.cohort import cohort_options, is_cohort, refuse_cohort_options, run_cohort
 
@@ -72,6 +73,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         help="take DICOM slices too that are tilted, unevenly spaced or in part missing; .dcm has the labels on them",
     )
     model_options(parser)
+    threads_option(parser)
     parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
     parser.add_argument(
         "--modality", choices=("auto", "CT", "MR", "DX"), default="auto", help="default: told by file or values"

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.arguments import bar, model_options, non_negative_int, note, say
+from monai_semgan.cli.arguments import bar, model_options, non_negative_int, note, say, threads_option
 from monai_semgan.cli.segment import report, segment_scan
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=non_negative_int, default=0, help="another seed, another patient")
     model_options(parser)
+    threads_option(parser)
     parser.set_defaults(run=run, mode="preview", modality="auto", labels=None, no_cleanup=False, batch_size=None)
     parser.set_defaults(steps=None, objective=None)
 

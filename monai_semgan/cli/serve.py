@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from monai_semgan.cli.arguments import model_options, note, positive_int
+from monai_semgan.cli.arguments import model_options, note, positive_int, threads_option
 from monai_semgan.errors import SemganError
 from monai_semgan.label_app.server.options import OPEN_SENTENCE, ServerOptions, read_key
 
@@ -48,6 +48,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         "--labels", type=Path, metavar="DIR", help="labels and all that is written; default: the folder of the scans"
     )
     model_options(parser, several=True)
+    threads_option(parser)
     parser.add_argument(
         "--port", type=_port, metavar="N", help="default 8000, or the next free one, which is remembered; 0: any"
     )

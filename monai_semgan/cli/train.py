@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.arguments import EXIT_INTERRUPTED, non_negative_int, positive_int, say
+from monai_semgan.cli.arguments import EXIT_INTERRUPTED, non_negative_int, positive_int, say, threads_option
 from monai_semgan.errors import SemganError
 from monai_semgan.utils.files import is_text
 from monai_semgan.utils.progress import BarProgress
@@ -83,6 +83,7 @@ def _add_setup(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--batch-size", type=positive_int, metavar="N", help="images per step")
     group.add_argument("--seed", type=non_negative_int, metavar="N", help="seed of everything random (default 0)")
     group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
+    threads_option(group)
     group.add_argument(
         "--set",
         type=setting,

@@ -26,6 +26,7 @@ from monai_semgan.utils.processes import (
     parent_messages,
     run_child,
 )
+from monai_semgan.utils.threads import prepare_threads
 
 STOP_SECONDS = 10.0
 """Time for processes to remove half-written files when the cohort is stopped."""
@@ -49,7 +50,7 @@ def run_cases(
         settings: what to do.
         output: folder of the results, which exists.
         jobs: processes; with 1 the work is done in this one.
-        threads: of each process; as torch likes when left out.
+        threads: of each process; when left out, each scan gets as many as are free.
 
     Yields:
         Every scan with its record, once its results are written.
@@ -65,12 +66,9 @@ def run_cases(
 
     if not cases:
         return
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
     runner = CaseRunner(settings, output)
     for case in cases:
+        prepare_threads(threads)  # anew: other programs may have begun or ended
         yield case, runner.run(case)
 
 
@@ -117,7 +115,7 @@ class CasePool(ProcessPool[CaseSlot]):
         settings: what to do.
         output: folder of the results.
         jobs: processes.
-        threads: of each process; as torch likes when left out.
+        threads: of each process; when left out, it chooses.
 
     Raises:
         SemganError: the model cannot be used.

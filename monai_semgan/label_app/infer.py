@@ -17,6 +17,7 @@ from monai_semgan.label_app.image_ids import IMAGE_STATE, find_image, image_stat
 from monai_semgan.label_app.infer_request import InferRequest
 from monai_semgan.label_app.kept_maps import keep_maps
 from monai_semgan.label_app.label_facts import MODEL, SAVED_BY
+from monai_semgan.utils.threads import refresh_threads
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -81,6 +82,7 @@ class LocalEngine:
 
         def segment_alone(volume: Volume, bundle: Bundle) -> Segmentation:
             with self._lock:
+                refresh_threads()
                 return segment(volume, bundle, request.mode, labels=request.labels or None, steps=request.steps)
 
         try:

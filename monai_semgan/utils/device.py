@@ -168,11 +168,3 @@ def halving_batches(
             continue
         yield result.pop()
         start = window.stop
-
-
-def threads_each(processes: int) -> int | None:
-    """Return the threads that each of several processes on this machine gets; None, as torch likes, for one alone."""
-    if processes < 2:
-        return None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // processes)

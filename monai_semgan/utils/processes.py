@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Generic, NoReturn, TypeVar
 
 from monai_semgan.utils.json_text import json_text
 from monai_semgan.utils.terminal import protect_streams
+from monai_semgan.utils.threads import child_variables, own_variables
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,6 @@ LEAVE_SECONDS = 3.0
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds before a child that died is replaced; doubled every time it dies before it was ready."""
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Read once, when PyTorch and NumPy are loaded: a child cannot set them for itself."""
 
 
 class LineWriter:
@@ -71,12 +69,13 @@ def child_environment(threads: int | None = None) -> dict[str, str]:
     """Return the environment in which another interpreter finds this package, wherever it was imported from.
 
     Args:
-        threads: of the child's arithmetic; as PyTorch likes when left out.
+        threads: of the child's arithmetic; when left out, the child chooses.
     """
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    limits = {} if threads is None else {name: str(threads) for name in THREAD_VARIABLES}
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **limits}
+    ours = own_variables()
+    inherited = {name: value for name, value in os.environ.items() if name not in ours}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(paths), **child_variables(threads)}
 
 
 def module_command(module: str, *arguments: str, python: str = sys.executable) -> list[str]:
@@ -164,7 +163,7 @@ class Slot:
 
     Attributes:
         command: how the child is started.
-        threads: of its arithmetic; as PyTorch likes when None.
+        threads: of its arithmetic; when None, it chooses.
         process: None between two.
         ready: whether it has said that it can work.
         broken: why it cannot, as it says itself.

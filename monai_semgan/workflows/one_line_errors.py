@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.utils.threads import prepare_threads
 from monai_semgan.workflows.command_line import command_options, configuration, is_monai_bundle
 
 MAKING = re.compile(r"Failed to (?:instantiate component '(.+?)'|evaluate ConfigExpression:\s*\"(.+)\")", re.DOTALL)
@@ -21,13 +22,17 @@ def one_line_errors(arguments: Sequence[str] | None = None) -> None:
 
     MONAI shows a traceback of its own parser around everything that goes wrong in a configuration. What a user can mend
     is told without one; of any other error, the last line tells what went wrong first. Both name the id in the
-    configuration. Other programs that use a bundle, such as servers, are left as they are.
+    configuration. The number of threads of such a program is chosen here too. Other programs that use a bundle, such as
+    servers, are left as they are.
 
     Args:
         arguments: of the program; those of this process when left out.
     """
-    if is_monai_bundle(sys.argv if arguments is None else arguments):
+    program = sys.argv if arguments is None else arguments
+    if is_monai_bundle(program):
         sys.excepthook = tell
+        # a program of this package's, begun by MONAI: PyTorch is loaded, but how many threads it has can be chosen
+        prepare_threads(lasting="train" in str(command_options(program).get("config_file", "")))
 
 
 def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

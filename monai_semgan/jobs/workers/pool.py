@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from monai_semgan.jobs.contract import Worker
 from monai_semgan.jobs.workers.messages import Task
-from monai_semgan.utils.device import threads_each
 from monai_semgan.utils.processes import ProcessPool, Slot, module_command
+from monai_semgan.utils.threads import threads_each
 
 logger = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from monai_semgan.jobs.storage.job_log import log_without_values
 from monai_semgan.jobs.workers.messages import Task
 from monai_semgan.jobs.workers.turns import JobTurn, TurnGate
 from monai_semgan.utils.processes import LineWriter, parent_messages, run_child
+from monai_semgan.utils.threads import prepare_threads, refresh_threads
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -137,6 +138,7 @@ class WorkerLoop:
         from monai_semgan.jobs.workers.job_runner import JobRun
 
         bundle = self._load(task.bundle)
+        refresh_threads()
         self.say("started", job=task.job)
         turn = JobTurn(task.job, self.say, None if task.quick else self._gate, self._cancelled)
         return JobRun(task, bundle, self.say, turn, self.partial_seconds)
@@ -207,6 +209,7 @@ def work(say: LineWriter) -> int:
     options = parser.parse_args()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+    prepare_threads()
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     warnings.simplefilter("ignore")
     loop = WorkerLoop(say, options.device, options.partial_seconds)
