@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
+import math
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,13 +127,15 @@ class StageLoop:
         handlers: Sequence[Any] = (),
     ) -> None:
         self.handlers = tuple(handlers)
-        self.stage, self.folder, self.schedule, self.settings = stage, folder, schedule, settings
+        self.stage, self.folder, self.settings = stage, folder, settings
+        self.asked, self.schedule = schedule, schedule.without(stage.check_share)
         self.fingerprint, self.description = dict(fingerprint), dict(description)
         self.progress = progress
         self.start = 0
         self.metrics: dict[str, float] = {}
         self.history: list[dict[str, float]] = []
         self.watch = Stopwatch()
+        self.checked = 0.0
         self.fresh_optimisers = False
         self._writer: Any = None
 
@@ -163,6 +167,7 @@ class StageLoop:
             self._check_fingerprint(state["settings"])
             self.stage.load_state_dict(state["stage"])
             self._take_up(state["step"], state["elapsed"], state["metrics"], state["history"])
+            self.checked = float(state.get("checked", 0.0))
         elif record_path.exists():
             self._resume_from_weights(files.read_json(record_path))
         self.stage.context.workers.share(self.stage.networks.values())
@@ -181,6 +186,7 @@ class StageLoop:
         self.stage.load_extra_state(content.get("extra", {}))
         metrics, history = nan_where_null(content["metrics"]), nan_where_null(content["history"])
         self._take_up(content["step"], content["seconds"], metrics, history)
+        self.checked = float(content.get("check_seconds", 0.0))
         self.fresh_optimisers = True
 
     def _check_fingerprint(self, before: Mapping[str, Any]) -> None:
@@ -262,9 +268,20 @@ class StageLoop:
         with self.watch.paused():
             self._evaluate(step, False)
 
+    def _check_seconds(self, final: bool) -> float:
+        """Seconds that a check may take; those before the end leave half of the checks' time to the last one."""
+        share = self.stage.check_share
+        if share == 0:
+            return math.inf
+        trained = self.watch.elapsed / (1.0 - share)
+        return max(0.0, trained * (share if final else 0.5 * share) - self.checked)
+
     def _evaluate(self, step: int, final: bool) -> None:
-        self.metrics = self.stage.evaluate(final)
-        if self.metrics:
+        started = time.monotonic()
+        self.stage.check_seconds = self._check_seconds(final)
+        found = self.stage.evaluate(final)
+        if found:
+            self.metrics = found
             self.history.append({"step": step, "images": self.stage.images_seen(step), **self.metrics})
             logger.info("%s at step %d: %s", self.stage.name, step, self.metrics)
         picture = self.stage.image_grid()
@@ -273,6 +290,7 @@ class StageLoop:
             for name, value in self.metrics.items():
                 self._writer.add_scalar(f"validation/{name}", value, step)
             self._writer.add_image("sheet", picture, step, dataformats="HWC")
+        self.checked += time.monotonic() - started
 
     def _refuse_divergence(self, step: int) -> None:
         """Raise before weights that are of no use replace good ones, on disk or as the end of the run.
@@ -297,7 +315,7 @@ class StageLoop:
             weights = {k: v for name, state in prefixed.items() for k, v in with_prefix(state, name).items()}
             files.save_weight_files(self.folder, stem, weights)
         state = {"step": step, "elapsed": elapsed, "metrics": self.metrics, "history": self.history}
-        content = {**state, "settings": self.fingerprint, "stage": self.stage.state_dict()}
+        content = {**state, "checked": self.checked, "settings": self.fingerprint, "stage": self.stage.state_dict()}
         save_atomically(self.checkpoint_path, content)
         files.write_json(self.folder / "record.json", self._record(step, elapsed, speed))
 
@@ -313,7 +331,8 @@ class StageLoop:
             "seed": context.seed,
             "metrics": self.metrics,
             "history": self.history,
-            "schedule": dataclasses.asdict(self.schedule),
+            "schedule": dataclasses.asdict(self.asked),
+            "check_seconds": round(self.checked, 3),
             "settings": self.fingerprint,
             **self.description,
             "versions": versions(),

@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monai_semgan.errors import SemganError
 
@@ -41,7 +41,7 @@ class Schedule:
 
     Args:
         steps: number of optimisation steps, or None.
-        budget: seconds of training (validation and sheets not counted), or None.
+        budget: seconds of training, or None; validation and sheets are not counted, see `without`.
 
     Raises:
         SemganError: if neither is given or one is not positive.
@@ -57,6 +57,10 @@ class Schedule:
             raise SemganError(f"{self.steps} steps are too few", remedy="give --steps 1 or more")
         if self.budget is not None and not self.budget > 0:
             raise SemganError(f"a budget of {self.budget} s is not positive", remedy="give --budget 25m, for example")
+
+    def without(self, share: float) -> Schedule:
+        """The schedule of what is left for training when checks get a share of the budget."""
+        return self if self.budget is None else replace(self, budget=self.budget * (1.0 - share))
 
     def fraction(self, step: int, elapsed: float) -> float:
         """Progress in [0, 1] after `step` steps and `elapsed` seconds: that of the end which comes first."""

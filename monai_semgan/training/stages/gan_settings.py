@@ -37,7 +37,8 @@ class GanSettings:
         mapping_layers: depth of the mapping network.
         joint_channels: channels of the joint discriminator's first layer.
         resample_filter: taps of the upsampling filter.
-        quality_images: generated images for the Frechet distance; a quarter of them before the end.
+        quality_images: most generated images for the Frechet distance; a quarter of them before the end, and fewer
+            where they would take more than a twentieth of the time.
         compile: `torch.compile` generator and discriminators, where no second derivative is taken.
     """
 

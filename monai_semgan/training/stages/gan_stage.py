@@ -18,9 +18,8 @@ from monai_semgan.training.augmentation.discriminator_augmentation import Adapti
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.engine.schedule import constant_factor
 from monai_semgan.training.engine.seeds import step_generator
+from monai_semgan.training.generator_check import GeneratorCheck
 from monai_semgan.training.image_grids import image_grid, picture
-from monai_semgan.training.image_quality import FrozenFeatures, describe_all, frechet_distance
-from monai_semgan.training.pair_pool import plausible
 from monai_semgan.training.pretrained import build_generator
 from monai_semgan.training.stages.gan_settings import GanSettings
 from monai_semgan.training.stages.stage import Stage, StageContext
@@ -46,6 +45,8 @@ class GanStage(Stage):
         SemganError: if no training slice is labelled.
     """
 
+    check_share = 0.05
+
     @staticmethod
     def build(
         context: StageContext, settings: GanSettings, generator: Callable[[], TrainedGenerator]
@@ -56,7 +57,7 @@ class GanStage(Stage):
     def __init__(self, context: StageContext, settings: GanSettings) -> None:
         super().__init__(context, settings.batch_size)
         self.settings = settings
-        context, slices = context, context.slices
+        slices = context.slices
         if len(slices.labelled_indices) == 0:
             raise SemganError("the joint GAN needs labelled training volumes", remedy="add labels to the data list")
         self._build_networks()
@@ -71,8 +72,8 @@ class GanStage(Stage):
         rank, world = context.workers.rank, context.workers.size
         self.all_slices = StepSampler(slices.unlabelled_indices, settings.batch_size, context.seed, rank, world)
         self.labelled = StepSampler(slices.labelled_indices, settings.batch_size, context.seed + 1, rank, world)
-        self.extractor = FrozenFeatures(slices.images.shape[1]).to(context.device)
-        self._real_features: torch.Tensor | None = None
+        self.check = GeneratorCheck(slices, context.device)
+        self._checked_images = 0
 
     def _build_networks(self) -> None:
         context, settings = self.context, self.settings
@@ -268,31 +269,22 @@ class GanStage(Stage):
             yield JointSample(sample.image.clamp(-1, 1), sample.logits)
 
     def evaluate(self, final: bool) -> dict[str, float]:
-        """Frechet distance to the training slices, and the share of pairs that look plausible; lower, higher = better.
+        """Frechet distance to the training slices, share of pairs that look plausible, and from how many images.
 
-        Distances depend on the number of images: compare those at the end with one another, and those before.
+        Distances depend on the number of images: a quarter of `quality_images` before the end, and fewer where they
+        would take more than their share of the time. Compare only those of equal numbers.
         """
-        slices, device = self.context.slices, self.context.device
-        count = self.settings.quality_images if final else max(2, self.settings.quality_images // 4)
-        if self._real_features is None:
-            chosen = torch.linspace(0, len(slices) - 1, min(len(slices), 4096)).round().long()
-            self._real_features = describe_all(
-                (slices.batch(part, device)[0] for part in chosen.split(64)), self.extractor
-            )
-        believed: list[torch.Tensor] = []
-
-        def images() -> Iterator[torch.Tensor]:
-            for sample in self.samples(count):
-                believed.append(plausible(sample.logits).cpu())
-                yield sample.image
-
-        distance = frechet_distance(describe_all(images(), self.extractor), self._real_features)
-        return {"frechet": round(distance, 3), "plausible": round(float(torch.cat(believed).float().mean()), 4)}
+        if self.check_seconds <= 0 and not final:
+            return {}
+        most = self.settings.quality_images if final else max(2, self.settings.quality_images // 4)
+        found = self.check(self.samples(most), most, self.check_seconds)
+        self._checked_images = int(found["frechet_images"])
+        return found
 
     def details(self) -> dict[str, Any]:
-        """What the distance was computed from."""
+        """What the last distance was computed from, and how much the discriminators' views are augmented."""
         return {
-            "quality_images": self.settings.quality_images,
+            "quality_images": self._checked_images,
             "strengths": {k: v.strength for k, v in self.strengths.items()},
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,11 @@ class Stage(abc.ABC):
     """
 
     name: str = ""
+    check_share: float = 0.0
+    """Share of the stage's time that `evaluate` and `image_grid` may take, within the time budget. With 0 they take as
+    long as they need, beyond it."""
+    check_seconds: float = math.inf
+    """Seconds that the next `evaluate` may take; the loop tells."""
 
     def __init__(self, context: StageContext, batch_size: int) -> None:
         self.context = context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import load_weights
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.engine.distributed import Workers
+from monai_semgan.training.engine.loop import LoopSettings, StageLoop
+from monai_semgan.training.engine.run_files import gather_weights
+from monai_semgan.training.engine.schedule import Schedule, Stopwatch
 from monai_semgan.training.stages.gan_settings import GanSettings
 from monai_semgan.training.stages.gan_stage import GanStage
 from monai_semgan.training.stages.stage import StageContext
+from monai_semgan.utils.progress import NullProgress
 from tests.training.phantoms import TINY, train
 
 GAN: dict[str, Any] = {
@@ -29,12 +34,14 @@ GAN: dict[str, Any] = {
 }
 
 
-def stage(datalist: Path, tmp_path: Path, **settings: Any) -> GanStage:
+def stage(
+    datalist: Path, tmp_path: Path, weights: Mapping[str, torch.Tensor] | None = None, **settings: Any
+) -> GanStage:
     """A GAN stage on the phantoms, outside of any loop."""
     preprocessing = Preprocessing(size=32, pixel_mm=10.0, num_classes=3)
     slices = build_slice_set(load_datalist(datalist).training, preprocessing, tmp_path / "cache")
     device = torch.device("cpu")
-    context = StageContext(slices, None, device, Workers(device), size=32, num_classes=3)
+    context = StageContext(slices, None, device, Workers(device), size=32, num_classes=3, initial=weights or {})
     torch.manual_seed(0)
     known = {name: GAN[name] for name in ("batch_size", "latent_dim", "channels", "joint_channels", "quality_images")}
     return GanStage(context, GanSettings(**{**known, **settings}))
@@ -42,8 +49,32 @@ def stage(datalist: Path, tmp_path: Path, **settings: Any) -> GanStage:
 
 def test_training_brings_generated_slices_closer_to_real_ones(datalist: Path, tmp_path: Path) -> None:
     untrained = stage(datalist, tmp_path).evaluate(final=True)["frechet"]
-    (result,) = train("gan", datalist, tmp_path, steps=120, ema_images=100, **GAN)
-    assert result.metrics["frechet"] < 0.5 * untrained
+    train("gan", datalist, tmp_path, steps=120, ema_images=100, **GAN)
+    trained = stage(datalist, tmp_path, gather_weights(tmp_path / "gan")).evaluate(final=True)["frechet"]
+    assert trained < 0.5 * untrained
+
+
+def test_checks_use_fewer_images_when_there_is_little_time_and_tell_how_many(datalist: Path, tmp_path: Path) -> None:
+    gan = stage(datalist, tmp_path)
+    assert gan.evaluate(final=True)["frechet_images"] == 64
+    gan.check_seconds = 0.0
+    assert gan.evaluate(final=True)["frechet_images"] == 16 == gan.details()["quality_images"]
+    assert gan.evaluate(final=False) == {}, "there is another check at the end"
+
+
+def test_checks_come_out_of_the_time_budget(datalist: Path, tmp_path: Path) -> None:
+    gan = stage(datalist, tmp_path)
+    loop = StageLoop(gan, tmp_path, Schedule(budget=1000.0), {}, {}, NullProgress(), LoopSettings(tensorboard=False))
+    loop.watch = Stopwatch(950.0)
+    assert loop.finished, "the last 50 s are for checks"
+    loop._evaluate(1, False)
+    assert 24.0 < gan.check_seconds < 26.0
+    loop.checked = 30.0
+    loop._evaluate(2, False)
+    assert gan.check_seconds == 0.0
+    loop._evaluate(3, True)
+    assert 19.0 < gan.check_seconds < 21.0
+    assert len(loop.history) == 2, "the second check had no time left and was skipped"
 
 
 @pytest.mark.parametrize("extra", [{}, {"path_weight": 1.0, "joint_loss": "logistic", "noise": False}])
