@@ -12,6 +12,9 @@ from monai_semgan.slicing.encoding import encode
 from monai_semgan.training.engine.seeds import step_generator
 from monai_semgan.utils.device import autocast
 
+REDRAWS = 3
+"""Times that the implausible pairs of a chunk are drawn anew, at most."""
+
 
 def plausible(logits: torch.Tensor, confidence: float = 0.85, largest: float = 0.5) -> torch.Tensor:
     """Which generated labels can be believed: the generator is sure of them and they are no monsters.
@@ -95,6 +98,7 @@ class PairPool:
         self.generator, self.seed, self.rank, self.device = generator, seed, rank, device
         self.settings = settings or PoolSettings()
         self._stock: dict[int, Pairs] = {}
+        self._drawn = self._accepted = 0
 
     def draw(self, step: int, count: int) -> Pairs:
         """So many pairs for a step."""
@@ -108,18 +112,35 @@ class PairPool:
         image, label, latents = (torch.stack([chunk[part][r] for chunk, r in picks]) for part in range(3))
         return Pairs(image.float() / 127.5 - 1.0, label.long(), latents)
 
+    @property
+    def acceptance(self) -> float:
+        """Share of the pairs drawn so far that were plausible; 1 before the first."""
+        return self._accepted / self._drawn if self._drawn else 1.0
+
     @torch.no_grad()
     def render(self, number: int) -> Pairs:
-        """Chunk `number`, pixels as uint8. Implausible pairs are replaced by new ones, three times."""
+        """Chunk `number`, pixels as uint8.
+
+        Implausible pairs are drawn anew as long as that promises a plausible one, with half a chunk of further pairs at
+        most. Then they give way to copies of the plausible ones, of which other chunks have others. Where a chunk has
+        none, it stays as it is: so it is with a generator that has learnt next to nothing.
+        """
         source = step_generator(self.seed, self.rank, number, "latent", self.device)
         pairs, keep = self._render(self.settings.chunk, source)
-        for _ in range(3):
-            bad = (~keep).nonzero().flatten()
-            if len(bad) == 0:
+        rate, left = float(keep.float().mean()), self.settings.chunk // 2
+        for _ in range(REDRAWS):
+            bad = (~keep).nonzero().flatten()[:left]
+            if rate * len(bad) < 1.0:  # none is to be hoped for; told by this chunk alone, as a resumed run would be
                 break
+            left -= len(bad)
             fresh, keep[bad] = self._render(len(bad), source)
             for stock, new in zip(pairs, fresh, strict=True):
                 stock[bad] = new
+        good, bad = keep.nonzero().flatten(), (~keep).nonzero().flatten()
+        if len(good):
+            copied = good[torch.arange(len(bad), device=good.device) % len(good)]
+            for stock in pairs:
+                stock[bad] = stock[copied]
         return pairs
 
     def _render(self, count: int, source: torch.Generator) -> tuple[Pairs, torch.Tensor]:
@@ -132,7 +153,10 @@ class PairPool:
             images.append(encode(sample.image))
             labels.append(sample.logits.argmax(1).to(torch.uint8))
             keep.append(plausible(sample.logits))
-        return Pairs(torch.cat(images), torch.cat(labels), latents), torch.cat(keep)
+        believed = torch.cat(keep)
+        self._drawn += count
+        self._accepted += int(believed.sum())
+        return Pairs(torch.cat(images), torch.cat(labels), latents), believed
 
     def _latents(self, count: int, source: torch.Generator) -> torch.Tensor:
         generator = self.generator

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from monai_semgan.networks import JointGenerator
+from monai_semgan.networks import JointGenerator, JointSample
+from monai_semgan.training import pair_pool
 from monai_semgan.training.engine.seeds import STREAMS, step_seed
-from monai_semgan.training.pair_pool import PairPool, PoolSettings, plausible
+from monai_semgan.training.pair_pool import PairPool, Pairs, PoolSettings, plausible
 
 
-def pool(seed: int = 0, rank: int = 0) -> PairPool:
+def pool(seed: int = 0, rank: int = 0, settings: PoolSettings | None = None) -> PairPool:
     torch.manual_seed(0)
     generator = JointGenerator(16, 8, 1, 3, {4: 8, 8: 8, 16: 4}, mapping_layers=1).eval().requires_grad_(False)
-    return PairPool(generator, seed, rank, torch.device("cpu"), PoolSettings(6, 3, refresh_every=4, mixing=0.5))
+    return PairPool(
+        generator, seed, rank, torch.device("cpu"), settings or PoolSettings(6, 3, refresh_every=4, mixing=0.5)
+    )
 
 
 def test_seeds_differ_between_runs_processes_steps_and_streams() -> None:
@@ -43,6 +47,45 @@ def test_pairs_are_what_their_codes_render() -> None:
     sample = generator.synthesis(pairs.latents)
     assert (sample.image.clamp(-1, 1) - pairs.image).abs().max() < 0.05
     assert (sample.logits.argmax(1) == pairs.label).float().mean() > 0.98
+
+
+def some_are_plausible(logits: torch.Tensor) -> torch.Tensor:
+    """Stands in for `plausible`: about one of three pairs of the tiny generator."""
+    return logits[:, 0].mean((1, 2)) > 1.35
+
+
+def rendered(stock: PairPool, number: int) -> tuple[Pairs, int]:
+    """A chunk, and how many pairs were rendered for it."""
+    counts: list[int] = []
+    synthesis = stock.generator.synthesis
+
+    def counting(latents: torch.Tensor) -> JointSample:
+        counts.append(len(latents))
+        return synthesis(latents)
+
+    stock.generator.synthesis = counting  # type: ignore[assignment, method-assign]
+    chunk = stock.render(number)
+    stock.generator.synthesis = synthesis  # type: ignore[method-assign]
+    return chunk, sum(counts)
+
+
+def test_a_pool_keeps_plausible_pairs_only_and_does_not_draw_for_them_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pair_pool, "plausible", some_are_plausible)
+    stock = pool(settings=PoolSettings(chunk=40, mixed_precision=False))
+    for number in range(3):
+        chunk, count = rendered(stock, number)
+        assert bool(some_are_plausible(stock.generator.synthesis(chunk.latents).logits).all())
+        assert 40 < count <= 60
+    assert 0.1 < stock.acceptance < 0.9
+
+
+def test_a_generator_that_makes_nothing_plausible_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair_pool, "plausible", lambda logits: torch.zeros(len(logits), dtype=torch.bool))
+    stock = pool(settings=PoolSettings(chunk=40, mixed_precision=False))
+    chunk, count = rendered(stock, 0)
+    assert count == 40 == len(chunk.latents) and stock.acceptance == 0.0
 
 
 def test_unsure_and_monstrous_labels_are_not_believed() -> None:

@@ -308,9 +308,10 @@ class EncoderStage(Stage):
         return {**summary(self.scores), "l1": round(float(torch.cat(errors).mean()), 4)}
 
     def details(self) -> dict[str, Any]:
-        """Dice of every validation patient and organ, and where the features come from."""
+        """Dice of every validation patient and organ, where features come from, and how many pairs were believed."""
         features = "random" if isinstance(self.objective.features_fn, FrozenFeatures) else "image discriminator"
-        return {"validation_dice": self.scores, "features": features}
+        plausible_pairs = round(self.pool.acceptance, 4)
+        return {"validation_dice": self.scores, "features": features, "plausible_pairs": plausible_pairs}
 
     def image_grid(self) -> np.ndarray:
         """Rows: inputs, clean targets with labels, reconstructions, and these with the rendered labels."""

@@ -186,8 +186,9 @@ class StudentStage(Stage):
         return summary(self.scores)
 
     def details(self) -> dict[str, Any]:
-        """Dice of every validation patient and organ."""
-        return {"validation_dice": self.scores}
+        """Dice of every validation patient and organ, and how many of the generator's pairs could be believed."""
+        generated = {} if self.pool is None else {"plausible_pairs": round(self.pool.acceptance, 4)}
+        return {"validation_dice": self.scores, **generated}
 
     def image_grid(self) -> np.ndarray:
         """Rows: an augmented training batch with its labels, and what the student makes of it."""
