@@ -4,11 +4,13 @@
     python benchmarks/scale.py --parts preview cohort-1 --slices 100 300 --scans 1 10
 
 Every run is a process of its own, as a user starts it, on scans that are made up here: one asymmetric patient of 100
-slices, whose slices a longer scan repeats, so that every part of it costs the same. What the process costs whatever the
-scan (start, libraries, model) is measured on a scan of four slices, or a cohort of one, and taken off; of the rest the
-exponent p of `cost = b * n ** p` is fitted: 1 grows like the scan, more than `LIMIT` faster, which makes the exit code
-1. Processor seconds are those of all threads and processes, and decide: time on the clock depends on what else the
-machine does (`load`). Peak memory is the resident set of the largest process, as the system counts it.
+slices, whose slices a longer scan repeats, so that every part of it costs the same. Of time, what the process costs
+whatever the scan (start, libraries, model) is measured on a scan of four slices, or a cohort of one, and taken off; of
+the rest the exponent p of `cost = b * n ** p` is fitted. A peak of memory is that of one moment, in long scans another
+than in short ones, so its exponent is that of what each slice more costs between the three largest numbers. 1 grows
+like the scan; more than `LIMIT` grows faster, which makes the exit code 1. Processor seconds are those of all threads
+and processes, and decide: time on the clock depends on what else the machine does (`load`). Peak memory is the resident
+set of the largest process, as the system counts it.
 
 Parts: `preview`, `encoder`, `invert` (few steps) against the number of slices; `cohort-1` and `cohort-2`, previews of
 many small scans by one process and by two.
@@ -23,7 +25,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,8 +44,8 @@ BLOCK = 100
 LEAST = 4
 """Slices of the scan that tells what a process costs whatever the scan."""
 
-LIMIT = 1.15
-"""Exponents above this are told as growth that is faster than the scan; noise of a busy machine is about .1."""
+LIMIT = 1.25
+"""Exponents above this are told as growth that is faster than the scan; noise of a busy machine is up to .2."""
 
 MODES = ("preview", "encoder", "invert")
 COHORTS = {"cohort-1": 1, "cohort-2": 2}
@@ -59,17 +60,24 @@ class Cost(NamedTuple):
     peak_mb: float
 
 
+LAUNCH = """
+import json, resource, subprocess, sys, time
+started = time.perf_counter()
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+wall, usage = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([code, usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss]))
+"""
+"""A small process between, since Linux counts the memory of who starts a process as that process's own peak."""
+
+
 def measured(command: Sequence[str]) -> Cost:
     """Run a command to its end; of several processes the memory is that of the largest."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    wall = time.perf_counter() - started
+    run = subprocess.run([sys.executable, "-c", LAUNCH, *command], stdout=subprocess.PIPE, check=True)
+    code, used, wall, peak = json.loads(run.stdout)
+    if code:
+        raise subprocess.CalledProcessError(code, command)
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    return Cost(round(usage.ru_utime + usage.ru_stime, 2), round(wall, 2), round(usage.ru_maxrss / unit, 1))
+    return Cost(round(used, 2), round(wall, 2), round(peak / unit, 1))
 
 
 def write_scan(path: Path, slices: int, pixels: int) -> Path:
@@ -124,6 +132,17 @@ def exponent(base: float, costs: dict[int, float]) -> float | None:
     return float(np.polyfit(*zip(*points, strict=True), 1)[0])
 
 
+def marginal_exponent(costs: dict[int, float]) -> float | None:
+    """Compute p from the slopes of the last two intervals; None where there are none, or one is not above 0."""
+    points = list(costs.items())[-3:]
+    pairs = list(zip(points[:-1], points[1:], strict=True))
+    slopes = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in pairs]
+    if len(slopes) < 2 or min(slopes) <= 0:
+        return None
+    middles = [math.sqrt(before[0] * after[0]) for before, after in pairs]
+    return 1.0 + math.log(slopes[1] / slopes[0]) / math.log(middles[1] / middles[0])
+
+
 def summary(part: str, base: Cost, costs: dict[int, Cost]) -> dict[str, Any]:
     """Record of a part: costs, what an item more costs, exponents; printed, too."""
     numbers = list(costs)
@@ -135,7 +154,9 @@ def summary(part: str, base: Cost, costs: dict[int, Cost]) -> dict[str, Any]:
         first, last = numbers[-2], numbers[-1]
         for measure in MEASURES:
             values = {n: float(getattr(cost, measure)) for n, cost in costs.items()}
-            more, p = (values[last] - values[first]) / (last - first), exponent(getattr(base, measure), values)
+            more = (values[last] - values[first]) / (last - first)
+            fitted = exponent(getattr(base, measure), values)
+            p = marginal_exponent(values) if measure == "peak_mb" else fitted
             record[measure] = {"of_one_more": round(more, 4), "exponent": None if p is None else round(p, 2)}
             print(f"  {measure}: {more:.4f} for one more, exponent {'none' if p is None else f'{p:.2f}'}")
     return record
@@ -173,7 +194,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=[*MODES, *COHORTS], default=[*MODES, *COHORTS])
-    parser.add_argument("--slices", type=int, nargs="+", default=[100, 300, 1000])
+    parser.add_argument("--slices", type=int, nargs="+", default=[100, 300, 600, 1000])
     parser.add_argument("--scans", type=int, nargs="+", default=[1, 10, 100])
     parser.add_argument("--scan-slices", type=int, default=16, help="of each scan of a cohort")
     parser.add_argument("--pixels", type=int, default=256, help="edge of the slices; half of it in a cohort")

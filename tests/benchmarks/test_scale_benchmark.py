@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import nibabel
@@ -36,6 +37,26 @@ def test_what_grows_faster_than_the_scan_is_named() -> None:
 
 def test_a_cost_that_does_not_grow_has_no_exponent() -> None:
     assert scale.exponent(100.0, {1: 100.0, 10: 101.0}) is None
+
+
+def test_memory_that_is_the_same_up_to_a_size_and_then_grows_like_the_scan_passes() -> None:
+    peaks = {n: max(730.0, 500.0 + 1.4 * n) for n in (100, 300, 600, 1000)}
+    assert scale.marginal_exponent(peaks) == pytest.approx(1.0)
+    assert scale.marginal_exponent({1: 400.0, 10: 400.0, 100: 401.0}) is None
+    assert scale.marginal_exponent({1: 400.0, 10: 500.0}) is None
+
+
+def test_the_memory_of_a_run_is_its_own_and_not_that_of_who_starts_it() -> None:
+    mine = np.ones(2**25)  # 256 MiB
+    assert 1 < scale.measured([sys.executable, "-c", "pass"]).peak_mb < 100 < mine.nbytes / 2**20
+
+
+def test_what_a_run_takes_is_measured() -> None:
+    work = (
+        "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\nx = b'x' * (100 * 2**20)"
+    )
+    cost = scale.measured([sys.executable, "-c", work])
+    assert cost.processor_seconds >= 0.3 and cost.wall_seconds >= 0.3 and cost.peak_mb > 100
 
 
 def test_a_longer_scan_repeats_the_slices_of_the_patient(tmp_path: Path) -> None:
