@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import queue
+import signal
 import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from monai_semgan.cohort.cases import Case
 from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
 from monai_semgan.cohort.records import FAILED, Record, save_record
 from monai_semgan.errors import SemganError
+from monai_semgan.utils.forking import ForkServer, can_fork, serve_forks
 from monai_semgan.utils.processes import (
     LineWriter,
     ProcessPool,
     Slot,
+    Started,
     how_it_ended,
     module_command,
     parent_messages,
     run_child,
 )
 from monai_semgan.utils.threads import prepare_threads
+
+if TYPE_CHECKING:
+    from monai_semgan.cohort.case_runner import CaseRunner
 
 STOP_SECONDS = 10.0
 """Time for processes to remove half-written files when the cohort is stopped."""
@@ -105,7 +114,7 @@ class CaseSlot(Slot):
 
 
 class CasePool(ProcessPool[CaseSlot]):
-    """Hands scans to processes.
+    """Hands scans to processes, which are forked from one that has loaded the model where that can be.
 
     Attributes:
         lost: names of the scans whose process has died at them.
@@ -130,6 +139,17 @@ class CasePool(ProcessPool[CaseSlot]):
         self._tried: set[str] = set()
         self.lost: set[str] = set()
         self._outcomes: queue.Queue[Outcome | SemganError] = queue.Queue()
+        self._server = _fork_server(settings, output) if can_fork(settings.device) else None
+
+    def fork(self) -> Callable[[int | None], Started] | None:
+        """Return how a process with the model is forked; None where it has to load the model itself."""
+        return None if self._server is None or self._server.lost else self._server.fork
+
+    def close(self, seconds: float = STOP_SECONDS) -> None:
+        """End all processes, see `ProcessPool.close`."""
+        super().close(seconds)
+        if self._server is not None:
+            self._server.close()
 
     @property
     def finished(self) -> bool:
@@ -198,8 +218,36 @@ class CasePool(ProcessPool[CaseSlot]):
             slot.process.send("case", case=_to_json(asdict(slot.case)))
 
 
-def work(say: LineWriter) -> int:
-    """Answer every scan with its record, in a process of its own, until the parent is gone."""
+def _fork_server(settings: CohortSettings, output: Path) -> ForkServer | None:
+    values = json.dumps(_to_json(asdict(settings)))
+    try:
+        return ForkServer(module_command(__name__, values, str(output)))
+    except OSError:  # each process is started by itself then
+        return None
+
+
+def serve(settings: CohortSettings, output: Path, control: int) -> NoReturn:
+    """Load everything once and fork the processes of a cohort, see `monai_semgan.utils.forking`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    from monai_semgan.cohort.case_runner import CaseRunner
+
+    runner = None
+    with contextlib.suppress(SemganError):  # the first process says why
+        runner = CaseRunner(replace(settings, device="cpu"), output)
+    serve_forks(control, partial(work, loaded=runner))
+
+
+def work(say: LineWriter, loaded: CaseRunner | None = None) -> int:
+    """Answer every scan with its record, in a process of its own, until the parent is gone.
+
+    Args:
+        say: sends a message to the parent.
+        loaded: what has been loaded for this process, if so.
+
+    Returns:
+        The exit code.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="semgan: %(message)s")
     warnings.simplefilter("ignore")
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -211,7 +259,7 @@ def work(say: LineWriter) -> int:
     try:
         settings = _settings_of(first["settings"])
         settings = replace(settings, device=device_of(settings.device, first["number"]))
-        runner = CaseRunner(settings, Path(first["output"]))
+        runner = loaded or CaseRunner(settings, Path(first["output"]))
         say("ready")
         while True:
             values = tasks.get()["case"]
@@ -247,4 +295,6 @@ def device_of(name: str, number: int) -> str:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        serve(_settings_of(json.loads(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3]))
     run_child(work)

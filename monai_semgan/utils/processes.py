@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, NoReturn, TypeVar
+from typing import Any, BinaryIO, Generic, NoReturn, Protocol, TypeVar
 
 from monai_semgan.utils.json_text import json_text
 from monai_semgan.utils.terminal import protect_streams
@@ -89,6 +89,23 @@ def how_it_ended(code: int) -> str:
     return f"was killed (signal {number})" if number else f"ended (code {code})"
 
 
+class Started(Protocol):
+    """What of `subprocess.Popen` a child needs."""
+
+    stdin: Any
+    stdout: Any
+    pid: int
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return the exit code."""
+
+
 class ChildProcess:
     """A running child. Its messages, and its end, are told from a thread of its own.
 
@@ -97,6 +114,7 @@ class ChildProcess:
         on_message: told every message.
         on_exit: told the exit code, once, after the last message.
         threads: see `child_environment`.
+        fork: starts it in place of the command, given the threads, see `monai_semgan.utils.forking`.
 
     Raises:
         OSError: it cannot be started.
@@ -108,14 +126,12 @@ class ChildProcess:
         on_message: Callable[[ChildProcess, dict[str, Any]], None],
         on_exit: Callable[[ChildProcess, int], None],
         threads: int | None = None,
+        fork: Callable[[int | None], Started] | None = None,
     ) -> None:
         self._on_message, self._on_exit = on_message, on_exit
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=child_environment(threads)
-        )
-        assert self._process.stdin is not None
-        self._say = LineWriter(self._process.stdin)  # type: ignore[arg-type]
-        threading.Thread(target=self._listen, daemon=True, name=f"child-{self.pid}").start()
+        self._process: Started = fork(threads) if fork is not None else _start(command, threads)
+        self._say = LineWriter(self._process.stdin)
+        threading.Thread(target=self._listen, daemon=True, name="child").start()
 
     @property
     def pid(self) -> int:
@@ -143,11 +159,9 @@ class ChildProcess:
             self._process.kill()
             self._process.wait()
         with contextlib.suppress(OSError, ValueError):
-            assert self._process.stdin is not None
             self._process.stdin.close()
 
     def _listen(self) -> None:
-        assert self._process.stdout is not None
         for line in self._process.stdout:
             message = read_line(line)
             if message is not None:
@@ -155,6 +169,11 @@ class ChildProcess:
         code = self._process.wait()
         self._process.stdout.close()
         self._on_exit(self, code)
+
+
+def _start(command: Sequence[str], threads: int | None) -> Started:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, env=child_environment(threads))
 
 
 @dataclass
@@ -203,6 +222,10 @@ class ProcessPool(Generic[SlotT]):
     def died(self, slot: SlotT, code: int, was_ready: bool) -> None:
         """Handle the end of a child, whose slot is empty and has a time for the next start; for subclasses."""
 
+    def fork(self) -> Callable[[int | None], Started] | None:
+        """Return what starts a child in place of its command, if there is such a thing; for subclasses."""
+        return None
+
     def start(self) -> None:
         """Start all children."""
         for slot in self.slots:
@@ -228,7 +251,7 @@ class ProcessPool(Generic[SlotT]):
     def _launch(self, slot: SlotT) -> None:
         slot.start_at, slot.ready = None, False
         try:
-            slot.process = ChildProcess(slot.command, self._on_message, self._on_exit, slot.threads)
+            slot.process = ChildProcess(slot.command, self._on_message, self._on_exit, slot.threads, self.fork())
         except OSError:
             logger.error("a worker process could not be started")
             self._later(slot)

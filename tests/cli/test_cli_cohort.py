@@ -167,11 +167,17 @@ def test_torchrun_splits_the_scans(scans: Path, tiny_bundle: Path, tmp_path: Pat
     assert {row["status"] for row in table(tmp_path / "out").values()} == {"done"}
 
 
-def children(process: subprocess.Popen[str]) -> list[int]:
+def started_by(pid: int) -> list[int]:
     """Ids of the processes that a process has started."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    pairs = [line.split() for line in listed.splitlines()]
-    return [int(pid) for pid, parent in pairs if int(parent) == process.pid]
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
+    lines = [line.split() for line in listed.splitlines()]
+    return [int(child) for child, parent, state in lines if int(parent) == pid and not state.startswith("Z")]
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """Ids of the processes that compute for a command: its own, or those that one of its own has forked."""
+    own = started_by(process.pid)
+    return sorted(child for one in own for child in started_by(one)) if sys.platform == "linux" else own
 
 
 @pytest.fixture
@@ -229,6 +235,23 @@ def test_processes_that_are_killed_cost_the_scans_they_are_at_and_others_take_th
     assert len(before) == len(after) == 2 and not set(before) & set(after)
     assert segment(many, out, tiny_bundle, "--mode", "invert", "--steps", "10") == 0
     assert {row["status"] for row in table(out).values()} == {"done"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
+def test_one_process_loads_the_model_for_all_and_its_death_costs_no_scan(
+    many: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    for copy in range(4, 12):
+        (many / f"copy{copy:02d}.nii").unlink()
+    command = slowly(many, tmp_path / "out", tiny_bundle, "2", steps=10)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        await_first(process)
+        (server,) = started_by(process.pid)
+        assert len(started_by(server)) == 2
+        os.kill(server, signal.SIGKILL)
+        _, error = process.communicate(timeout=240)
+    assert process.returncode == 0, error
+    assert {row["status"] for row in table(tmp_path / "out").values()} == {"done"}
 
 
 def test_processes_leave_at_once_when_the_first_one_is_killed(many: Path, tiny_bundle: Path, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
         code = CHILD.format(**{**dict.fromkeys(("on_start", "on_case", "on_begun", "on_answer"), "pass"), **moments})
         command = [sys.executable, "-c", code, str(tmp_path)]
         monkeypatch.setattr(workers, "module_command", lambda module: command)
+        monkeypatch.setattr(workers, "can_fork", lambda device: False)
 
     return make
 
