@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.scale import LAUNCH
 from tests.phantoms import CT_VALUES, ORGANS
 
 SHAPE = (512, 512)
@@ -84,15 +84,11 @@ def write_series(folder: Path, slices: int) -> None:
 def measured(command: list[str]) -> dict[str, Any]:
     """Seconds, peak resident memory in GiB and exit code of a command."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    started = time.perf_counter()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        said = process.stderr.read().decode()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - started
-    outcome = {"seconds": round(seconds, 1), "peak_gib": round(usage.ru_maxrss / 2**20, 2), "exit": process.returncode}
-    return outcome if process.returncode == 0 else {**outcome, "said": said.strip().splitlines()[-1:]}
+    launch = [sys.executable, "-c", LAUNCH, *command]
+    run = subprocess.run(launch, env=environment, capture_output=True, text=True, check=True)
+    code, _, seconds, peak = json.loads(run.stdout)
+    outcome = {"seconds": round(seconds, 1), "peak_gib": round(peak / 2**20, 2), "exit": code}
+    return outcome if code == 0 else {**outcome, "said": run.stderr.strip().splitlines()[-1:]}
 
 
 def main() -> None:

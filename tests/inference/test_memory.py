@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from benchmarks.scale import LAUNCH
 from monai_semgan.io.nifti import read_nifti
 from monai_semgan.slicing.postprocessing import clean_label
 from tests.phantoms import save_nifti
@@ -29,11 +31,11 @@ def peak_gb(command: list[str], folder: Path) -> float:
     """Most memory that a program takes, without settings of the allocator."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     environment["PYTHONPATH"] = os.pathsep.join([os.getcwd(), environment.get("PYTHONPATH", "")])
-    process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return float(usage.ru_maxrss) / 2**20
+    launch = [sys.executable, "-c", LAUNCH, *command]  # else the memory of these tests would count as the program's
+    run = subprocess.run(launch, env=environment, cwd=folder, stdout=subprocess.PIPE, check=True)
+    code, _, _, peak = json.loads(run.stdout)
+    assert code == 0
+    return float(peak) / 2**20
 
 
 @pytest.fixture(scope="module")
