@@ -31,7 +31,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,8 +44,11 @@ REPOSITORY = BENCHMARKS.parent
 REQUIREMENTS = BENCHMARKS / "peers_requirements.txt"
 PEERS = ("nnU-Net 2d", "nnU-Net 3d_fullres", "SegResNet", "TotalSegmentator --fast")
 WAITING = ("passive", "default", "one")
-CHOSEN_THREADS = ("OMP_", "GOMP_", "KMP_", "MKL_", "SEMGAN_THREADS", "nnUNet_")
-"""Settings of the shell that starts this, or of an outer program, that would decide for one side only."""
+FIELDS = {"processor": 1, "wall": 1, "peak_mb": 0}
+"""What is printed of a cost, and with how many decimals."""
+
+CHOSEN = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_NUM_THREADS", "SEMGAN_", "nnUNet_")
+"""Settings of the shell or of an outer program, that would decide about threads."""
 
 
 class Cost(NamedTuple):
@@ -79,7 +81,7 @@ def measure(command: list[str], variables_: Mapping[str, str], folder: Path) -> 
 
 def plain() -> dict[str, str]:
     """The variables of this process without those that decide about threads."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(CHOSEN_THREADS)}
+    return {name: value for name, value in os.environ.items() if not name.startswith(CHOSEN)}
 
 
 def waiting(way: str) -> dict[str, str]:
@@ -221,7 +223,7 @@ def summarise(name: str, pairs: list[tuple[Cost, Cost]]) -> dict[str, Any]:
             "least_ratio": min(ratios),
             "largest_ratio": max(ratios),
         }
-    return row | {"load": {"ours": [a.load for a, _ in pairs], "peer": [b.load for _, b in pairs]}}
+    return row | {"pairs": [{"ours": one._asdict(), "peer": other._asdict()} for one, other in pairs]}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -234,28 +236,28 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-FIELDS = {"processor": 1, "wall": 1, "peak_mb": 0}
-
-
 def surroundings(python: Path) -> dict[str, Any]:
-    """Processor, cores and the versions of both environments."""
-    model = platform.processor() or platform.machine()
+    """Processor and versions on both sides; only after the runs, since it loads PyTorch."""
+    import torch
+
+    from monai_semgan.utils.versions import machine, versions
+
+    packages = ("torch", "nnunetv2", "TotalSegmentator", "monai", "dynamic_network_architectures", "numpy")
+    code = f"import importlib.metadata as m, json; print(json.dumps({{n: m.version(n) for n in {packages!r}}}))"
+    peers = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout
+    here = machine(torch.device("cpu"), 1) | {"processor": processor()}
+    return {"machine": here, "versions": {"ours": versions(), "peers": json.loads(peers)}}
+
+
+def processor() -> str:
+    """Its name, and whether it multiplies in bfloat16."""
+    name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
         flags = next((line for line in lines if line.startswith("flags")), "").split()
-        model += "".join(f", {name}" for name in ("avx512_bf16", "amx_bf16") if name in flags)
-    packages = ("torch", "nnunetv2", "TotalSegmentator", "monai", "dynamic_network_architectures", "numpy")
-    code = f"import importlib.metadata as m; print({{n: m.version(n) for n in {packages!r}}})"
-    peers = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout
-    ours = {name: version(name) for name in ("torch", "monai", "numpy")}
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "versions": {"ours": ours, "peers": json.loads(peers.replace("'", '"'))},
-    }
+        name += "".join(f", {flag}" for flag in ("avx512_bf16", "amx_bf16") if flag in flags)
+    return name
 
 
 def parse() -> argparse.Namespace:
@@ -291,16 +293,16 @@ def run(folder: Path, arguments: argparse.Namespace) -> None:
                 print(f"{peer}, {way}: ours {pairs[-1][0]}, peer {pairs[-1][1]}", flush=True)
             rows.append(summarise(f"{peer}, {way}", pairs))
     print(table(rows))
+    print(f"{processor()}, {os.cpu_count()} cores; load and all runs: --json")
     record = {
         "benchmark": "peers",
         "scan": scan.name,
         "baseline": "semgan segment",
         "rows": rows,
         "models": json.loads((models / "prepared.json").read_text()),
-        "machine": surroundings(python),
     }
     if arguments.json:
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(record | surroundings(python), indent=1) + "\n")
 
 
 def main() -> None:
