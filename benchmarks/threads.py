@@ -28,20 +28,21 @@ from typing import Any, NamedTuple
 
 import torch
 
+from monai_semgan.utils.threads import OWN, PASSIVE, THREAD_VARIABLES, VARIABLE
 from monai_semgan.utils.versions import machine, versions
 
 SPIN = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}
 """What libgomp and libomp do when nobody says anything."""
 
-PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 DEFAULT, CHOSEN = "default", "chosen"
-VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "SEMGAN_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+VARIABLES = (VARIABLE, OWN, *THREAD_VARIABLES, *PASSIVE)
 """Not handed on: they would decide instead."""
 
 LONGEST = 1800
 """Seconds after which a busy process ends by itself."""
 
-BUSY = f"import time\nend = time.monotonic() + {LONGEST}\nwhile time.monotonic() < end: pass"
+BUSY = f"import os, time\nend, parent = time.monotonic() + {LONGEST}, os.getppid()\n"
+BUSY += "while time.monotonic() < end and os.getppid() == parent: pass"
 
 
 class Cost(NamedTuple):
