@@ -16,5 +16,9 @@ def near_organs(labels: list[torch.Tensor], margin: int) -> torch.Tensor:
     Returns:
         `(D,)` bool.
     """
-    found = torch.stack([(label > 0).flatten(1).any(1) for label in labels]).any(0)
-    return F.max_pool1d(found[None, None].float(), 2 * margin + 1, stride=1, padding=margin)[0, 0] > 0
+    return beside(torch.stack([(label > 0).flatten(1).any(1) for label in labels]).any(0), margin)
+
+
+def beside(chosen: torch.Tensor, margin: int) -> torch.Tensor:
+    """Add to chosen slices `(D,)` those that lie up to so many slices above or below one: `(D,)` bool."""
+    return F.max_pool1d(chosen[None, None].float(), 2 * margin + 1, stride=1, padding=margin)[0, 0] > 0

@@ -1,8 +1,8 @@
 """The student: a plain U-Net that learns from generated pairs and labelled scans, for previews on any machine.
 
-It is MONAI's residual `UNet` with instance normalisation and two units a level: names, initial values and arithmetic
-are the same, so weights go either way (a test compares them). It is spelt out here because a preview needs nothing
-else of MONAI, and importing MONAI takes longer than a preview.
+It is MONAI's residual `UNet` with instance normalisation and two units a level: names, initial values and, to rounding,
+results are the same, so weights go either way (a test compares them). It is spelt out here because a preview needs
+nothing else of MONAI, and importing MONAI takes longer than a preview.
 """
 
 from __future__ import annotations
@@ -85,8 +85,25 @@ class StudentUNet(nn.Module):
         self.model = _level(image_channels, num_classes, list(channels), top=True)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Map `(N, C, H, W)` to logits `(N, K, H, W)`."""
+        """Map `(N, C, H, W)` to logits `(N, K, H, W)`; see `first_level_in_full` for use under autocast."""
+        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript leaves out what this alone encloses
+            if not self.training and torch.is_autocast_enabled(image.device.type):
+                return self.first_level_in_full(image)
         return self.model(image)
+
+    @torch.jit.unused
+    def first_level_in_full(self, image: torch.Tensor) -> torch.Tensor:
+        """Map images to logits with float32 where slices come in and labels go out, and autocast in between.
+
+        bfloat16 has 8 bits, half of what a slice's grey values need: of the voxels that change when all of the network
+        is in bfloat16, two thirds change because of the first level, which has a quarter of the arithmetic.
+        """
+        down, below, up = self.model
+        with torch.autocast(image.device.type, enabled=False):
+            x = down(image.float())
+        x = below(x)
+        with torch.autocast(image.device.type, enabled=False):
+            return up(x.float())
 
 
 def build_student(
@@ -121,6 +138,10 @@ def _level(in_channels: int, out_channels: int, channels: list[int], top: bool =
 
 
 def _normalised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
-    """A convolution with instance normalisation and PReLU."""
-    after = OrderedDict(N=nn.InstanceNorm2d(convolution.out_channels), A=nn.PReLU())
+    """A convolution with instance normalisation and PReLU.
+
+    Groups of one channel are instance normalisation, and on processors five times as fast as PyTorch's own of it.
+    """
+    channels = convolution.out_channels
+    after = OrderedDict(N=nn.GroupNorm(channels, channels, affine=False), A=nn.PReLU())
     return nn.Sequential(OrderedDict(conv=convolution, adn=nn.Sequential(after)))

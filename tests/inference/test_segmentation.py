@@ -10,7 +10,7 @@ import torch
 
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.errors import SemganError
-from monai_semgan.inference.preview import PreviewSettings, smooth_across, student_probabilities
+from monai_semgan.inference.preview import PreviewSettings, mean_of_views, smooth_across, views_of
 from monai_semgan.inference.segmentation import parse_labels, preview, segment
 from monai_semgan.slicing.postprocessing import clean_label, largest_piece
 from tests.phantoms import CT_VALUES, grid, labels_at, organ_dice, patient, points_of
@@ -88,7 +88,8 @@ def test_label_names_are_read_generously() -> None:
 
 def test_shifts_are_undone(bundle: Bundle) -> None:
     image = bundle.preprocessing(patient(*grid())).image
-    plain, shifted = (student_probabilities(bundle.network, image, pixels) for pixels in (0, 2))
+    first, further = views_of(2, negative=False)
+    plain, shifted = (mean_of_views(bundle.network, image, views) for views in (first, [*first, *further]))
     agreement = (plain.argmax(1) == shifted.argmax(1)).float().mean()
     assert agreement > 0.98
 
@@ -97,8 +98,9 @@ def test_the_negative_counts_as_much_as_the_slice_and_leaves_air_alone(bundle: B
     image = bundle.preprocessing(patient(*grid())).image
     negative = torch.where(image > -0.97, -image, image)
     assert (negative == -1).any() and not torch.equal(negative, image)
-    expected = (student_probabilities(bundle.network, image) + student_probabilities(bundle.network, negative)) / 2
-    torch.testing.assert_close(student_probabilities(bundle.network, image, negative=True), expected)
+    alone, both = (views_of(0, negative)[0] for negative in (False, True))
+    expected = sum(mean_of_views(bundle.network, slices, alone) for slices in (image, negative)) / 2
+    torch.testing.assert_close(mean_of_views(bundle.network, image, both), expected)
 
 
 @pytest.mark.parametrize("modality,differs", [("CT", False), ("MR", True)])
