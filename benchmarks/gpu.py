@@ -30,6 +30,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -177,14 +178,16 @@ def preview(room: Room) -> dict[str, Any]:
     """The preview of a whole volume once everything is warm, slices to probabilities; and from scan to label."""
     import torch
 
-    from monai_semgan.inference.preview import preview_slices
+    from monai_semgan.inference.preview import PreviewSettings, preview_slices
     from monai_semgan.inference.segmentation import preview_settings, segment
     from tests.phantoms import grid, patient
 
     settings, image = preview_settings(room.bundle), room.slices
-    views = [view for part in views_of(settings.shift_pixels, negative=False) for view in part]
-    ours = room.time(lambda: preview_slices(room.network, image, settings, device=room.device, distance_mm=2.0))
 
+    def with_batch(chosen: PreviewSettings) -> Callable[[], Any]:
+        return lambda: preview_slices(room.network, image, chosen, device=room.device, distance_mm=2.0)
+
+    ours = room.time(with_batch(settings))
     moved = [(a * settings.shift_pixels, b * settings.shift_pixels) for a in (-1, 1) for b in (-1, 1)]
     views = [(0, 0), *moved] if settings.shift_pixels else [(0, 0)]
 
@@ -195,6 +198,10 @@ def preview(room: Room) -> dict[str, Any]:
                 sum(room.network.preview(view).softmax(1) for view in slices).cpu()  # type: ignore[union-attr]
 
     record = beside_loop(room, len(image), ours, room.time(loop))
+    record["ms_per_slice_by_batch"] = {
+        size: round(1000 * room.time(with_batch(replace(settings, batch_size=size))) / len(image), 4)
+        for size in ((8, 32, 128) if room.cuda else (1, 3))
+    }
     volume = patient(*grid((2.0, 2.0, 200.0 / len(image))), seed=0)
     whole = room.time(lambda: segment(volume, room.bundle, modality="CT"))
     return record | {"slices": len(image), "seconds": round(ours, 3), "scan_to_label_seconds": round(whole, 3)}

@@ -43,6 +43,7 @@ def test_every_part_has_figures_beside_a_loop_of_one_slice_at_a_time(tmp_path: P
     assert not [name for name, part in parts.items() if "error" in part]
     assert all("times_faster" in parts[name] for name in ("preview", "encode", "search", "gan", "encoder", "student"))
     assert parts["search"]["floor_ms_per_slice"] > 0
+    assert list(parts["preview"]["ms_per_slice_by_batch"]) == ["1", "3"]
     for name in ("search_variants", "student_variants"):
         assert parts[name]["float32"]["difference"] < 1e-2
         assert parts[name]["bfloat16, channels last"]["difference"] < 0.1
