@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from monai_semgan.inversion.selection import beside
 from monai_semgan.utils.device import autocast, halving_batches
 from monai_semgan.utils.progress import OnStep, StepEvent
 from monai_semgan.utils.settings import check_ranges, checked
+from monai_semgan.utils.side_by_side import side_by_side
 
 PREVIEW_BATCH = 8
 
@@ -95,7 +96,7 @@ def preview_slices(
                 return mean_of_views(network, image[chosen[window]].to(place), views).cpu()
 
         done = 0
-        for part in halving_batches(run, len(chosen), settings.batch_size):
+        for part in batches(run, len(chosen), settings.batch_size, place):
             yield chosen[done : done + len(part)], part
             done += len(part)
             tell(StepEvent("preview", round(total * (before + share * done / len(chosen))), total, total))
@@ -111,6 +112,15 @@ def preview_slices(
             probabilities[index] = torch.lerp(part, probabilities[index], share)
         tell(StepEvent("preview", total, total, total))
     return smooth_across(probabilities, settings.smoothing_mm, distance_mm)
+
+
+def batches(
+    run: Callable[[slice], torch.Tensor], total: int, batch_size: int, place: torch.device
+) -> Iterator[torch.Tensor]:
+    """Run batches one after the other on a GPU, and side by side on a CPU."""
+    if place.type == "cpu":
+        return side_by_side(run, total, batch_size)
+    return halving_batches(run, total, batch_size)
 
 
 def views_of(shift_pixels: int, negative: bool) -> tuple[list[View], list[View]]:

@@ -25,6 +25,7 @@ from monai_semgan.slicing.postprocessing import label_on_grid
 from monai_semgan.utils.gpu import FULL, with_cpu_fallback
 from monai_semgan.utils.progress import OnStep, StepEvent
 from monai_semgan.utils.settings import field_names, make_settings, refuse_unknown
+from monai_semgan.utils.side_by_side import undivided
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -119,11 +120,13 @@ def segment(
     started = time.perf_counter()
     chosen = tuple(bundle.labels if labels is None else parse_labels(labels, bundle.labels))
     inversion = inversion_settings(bundle, mode, **settings)
-    prepared = bundle.preprocessing(volume, modality)
+    with undivided():
+        prepared = bundle.preprocessing(volume, modality)
     if slice_range_mm is not None:
         prepared = prepared.between(*slice_range_mm)
     single = bundle.preprocessing.field_of_view == "image"
 
+    @undivided()
     def finished(probabilities: torch.Tensor, result: InversionResult | None = None) -> Segmentation:
         label = label_on_grid(prepared.geometry, probabilities, bundle.labels, chosen, cleanup=cleanup, single=single)
         counts = {bundle.labels[i]: float(np.count_nonzero(label == i)) for i in chosen}

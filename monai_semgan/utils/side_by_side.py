@@ -7,6 +7,7 @@ computed by one thread has the same result to the last bit, however many there a
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,21 @@ T = TypeVar("T")
 
 SMALL_BATCH = 4
 """Slices of a batch: more take more memory and are not faster on a CPU."""
+
+
+@contextlib.contextmanager
+def undivided() -> Iterator[None]:
+    """Let this thread alone do what it computes: a context, or a decorator.
+
+    For steps that are over in tenths of a second: divided among threads they are not faster, take more processor time,
+    and sums depend in their last bit on the number of threads.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def side_by_side(run: Callable[[slice], T], total: int, batch_size: int = SMALL_BATCH) -> Iterator[T]:

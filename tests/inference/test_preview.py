@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 
@@ -26,6 +28,21 @@ class Bright(torch.nn.Module):
     def count(self) -> int:
         """Slices that the network was shown, each view counted."""
         return sum(len(image) for image in self.shown)
+
+
+class Shared(Bright):
+    """Also notes how many threads compute a batch, and waits for another batch to come at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = threading.Barrier(2, timeout=30)
+        self.threads: set[int] = set()
+
+    def preview(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits of background and organ."""
+        self.both.wait()
+        self.threads.add(torch.get_num_threads())
+        return super().preview(image)
 
 
 def scan(slices: int, bright: list[int], size: int = 16) -> torch.Tensor:
@@ -82,3 +99,14 @@ def test_progress_rises_to_the_number_of_slices_whatever_is_seen(bright: list[in
     steps = [event.step for event in events]
     assert steps[0] == 0 and steps[-1] == 10 and steps == sorted(steps)
     assert {event.steps for event in events} == {10}
+
+
+def test_on_a_processor_batches_are_computed_side_by_side_by_one_thread_each() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        network = Shared()
+        preview_slices(network, scan(8, []), PreviewSettings(batch_size=2))
+        assert network.threads == {1} and network.count() == 8
+    finally:
+        torch.set_num_threads(before)

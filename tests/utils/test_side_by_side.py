@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from monai_semgan.utils.side_by_side import side_by_side
+from monai_semgan.utils.side_by_side import side_by_side, undivided
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +80,16 @@ def test_who_stops_listening_stops_the_work() -> None:
         break
     assert len(begun) < 10
     assert not [one for one in threading.enumerate() if one.name.startswith("batch")]
+
+
+def test_a_short_step_is_done_by_one_thread_and_what_follows_by_all_again() -> None:
+    @undivided()
+    def step(fails: bool) -> int:
+        if fails:
+            raise ValueError("no such slice")
+        return torch.get_num_threads()
+
+    assert step(False) == 1 and torch.get_num_threads() == 2
+    with pytest.raises(ValueError, match="no such slice"):
+        step(True)
+    assert torch.get_num_threads() == 2
