@@ -16,6 +16,7 @@ from monai_semgan.bundle.labels import CONFIG
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.io.volume import Volume
 from monai_semgan.utils.device import autocast
+from monai_semgan.utils.gpu import with_cpu_fallback
 from monai_semgan.utils.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
@@ -72,9 +73,12 @@ def sample_slices(
     Raises:
         Cancelled: if the user wants to stop.
     """
-    generator = bundle.network.generator
-    latents = generator.broadcast(_random_latents(generator, count, seed, truncation))
-    return _render(generator, latents, progress or NullProgress(), "generating slice")
+
+    def compute(generator: JointGenerator) -> SyntheticSlices:
+        latents = generator.broadcast(_random_latents(generator, count, seed, truncation))
+        return _render(generator, latents, progress or NullProgress(), "generating slice")
+
+    return with_cpu_fallback(bundle.network.generator, compute)[0]
 
 
 def sample_patient(
@@ -96,20 +100,28 @@ def sample_patient(
         Cancelled: if the user wants to stop.
         SemganError: if the bundle's description of patients does not fit its labels.
     """
-    progress = progress or NullProgress()
-    generator = bundle.network.generator
     shape = patient_shape(bundle)
+
+    def compute(generator: JointGenerator) -> SyntheticSlices:
+        return _walk(generator, shape, bundle.preprocessing.pixel_mm, seed, truncation, progress or NullProgress())
+
+    slices, _ = with_cpu_fallback(bundle.network.generator, compute)
+    return as_volumes(slices, bundle, shape.slice_mm)
+
+
+def _walk(
+    generator: JointGenerator, shape: PatientShape, pixel_mm: float, seed: int, truncation: float, progress: Progress
+) -> SyntheticSlices:
+    """Render slices on a way through the latent space from the feet of a patient to the head."""
     candidates = _random_latents(generator, CANDIDATES, seed, truncation)
     size = min(CANDIDATE_SIZE, generator.size)
     seen = _render(generator, generator.broadcast(candidates), progress, "choosing slice", size)
-    pixel_mm = bundle.preprocessing.pixel_mm * generator.size / size
-    path = choose_path(seen, pixel_mm, np.asarray(shape.organ_cm2))
+    path = choose_path(seen, pixel_mm * generator.size / size, np.asarray(shape.organ_cm2))
     keys = candidates[torch.as_tensor(path, device=candidates.device)].cpu().numpy()
     latents = smooth_walk(keys, max(2, round(shape.height_mm / shape.slice_mm)))
     walk = generator.broadcast(latents.to(candidates)).clone()
     walk[:, TEXTURE_LAYER:] = latents.mean(0).to(candidates)
-    slices = _render(generator, walk, progress, "rendering slice")
-    return as_volumes(slices, bundle, shape.slice_mm)
+    return _render(generator, walk, progress, "rendering slice")
 
 
 def patient_shape(bundle: Bundle) -> PatientShape:

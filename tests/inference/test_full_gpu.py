@@ -17,7 +17,8 @@ from monai_semgan.cohort.cohort_settings import CohortSettings
 from monai_semgan.inference.inferer import SliceInversionInferer
 from monai_semgan.inference.mirror import mirror_scores
 from monai_semgan.inference.segmentation import segment
-from monai_semgan.networks import InversionSegmenter
+from monai_semgan.inference.synthesis import sample_patient, sample_slices
+from monai_semgan.networks import InversionSegmenter, JointGenerator
 from monai_semgan.outputs.report.rendered_residual import rendered_residual
 from monai_semgan.utils.gpu import FULL
 from tests.phantoms import grid, patient, save_nifti
@@ -105,3 +106,18 @@ def test_workflows_of_monai_go_on_as_well(bundle: Bundle, fill: Fill, mode: str)
     found = inferer(volume, bundle.network)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_synthetic_patients_are_rendered_as_well(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    slices, (image, label) = sample_slices(bundle, 3), sample_patient(bundle)
+    full, original = bundle.network.generator, JointGenerator.synthesis
+
+    def guarded(self: JointGenerator, *given: Any, **more: Any) -> Any:
+        if self is full:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 MiB")
+        return original(self, *given, **more)
+
+    monkeypatch.setattr(JointGenerator, "synthesis", guarded)
+    assert np.array_equal(sample_slices(bundle, 3).image, slices.image)
+    again = sample_patient(bundle)
+    assert np.array_equal(again[0].array, image.array) and np.array_equal(again[1].array, label.array)
