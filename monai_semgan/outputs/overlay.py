@@ -119,6 +119,10 @@ def save_overlay(segmentation: Segmentation, labels: Mapping[int, str], path: st
     Raises:
         SemganError: if it cannot be written.
     """
-    prepared = segmentation.prepared
-    label = prepared.geometry.extract(segmentation.label, "nearest").numpy().astype(np.uint8)
-    return save_picture(volume_overlay(prepared.image[:, 0].numpy(), label, labels), path)
+    image = segmentation.prepared.image[:, 0].numpy()
+    return save_picture(volume_overlay(image, label_on_slices(segmentation), labels), path)
+
+
+def label_on_slices(segmentation: Segmentation) -> np.ndarray:
+    """Return the label, uint8 `(D, H, W)`, on the slices that the model saw."""
+    return segmentation.prepared.geometry.extract(segmentation.label, "nearest").numpy().astype(np.uint8)

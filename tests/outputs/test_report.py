@@ -8,11 +8,16 @@ import io
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from monai_semgan.bundle.load import load_bundle
 from monai_semgan.cli import main
+from monai_semgan.inference.segmentation import segment
+from monai_semgan.outputs.report import write_report
+from monai_semgan.slicing.geometry import SliceGeometry
 from tests.dicom_phantoms import datasets, write_series
 from tests.phantoms import grid, patient, save_nifti
 
@@ -129,6 +134,24 @@ def test_a_preview_is_rendered_at_some_slices(tiny_bundle: Path, monkeypatch: py
     every = residual_curve(segment(scan, bundle, "encoder"), bundle)
     assert some is not None and every is not None and len(some.slices) == 9 < len(every.slices)
     assert some.values == pytest.approx([every.values[i] for i in some.slices], abs=2e-3)
+
+
+def test_the_label_is_laid_on_the_slices_once_for_all_organs(
+    tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, scan = load_bundle(tiny_bundle, "cpu"), patient(*grid((8.0, 8.0, 12.0)))
+    result, asked = segment(scan, bundle, cleanup=False), []
+    extract = SliceGeometry.extract
+
+    def counted(geometry: SliceGeometry, array: Any, *arguments: Any) -> Any:
+        asked.append(array is result.label)
+        return extract(geometry, array, *arguments)
+
+    monkeypatch.setattr(SliceGeometry, "extract", counted)
+    written = write_report(result, scan, bundle, tmp_path / "report")
+    organs = [organ for organ in json.loads(written.json.read_text())["organs"] if organ["found"]]
+    assert len(organs) > 1 and all(organ["slices"] for organ in organs)
+    assert asked == [True, True], "for the text, and for the pictures"
 
 
 def test_nobody_is_named_unless_asked_for(tmp_path: Path, tiny_bundle: Path) -> None:

@@ -16,6 +16,7 @@ from monai_semgan.inference.examination import examine
 from monai_semgan.io.private_note import public_notes
 from monai_semgan.organs import RESEARCH_ONLY
 from monai_semgan.outputs.description import model_facts
+from monai_semgan.outputs.overlay import label_on_slices
 from monai_semgan.outputs.report.diameters import largest_diameters
 from monai_semgan.outputs.report.rendered_residual import body_mean, rendered_residual
 from monai_semgan.quality.anatomy import AnatomyCheck, AnatomyReport
@@ -138,13 +139,13 @@ def report_content(
     """
     labels = dict(labels or bundle.labels)
     anatomy = anatomy or examine(segmentation, volume, bundle, labels)
-    domain = segmentation.domain
+    domain, on_slices = segmentation.domain, label_on_slices(segmentation)
     return ReportContent(
         schema_version=SCHEMA_VERSION,
         notice=RESEARCH_ONLY,
         identifiers=_identifiers(volume) if identifiers else {},
         scan=_scan(segmentation, volume),
-        organs=tuple(_organ(index, name, segmentation, volume) for index, name in labels.items()),
+        organs=tuple(_organ(index, name, segmentation, volume, on_slices) for index, name in labels.items()),
         domain=None if domain is None else domain.to_dict(),
         curve=residual_curve(segmentation, bundle),
         uncertainty=uncertainty_curve(segmentation),
@@ -185,7 +186,7 @@ def _curve(name: str, values: Iterable[Any], slices: Sequence[int] | None = None
     return SliceCurve(name, rounded, tuple(slices if slices is not None else range(len(rounded))))
 
 
-def _organ(index: int, name: str, segmentation: Segmentation, volume: Volume) -> OrganFinding:
+def _organ(index: int, name: str, segmentation: Segmentation, volume: Volume, on_slices: np.ndarray) -> OrganFinding:
     mask = segmentation.label == index
     domain = segmentation.domain
     axial, largest = largest_diameters(mask, volume.affine)
@@ -197,13 +198,12 @@ def _organ(index: int, name: str, segmentation: Segmentation, volume: Volume) ->
         volume_ml=None if ml is None else round(ml, 2),
         axial_diameter_mm=round(axial, 1),
         diameter_mm=round(largest, 1),
-        slices=_slices(mask, segmentation),
+        slices=_slices(on_slices == index),
         expected_dice=None if domain is None or name not in domain.organs else round(domain.organs[name], 3),
     )
 
 
-def _slices(mask: np.ndarray, segmentation: Segmentation) -> tuple[int, int] | None:
-    stack = segmentation.prepared.geometry.extract(mask.astype(np.uint8), "nearest").numpy() > 0
+def _slices(stack: np.ndarray) -> tuple[int, int] | None:
     used = np.flatnonzero(stack.any((1, 2)))
     return (int(used[0]), int(used[-1])) if used.size else None
 

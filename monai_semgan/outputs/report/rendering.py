@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from monai_semgan.organs import find_organ
+from monai_semgan.outputs.overlay import label_on_slices
 from monai_semgan.outputs.report.content import ReportContent, SliceCurve, report_content
 from monai_semgan.outputs.report.pictures import curve_svg, organ_pictures
 from monai_semgan.utils.files import check_output_folder, write_utf8
@@ -74,7 +75,8 @@ def render(content: ReportContent, segmentation: Segmentation, title: str) -> st
     environment = Environment(
         loader=PackageLoader("monai_semgan.outputs.report", "."), autoescape=True, trim_blocks=True
     )
-    pictures = {organ.name: organ_pictures(segmentation, organ.label, names) for organ in content.organs if organ.found}
+    label, found = label_on_slices(segmentation), [organ for organ in content.organs if organ.found]
+    pictures = {organ.name: organ_pictures(segmentation, label, organ.label, names) for organ in found}
     colours = {organ.name: css_colour(organ.name, organ.label) for organ in content.organs}
     last = int(content.scan["slices"]) - 1
     curves = {curve.name: _drawn(curve, last) for curve in (content.curve, content.uncertainty) if curve}
