@@ -22,11 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from monai_semgan.errors import SemganError
-from monai_semgan.io.itk import read_itk_place
 from monai_semgan.io.nifti import read_nifti_place
 from monai_semgan.io.reading import read_volume
 from monai_semgan.jobs.job_errors import JobError, in_words
-from monai_semgan.jobs.storage.store import bytes_in
+from monai_semgan.utils.files import bytes_in
 from monai_semgan.utils.processes import child_environment, module_command
 
 TIMEOUT_SECONDS = 360.0
@@ -124,6 +123,8 @@ def _declared_voxels(path: Path) -> int:
         if name.endswith((".nii", ".nii.gz")):
             shape = read_nifti_place(path)[0]
         elif name.endswith(HEADERS):
+            from monai_semgan.io.itk import read_itk_place  # noqa: PLC0415 - SimpleITK takes a while
+
             shape = read_itk_place(path)[0]
         else:
             return 0

@@ -20,8 +20,7 @@ from monailabel.utils.sessions import SessionInfo, Sessions
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.job_errors import NoSpace
 from monai_semgan.jobs.storage.quota import DiskQuota
-from monai_semgan.jobs.storage.store import bytes_in
-from monai_semgan.utils.files import written_aside
+from monai_semgan.utils.files import bytes_in, written_aside
 
 SESSION_PATTERN = r"^[0-9a-f][0-9a-f-]{7,63}\Z"
 META = "meta.info"

@@ -121,3 +121,15 @@ def check_output(path: str | Path, suffixes: tuple[str, ...], inputs: tuple[Path
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise SemganError("the folder cannot be written", remedy="choose another output folder", path=path)
     return path
+
+
+def bytes_in(folder: Path) -> int:
+    """Count the bytes of all files in a folder and below; files may vanish meanwhile."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(place, name), follow_symlinks=False).st_size
+            except OSError:
+                continue
+    return total

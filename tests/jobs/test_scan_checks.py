@@ -138,3 +138,13 @@ def test_a_process_takes_no_more_memory_than_it_is_allowed() -> None:
     code += "numpy.ones(40 << 20, numpy.uint8); numpy.ones(200 << 20, numpy.uint8)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert "Unable to allocate 200. MiB" in run.stderr
+
+
+def test_a_scan_is_looked_at_without_libraries_that_it_does_not_need(tmp_path: Path) -> None:
+    affine, shape = grid((8.0, 8.0, 12.0))
+    scan = save_nifti(tmp_path / "scan.nii.gz", patient(affine, shape).array, affine)
+    code = "import sys; from monai_semgan.jobs.scan_checks import main; main(sys.argv[1]); print(); print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code, str(scan)], capture_output=True, text=True, check=True)
+    said, modules = run.stdout.splitlines()
+    assert '"shape"' in said
+    assert not {"torch", "monai", "SimpleITK", "pydantic", "fastapi"}.intersection(modules.split())

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from monai_semgan.jobs.contract import Job, JobRequest, State
 from monai_semgan.jobs.job_entries import Origin, Turn
-from monai_semgan.utils.files import write_error, written_aside
+from monai_semgan.utils.files import bytes_in, write_error, written_aside
 
 logger = logging.getLogger(__name__)
 
@@ -155,18 +155,6 @@ def remove_folder(folder: Path) -> bool:
         gone = folder
     shutil.rmtree(gone, ignore_errors=True)
     return not gone.exists()
-
-
-def bytes_in(folder: Path) -> int:
-    """Count the bytes of all files in a folder and below; files may vanish meanwhile."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.stat(os.path.join(place, name), follow_symlinks=False).st_size
-            except OSError:
-                continue
-    return total
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

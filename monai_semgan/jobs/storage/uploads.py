@@ -16,8 +16,8 @@ from monai_semgan.jobs.contract import Upload
 from monai_semgan.jobs.job_errors import NoSpace, TooLarge, Unknown, in_words
 from monai_semgan.jobs.scan_checks import ScanFacts, check_scan
 from monai_semgan.jobs.storage.partial_uploads import VOLUME, Arrival, check_suffix, read_arrival, write_arrival
-from monai_semgan.jobs.storage.store import bytes_in, make_folder, remove_folder
-from monai_semgan.utils.files import write_error, written_aside
+from monai_semgan.jobs.storage.store import make_folder, remove_folder
+from monai_semgan.utils.files import bytes_in, write_error, written_aside
 
 RECORD = "upload.json"
 UNKNOWN = "unknown upload; it may have expired: send the volume again"
