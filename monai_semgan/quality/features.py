@@ -28,6 +28,10 @@ SLICE_MM = 5.0
 """Distance of slices at which unevenness is taken as it is."""
 
 
+SLICES_AT_ONCE = 32
+"""Slices taken together: numbers of classes come in eight bytes each, those of a long scan all at once in 100 MB."""
+
+
 @dataclass(frozen=True)
 class OrganPrior:
     """Size and place of an organ in the training volumes.
@@ -84,7 +88,7 @@ def quality_features(
         organs: name by id.
         priors: size and place in training by organ name; without one, `volume` and `place` are 0.
     """
-    label = probabilities.argmax(1).numpy()
+    label = torch.cat([part.argmax(1).to(torch.uint8) for part in probabilities.split(SLICES_AT_ONCE)]).numpy()
     main = {index: _largest(label == index) for index in organs}
     cleaned = np.zeros_like(label)
     for index, mask in main.items():
@@ -110,13 +114,17 @@ def quality_features(
 
 def slice_uncertainty(probabilities: torch.Tensor) -> np.ndarray:
     """`(D,)`: 1 - soft Dice of all organs together in each slice; NaN in slices in which none was found."""
+    return torch.cat([_slice_uncertainty(part) for part in probabilities.split(SLICES_AT_ONCE)]).numpy()
+
+
+def _slice_uncertainty(probabilities: torch.Tensor) -> torch.Tensor:
     label = probabilities.argmax(1)
     inside = (label > 0).float()
     organ = probabilities.gather(1, label[:, None])[:, 0] * inside
     outside = (1 - probabilities[:, 0]) * (1 - inside)
     total = organ.sum((1, 2)) + outside.sum((1, 2)) + inside.sum((1, 2))
     uncertainty = 1.0 - 2.0 * organ.sum((1, 2)) / total.clamp_min(1e-6)
-    return torch.where(inside.sum((1, 2)) > 0, uncertainty, torch.tensor(torch.nan)).numpy()
+    return torch.where(inside.sum((1, 2)) > 0, uncertainty, torch.tensor(torch.nan))
 
 
 def soft_dice(probability: np.ndarray, mask: np.ndarray) -> float:

@@ -74,3 +74,20 @@ def test_doubt_of_empty_slices_is_undefined_and_largest_in_unsure_ones(label: np
 def test_soft_dice_of_certainty_is_one() -> None:
     mask = np.eye(4, dtype=bool)
     assert soft_dice(mask.astype(float), mask) == 1 and soft_dice(np.full((4, 4), 0.5), mask) < 0.4
+
+
+def test_a_long_scan_takes_little_memory_beside_its_probabilities() -> None:
+    import tracemalloc
+
+    probabilities = torch.rand(80, 3, 64, 64, generator=torch.Generator().manual_seed(0)).softmax(1)
+    tracemalloc.start()
+    quality_features(probabilities, np.eye(4), {1: "liver", 2: "spleen"}, {})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 24 * 80 * 64 * 64  # bytes: the places of an organ's voxels, in eight bytes each, are most of it
+
+
+def test_slices_have_the_same_doubt_in_a_long_scan_as_alone() -> None:
+    probabilities = torch.rand(70, 3, 16, 16, generator=torch.Generator().manual_seed(0)).softmax(1)
+    alone = np.concatenate([slice_uncertainty(one) for one in probabilities.split(1)])
+    assert np.array_equal(slice_uncertainty(probabilities), alone)
