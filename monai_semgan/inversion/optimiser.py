@@ -15,6 +15,7 @@ from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.stopping import SliceTracker
 from monai_semgan.inversion.total import SliceObjective
 from monai_semgan.networks import JointSample
+from monai_semgan.networks.layers import kept_kernels
 from monai_semgan.utils.device import autocast, halving_batches
 from monai_semgan.utils.progress import OnStep, Phase, StepEvent
 
@@ -48,6 +49,23 @@ class SearchOutcome:
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
         copies: dict[str, Any] = {k: v.clone() for k, v in tensors.items() if isinstance(v, torch.Tensor)}
         return replace(self, **copies)
+
+
+def better_of(first: SearchOutcome, second: SearchOutcome) -> SearchOutcome:
+    """Slice by slice the outcome with the lower loss."""
+    wins = second.loss < first.loss
+    chosen: dict[str, Any] = {
+        name: torch.where(wins.view(shape), getattr(second, name), getattr(first, name))
+        for name, shape in (
+            ("latent", (-1, 1, 1)),
+            ("loss", -1),
+            ("curve", (1, -1)),
+            ("steps_done", -1),
+            ("converged", -1),
+            ("failed", -1),
+        )
+    }
+    return SearchOutcome(**chosen, cancelled=second.cancelled, batch_size=min(first.batch_size, second.batch_size))
 
 
 class LatentOptimiser:
@@ -113,9 +131,11 @@ class LatentOptimiser:
     def refit(self, objective: SliceObjective, latents: torch.Tensor) -> None:
         """Fit what the slices share to the renderings of `(D, L, C)`."""
 
+        index = torch.arange(latents.shape[0], device=latents.device)
+
         def render(window: slice) -> JointSample:
             with torch.no_grad(), autocast(latents.device, self.settings.mixed_precision):
-                return objective.render(latents[window])
+                return objective.renderings(latents[window], index[window])
 
         parts = list(halving_batches(render, latents.shape[0], self.batch_size, self._shrink))
         objective.refit(JointSample(*(torch.cat(maps) for maps in zip(*parts, strict=True))))
@@ -200,11 +220,11 @@ def ready_for_search(network: torch.nn.Module) -> Iterator[None]:
     """Make a network a fixed function that can be differentiated with respect to its input.
 
     Inside, gradients are recorded whatever the caller has switched off, parameters gather none, and layers are in
-    evaluation mode; all of it is undone at the end.
+    evaluation mode; all of it is undone at the end. Kernels are prepared once.
     """
     trained = [p for p in network.parameters() if p.requires_grad]
     modes = [m for m in network.modules() if m.training]
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad(), kept_kernels(network):
         try:
             for parameter in trained:
                 parameter.requires_grad_(False)

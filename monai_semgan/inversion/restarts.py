@@ -2,23 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from monai_semgan.inversion.prior import LatentPrior
-from monai_semgan.networks import InversionSegmenter
+from monai_semgan.networks import InversionSegmenter, LatentEncoder
 from monai_semgan.utils.device import autocast, halving_batches
 
 JITTER = 0.25
 
 
+class EncoderFeatures:
+    """Compute the encoder's feature maps of images, and remember the coarsest on request: latents follow from them.
+
+    Args:
+        encoder: of the network.
+    """
+
+    def __init__(self, encoder: LatentEncoder) -> None:
+        self.encoder = encoder
+        self._found: list[tuple[torch.Tensor, torch.Tensor]] | None = None
+
+    def __call__(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Compute feature maps of `(n, C, H, W)`."""
+        maps = self.encoder.features(image)
+        if self._found is not None:
+            self._found.append((image, maps[-1]))
+        return maps
+
+    @contextmanager
+    def remembered(self) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
+        """Gather all images that are looked at inside, with their coarsest maps."""
+        self._found = []
+        try:
+            yield self._found
+        finally:
+            self._found = None
+
+
 def encoder_start(
-    network: InversionSegmenter, target: torch.Tensor, batch_size: int, mixed_precision: bool = True
+    network: InversionSegmenter,
+    target: torch.Tensor,
+    batch_size: int,
+    mixed_precision: bool = True,
+    features: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Encode slices `(D, C, H, W)`: latents `(D, L, C)`."""
+    """Encode slices `(D, C, H, W)`: latents `(D, L, C)`.
+
+    Args:
+        network: with the encoder.
+        target: the slices.
+        batch_size: slices encoded together.
+        mixed_precision: bfloat16 where it is fast.
+        features: the encoder's coarsest maps of the slices, where they are known.
+    """
 
     def encode(window: slice) -> torch.Tensor:
+        known = None if features is None else features[window]
         with torch.no_grad(), autocast(target.device, mixed_precision):
-            return network.encode(target[window]).float()
+            return network.encoder.encode(target[window], network.generator, known).float()
 
     return torch.cat(list(halving_batches(encode, target.shape[0], batch_size)))
 

@@ -14,14 +14,15 @@ from monai_semgan.inversion.guidance import LabelGuidance
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.objectives.base import ReconstructionObjective
 from monai_semgan.inversion.objectives.registry import build_objective
-from monai_semgan.inversion.optimiser import LatentOptimiser, SearchOutcome, ready_for_search
+from monai_semgan.inversion.optimiser import LatentOptimiser, SearchOutcome, better_of, ready_for_search
 from monai_semgan.inversion.prior import LatentPrior
-from monai_semgan.inversion.restarts import encoder_start, mean_start, varied_start
+from monai_semgan.inversion.renderings import Keep, KnownRenderings
+from monai_semgan.inversion.restarts import EncoderFeatures, encoder_start, mean_start, varied_start
 from monai_semgan.inversion.result import InversionResult, predictive_entropy, residual_map
 from monai_semgan.inversion.selection import near_organs
 from monai_semgan.inversion.total import SliceObjective
 from monai_semgan.losses.label_losses import PixelConstraints
-from monai_semgan.networks import InversionSegmenter
+from monai_semgan.networks import InversionSegmenter, JointSample
 from monai_semgan.utils.device import autocast, halving_batches
 from monai_semgan.utils.progress import OnStep, StepEvent
 
@@ -53,7 +54,8 @@ class VolumeInverter:
         self.objective_name = self.settings.objective
         if self.objective_name == "auto":
             self.objective_name = IN_DOMAIN_OBJECTIVE if in_domain else OUT_OF_DOMAIN_OBJECTIVE
-        self.reconstruction = reconstruction or build_objective(self.objective_name, network.encoder.features)
+        self.features = EncoderFeatures(network.encoder)
+        self.reconstruction = reconstruction or build_objective(self.objective_name, self.features)
 
     def run(
         self,
@@ -113,14 +115,17 @@ class _Search:
         self.cancelled = False
         self.batch_size = self.settings.batch_size or (GPU_BATCH if target.device.type == "cuda" else CPU_BATCH)
         self.prior = LatentPrior.from_generator(self.network.generator, seed=self.settings.seed)
-        self.state = inverter.reconstruction.prepare(target)
+        self.renderings = KnownRenderings(self.network.render, target.shape[0])
+        self.state: Any = None
         self.guidance = LabelGuidance(student) if student is not None else None
 
     def run(self, given: torch.Tensor | None, active: torch.Tensor | None) -> InversionResult:
         """Search from every start, keep the best latent of each slice and render it."""
         steps = self.settings.steps * self.settings.restarts
         self._tell(StepEvent("start", 0, steps, self.target.shape[0]))
-        start = self._first_start() if given is None else given.detach().to(self.target.device, torch.float32).clone()
+        features = self._prepare()
+        start = given.detach().to(self.target.device, torch.float32).clone() if given is not None else None
+        start = self._first_start(features) if start is None else start
         mean = mean_start(self.network, start.shape[0])
         if active is None and self.settings.organ_margin is not None:
             active = self._near_organs(start, self.settings.organ_margin)
@@ -148,7 +153,7 @@ class _Search:
                 self.cancelled = True
 
     def _near_organs(self, start: torch.Tensor, margin: int) -> torch.Tensor:
-        labels = self._in_batches(lambda window: (self.network.render(start[window]).logits.argmax(1),))
+        labels = self._in_batches(lambda window: (self._rendered(start, window, "start").logits.argmax(1),))
         if self.student is not None:
             labels.append(self.student.argmax(1))
         chosen = near_organs(labels, margin)
@@ -156,11 +161,25 @@ class _Search:
             chosen |= constrained_slices(self.constraints).to(chosen.device)
         return chosen
 
-    def _first_start(self) -> torch.Tensor:
+    def _prepare(self) -> torch.Tensor | None:
+        """Prepare the targets; return the encoder's coarsest features of them, if that has computed any."""
+        with autocast(self.target.device, self.settings.mixed_precision), self.inverter.features.remembered() as seen:
+            self.state = self.inverter.reconstruction.prepare(self.target)
+        images, features = ([part[n] for part in seen] for n in (0, 1))
+        if not seen or not torch.equal(torch.cat(images), self.target):
+            return None
+        return torch.cat(features)
+
+    def _rendered(self, latents: torch.Tensor, window: slice, keep: Keep = None) -> JointSample:
+        index = torch.arange(self.target.shape[0], device=self.target.device)[window]
+        return self.renderings(latents[window], index, keep)
+
+    def _first_start(self, features: torch.Tensor | None) -> torch.Tensor:
         mean = mean_start(self.network, self.target.shape[0])
         if self.settings.start == "mean":
             return mean
-        encoded = encoder_start(self.network, self.target, self.batch_size, self.settings.mixed_precision)
+        batch_size, mixed_precision = self.batch_size, self.settings.mixed_precision
+        encoded = encoder_start(self.network, self.target, batch_size, mixed_precision, features)
         if self.settings.start == "encoder" or self.cancelled:  # who wants to stop does not wait for the comparison
             return encoded
         losses = self._comparable_losses([encoded, mean], refit=True)
@@ -190,12 +209,12 @@ class _Search:
         if self._objective(former.latent).adapts:
             first, second = self._comparable_losses([former.latent, found.latent], refit)
             former, found = replace(former, loss=first), replace(found, loss=second)
-        return _better(former, found)
+        return better_of(former, found)
 
     def _objective(self, start: torch.Tensor, settings: InversionSettings | None = None) -> SliceObjective:
         reconstruction, settings = self.inverter.reconstruction, settings or self.settings
         return SliceObjective(
-            self.network.render,
+            self.renderings,
             reconstruction,
             self.state,
             self.prior,
@@ -229,7 +248,7 @@ class _Search:
         if not outcome.cancelled:
             others = [start, *renderings] if len(renderings) > 1 else [start]
             latents += [other for other in others if other is not outcome.latent]
-        found = self._in_batches(lambda window: self._opinions([one[window] for one in latents], window))
+        found = self._in_batches(lambda window: self._opinions(latents, start, window))
         image, probabilities, uncertainty = found
         if self.constraints is not None:
             probabilities = impose(self.constraints, probabilities)
@@ -249,10 +268,11 @@ class _Search:
             batch_size=self.batch_size,
         )
 
-    def _opinions(self, latents: list[torch.Tensor], window: slice) -> tuple[torch.Tensor, ...]:
+    def _opinions(self, latents: list[torch.Tensor], start: torch.Tensor, window: slice) -> tuple[torch.Tensor, ...]:
         """Of some slices: image of the first latents, probabilities, and uncertainty from all latents and student."""
-        first = self.network.render(latents[0])  # latents that were not searched for are the same in all
-        renderings = [first, *(first if torch.equal(o, latents[0]) else self.network.render(o) for o in latents[1:])]
+        if len(latents) > 1:
+            self._rendered(start, window, "start")  # first, since slices without search render nothing else
+        renderings = [self._rendered(one, window) for one in latents]
         members = [rendering.logits.float().softmax(1) for rendering in renderings]
         probabilities = members[0]
         if self.student is not None:
@@ -276,20 +296,3 @@ class _Search:
                 kept[done : done + part.shape[0]] = part
             done += parts[0].shape[0]
         return whole
-
-
-def _better(first: SearchOutcome, second: SearchOutcome) -> SearchOutcome:
-    """Slice by slice the outcome with the lower loss."""
-    wins = second.loss < first.loss
-    chosen: dict[str, Any] = {
-        name: torch.where(wins.view(shape), getattr(second, name), getattr(first, name))
-        for name, shape in (
-            ("latent", (-1, 1, 1)),
-            ("loss", -1),
-            ("curve", (1, -1)),
-            ("steps_done", -1),
-            ("converged", -1),
-            ("failed", -1),
-        )
-    }
-    return SearchOutcome(**chosen, cancelled=second.cancelled, batch_size=min(first.batch_size, second.batch_size))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from monai_semgan.inversion.guidance import LabelGuidance
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.objectives.base import ReconstructionObjective, WeightedSum
 from monai_semgan.inversion.prior import LatentPrior
+from monai_semgan.inversion.renderings import KnownRenderings
 from monai_semgan.losses.label_losses import PixelConstraints
 from monai_semgan.networks import JointSample
 from monai_semgan.utils.device import autocast
@@ -20,7 +20,7 @@ class SliceObjective:
     """Add reconstruction, prior, pull to the start and to the neighbours, guidance and constraints.
 
     Args:
-        render: W+ `(n, L, C)` to image and logits.
+        renderings: W+ `(n, L, C)` to image and logits.
         reconstruction: distance of renderings from the slices.
         state: what `reconstruction.prepare` made of the slices.
         prior: statistics of the latent space.
@@ -32,7 +32,7 @@ class SliceObjective:
 
     def __init__(
         self,
-        render: Callable[[torch.Tensor], JointSample],
+        renderings: KnownRenderings,
         reconstruction: ReconstructionObjective,
         state: Any,
         prior: LatentPrior,
@@ -41,7 +41,7 @@ class SliceObjective:
         guidance: LabelGuidance | None = None,
         constraints: PixelConstraints | None = None,
     ) -> None:
-        self.render = render
+        self.renderings = renderings
         self.reconstruction, self.state = reconstruction, state
         self.prior = prior
         self.start = prior.whiten(start) if settings.start_weight > 0 else None
@@ -65,8 +65,9 @@ class SliceObjective:
         """
         settings = self.settings
         with autocast(latents.device, settings.mixed_precision):
-            sample = self.render(latents)
-            loss = self.reconstruction(sample.image, self.state, index, sample.logits.softmax(1)).float()
+            sample = self.renderings(latents, index)
+            probabilities = sample.logits.softmax(1) if self.reconstruction.uses_probabilities else None
+            loss = self.reconstruction(sample.image, self.state, index, probabilities).float()
         if self.guidance is not None:
             loss = loss + settings.label_weight * self.guidance(sample.logits, index)
         if self.constraints is not None:
@@ -80,7 +81,8 @@ class SliceObjective:
 
     def refit(self, sample: JointSample) -> None:
         """Fit what the slices share to the renderings of all of them."""
-        self.reconstruction.refit(sample.image, self.state, sample.logits.softmax(1))
+        probabilities = sample.logits.softmax(1) if self.reconstruction.uses_probabilities else None
+        self.reconstruction.refit(sample.image, self.state, probabilities)
 
     def _regularise(
         self, latents: torch.Tensor, index: torch.Tensor, below: torch.Tensor, above: torch.Tensor

@@ -103,18 +103,37 @@ class LatentEncoder(nn.Module):
         Returns:
             W+ `(N, L, D)`.
         """
-        x = F.silu(self.norm(self.features(image, rendering)[-1]))
+        return self.improve(self.features(image, rendering)[-1], latents)
+
+    @torch.jit.unused
+    def improve(self, features: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        """Improve latents W+ `(N, L, D)` by the coarsest of the `features` of an image and their rendering."""
+        x = F.silu(self.norm(features))
         if x.shape[-2] != self.grid or x.shape[-1] != self.grid:
             x = F.adaptive_avg_pool2d(x, self.grid)
         pooled = torch.einsum("nchw,lchw->nlc", x.float(), self.templates) / self.grid
         hidden = F.silu(self.hidden(pooled))
         return latents + torch.einsum("nlc,lcd->nld", hidden.float(), self.heads) + self.head_bias
 
-    def encode(self, image: torch.Tensor, generator: JointGenerator) -> torch.Tensor:
-        """Encode `(N, C, H, W)` to W+ `(N, L, D)`, with the refinement passes."""
+    def encode(
+        self, image: torch.Tensor, generator: JointGenerator, features: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Encode images, with the refinement passes.
+
+        Args:
+            image: `(N, C, H, W)`.
+            generator: whose latents to find.
+            features: coarsest of the `features` of the images, where they have been computed.
+
+        Returns:
+            W+ `(N, L, D)`.
+        """
         latents = generator.broadcast(generator.mean_latent[None]).expand(image.shape[0], -1, -1)
-        rendering: torch.Tensor | None = None
         for step in range(self.refinement_passes):
+            if step == 0 and features is not None:
+                latents = self.improve(features, latents)
+                continue
+            rendering: torch.Tensor | None = None
             if step > 0:
                 rendering = generator.synthesis(latents).image
                 if rendering.shape[-2:] != image.shape[-2:]:

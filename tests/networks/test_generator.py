@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from monai_semgan.networks import JointGenerator
-from monai_semgan.networks.layers import ModulatedConv2d
+from monai_semgan.networks.generator import SynthesisBlock
+from monai_semgan.networks.layers import ModulatedConv2d, ReadOut, ScaledActivation, StyledConv, kept_kernels
 from monai_semgan.networks.weights import load_into, load_weights
 
 TINY = {4: 16, 8: 16, 16: 12, 32: 8, 64: 8, 128: 8, 256: 4, 512: 4}
@@ -140,6 +142,117 @@ def test_both_heads_send_gradients_to_the_latents() -> None:
     for output in sample:
         (gradient,) = torch.autograd.grad(output.square().mean(), latents, retain_graph=True)
         assert (gradient.abs().sum((0, 2)) > 0).all()
+
+
+def reference_block(block: SynthesisBlock, x: torch.Tensor, latents: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Compute a block by the formulas as they are written: weights modulated for every sample, one at a time."""
+
+    def modulated(layer: ModulatedConv2d, x: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        rows = []
+        for one, style in zip(x, layer.affine(latent), strict=True):
+            weight = layer.weight * layer.scale * style[None, :, None, None]
+            if layer.demodulate:
+                weight = weight * torch.rsqrt(weight.square().sum((1, 2, 3), keepdim=True) + 1e-8)
+            if layer.upsample:
+                wide = F.conv_transpose2d(one[None], weight.transpose(0, 1).flip(2, 3), stride=2)
+                low_pass = layer.filter.expand(wide.shape[1], 1, -1, -1)
+                rows.append(F.conv2d(wide, low_pass, padding=layer.filter_padding, groups=wide.shape[1]))
+            else:
+                rows.append(F.conv2d(one[None], weight, padding=layer.padding))
+        return torch.cat(rows)
+
+    def styled(layer: StyledConv, x: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        return 2**0.5 * F.leaky_relu(modulated(layer.conv, x, latent) + layer.bias[None, :, None, None], 0.2)
+
+    x = styled(block.up, x, latents[:, 0]) if block.upsample else x
+    x = styled(block.conv, x, latents[:, 1])
+    return x, modulated(block.to_image, x, latents[:, 2]), modulated(block.to_label, x, latents[:, 2])
+
+
+@pytest.mark.parametrize("taps", [(1, 1), (1, 3, 3, 1)])
+def test_a_block_computes_what_the_formulas_say_and_so_do_its_gradients(taps: tuple[int, ...]) -> None:
+    generator = tiny(resample_filter=taps)
+    for parameter in generator.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    latents = torch.randn(3, 3, 16, requires_grad=True)
+    for block, width in zip(generator.blocks[:2], (16, 16), strict=True):
+        x = torch.randn(3, width, 4, 4, requires_grad=True)
+        inputs = [x, latents, *(p for name, p in block.named_parameters() if "noise" not in name)]
+        found, expected = block(x, latents), reference_block(block, x, latents)
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+        weights = [torch.randn_like(one) for one in expected]
+        gradients = [torch.autograd.grad(parts, inputs, weights, allow_unused=True) for parts in (found, expected)]
+        for one, other in zip(*gradients, strict=True):
+            assert (one is None) == (other is None)
+            if one is not None:
+                torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("taps", [(1, 1), (1, 3, 3, 1)])
+def test_gradients_can_be_differentiated_again(taps: tuple[int, ...]) -> None:
+    """The regularisation of path lengths asks for it."""
+    generator = tiny(8, resample_filter=taps, num_classes=3)
+    latents = generator.styles(torch.randn(2, 16)).detach().requires_grad_()
+    x = torch.randn(2, 16, 4, 4, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradgradcheck(ScaledActivation.apply, three_maps())
+    weight = torch.randn(2, 3, 16, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradgradcheck(ReadOut.apply, (x, weight))
+    image = generator.synthesis(latents).image
+    (slope,) = torch.autograd.grad(image.square().sum(), latents, create_graph=True)
+    slope.square().sum().backward()
+    assert generator.blocks[1].up.conv.weight.grad.abs().sum() > 0
+
+
+def three_maps() -> tuple[torch.Tensor, ...]:
+    """A map, its factors and offsets, away from the kink of the activation."""
+    x = torch.randn(2, 4, 3, 3, dtype=torch.double).sign() * (1 + torch.rand(2, 4, 3, 3, dtype=torch.double))
+    factor = 1 + torch.rand(2, 4, 1, 1, dtype=torch.double)
+    return tuple(one.requires_grad_() for one in (x, factor, 0.1 * torch.rand(1, 4, 1, 1, dtype=torch.double)))
+
+
+def test_the_trunk_stays_in_bfloat16_and_with_channels_last_there_and_back() -> None:
+    generator = tiny()
+    latents = generator.styles(torch.randn(2, 16)).detach().requires_grad_()
+    maps: list[torch.Tensor] = []
+    slopes: list[torch.Tensor] = []
+
+    def watch(_: object, __: object, output: tuple[torch.Tensor, ...]) -> None:
+        maps.append(output[0])
+        output[0].register_hook(slopes.append)
+
+    for block in generator.blocks:
+        block.register_forward_hook(watch)
+    with torch.autocast("cpu", torch.bfloat16):
+        sample = generator.synthesis(latents)
+    (sample.image.sum() + sample.logits.sum()).backward()
+    assert len(maps) == len(slopes) == len(generator.blocks)
+    for one in maps + slopes:
+        assert one.dtype == torch.bfloat16
+        assert one.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_kept_kernels_give_the_same_and_are_forgotten_at_the_end() -> None:
+    generator = tiny().requires_grad_(False)
+    latents = generator.styles(torch.randn(2, 16))
+    plain = generator.synthesis(latents).image
+    with kept_kernels(generator):
+        assert all(torch.equal(generator.synthesis(latents).image, plain) for _ in range(2))
+    for parameter in generator.parameters():
+        parameter.mul_(1.1)
+    changed = generator.synthesis(latents).image
+    assert not torch.allclose(changed, plain)
+    with kept_kernels(generator):
+        assert torch.equal(generator.synthesis(latents).image, changed)
+
+
+def test_kernels_that_are_learnt_are_not_kept() -> None:
+    generator = tiny()
+    latents = generator.styles(torch.randn(2, 16)).detach()
+    with kept_kernels(generator):
+        for _ in range(2):
+            generator.synthesis(latents).image.sum().backward()
+    assert generator.blocks[1].up.conv.weight.grad is not None
 
 
 def test_the_head_start_generator_reproduces_its_check_file() -> None:

@@ -25,7 +25,12 @@ class ReconstructionObjective(ABC):
     Examples:
         >>> state = objective.prepare(targets)                      # (D, C, H, W), once per volume
         >>> losses = objective(images, state, torch.tensor([4, 7])) # (2,), images of slices 4 and 7
+
+    Attributes:
+        uses_probabilities: the objective looks at the rendered labels; they are not computed for one that does not.
     """
+
+    uses_probabilities: bool = True
 
     @abstractmethod
     def prepare(self, target: Tensor) -> State:
@@ -39,7 +44,7 @@ class ReconstructionObjective(ABC):
             image: rendered slices `(n, C, H, W)`.
             state: what `prepare` returned.
             index: which slices of the volume these are, `(n,)`.
-            probabilities: rendered label probabilities `(n, K, H, W)`, for objectives that use them.
+            probabilities: rendered label probabilities `(n, K, H, W)`; None unless `uses_probabilities`.
 
         Returns:
             Losses `(n,)` in float32, differentiable by the image.
@@ -61,6 +66,7 @@ class WeightedSum(ReconstructionObjective):
 
     def __init__(self, parts: Sequence[tuple[ReconstructionObjective, float]]) -> None:
         self.parts = list(parts)
+        self.uses_probabilities = any(objective.uses_probabilities for objective, _ in self.parts)
 
     def prepare(self, target: Tensor) -> State:
         """Prepare the targets `(D, C, H, W)` for every part."""
@@ -83,3 +89,12 @@ class WeightedSum(ReconstructionObjective):
 def slice_mean(values: Tensor) -> Tensor:
     """Take the mean over everything but the first axis: `(n, ...)` to `(n,)`."""
     return values.flatten(1).mean(dim=1)
+
+
+def mean_absolute(values: Tensor) -> Tensor:
+    """Take the mean magnitude over everything but the first axis: `(n, ...)` to `(n,)`.
+
+    In one pass there and one back, whatever the order of the axes in memory.
+    """
+    axes = tuple(range(1, values.ndim))
+    return torch.linalg.vector_norm(values, 1, axes) / values[0].numel()

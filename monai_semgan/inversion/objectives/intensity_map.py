@@ -39,6 +39,7 @@ class IntensityMapObjective(ReconstructionObjective):
         stride: int = 2,
     ) -> None:
         self.inner = inner
+        self.uses_probabilities = inner.uses_probabilities
         self.knots = knots
         self.ridge = ridge
         self.smoothness = smoothness

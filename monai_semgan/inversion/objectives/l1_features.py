@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from monai_semgan.inversion.objectives.base import FeaturesFn, ReconstructionObjective, State, slice_mean
+from monai_semgan.inversion.objectives.base import FeaturesFn, ReconstructionObjective, State, mean_absolute
 from monai_semgan.inversion.objectives.registry import register_objective
 
 
@@ -23,6 +23,8 @@ class L1FeatureObjective(ReconstructionObjective):
         max_size: leave out maps larger than this; those of a whole volume have to fit into memory.
         chunk: slices prepared together.
     """
+
+    uses_probabilities = False
 
     def __init__(
         self,
@@ -51,17 +53,17 @@ class L1FeatureObjective(ReconstructionObjective):
                 state["features"] = [maps.new_empty((len(target), *maps.shape[1:]), dtype=torch.half) for maps in found]
             for kept, maps in zip(state["features"], found, strict=True):
                 kept[first : first + self.chunk] = maps
-            scales.append([slice_mean(maps.abs()).clamp_min(1e-3) for maps in found])
+            scales.append([mean_absolute(maps).clamp_min(1e-3) for maps in found])
         state["scales"] = [torch.cat(level) for level in zip(*scales, strict=True)]
         return state
 
     def __call__(self, image: Tensor, state: State, index: Tensor, probabilities: Tensor | None = None) -> Tensor:
         """Weighted sum of both differences: `(n,)`."""
-        loss = self.image_weight * slice_mean((image.float() - state["target"][index]).abs())
+        loss = self.image_weight * mean_absolute(image.float() - state["target"][index])
         if self.features_fn is None:
             return loss
         terms = [
-            slice_mean((found.float() - wanted[index].float()).abs()) / scale[index]
+            mean_absolute(found.float() - wanted[index].float()) / scale[index]
             for found, wanted, scale in zip(self._features(image), state["features"], state["scales"], strict=True)
         ]
         return loss + self.feature_weight * torch.stack(terms).mean(dim=0)

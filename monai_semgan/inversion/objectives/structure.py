@@ -18,6 +18,8 @@ _RING = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 class DescriptorObjective(ReconstructionObjective):
     """Compare descriptors by their L1 distance; a subclass says which."""
 
+    uses_probabilities = False
+
     def describe(self, image: Tensor) -> Tensor:
         """Compute descriptors `(n, F, H, W)` of single-channel images `(n, 1, H, W)` in float32."""
         raise NotImplementedError
@@ -118,6 +120,8 @@ class LocalCorrelationObjective(ReconstructionObjective):
         radius: radius of the window in pixels.
         noise: standard deviations below this (on the scale of [-1, 1]) are no structure.
     """
+
+    uses_probabilities = False
 
     def __init__(self, radius: int = 4, noise: float = 0.03) -> None:
         self.radius = radius
