@@ -28,14 +28,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from monai_semgan.utils.threads import OWN, PASSIVE, THREAD_VARIABLES, VARIABLE
+from monai_semgan.utils.threads import NUMPY, OWN, PASSIVE, THREAD_VARIABLES, VARIABLE
 from monai_semgan.utils.versions import machine, versions
 
 SPIN = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}
 """What libgomp and libomp do when nobody says anything."""
 
 DEFAULT, CHOSEN = "default", "chosen"
-VARIABLES = (VARIABLE, OWN, *THREAD_VARIABLES, *PASSIVE)
+VARIABLES = (VARIABLE, OWN, *THREAD_VARIABLES, *PASSIVE, *NUMPY)
 """Not handed on: they would decide instead."""
 
 LONGEST = 1800

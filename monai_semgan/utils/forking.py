@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, NoReturn
 
 from monai_semgan.utils.processes import LineWriter, child_environment, run_child
-from monai_semgan.utils.threads import OWN, THREAD_VARIABLES, prepare_threads
+from monai_semgan.utils.threads import NUMPY, OWN, THREAD_VARIABLES, prepare_threads
 
 LOOK_SECONDS = 0.2
 MESSAGE_BYTES = 4096
@@ -159,7 +159,7 @@ class ForkedProcess:
 
 def _environment() -> dict[str, str]:
     """Return the environment in which libraries start no threads when they are loaded; a child chooses anew."""
-    single = dict.fromkeys(THREAD_VARIABLES, "1")
+    single = dict.fromkeys((*THREAD_VARIABLES, *NUMPY), "1")
     return {**child_environment(), **single, OWN: " ".join(THREAD_VARIABLES)}
 
 

@@ -22,11 +22,11 @@ VARIABLE = "SEMGAN_THREADS"
 OWN = "SEMGAN_OWN_VARIABLES"
 """Names the variables that this package has set: what reads them later must not take them for the user's."""
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Read once, when PyTorch and NumPy are loaded: a process that has loaded them cannot set them for itself."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""PyTorch's. Read once, when it is loaded: a process that has loaded it cannot set them for itself."""
 
-USERS_VARIABLES = THREAD_VARIABLES[:2]
-"""Those that decide for PyTorch."""
+NUMPY = {"OPENBLAS_NUM_THREADS": "1"}
+"""What NumPy computes here is over in milliseconds: its threads mostly spin, and change the last bit of a slice."""
 
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
 """For GNU's OpenMP in the wheels for Linux, and LLVM's and Intel's in those for macOS and Windows.
@@ -76,7 +76,7 @@ def choose_threads(requested: int | None = None, lasting: bool = False) -> Threa
         return _limited(requested, "--threads")
     if _users(VARIABLE) is not None:
         return _limited(_number(_users(VARIABLE)), f"${VARIABLE}")
-    for name in USERS_VARIABLES:
+    for name in THREAD_VARIABLES:
         count = _first_number(_users(name))
         if count is not None:
             return ThreadChoice(count, f"${name}", asked=True)
@@ -101,7 +101,7 @@ def prepare_threads(requested: int | None = None, lasting: bool = False) -> Thre
     torch = sys.modules.get("torch")
     if torch is None:
         ours = [name for name in THREAD_VARIABLES if _told() or _users(name) is None]
-        _export({**passive_waiting(), **dict.fromkeys(ours, str(choice.count))})
+        _export({**quiet_variables(), **dict.fromkeys(ours, str(choice.count))})
     elif torch.get_num_threads() != choice.count:
         torch.set_num_threads(choice.count)
     return choice
@@ -131,7 +131,7 @@ def child_variables(threads: int | None = None) -> dict[str, str]:
     """
     count = _asked if threads is None else threads
     limits = {} if count is None else dict.fromkeys((VARIABLE, *THREAD_VARIABLES), str(count))
-    return {**passive_waiting(), **limits}
+    return {**quiet_variables(), **limits}
 
 
 def own_variables() -> set[str]:
@@ -139,9 +139,10 @@ def own_variables() -> set[str]:
     return {OWN, *os.environ.get(OWN, "").split()}
 
 
-def passive_waiting() -> dict[str, str]:
-    """Return the variables that let threads sleep while they wait; none where the user has set one of them."""
-    return {} if _users_waiting() else dict(PASSIVE)
+def quiet_variables() -> dict[str, str]:
+    """Return the variables that keep threads from spinning, without those about which the user has said something."""
+    numpy = {name: value for name, value in NUMPY.items() if _users(name) is None}
+    return numpy if _users_waiting() else {**PASSIVE, **numpy}
 
 
 def waiting(environment: Mapping[str, str] = os.environ) -> str:

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from monai_semgan.cli import main
-from monai_semgan.utils.threads import OWN, PASSIVE, THREAD_VARIABLES, VARIABLE
+from monai_semgan.utils.threads import NUMPY, OWN, PASSIVE, THREAD_VARIABLES, VARIABLE
 from tests.conftest import REPOSITORY
 
 AFTERWARDS = """
@@ -25,7 +27,7 @@ print(json.dumps([code, torch.get_num_threads(), os.environ.get("OMP_WAIT_POLICY
 
 def after(*arguments: str | Path, **variables: str) -> tuple[list[object], str]:
     """Exit code, number of threads and way of waiting of a process that runs a command; and its stderr."""
-    ours = (VARIABLE, OWN, *THREAD_VARIABLES, *PASSIVE)
+    ours = (VARIABLE, OWN, *THREAD_VARIABLES, *PASSIVE, *NUMPY)
     environment = {**{name: value for name, value in os.environ.items() if name not in ours}, **variables}
     command = [sys.executable, "-c", AFTERWARDS, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=REPOSITORY, check=True)
@@ -83,3 +85,32 @@ def test_info_tells_how_many_threads_compute_and_why(capsys: pytest.CaptureFixtu
     assert facts["processor"]["cores"] >= 1 and facts["processor"]["name"]
     assert facts["device"]["bfloat16_reason"].startswith("bfloat16" if facts["device"]["bfloat16"] else "float32")
     assert f"arithmetic: {facts['device']['bfloat16_reason']}\n" in text
+
+
+def test_the_voxels_are_the_same_whatever_the_number_of_threads(
+    tiny_bundle: Path, ct_scan: Path, tmp_path: Path
+) -> None:
+    """In processes of their own: NumPy's threads too would change the last bit of a slice, and with it some voxels."""
+    labels = []
+    for count in ("1", "2"):
+        output = tmp_path / f"label_{count}.nii.gz"
+        command = (
+            "segment",
+            ct_scan,
+            "--bundle",
+            tiny_bundle,
+            "--device",
+            "cpu",
+            "--quiet",
+            "--maps",
+            tmp_path / count,
+        )
+        told, err = after(*command, "--output", output, SEMGAN_THREADS=count)
+        assert told[0] == 0, err
+        labels.append(
+            [
+                np.asanyarray(nibabel.load(path).dataobj)
+                for path in (output, *sorted((tmp_path / count).glob("*.nii.gz")))
+            ]
+        )
+    assert len(labels[0]) > 2 and all(map(np.array_equal, *labels))

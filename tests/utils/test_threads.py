@@ -16,7 +16,7 @@ from monai_semgan.utils import threads
 from monai_semgan.utils.processes import child_environment
 from tests.conftest import REPOSITORY
 
-NAMES = (threads.VARIABLE, threads.OWN, *threads.THREAD_VARIABLES, *threads.PASSIVE)
+NAMES = (threads.VARIABLE, threads.OWN, *threads.THREAD_VARIABLES, *threads.PASSIVE, *threads.NUMPY)
 
 
 @pytest.fixture(autouse=True)
@@ -137,11 +137,13 @@ def test_children_wait_passively_with_their_number_of_threads(
 ) -> None:
     child = child_environment(3)
     assert {child[name] for name in (threads.VARIABLE, *threads.THREAD_VARIABLES)} == {"3"}
-    assert threads.PASSIVE.items() <= child.items()
+    assert threads.PASSIVE.items() <= child.items() and child["OPENBLAS_NUM_THREADS"] == "1"
     assert not {threads.VARIABLE, *threads.THREAD_VARIABLES}.intersection(child_environment())
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     child = child_environment(3)
     assert child["OMP_WAIT_POLICY"] == "ACTIVE" and "GOMP_SPINCOUNT" not in child
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    assert child_environment()["OPENBLAS_NUM_THREADS"] == "2"
 
 
 PROGRAM = """
