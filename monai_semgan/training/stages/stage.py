@@ -164,7 +164,7 @@ class Stage(abc.ABC):
         for name, average in self.averages.items():
             average.network.load_state_dict(state["averages"][name])
         for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
+            load_optimiser(optimiser, state["optimisers"][name])
         self.load_extra_state(state["extra"])
 
     def update_averages(self, step: int) -> None:
@@ -180,3 +180,20 @@ class Stage(abc.ABC):
         if max_norm is not None:
             nn.utils.clip_grad_norm_(parameters, max_norm)
         self.optimisers[name].step()
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load an optimiser's state that may come from another kind of device.
+
+    How this optimiser computes, and how its memory is laid out, stay as they are. PyTorch takes both from the state;
+    on a processor its fused Adam then mixes up the elements of moments that have their channels last without a word.
+    """
+    fused = [group.get("fused") for group in optimiser.param_groups]
+    optimiser.load_state_dict(state)
+    for group, own in zip(optimiser.param_groups, fused, strict=True):
+        if "fused" in group:
+            group["fused"] = own
+    for parameter, values in optimiser.state.items():
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                values[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)

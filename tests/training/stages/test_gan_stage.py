@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,6 +144,25 @@ def test_the_joint_discriminator_reaches_the_generator_through_the_labels_only(d
     assert fake.image.grad is None and fake.logits.grad is not None and fake.logits.grad.abs().sum() > 0
     assert all(block.to_image.weight.grad is None for block in gan.generator.blocks)
     assert gan.generator.constant.grad is not None, "the trunk learns from labels, too"
+
+
+def test_a_run_begun_on_a_gpu_goes_on_on_a_processor_as_if_it_had_begun_there(datalist: Path, tmp_path: Path) -> None:
+    begun, resumed = stage(datalist, tmp_path), stage(datalist, tmp_path)
+    begun.step(0)
+    state = copy.deepcopy(begun.state_dict())
+    for optimiser in state["optimisers"].values():
+        optimiser["param_groups"][0]["fused"] = True
+        for moments in optimiser["state"].values():
+            for name, value in moments.items():
+                if value.ndim == 4:
+                    moments[name] = value.contiguous(memory_format=torch.channels_last)
+    resumed.load_state_dict(state)
+    for gan in (begun, resumed):
+        torch.manual_seed(1)
+        gan.step(1)
+    for name, network in begun.networks.items():
+        for here, there in zip(network.parameters(), resumed.networks[name].parameters(), strict=True):
+            torch.testing.assert_close(here, there)
 
 
 def test_training_without_any_label_is_refused(datalist: Path, tmp_path: Path) -> None:
