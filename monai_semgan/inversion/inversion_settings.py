@@ -38,7 +38,8 @@ class InversionSettings:
         patience: idle steps after which a slice has converged and is no longer computed; 0 switches this off.
         refit_every: steps between fits of what the slices share, for objectives that fit a map of grey values; idle
             steps before a fit still count.
-        mixed_precision: bfloat16 where the device is fast with it.
+        mixed_precision: bfloat16 in the steps of a search where the device is fast with it; what is encoded, and
+            the renderings that labels are taken from, stay in float32.
         seed: of the statistics of the latent space and of restarts.
 
     Raises:

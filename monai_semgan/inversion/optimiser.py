@@ -16,7 +16,7 @@ from monai_semgan.inversion.stopping import SliceTracker
 from monai_semgan.inversion.total import SliceObjective
 from monai_semgan.networks import JointSample
 from monai_semgan.networks.layers import kept_kernels
-from monai_semgan.utils.device import autocast, halving_batches
+from monai_semgan.utils.device import halving_batches
 from monai_semgan.utils.progress import OnStep, Phase, StepEvent
 
 
@@ -134,7 +134,7 @@ class LatentOptimiser:
         index = torch.arange(latents.shape[0], device=latents.device)
 
         def render(window: slice) -> JointSample:
-            with torch.no_grad(), autocast(latents.device, self.settings.mixed_precision):
+            with torch.no_grad():
                 return objective.renderings(latents[window], index[window])
 
         parts = list(halving_batches(render, latents.shape[0], self.batch_size, self._shrink))

@@ -9,7 +9,7 @@ import torch
 
 from monai_semgan.inversion.prior import LatentPrior
 from monai_semgan.networks import InversionSegmenter, LatentEncoder
-from monai_semgan.utils.device import autocast, halving_batches
+from monai_semgan.utils.device import halving_batches
 
 JITTER = 0.25
 
@@ -46,7 +46,6 @@ def encoder_start(
     network: InversionSegmenter,
     target: torch.Tensor,
     batch_size: int,
-    mixed_precision: bool = True,
     features: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Encode slices `(D, C, H, W)`: latents `(D, L, C)`.
@@ -55,13 +54,12 @@ def encoder_start(
         network: with the encoder.
         target: the slices.
         batch_size: slices encoded together.
-        mixed_precision: bfloat16 where it is fast.
         features: the encoder's coarsest maps of the slices, where they are known.
     """
 
     def encode(window: slice) -> torch.Tensor:
         known = None if features is None else features[window]
-        with torch.no_grad(), autocast(target.device, mixed_precision):
+        with torch.no_grad():
             return network.encoder.encode(target[window], network.generator, known).float()
 
     return torch.cat(list(halving_batches(encode, target.shape[0], batch_size)))

@@ -23,7 +23,7 @@ from monai_semgan.inversion.selection import near_organs
 from monai_semgan.inversion.total import SliceObjective
 from monai_semgan.losses.label_losses import PixelConstraints
 from monai_semgan.networks import InversionSegmenter, JointSample
-from monai_semgan.utils.device import autocast, halving_batches
+from monai_semgan.utils.device import halving_batches
 from monai_semgan.utils.progress import OnStep, StepEvent
 
 IN_DOMAIN_OBJECTIVE = "features"
@@ -163,7 +163,7 @@ class _Search:
 
     def _prepare(self) -> torch.Tensor | None:
         """Prepare the targets; return the encoder's coarsest features of them, if that has computed any."""
-        with autocast(self.target.device, self.settings.mixed_precision), self.inverter.features.remembered() as seen:
+        with self.inverter.features.remembered() as seen:
             self.state = self.inverter.reconstruction.prepare(self.target)
         images, features = ([part[n] for part in seen] for n in (0, 1))
         if not seen or not torch.equal(torch.cat(images), self.target):
@@ -178,8 +178,7 @@ class _Search:
         mean = mean_start(self.network, self.target.shape[0])
         if self.settings.start == "mean":
             return mean
-        batch_size, mixed_precision = self.batch_size, self.settings.mixed_precision
-        encoded = encoder_start(self.network, self.target, batch_size, mixed_precision, features)
+        encoded = encoder_start(self.network, self.target, self.batch_size, features)
         if self.settings.start == "encoder" or self.cancelled:  # who wants to stop does not wait for the comparison
             return encoded
         losses = self._comparable_losses([encoded, mean], refit=True)
@@ -285,7 +284,7 @@ class _Search:
         """What a function gives for all slices; batch by batch, since all at once several times over takes GB."""
 
         def run(window: slice) -> tuple[torch.Tensor, ...]:
-            with torch.no_grad(), autocast(self.target.device, self.settings.mixed_precision):
+            with torch.no_grad():
                 return tuple(part.float() for part in function(window))
 
         total, done = self.target.shape[0], 0

@@ -64,7 +64,8 @@ class SliceObjective:
             `(n,)`, differentiable in `latents`.
         """
         settings = self.settings
-        with autocast(latents.device, settings.mixed_precision):
+        searching = settings.steps > 0  # what is only evaluated has been rendered in full precision, or will be
+        with autocast(latents.device, settings.mixed_precision and searching):
             sample = self.renderings(latents, index)
             probabilities = sample.logits.softmax(1) if self.reconstruction.uses_probabilities else None
             loss = self.reconstruction(sample.image, self.state, index, probabilities).float()

@@ -402,6 +402,27 @@ def test_a_search_renders_start_and_last_step_once_and_slices_without_search_onc
     assert sum(rendered) == (3 + 1) * searched + len(case.slices) + best_is_neither_start_nor_last
 
 
+@pytest.mark.parametrize("steps", [0, 2])
+def test_labels_are_rendered_in_full_precision_also_where_the_search_is_not(case, monkeypatch, steps):
+    monkeypatch.setattr("monai_semgan.utils.device.fast_bfloat16", lambda device: True)
+    types, synthesis = [], case.network.generator.synthesis
+
+    def watched(latents):
+        types.append((torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")))
+        return synthesis(latents)
+
+    monkeypatch.setattr(case.network.generator, "synthesis", watched)
+    settings = replace(BASE, objective="features", steps=steps, mixed_precision=True, organ_margin=0)
+    result = VolumeInverter(case.network, settings).run(case.slices)
+    assert (True, True) in types or steps == 0
+    assert all(half for gradient, half in types if gradient)
+    monkeypatch.undo()
+    sample = case.network.render(result.latent)
+    torch.testing.assert_close(result.probabilities, sample.logits.softmax(1), atol=1e-5, rtol=0)
+    if steps == 0:
+        torch.testing.assert_close(result.latent, case.network.encode(case.slices), atol=1e-5, rtol=0)
+
+
 def test_the_map_is_first_fitted_to_renderings_that_are_there(case, monkeypatch):
     rendered = rows_of(monkeypatch, case.network.generator, "synthesis")
     invert(case, replace(BASE, steps=0, objective="map"))
