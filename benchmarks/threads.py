@@ -1,13 +1,15 @@
 """What threads cost: `semgan segment` with one thread, two, and as it chooses, while other programs keep cores busy.
 
-    python benchmarks/threads.py $SEMGAN_DATA/abdomen_ct/images/ct_12.nii.gz --out threads.json
+    python benchmarks/threads.py $SEMGAN_DATA/abdomen_ct/images/ct_12.nii.gz --old OLD --out threads.json
     python benchmarks/threads.py SCAN --busy 1 --repeats 1 --only default chosen       # one look, half a minute
 
 Every round runs each way of waiting and counting once as a whole process, in an order that turns; the ratios are those
-of a round to the default of PyTorch in the same round, and what is printed are medians over the rounds. Processor time
-is that of all threads, as the operating system counts it: threads that wait for one another in a loop (spin) use it,
-those that sleep (passive) do not. The busy cores are kept so by processes of this script that do nothing else, and that
-end with it. The load of the machine before each part is recorded: other programs spoil the idle part.
+of a round to the default of PyTorch in the same round, and what is printed are medians over the rounds. With OLD, a
+checkout, its package is run as it was by default: the baseline is the old program then, not the old threads alone.
+
+Processor time is that of all threads, as the operating system counts it: threads that wait for one another in a loop
+(spin) use it, those that sleep (passive) do not. The busy cores are kept so by processes of this script that do nothing
+else, and that end with it. The load of the machine before each part is recorded: other programs spoil the idle part.
 """
 
 from __future__ import annotations
@@ -35,13 +37,14 @@ SPIN = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}
 """What libgomp and libomp do when nobody says anything."""
 
 DEFAULT, CHOSEN = "default", "chosen"
-VARIABLES = (VARIABLE, OWN, *THREAD_VARIABLES, *PASSIVE, *NUMPY)
+KEPT_BACK = (VARIABLE, OWN, *THREAD_VARIABLES, *PASSIVE, *NUMPY)
 """Not handed on: they would decide instead."""
 
+ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 1800
 """Seconds after which a busy process ends by itself."""
 
-BUSY = f"import os, time\nend, parent = time.monotonic() + {LONGEST}, os.getppid()\n"
+BUSY = f"import os, sys, time\nend, parent = time.monotonic() + {LONGEST}, int(sys.argv[1])\n"
 BUSY += "while time.monotonic() < end and os.getppid() == parent: pass"
 
 
@@ -52,9 +55,9 @@ class Cost(NamedTuple):
     cpu: float
 
 
-def ways(cores: int) -> dict[str, dict[str, str]]:
+def ways(cores: int, old: Path | None) -> dict[str, dict[str, str]]:
     """Environments to compare; the default of PyTorch is first."""
-    found = {DEFAULT: {"OMP_NUM_THREADS": str(cores), **SPIN}}
+    found = {DEFAULT: {"OMP_NUM_THREADS": str(cores), **SPIN} if old is None else {"PYTHONPATH": str(old.resolve())}}
     for count in sorted({1, 2, cores}):
         found[f"{count} passive"] = {"OMP_NUM_THREADS": str(count), **PASSIVE}
         if count not in (1, cores):  # one thread waits for nobody, and all of them are the default
@@ -64,11 +67,11 @@ def ways(cores: int) -> dict[str, dict[str, str]]:
 
 def run(scan: Path, mode: str, environment: dict[str, str], folder: Path) -> Cost:
     """Segment in a process of its own."""
-    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    command = [sys.executable, "-m", "monai_semgan", "segment", str(scan), "--device", "cpu", "--quiet"]
+    kept = {name: value for name, value in os.environ.items() if name not in KEPT_BACK} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "monai_semgan", "segment", str(scan.resolve()), "--device", "cpu", "--quiet"]
     command += ["--mode", mode, "--output", str(folder / "label.nii.gz")]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, env={**kept, **environment}, check=True, capture_output=True)
+    subprocess.run(command, env={**kept, **environment}, cwd=folder, check=True, capture_output=True)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
@@ -76,7 +79,7 @@ def run(scan: Path, mode: str, environment: dict[str, str], folder: Path) -> Cos
 @contextlib.contextmanager
 def busy_cores(count: int) -> Iterator[None]:
     """Keep cores busy with processes that end afterwards, in any case."""
-    processes = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
+    processes = [subprocess.Popen([sys.executable, "-c", BUSY, str(os.getpid())]) for _ in range(count)]
     try:
         yield
     finally:
@@ -124,6 +127,7 @@ def parse() -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path)
+    parser.add_argument("--old", type=Path, help="checkout whose package is the baseline, with its own threads")
     parser.add_argument("--mode", default="preview")
     parser.add_argument("--busy", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="busy cores, part by part")
     parser.add_argument("--repeats", type=int, default=3)
@@ -135,7 +139,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     arguments = parse()
-    chosen = ways(torch.get_num_threads())
+    chosen = ways(torch.get_num_threads(), arguments.old)
     if arguments.only:
         chosen = {name: chosen[name] for name in arguments.only}
     parts = []
@@ -147,7 +151,7 @@ def main() -> None:
         "scan": arguments.scan.name,
         "mode": arguments.mode,
         "repeats": arguments.repeats,
-        "baseline": f"{DEFAULT}: PyTorch's own number of threads, which spin",
+        "baseline": f"{DEFAULT}: PyTorch's own number of threads, which spin" + (", old" if arguments.old else ""),
         "machine": machine(torch.device("cpu"), 1),
         "versions": versions(),
         "parts": parts,
