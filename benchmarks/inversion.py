@@ -7,6 +7,10 @@ The baseline that the ratios refer to is the same search with one slice at a tim
 slices are random (the seed is recorded): the speed does not depend on them, since no slice is dropped here. A step of a
 batch size is the median over the steps that follow the first two; with several repeats the least median counts. The
 processor time of all threads is given beside the time on the clock: on a machine with other work trust that one.
+
+On a CPU the floor stands beside it: the arithmetic of the generator, there and back, at the rate at which the processor
+multiplies matrices in the same type, and how much longer the generator alone and a whole step (with the features of the
+objective) take. Mode `encoder` is timed end to end, as processor time for each slice.
 """
 
 from __future__ import annotations
@@ -15,16 +19,19 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from monai_semgan.inversion.inversion_settings import InversionSettings
+from monai_semgan.inversion.optimiser import ready_for_search
 from monai_semgan.inversion.search import VolumeInverter
 from monai_semgan.networks import InversionSegmenter, JointGenerator, LatentEncoder, build_student
-from monai_semgan.utils.device import fast_bfloat16, select_device
+from monai_semgan.utils.device import autocast, fast_bfloat16, select_device
 from monai_semgan.utils.progress import StepEvent
 from monai_semgan.utils.versions import machine, versions
 
@@ -90,6 +97,62 @@ def by_batch_size(
     return rows
 
 
+def processor_seconds(work: Callable[[], object], repeats: int) -> float:
+    """Median processor time of a piece of work, after one that is not counted."""
+    work()
+    times = []
+    for _ in range(max(3, repeats)):
+        started = time.process_time()
+        work()
+        times.append(time.process_time() - started)
+    return statistics.median(times)
+
+
+def floor(network: InversionSegmenter, arguments: argparse.Namespace, step_ms: float) -> dict[str, Any]:
+    """Processor time that the generator's arithmetic takes at this processor's peak, and what it takes in truth."""
+    device, batch, edge = torch.device("cpu"), 4, 1024
+    half = not arguments.full_precision and fast_bfloat16(device)
+    start = network.generator.styles(torch.randn(batch, network.generator.latent_dim)).detach()
+
+    def there_and_back() -> None:
+        latents = start.clone().requires_grad_()
+        with autocast(device, half):
+            image = network.generator.synthesis(latents).image
+        torch.autograd.grad(image.abs().mean(), latents)
+
+    with ready_for_search(network):
+        with FlopCounterMode(display=False) as counter:
+            there_and_back()
+        gigaflop = counter.get_total_flops() / batch / 1e9
+        generator_ms = 1000 * processor_seconds(there_and_back, 9) / batch
+    matrix = torch.randn(edge, edge, dtype=torch.bfloat16 if half else torch.float32)
+    peak = 2 * edge**3 / processor_seconds(lambda: matrix @ matrix, 9) / 1e9
+    floor_ms = 1000 * gigaflop / peak
+    print(
+        f"floor: {gigaflop:.1f} GFLOP at {peak:.0f} GFLOP/s, {floor_ms:.1f} ms; generator there and back "
+        f"{generator_ms:.1f} ms ({generator_ms / floor_ms:.2f} x), a whole step {step_ms:.1f} ms of processor"
+    )
+    return {
+        "gigaflop_per_slice": round(gigaflop, 2),
+        "gigaflop_per_processor_second": round(peak),
+        "floor_ms_per_slice": round(floor_ms, 2),
+        "generator_ms_per_slice": round(generator_ms, 2),
+        "generator_times_floor": round(generator_ms / floor_ms, 2),
+        "step_times_floor": round(step_ms / floor_ms, 2),
+    }
+
+
+def encoder_mode(
+    network: InversionSegmenter, settings: InversionSettings, arguments: argparse.Namespace, device: torch.device
+) -> dict[str, Any]:
+    """Processor time for each slice of mode `encoder`, from slices to result."""
+    slices = torch.rand(arguments.slices, 1, arguments.size, arguments.size, device=device) * 2 - 1
+    inverter = VolumeInverter(network, settings.rendering_only())
+    cost = 1000 * processor_seconds(lambda: inverter.run(slices), 1) / len(slices)
+    print(f"mode encoder: {cost:.1f} ms of processor per slice")
+    return {"slices": len(slices), "processor_ms_per_slice": round(cost, 2)}
+
+
 def whole_volume(
     network: InversionSegmenter, settings: InversionSettings, arguments: argparse.Namespace, device: torch.device
 ) -> dict[str, Any]:
@@ -153,6 +216,10 @@ def main() -> None:
         "baseline": BASELINE,
         "batches": by_batch_size(network, settings, arguments, device) if arguments.repeats else [],
     }
+    if device.type == "cpu" and record["batches"]:
+        fastest = min(row["processor_ms_per_slice_and_step"] for row in record["batches"])
+        record["floor"] = floor(network, arguments, fastest)
+    record["mode_encoder"] = encoder_mode(network, settings, arguments, device)
     if arguments.volume_slices:
         record["volume"] = whole_volume(network, settings, arguments, device)
     if arguments.out:
