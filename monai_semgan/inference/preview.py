@@ -14,7 +14,8 @@ from monai_semgan.utils.progress import OnStep, StepEvent
 from monai_semgan.utils.settings import check_ranges, checked
 from monai_semgan.utils.side_by_side import side_by_side
 
-PREVIEW_BATCH = 8
+CPU_SLICES, GPU_SLICES = 8, 64
+"""Slices computed together: what fits into the cache of a processor core, and what keeps a GPU busy."""
 
 AIR = -0.97
 """Darker pixels of a slice are air, which stays as it is in the slice's negative."""
@@ -41,7 +42,7 @@ class PreviewSettings:
             it or a slice beside it shows anything; 0 for the slice alone.
         negative: for scans of a modality that the model has not learnt, average over the slices and their negatives:
             what is bright may be dark there.
-        batch_size: slices computed together.
+        batch_size: slices computed together; None chooses by device.
         mixed_precision: use bfloat16 where that is faster.
 
     Raises:
@@ -51,7 +52,7 @@ class PreviewSettings:
     smoothing_mm: float = 0.0
     shift_pixels: int = 0
     negative: bool = False
-    batch_size: int = PREVIEW_BATCH
+    batch_size: int | None = None
     mixed_precision: bool = True
 
     def __post_init__(self) -> None:
@@ -83,6 +84,7 @@ def preview_slices(
         Cancelled: if `on_step` raises it.
     """
     place, total, tell = device or image.device, image.shape[0], on_step or (lambda event: None)
+    batch_size = settings.batch_size or (GPU_SLICES if place.type == "cuda" else CPU_SLICES)
     first, further = views_of(settings.shift_pixels, settings.negative and out_of_domain)
     share = len(first) / (len(first) + len(further))
 
@@ -96,7 +98,7 @@ def preview_slices(
                 return mean_of_views(network, image[chosen[window]].to(place), views).cpu()
 
         done = 0
-        for part in batches(run, len(chosen), settings.batch_size, place):
+        for part in batches(run, len(chosen), batch_size, place):
             yield chosen[done : done + len(part)], part
             done += len(part)
             tell(StepEvent("preview", round(total * (before + share * done / len(chosen))), total, total))

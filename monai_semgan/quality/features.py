@@ -88,7 +88,7 @@ def quality_features(
         organs: name by id.
         priors: size and place in training by organ name; without one, `volume` and `place` are 0.
     """
-    label = torch.cat([part.argmax(1).to(torch.uint8) for part in probabilities.split(SLICES_AT_ONCE)]).numpy()
+    label = best_class(probabilities).numpy()
     main = {index: _largest(label == index) for index in organs}
     cleaned = np.zeros_like(label)
     for index, mask in main.items():
@@ -112,9 +112,26 @@ def quality_features(
     return organ_features
 
 
+def best_class(probabilities: torch.Tensor) -> torch.Tensor:
+    """The most probable class `(D, H, W)` uint8 of `(D, K, H, W)`; where no organ is, in half of the time."""
+    label = torch.zeros(probabilities.shape[0], *probabilities.shape[2:], dtype=torch.uint8)
+    for index in shown(probabilities).split(SLICES_AT_ONCE):
+        label[index] = probabilities[index].argmax(1).to(torch.uint8)
+    return label
+
+
+def shown(probabilities: torch.Tensor) -> torch.Tensor:
+    """Indices of the slices `(D, K, H, W)` in which a class beats the background somewhere."""
+    parts = probabilities.split(SLICES_AT_ONCE)
+    return torch.cat([(p[:, 1:].amax(1) > p[:, 0]).flatten(1).any(1) for p in parts]).nonzero().squeeze(1)
+
+
 def slice_uncertainty(probabilities: torch.Tensor) -> np.ndarray:
     """`(D,)`: 1 - soft Dice of all organs together in each slice; NaN in slices in which none was found."""
-    return torch.cat([_slice_uncertainty(part) for part in probabilities.split(SLICES_AT_ONCE)]).numpy()
+    uncertainty = torch.full((probabilities.shape[0],), torch.nan)
+    for index in shown(probabilities).split(SLICES_AT_ONCE):
+        uncertainty[index] = _slice_uncertainty(probabilities[index])
+    return uncertainty.numpy()
 
 
 def _slice_uncertainty(probabilities: torch.Tensor) -> torch.Tensor:

@@ -154,7 +154,8 @@ class SliceGeometry:
         """
         stack = self._stack(scores)
         out = np.zeros(self.source_shape, dtype=np.uint8)
-        for where, values in self._restored(stack, float("-inf")):
+        found = stack[:, 1:].max(axis=1, initial=-np.inf) > stack[:, 0]
+        for where, values in self._restored(stack, float("-inf"), found):
             out[where] = values.argmax(axis=0)
         return out
 
@@ -214,25 +215,31 @@ class SliceGeometry:
         for first in range(0, self.num_slices, step):
             piece = volume[:, :, levels[first : first + step]]
             piece = (piece if convert is None else convert(piece)).astype(np.float32, copy=False)
-            out[first : first + step] = rows @ np.ascontiguousarray(piece.transpose(2, 0, 1)) @ columns.T
+            out[first : first + step] = _product(rows, np.ascontiguousarray(piece.transpose(2, 0, 1)), columns)
         out[:, empty_rows, :] = fill
         out[:, :, empty_columns] = fill
         return torch.from_numpy(out)
 
-    def _restored(self, stack: np.ndarray, fill: float) -> Any:
+    def _restored(self, stack: np.ndarray, fill: float, wanted: np.ndarray | None = None) -> Any:
         if self.axes is None:
             return restored_oblique(stack, self.to_source, self.source_shape, fill)
-        return self._restored_parallel(stack, fill)
+        return self._restored_parallel(stack, fill, wanted)
 
-    def _restored_parallel(self, stack: np.ndarray, fill: float) -> Any:
-        """Yield (index of the volume's axes, values (C, ...)) piece by piece."""
+    def _restored_parallel(self, stack: np.ndarray, fill: float, wanted: np.ndarray | None = None) -> Any:
+        """Yield (index of the volume's axes, values (C, ...)) piece by piece.
+
+        Args:
+            stack: (D, C, H, W).
+            fill: value of voxels outside the slices.
+            wanted: (D, H, W) bool, pixels that matter: of each piece only the rectangle that they reach is computed.
+                Interpolation cannot make a class the best one where it is so in none of the pixels beside.
+        """
         assert self.axes is not None
-        places, matrices, empty = [], [], []
+        matrices, empty = [], []
         for axis in (0, 1):
             source_axis = self.axes[axis]
             step, offset = self.to_source[source_axis, axis], self.to_source[source_axis, 3]
             place = (np.arange(self.source_shape[source_axis]) - offset) / step
-            places.append(place)
             matrices.append(axis_matrix(self.size, place))
             empty.append(outside(self.size, place))
         levels = np.rint(self.positions(2)).astype(int)
@@ -240,17 +247,34 @@ class SliceGeometry:
         slice_bytes = 4 * stack.shape[1] * matrices[0].shape[0] * matrices[1].shape[0]
         step = max(1, CHUNK_BYTES // (2 * slice_bytes))
         for first in range(0, self.num_slices, step):
-            piece = stack[first : first + step].astype(np.float32, copy=False)
-            values = matrices[0] @ piece @ matrices[1].T
-            values[:, :, empty[0], :] = fill
-            values[:, :, :, empty[1]] = fill
-            where: list[Any] = [slice(None)] * 3
-            run = levels[first : first + step]
-            where[self.axes[2]] = slice(int(run.min()), int(run.max()) + 1)
+            chosen = slice(first, min(first + step, self.num_slices))
+            sides = [_reached(matrix, wanted, chosen, axis) for axis, matrix in enumerate(matrices)]
+            if any(side.start == side.stop for side in sides):
+                continue
+            values = _product(matrices[0][sides[0]], stack[chosen], matrices[1][sides[1]])
+            values[:, :, empty[0][sides[0]], :] = fill
+            values[:, :, :, empty[1][sides[1]]] = fill
+            run = levels[chosen]
+            place = (*sides, slice(int(run.min()), int(run.max()) + 1))
             if len(run) > 1 and run[0] > run[-1]:
                 values = values[::-1]
             canonical = values.transpose(1, 2, 3, 0)
-            yield tuple(where), canonical.transpose(0, *(1 + inverse))
+            yield tuple(place[axis] for axis in inverse), canonical.transpose(0, *(1 + inverse))
+
+
+def _product(rows: np.ndarray, images: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """rows @ images @ columns.T for (..., H, W), by PyTorch: NumPy has threads of its own, which wait by spinning."""
+    first, last = torch.from_numpy(rows), torch.from_numpy(columns)
+    return (first @ torch.from_numpy(images.astype(np.float32, copy=False)) @ last.T).numpy()
+
+
+def _reached(matrix: np.ndarray, wanted: np.ndarray | None, chosen: slice, axis: int) -> slice:
+    """Rows of an axis's matrix that take anything from wanted pixels of the chosen slices; all if wanted is None."""
+    if wanted is None:
+        return slice(0, len(matrix))
+    pixels = wanted[chosen].any(axis=(0, 2 - axis))
+    rows = np.flatnonzero(matrix[:, pixels].any(axis=1))
+    return slice(int(rows[0]), int(rows[-1]) + 1) if rows.size else slice(0, 0)
 
 
 def _along_last_axis(steps: int) -> np.ndarray:

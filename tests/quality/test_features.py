@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from monai_semgan.quality.features import OrganPrior, quality_features, slice_uncertainty, soft_dice
+from monai_semgan.quality.features import OrganPrior, best_class, quality_features, slice_uncertainty, soft_dice
 
 AFFINE = np.diag([3.0, 3.0, 5.0, 1.0])
 ORGANS = {1: "liver", 2: "spleen"}
@@ -91,3 +91,16 @@ def test_slices_have_the_same_doubt_in_a_long_scan_as_alone() -> None:
     probabilities = torch.rand(70, 3, 16, 16, generator=torch.Generator().manual_seed(0)).softmax(1)
     alone = np.concatenate([slice_uncertainty(one) for one in probabilities.split(1)])
     assert np.array_equal(slice_uncertainty(probabilities), alone)
+
+
+def test_the_best_class_is_that_of_every_pixel_also_where_a_slice_shows_nothing() -> None:
+    p = torch.rand(70, 4, 9, 7, generator=torch.Generator().manual_seed(2))
+    p[10:50, 0] += 1.0
+    assert torch.equal(best_class(p), p.argmax(1).to(torch.uint8))
+    assert best_class(p)[10:50].sum() == 0
+
+
+def test_slices_without_an_organ_have_no_uncertainty_and_the_others_keep_theirs(label: np.ndarray) -> None:
+    found = slice_uncertainty(certain(label, 0.9))
+    assert np.isnan(found[[0, 7]]).all() and np.isfinite(found[1:7]).all()
+    np.testing.assert_allclose(found[1:7], slice_uncertainty(certain(label[1:7], 0.9)))

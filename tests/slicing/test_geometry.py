@@ -219,6 +219,25 @@ def test_several_maps_are_restored_like_each_alone(degrees: tuple) -> None:
     np.testing.assert_array_equal(geometry.restore(maps.half().float().numpy()), geometry.restore(maps.half()))
 
 
+@settings(quick, max_examples=20)
+@given(
+    codes=st.sampled_from(CODES),
+    spacing=st.tuples(*[st.floats(3.0, 12.0)] * 3),
+    boxes=st.lists(st.tuples(*[st.integers(0, 30)] * 3, st.integers(1, 3)), max_size=3),
+    seed=st.integers(0, 99),
+)
+def test_labels_are_the_best_of_all_restored_scores_wherever_organs_lie(
+    codes: str, spacing: tuple, boxes: list[tuple[int, int, int, int]], seed: int
+) -> None:
+    affine, shape = grid(spacing, codes=codes)
+    geometry = plan_slices(patient(affine, shape), modality="CT", size=32, pixel_mm=12.0)
+    scores = torch.rand(geometry.num_slices, 4, 32, 32, generator=torch.Generator().manual_seed(seed))
+    scores[:, 0] += 2.0
+    for depth, row, column, index in boxes:
+        scores[depth % geometry.num_slices, index, row : row + 3, column : column + 2] += 4.0
+    np.testing.assert_array_equal(geometry.restore_label(scores), geometry.restore(scores, -np.inf).argmax(0))
+
+
 @pytest.mark.parametrize("degrees", [(0, 0, 0), (45, 0, 0)])
 def test_a_geometry_survives_json(degrees: tuple) -> None:
     affine, shape = grid((5, 5, 9), codes="PIL", degrees=degrees)
