@@ -10,7 +10,8 @@ speed drifts does not matter; on a machine with other work trust the processor t
 are random (the seed is the same), the generator of encoder and student as well; none of the costs depends on what the
 networks have learnt, save that of the pool of generated pairs, which is filled before the clock starts and not
 renewed. Steps with and without the terms that are due only now and then (R1) come in their usual proportion when
---steps is a multiple of 16.
+--steps is a multiple of 16. The learning rate is that of the very beginning of a run: at a higher one the losses of a
+GAN tell two roundings apart within a few steps, which says nothing of either.
 
 Memory is what the process needed at most beyond what it held before its first step.
 """
@@ -98,6 +99,7 @@ def work(arguments: argparse.Namespace) -> None:
     stage = build_stage(
         arguments.worker, arguments.size, arguments.batch_size, arguments.tiny, arguments.full_precision
     )
+    stage.set_rate(0.0)
     if getattr(stage, "pool", None) is not None:
         stage.pool.draw(0, 1)
     before, step = held_bytes(), 0
