@@ -10,9 +10,11 @@ import torch
 
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.errors import SemganError
+from monai_semgan.inference import preview as preview_module
 from monai_semgan.inference.preview import PreviewSettings, mean_of_views, smooth_across, views_of
 from monai_semgan.inference.segmentation import parse_labels, preview, segment
 from monai_semgan.slicing.postprocessing import clean_label, largest_piece
+from monai_semgan.utils.device import halving_batches
 from tests.phantoms import CT_VALUES, grid, labels_at, organ_dice, patient, points_of
 
 HU = [CT_VALUES["body"], CT_VALUES[1], CT_VALUES[2], CT_VALUES[4]]
@@ -137,6 +139,7 @@ def test_preview_halves_the_batch_when_the_gpu_is_full(bundle: Bundle, monkeypat
         return original(self, image)
 
     monkeypatch.setattr(type(bundle.network), "preview", small_gpu)
+    monkeypatch.setattr(preview_module, "batches", lambda run, total, size, place: halving_batches(run, total, size))
     assert torch.allclose(preview(bundle, prepared), expected, atol=1e-5)
 
 
