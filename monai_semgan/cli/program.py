@@ -18,6 +18,7 @@ from monai_semgan._version import __version__
 from monai_semgan.cli import bundle, calibrate, evaluate, info, sample, segment, selfcheck, serve, train
 from monai_semgan.cli.arguments import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
 from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.io.lean_nibabel import import_nibabel
 from monai_semgan.utils.terminal import protected_streams
 from monai_semgan.utils.threads import prepare_threads
 
@@ -84,6 +85,7 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         if "threads" in arguments:  # before anything loads PyTorch
             prepare_threads(arguments.threads, lasting=arguments.command == "train")
+            import_nibabel()
         return int(arguments.run(arguments))
     except (KeyboardInterrupt, Cancelled):
         return _fail("interrupted; nothing was written", EXIT_INTERRUPTED, prefix="semgan")

@@ -21,6 +21,7 @@ from monai_semgan.cohort.cases import Case
 from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
 from monai_semgan.cohort.records import FAILED, Record, save_record
 from monai_semgan.errors import SemganError
+from monai_semgan.io.lean_nibabel import import_nibabel
 from monai_semgan.utils.forking import ForkServer, can_fork, serve_forks
 from monai_semgan.utils.processes import (
     LineWriter,
@@ -250,6 +251,7 @@ def work(say: LineWriter, loaded: CaseRunner | None = None) -> int:
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="semgan: %(message)s")
     warnings.simplefilter("ignore")
+    import_nibabel()
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
     say("starting")

@@ -14,7 +14,7 @@ from monai_semgan.utils.progress import OnStep, StepEvent
 from monai_semgan.utils.settings import check_ranges, checked
 from monai_semgan.utils.side_by_side import side_by_side
 
-CPU_SLICES, GPU_SLICES = 8, 64
+CPU_SLICES, GPU_SLICES = 4, 64
 """Slices computed together: what fits into the cache of a processor core, and what keeps a GPU busy."""
 
 AIR = -0.97

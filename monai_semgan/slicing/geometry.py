@@ -12,7 +12,7 @@ import torch
 
 from monai_semgan.slicing.oblique import extract_oblique, restored_oblique
 
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 16 * 2**20
 HALF_VOXEL = 0.5 + 1e-6
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.errors import SemganError
+from monai_semgan.io.lean_nibabel import import_nibabel
 from monai_semgan.jobs.job_errors import in_words
 from monai_semgan.jobs.storage.job_log import log_without_values
 from monai_semgan.jobs.workers.messages import Task
@@ -210,6 +211,7 @@ def work(say: LineWriter) -> int:
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     prepare_threads()
+    import_nibabel()
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     warnings.simplefilter("ignore")
     loop = WorkerLoop(say, options.device, options.partial_seconds)
