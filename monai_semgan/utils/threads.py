@@ -10,6 +10,8 @@ What OpenMP reads, it reads once, when PyTorch is loaded: nothing here imports i
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import sys
 from collections.abc import Mapping
@@ -35,6 +37,9 @@ A thread looks for new work for a moment, 10,000 times or a millisecond, before 
 300,000 times or 200 ms. Between two layers of a network there is a moment only: threads that sleep at once take half as
 long again on an idle machine, and on a busy one hardly less processor time.
 """
+
+GLIBC_ARENA_MAX, HEAPS = -8, 2
+"""Name of a setting in glibc's malloc.h, and its value."""
 
 REMEDY = "give a whole number from 1 on, or leave it out"
 
@@ -102,9 +107,19 @@ def prepare_threads(requested: int | None = None, lasting: bool = False) -> Thre
     if torch is None:
         ours = [name for name in THREAD_VARIABLES if _told() or _users(name) is None]
         _export({**quiet_variables(), **dict.fromkeys(ours, str(choice.count))})
+        _share_heaps()
     elif torch.get_num_threads() != choice.count:
         torch.set_num_threads(choice.count)
     return choice
+
+
+def _share_heaps() -> None:
+    """Let all threads take memory from two heaps: glibc gives each one of its own, which keeps what the thread frees.
+
+    A preview by two threads then needs 30 MB less, at the same speed; by more, more.
+    """
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # other C libraries
+        ctypes.CDLL(None).mallopt(GLIBC_ARENA_MAX, HEAPS)
 
 
 def refresh_threads() -> ThreadChoice:

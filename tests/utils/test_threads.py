@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -189,3 +190,36 @@ def test_the_users_own_variables_stay() -> None:
 def test_openmp_hears_of_it_though_it_is_set_while_the_program_runs() -> None:
     assert f"GOMP_SPINCOUNT = '{threads.PASSIVE['GOMP_SPINCOUNT']}'" in started()[1]
     assert "GOMP_SPINCOUNT = '300000'" in started(GOMP_SPINCOUNT="300000")[1]
+
+
+HEAPS_OF_THREADS = """
+import ctypes, sys, threading
+if sys.argv[1] == "prepared":
+    from monai_semgan.utils.threads import prepare_threads
+    prepare_threads(2)
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+together = threading.Barrier(7)
+def work():
+    together.wait()
+    libc.malloc(10_000)
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(6)]
+[thread.start() for thread in threads]
+together.wait()
+together.wait()
+stream = libc.fdopen
+stream.restype, libc.malloc_info.argtypes = ctypes.c_void_p, (ctypes.c_int, ctypes.c_void_p)
+libc.fflush.argtypes = (ctypes.c_void_p,)
+out = stream(1, b"w")
+libc.malloc_info(0, out)
+libc.fflush(out)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the heaps of glibc")
+@pytest.mark.parametrize(("how", "few"), [("prepared", True), ("as it comes", False)])
+def test_threads_of_a_program_share_two_heaps(how: str, few: bool) -> None:
+    command = [sys.executable, "-c", HEAPS_OF_THREADS, how]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True).stdout
+    assert (told.count("<heap nr=") <= 2) is few
