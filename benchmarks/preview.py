@@ -2,7 +2,9 @@
 
     python benchmarks/preview.py $SEMGAN_DATA/abdomen_ct/images/ct_00.nii.gz --out preview.json
 
-Baseline of the ratio: the network alone, on slices that are ready, in one process with the same threads.
+Baseline of the first ratio: the network alone, on slices that are ready, in one process with the same threads. Of the
+second, the floor: the arithmetic of the student's passes at the rate at which one core of this processor multiplies
+large matrices, in bfloat16 where that is used (the student's first level is in float32 there all the same).
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.inference.segmentation import preview
 from monai_semgan.io.reading import read_volume
-from monai_semgan.utils.device import select_device
+from monai_semgan.utils.device import fast_bfloat16, select_device
 from monai_semgan.utils.versions import machine, versions
 
 
@@ -40,6 +45,50 @@ def network_alone(scan: Path) -> tuple[float, int]:
     started = time.perf_counter()
     preview(bundle, prepared)
     return time.perf_counter() - started, prepared.image.shape[0]
+
+
+def student_floor(scan: Path) -> dict[str, float]:
+    """Processor time of the student's passes, by one thread, and the least that their arithmetic can take."""
+    torch.set_num_threads(1)
+    bundle = load_bundle(device="cpu")
+    prepared = bundle.preprocessing(read_volume(scan))
+    network, spent, shown = bundle.network, 0.0, 0
+    original = network.preview
+
+    def timed(image: torch.Tensor) -> torch.Tensor:
+        nonlocal spent, shown
+        started = time.thread_time()
+        logits = original(image)
+        spent, shown = spent + time.thread_time() - started, shown + len(image)
+        return logits
+
+    network.preview = timed  # type: ignore[method-assign]
+    preview(bundle, prepared)  # warms it up
+    spent, shown = 0.0, 0
+    preview(bundle, prepared)
+    with FlopCounterMode(display=False) as counter:
+        original(prepared.image[:1])
+    kind = torch.bfloat16 if fast_bfloat16(bundle.device) else torch.float32
+    gigaflop, rate = counter.get_total_flops() / 1e9 * shown, product_rate(kind)
+    return {
+        "passes": shown,
+        "processor_seconds": round(spent, 3),
+        "gigaflop": round(gigaflop, 1),
+        "gigaflop_per_second": round(rate, 1),
+        "floor_seconds": round(gigaflop / rate, 3),
+        "times_floor": round(spent * rate / gigaflop, 2),
+    }
+
+
+def product_rate(kind: torch.dtype, edge: int = 2048) -> float:
+    """Rate of a large matrix product by one thread, in GFLOP/s: the fastest of some."""
+    matrix = torch.ones(edge, edge, dtype=kind)
+    best = float("inf")
+    for _ in range(6):
+        started = time.thread_time()
+        matrix @ matrix
+        best = min(best, time.thread_time() - started)
+    return 2 * edge**3 / best / 1e9
 
 
 def main() -> None:
@@ -63,6 +112,7 @@ def main() -> None:
         "peak_gib": round(peak, 2),
         "network_alone_seconds": round(alone, 2),
         "ratio_to_network_alone": round(median / alone, 2),
+        "student": student_floor(arguments.scan),
         "machine": machine(select_device("cpu"), 1),
         "versions": versions(),
     }

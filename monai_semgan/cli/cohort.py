@@ -184,7 +184,8 @@ def announce(total: int, mine: int, todo: int, jobs: int, threads: int | None) -
     """Say what will be done."""
     part = f", {mine} of them here" if mine != total else ""
     finished = f", {mine - todo} finished before (--overwrite computes them again)" if todo != mine else ""
-    processes = f"; {jobs} processes of {threads} threads, memory for {jobs} scans at once" if jobs > 1 else ""
+    each = f"{threads} thread{'s' if threads != 1 else ''} each"
+    processes = f"; {jobs} processes, {each}, memory for {jobs} scans at once" if jobs > 1 else ""
     say(f"{total} scans{part}{finished}{processes}")
 
 
