@@ -44,6 +44,9 @@ BLOCK = 100
 LEAST = 4
 """Slices of the scan that tells what a process costs whatever the scan."""
 
+ABOVE_NOISE = 1.25
+"""Costs count from this multiple of the base on."""
+
 LIMIT = 1.25
 """Exponents above this are told as growth that is faster than the scan; noise of a busy machine is up to .2."""
 
@@ -125,8 +128,11 @@ def by_scans(jobs: int, arguments: argparse.Namespace, folder: Path) -> tuple[Co
 
 
 def exponent(base: float, costs: dict[int, float]) -> float | None:
-    """Fit p of `cost - base = b * n ** p` by least squares of the logarithms; None where nothing grows."""
-    points = [(math.log(n), math.log(cost - base)) for n, cost in costs.items() if cost > base * 1.02]
+    """Fit p of `cost - base = b * n ** p` by least squares of the logarithms; None where nothing grows.
+
+    Costs that are hardly above the base say nothing: the logarithm of a difference of noise would decide.
+    """
+    points = [(math.log(n), math.log(cost - base)) for n, cost in costs.items() if cost > base * ABOVE_NOISE]
     if len(points) < 2:
         return None
     return float(np.polyfit(*zip(*points, strict=True), 1)[0])
