@@ -22,8 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from monai_semgan.errors import SemganError
-from monai_semgan.io.nifti import read_nifti_place
-from monai_semgan.io.reading import read_volume
+from monai_semgan.io.lean_nibabel import import_nibabel
 from monai_semgan.jobs.job_errors import JobError, in_words
 from monai_semgan.utils.files import bytes_in
 from monai_semgan.utils.processes import child_environment, module_command
@@ -121,6 +120,8 @@ def _declared_voxels(path: Path) -> int:
     name = path.name.lower()
     try:
         if name.endswith((".nii", ".nii.gz")):
+            from monai_semgan.io.nifti import read_nifti_place  # noqa: PLC0415 - after `import_nibabel`
+
             shape = read_nifti_place(path)[0]
         elif name.endswith(HEADERS):
             from monai_semgan.io.itk import read_itk_place  # noqa: PLC0415 - SimpleITK takes a while
@@ -143,6 +144,8 @@ def scan_facts(path: Path) -> ScanFacts:
     Raises:
         SemganError: if it cannot be read.
     """
+    from monai_semgan.io.reading import read_volume  # noqa: PLC0415 - after `import_nibabel`
+
     volume = read_volume(path)
     shape = volume.array.shape
     corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij"), -1).reshape(-1, 3)
@@ -153,6 +156,7 @@ def scan_facts(path: Path) -> ScanFacts:
 
 def main(path: str, lock: str | None = None) -> int:
     """Print what a file holds, or what is wrong with it."""
+    import_nibabel()
     try:
         check_growth(Path(path))
         with _turn_of_large(Path(path), lock):

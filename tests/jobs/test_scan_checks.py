@@ -147,4 +147,4 @@ def test_a_scan_is_looked_at_without_libraries_that_it_does_not_need(tmp_path: P
     run = subprocess.run([sys.executable, "-c", code, str(scan)], capture_output=True, text=True, check=True)
     said, modules = run.stdout.splitlines()
     assert '"shape"' in said
-    assert not {"torch", "monai", "SimpleITK", "pydantic", "fastapi"}.intersection(modules.split())
+    assert not {"torch", "monai", "SimpleITK", "pydantic", "fastapi", "pydicom"}.intersection(modules.split())
