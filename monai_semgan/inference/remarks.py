@@ -89,7 +89,8 @@ def _on_organs(counts: Mapping[str, float], prepared: PreparedVolume) -> list[Re
     if any(counts.values()):
         return []
     organs = ", ".join(counts)
-    text = f"No organ was found: the scan may not show {organs}, or not be a {prepared.modality}."
+    article = "an" if prepared.modality.startswith("M") else "a"
+    text = f"No organ was found: the scan may not show {organs}, or not be {article} {prepared.modality}."
     return [Remark(text, "nothing_found")]
 
 

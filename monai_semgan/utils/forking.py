@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, NoReturn
 
-from monai_semgan.utils.processes import LineWriter, child_environment, run_child
+from monai_semgan.utils.processes import LineWriter, child_environment, interrupts_kept_off, run_child
 from monai_semgan.utils.threads import NUMPY, OWN, THREAD_VARIABLES, prepare_threads
 
 LOOK_SECONDS = 0.2
@@ -57,7 +57,7 @@ class ForkServer:
         self._children: dict[int, ForkedProcess] = {}
         self._lock = threading.Lock()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with theirs, interrupts_kept_off():
             self._process = subprocess.Popen(
                 [*command, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
@@ -198,7 +198,10 @@ class _Forks:
                 os.read(self._wake, MESSAGE_BYTES)
             self._reap()
             if self._control in ready:
-                data, pipes, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 2)
+                try:
+                    data, pipes, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 2)
+                except ConnectionError:  # the owner was killed, with answers unread
+                    return
                 if not data:
                     return
                 self._obey(json.loads(data), pipes)

@@ -171,9 +171,26 @@ class ChildProcess:
         self._on_exit(self, code)
 
 
+@contextlib.contextmanager
+def interrupts_kept_off() -> Iterator[None]:
+    """Let children that are started inside never hear of Ctrl-C, not even before they can say that they ignore it.
+
+    The mask is inherited, and this thread's own is put back; on Windows there is none.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start(command: Sequence[str], threads: int | None) -> Started:
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, env=child_environment(threads))
+    with interrupts_kept_off():
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, env=child_environment(threads))
 
 
 @dataclass

@@ -67,7 +67,8 @@ def choose_threads(requested: int | None = None, lasting: bool = False) -> Threa
     """Choose how many threads compute; nothing is changed.
 
     Where nobody says a number it is a power of two: sums in bfloat16 are divided among the threads, and with those the
-    networks give the same result to the last bit, so that a label does not depend on what else the machine did.
+    networks give the same result to the last bit, so that a label does not depend on what else the machine did; that of
+    a search does (`invert`, `refine`), whose gradients are divided too.
 
     Args:
         requested: by the user.

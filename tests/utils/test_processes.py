@@ -64,6 +64,20 @@ class Heard:
         return self.queue.get(timeout=30)
 
 
+SLOW_TO_START = "import time; time.sleep(1.0)" + ANSWER
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals of this kind")
+def test_ctrl_c_does_not_reach_a_child_that_is_still_importing() -> None:
+    heard = Heard(SLOW_TO_START)
+    for _ in range(5):
+        time.sleep(0.15)
+        os.kill(heard.child.pid, signal.SIGINT)
+    assert heard.next()["say"] == "hello"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    heard.child.kill()
+
+
 def test_messages_go_both_ways_and_nothing_that_libraries_print_is_among_them() -> None:
     heard = Heard(ANSWER, threads=3)
     assert heard.next() == {"say": "hello", "threads": "3", "odd": None}

@@ -93,3 +93,43 @@ def test_a_short_step_is_done_by_one_thread_and_what_follows_by_all_again() -> N
     with pytest.raises(ValueError, match="no such slice"):
         step(True)
     assert torch.get_num_threads() == 2
+
+
+def test_calls_that_overlap_leave_the_number_of_threads_as_it_was() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def first() -> None:
+        with undivided():
+            begun.set()
+            go_on.wait(10)
+
+    def second() -> None:
+        def run(window: slice) -> int:
+            go_on.set()
+            holder.join(10)
+            return window.start
+
+        assert list(side_by_side(run, 3, 1)) == [0, 1, 2]
+        seen.append(torch.get_num_threads())
+
+    holder, later = threading.Thread(target=first), threading.Thread(target=second)
+    holder.start()
+    begun.wait(10)
+    later.start()
+    later.join(20)
+    afterwards = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    afterwards.start()
+    afterwards.join()
+    assert seen == [2, 2]
+    assert torch.get_num_threads() == 2
+
+
+def test_what_works_alone_already_stays_so_and_computes_in_order() -> None:
+    with undivided():
+        with undivided():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 1
+        assert list(side_by_side(lambda window: torch.get_num_threads(), 3, 1)) == [1, 1, 1]
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
