@@ -35,7 +35,7 @@ BACKGROUND = 50.0
 
 def variables(folder: Path) -> dict[str, str]:
     """Variables that tell the packages where their files are; whatever would be fetched fails at once."""
-    nowhere = "http://127.0.0.1:9"
+    nowhere = "http://[::1]:9"
     return {
         "nnUNet_raw": str(folder / "nnunet" / "raw"),
         "nnUNet_preprocessed": str(folder / "nnunet" / "preprocessed"),

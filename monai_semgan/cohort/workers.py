@@ -23,6 +23,7 @@ from monai_semgan.cohort.records import FAILED, Record, save_record
 from monai_semgan.errors import SemganError
 from monai_semgan.io.lean_nibabel import import_nibabel
 from monai_semgan.utils.forking import ForkServer, can_fork, serve_forks
+from monai_semgan.utils.json_text import json_text
 from monai_semgan.utils.processes import (
     LineWriter,
     ProcessPool,
@@ -220,7 +221,7 @@ class CasePool(ProcessPool[CaseSlot]):
 
 
 def _fork_server(settings: CohortSettings, output: Path) -> ForkServer | None:
-    values = json.dumps(_to_json(asdict(settings)))
+    values = json_text(_to_json(asdict(settings)))
     try:
         return ForkServer(module_command(__name__, values, str(output)))
     except OSError:  # each process is started by itself then

@@ -55,7 +55,8 @@ def _fast_cores_of_a_mac() -> int:
     """Count the cores of the fast kind, as PyTorch does there; 0 if that cannot be told."""
     for name in ("hw.perflevel0.physicalcpu", "hw.physicalcpu"):  # the first is Apple silicon's
         try:
-            told = subprocess.run(["/usr/sbin/sysctl", "-n", name], capture_output=True, text=True, timeout=5).stdout
+            command = ["/usr/sbin/sysctl", "-n", name]
+            told = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=5).stdout
         except (OSError, subprocess.TimeoutExpired):
             continue
         if told.strip().isdecimal():

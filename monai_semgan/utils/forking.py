@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, NoReturn
 
+from monai_semgan.utils.json_text import json_text
 from monai_semgan.utils.processes import LineWriter, child_environment, interrupts_kept_off, run_child
 from monai_semgan.utils.threads import NUMPY, OWN, THREAD_VARIABLES, prepare_threads
 
@@ -84,7 +85,7 @@ class ForkServer:
                 number = len(self._children)
                 self._children[number] = child
                 request = {"say": "fork", "child": number, "threads": threads}
-                socket.send_fds(self._socket, [json.dumps(request).encode()], [stdin, stdout])
+                socket.send_fds(self._socket, [json_text(request).encode()], [stdin, stdout])
         finally:
             os.close(stdin)
             os.close(stdout)
@@ -94,7 +95,7 @@ class ForkServer:
         """Send a child a signal, if it has not ended: only the process that waits for it knows."""
         with self._lock, contextlib.suppress(OSError):
             index = next(index for index, one in self._children.items() if one is child)
-            self._socket.send(json.dumps({"say": "signal", "child": index, "number": number}).encode())
+            self._socket.send(json_text({"say": "signal", "child": index, "number": number}).encode())
 
     def close(self) -> None:
         """End the server; its children stay."""
@@ -230,7 +231,7 @@ class _Forks:
 
     def _tell(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
-            self._control.send(json.dumps(message).encode())
+            self._control.send(json_text(message).encode())
 
     def _become_child(self, pipes: list[int], threads: int | None) -> NoReturn:
         try:

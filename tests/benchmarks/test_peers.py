@@ -30,8 +30,12 @@ def test_what_a_worker_process_takes_is_counted(tmp_path: Path) -> None:
 
 
 def test_the_largest_process_is_the_peak_in_megabytes(tmp_path: Path) -> None:
-    size = 600  # MB; more than this process has
-    assert size < peers.measure(_with_worker(f"b'x' * {size}_000_000"), peers.plain(), tmp_path).peak_mb < size + 100
+    size = 600  # MB
+    command = _with_worker(f"b'x' * {size}_000_000")
+    measured = f"peers.measure({command}, peers.plain(), Path({str(tmp_path)!r}))"
+    code = f"import peers; from pathlib import Path; print({measured}.peak_mb)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY / "benchmarks", capture_output=True, text=True)
+    assert size < float(run.stdout) < size + 100, run.stderr  # in a process of its own: this one may be larger
 
 
 def test_the_measuring_process_stays_small_because_a_child_inherits_its_peak() -> None:
@@ -63,7 +67,7 @@ def test_threads_of_peers_wait_passively_or_as_they_come() -> None:
 
 
 def test_peers_can_fetch_nothing_and_tell_nobody(tmp_path: Path) -> None:
-    assert peers.variables(tmp_path)["https_proxy"] == "http://127.0.0.1:9"
+    assert peers.variables(tmp_path)["https_proxy"] == "http://[::1]:9"  # nobody listens there
 
 
 def test_nnunet_predicts_with_one_fold_and_without_mirroring(tmp_path: Path) -> None:

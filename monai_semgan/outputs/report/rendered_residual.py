@@ -9,7 +9,6 @@ import torch
 from monai_semgan.inference.preview import AIR
 from monai_semgan.inference.segmentation import is_out_of_domain
 from monai_semgan.inversion.result import residual_map
-from monai_semgan.utils.device import autocast
 from monai_semgan.utils.gpu import with_cpu_fallback
 
 if TYPE_CHECKING:
@@ -37,8 +36,8 @@ def rendered_residual(bundle: Bundle, prepared: PreparedVolume) -> tuple[list[in
         device, found = next(network.parameters()).device, []
         for first in range(0, len(index), BATCH):
             slices = prepared.image[index[first : first + BATCH]].to(device)
-            with torch.no_grad(), autocast(device):
-                rendering = network.render(network.encode(slices)).image.float()
+            with torch.no_grad():  # in full precision, as what mode `encoder` gives, of which this is a part
+                rendering = network.render(network.encode(slices)).image
             found.append(body_mean(residual_map(slices, rendering, in_domain), slices).cpu())
         return torch.cat(found)
 
