@@ -12,10 +12,10 @@ from monai_semgan.inversion.selection import beside
 from monai_semgan.utils.device import autocast, halving_batches
 from monai_semgan.utils.progress import OnStep, StepEvent
 from monai_semgan.utils.settings import check_ranges, checked
-from monai_semgan.utils.side_by_side import side_by_side
+from monai_semgan.utils.side_by_side import SMALL_BATCH, side_by_side
 
-CPU_SLICES, GPU_SLICES = 4, 64
-"""Slices computed together: what fits into the cache of a processor core, and what keeps a GPU busy."""
+GPU_SLICES = 64
+"""Slices computed together on a GPU, to keep it busy."""
 
 AIR = -0.97
 """Darker pixels of a slice are air, which stays as it is in the slice's negative."""
@@ -84,7 +84,7 @@ def preview_slices(
         Cancelled: if `on_step` raises it.
     """
     place, total, tell = device or image.device, image.shape[0], on_step or (lambda event: None)
-    batch_size = settings.batch_size or (GPU_SLICES if place.type == "cuda" else CPU_SLICES)
+    batch_size = settings.batch_size or (GPU_SLICES if place.type == "cuda" else SMALL_BATCH)
     first, further = views_of(settings.shift_pixels, settings.negative and out_of_domain)
     share = len(first) / (len(first) + len(further))
 

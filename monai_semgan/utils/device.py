@@ -15,6 +15,7 @@ import torch
 
 from monai_semgan.errors import SemganError
 from monai_semgan.utils.gpu import gpu_state, out_of_gpu_memory
+from monai_semgan.utils.side_by_side import undivided
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -101,17 +102,12 @@ def _processor_bfloat16() -> tuple[bool, str]:
 
 def _measured_ratio() -> float:
     """Measure a small convolution of the kind the networks are made of: time in bfloat16 relative to float32."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine several wait for one another: that is not what is asked
     seconds = {}
-    try:
-        with torch.inference_mode():
-            for kind in (torch.float32, torch.bfloat16):
-                layer = torch.nn.Conv2d(64, 64, 3, padding=1, dtype=kind)
-                image = torch.ones(1, 64, 32, 32, dtype=kind)
-                seconds[kind] = min(_seconds(layer, image) for _ in range(4))
-    finally:
-        torch.set_num_threads(threads)
+    with undivided(), torch.inference_mode():  # threads on a busy machine wait for one another: that is not asked
+        for kind in (torch.float32, torch.bfloat16):
+            layer = torch.nn.Conv2d(64, 64, 3, padding=1, dtype=kind)
+            image = torch.ones(1, 64, 32, 32, dtype=kind)
+            seconds[kind] = min(_seconds(layer, image) for _ in range(4))
     return seconds[torch.bfloat16] / seconds[torch.float32]
 
 

@@ -34,8 +34,8 @@ PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000", "KMP_BLOCKTI
 """For GNU's OpenMP in the wheels for Linux, and LLVM's and Intel's in those for macOS and Windows.
 
 A thread looks for new work for a moment, 10,000 times or a millisecond, before it sleeps; by themselves they look
-300,000 times or 200 ms. Between two layers of a network there is a moment only: threads that sleep at once take half as
-long again on an idle machine, and on a busy one hardly less processor time.
+300,000 times or 200 ms. Between two layers of a network there is a moment only: threads that sleep at once take 1.7
+times as long on an idle machine, and on a busy one hardly less processor time.
 """
 
 GLIBC_ARENA_MAX, HEAPS = -8, 2

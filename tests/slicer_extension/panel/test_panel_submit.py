@@ -20,13 +20,18 @@ class TestSubmit:
     def _open(self, panel: SimpleNamespace) -> None:
         panel.ui.submitSection.collapsed = False
 
-    def test_submits_with_the_users_name_and_remembers_it(
+    @pytest.fixture
+    def reader_with_result(
         self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
     ) -> None:
+        """Make a result, and say the reader's name."""
         logic.connected()
         logic.choices.volume = volume
         with_result()
         type_into(panel.ui.userEdit, "A. Reader")
+
+    @pytest.mark.usefixtures("reader_with_result")
+    def test_submits_with_the_users_name_and_remembers_it(self, panel: SimpleNamespace, logic: FakeLogic) -> None:
         click(panel.ui.submitButton)
         assert ("submit", "CT abdomen", "A. Reader", "final") in logic.asked
         assert panel.settings.stored == {"SemGAN/user": "A. Reader"}
@@ -51,13 +56,8 @@ class TestSubmit:
         assert words in panel.ui.messageLabel.text
         assert not [asked for asked in logic.asked if asked[0] == "submit"]
 
-    def test_shows_how_far_the_scan_is_and_stops_it(
-        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
-    ) -> None:
-        logic.connected()
-        logic.choices.volume = volume
-        with_result()
-        type_into(panel.ui.userEdit, "A. Reader")
+    @pytest.mark.usefixtures("reader_with_result")
+    def test_shows_how_far_the_scan_is_and_stops_it(self, panel: SimpleNamespace, logic: FakeLogic) -> None:
         logic.submit_changed.emit(Submit(True, "Sending the volume: 12 of 367 MB"))
         assert panel.ui.editedLabel.text == "Sending the volume: 12 of 367 MB"
         assert panel.ui.submitButton.text == "Stop sending"
@@ -77,13 +77,8 @@ class TestSubmit:
         panel.ui.submitSection.collapsed = False
         assert panel.ui.editedLabel.text.startswith("Edited")
 
-    def test_a_label_can_be_submitted_as_preliminary(
-        self, panel: SimpleNamespace, logic: FakeLogic, volume: Any, with_result: Callable[..., Outcome]
-    ) -> None:
-        logic.connected()
-        logic.choices.volume = volume
-        with_result()
-        type_into(panel.ui.userEdit, "A. Reader")
+    @pytest.mark.usefixtures("reader_with_result")
+    def test_a_label_can_be_submitted_as_preliminary(self, panel: SimpleNamespace, logic: FakeLogic) -> None:
         panel.ui.tagComboBox.setCurrentIndex(1)
         click(panel.ui.submitButton)
         assert ("submit", "CT abdomen", "A. Reader", "preliminary") in logic.asked
