@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from monai_semgan.networks.discriminators import ImageDiscriminator, JointDiscriminator
     from monai_semgan.networks.encoder import LatentEncoder
     from monai_semgan.networks.generator import JointGenerator
+    from monai_semgan.networks.latent import Latent
     from monai_semgan.networks.segmenter import InversionSegmenter
     from monai_semgan.networks.unet import build_student
     from monai_semgan.organs import Code, Structure, register_structure
@@ -107,6 +108,7 @@ __all__ = [
     "InversionSettings",
     "JointDiscriminator",
     "JointGenerator",
+    "Latent",
     "LatentEncoder",
     "LoadLabeld",
     "LoadVolumed",
@@ -213,6 +215,7 @@ _HOMES = {
     "io.writing": "write_label write_map write_volume",
     "networks.discriminators": "ImageDiscriminator JointDiscriminator",
     "networks.encoder": "LatentEncoder",
+    "networks.latent": "Latent",
     "networks.generator": "JointGenerator",
     "networks.segmenter": "InversionSegmenter",
     "networks.unet": "build_student",

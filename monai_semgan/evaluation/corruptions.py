@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from monai_semgan.inference.preview import AIR
+from monai_semgan.inference.views import AIR
 from monai_semgan.training.augmentation.contrast import ContrastRandomisation, blur
 
 Corruption = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]

@@ -13,12 +13,13 @@ from monai.utils import convert_to_dst_type
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.preview import PreviewSettings, preview_slices
 from monai_semgan.inference.segmentation import MODES
+from monai_semgan.inference.views import rendered_average
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.objectives.registry import AUTO, check_objective
 from monai_semgan.inversion.result import InversionResult, predictive_entropy
 from monai_semgan.inversion.search import CPU_BATCH, VolumeInverter
 from monai_semgan.losses.label_losses import PixelConstraints
-from monai_semgan.networks import InversionSegmenter
+from monai_semgan.networks import InversionSegmenter, Latent
 from monai_semgan.utils.gpu import with_cpu_fallback
 from monai_semgan.utils.progress import OnStep
 from monai_semgan.utils.settings import make_settings
@@ -37,7 +38,7 @@ class SliceInversionInferer(SliceInferer):
         settings: of the inversion: an object, a mapping of its fields, or None for the defaults.
         mode: one of `MODES`.
         modality: what the generator has learnt; slices of another modality are out of domain.
-        preview: settings of the student's probabilities, in the same forms.
+        preview: views and smoothing of the probabilities, in the same forms.
         steps: of the inversion, in place of those of `settings`.
         objective: of the inversion, in place of that of `settings`.
     """
@@ -121,7 +122,7 @@ class SliceInversionInferer(SliceInferer):
         self,
         inputs: torch.Tensor,
         network: InversionSegmenter,
-        start: torch.Tensor | None = None,
+        start: Latent | torch.Tensor | None = None,
         *,
         modality: str | None = None,
         student: torch.Tensor | None = None,
@@ -134,7 +135,7 @@ class SliceInversionInferer(SliceInferer):
         Args:
             inputs: `(1, C, H, W, D)` in -1..1.
             network: of a bundle.
-            start: W+ `(D, L, C)` to start from, such as the `latent` of an earlier result.
+            start: latents to start from, such as the `latent` of an earlier result.
             modality: of the volume; decides what objective `auto` is. That of the generator when left out.
             student: probabilities `(D, K, H, W)` for mode `refine` in place of the plain student's.
             constraints: pixels whose label is known.
@@ -153,11 +154,14 @@ class SliceInversionInferer(SliceInferer):
         slices = getattr(inputs, "as_tensor", lambda: inputs)()[0].permute(3, 0, 1, 2)
         settings = self.settings.rendering_only() if self.run_mode == "encoder" else self.settings
         in_domain = modality is None or modality.upper() == self.modality.upper()
+        distance = slice_facts(inputs)[1]
         if self.run_mode == "refine" and student is None:
-            student = self.preview(inputs, network, modality, slice_facts(inputs)[1])[0].permute(3, 0, 1, 2)
+            student = self.preview(inputs, network, modality, distance)[0].permute(3, 0, 1, 2)
         inverter = VolumeInverter(network, settings, in_domain)
         student = student if self.run_mode == "refine" else None
-        return inverter.run(slices, start, student, constraints, active, on_step)
+        views, share = self.preview_settings, settings.search_share
+        average = rendered_average(network, slices, views, not in_domain, distance, share)
+        return inverter.run(slices, start, student, constraints, active, on_step, average)
 
 
 def slice_facts(inputs: torch.Tensor) -> tuple[str | None, float]:

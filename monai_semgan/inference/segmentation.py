@@ -16,6 +16,7 @@ from monai_semgan.bundle.load import load_bundle
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.preview import PreviewSettings, preview_slices
 from monai_semgan.inference.remarks import Remark, remarks_on, unlearnt_modality, with_reservation
+from monai_semgan.inference.views import rendered_average
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.objectives.registry import AUTO, check_objective
 from monai_semgan.inversion.search import VolumeInverter
@@ -273,8 +274,9 @@ def invert(
         The result, on the CPU.
     """
     settings = settings.rendering_only() if mode == "encoder" else settings
-    inverter = VolumeInverter(bundle.network, settings, in_domain=not is_out_of_domain(bundle, prepared))
-    first = preview(bundle, prepared, preview_settings(bundle), on_step) if mode == "refine" else None
+    out_of_domain, views = is_out_of_domain(bundle, prepared), preview_settings(bundle)
+    inverter = VolumeInverter(bundle.network, settings, in_domain=not out_of_domain)
+    first = preview(bundle, prepared, views, on_step) if mode == "refine" else None
 
     def whole(result: InversionResult) -> Segmentation:
         assert finished is not None
@@ -288,9 +290,13 @@ def invert(
         else:
             on_step(event.converted(whole))
 
+    average = rendered_average(
+        bundle.network, prepared.image, views, out_of_domain, slice_distance(prepared), settings.search_share
+    )
     result = inverter.run(
         prepared.image.to(bundle.device),
         student=None if first is None else first.to(bundle.device),
         on_step=None if on_step is None else told,
+        average=average,
     )
     return result.to("cpu")

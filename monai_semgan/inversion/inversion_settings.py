@@ -11,7 +11,6 @@ STARTS = ("encoder", "mean", "best")
 
 
 @checked
-@checked
 @dataclass(frozen=True)
 class InversionSettings:
     """Set how latents are searched for.
@@ -19,6 +18,7 @@ class InversionSettings:
     Args:
         steps: updates of every slice's latent; 0 renders the start.
         learning_rate: step length of Adam, in units of the latent space w.
+        spatial_learning_rate: the same for the spatial part of latents that have one.
         warmup: fraction of the steps over which the learning rate rises; the first step is never wasted on 0.
         decay: fraction of the steps, at the end, over which the learning rate falls along a cosine.
         objective: name of a reconstruction objective, or `auto`: in-domain where the modality is the one the
@@ -34,6 +34,8 @@ class InversionSettings:
         neighbour_weight: pull towards the latents of the slices above and below, in the same unit; 0 uncouples.
         label_weight: weight of the student's labels in the objective of mode `refine`.
         student_weight: share of the student in the final probabilities of mode `refine`, from 0 to 1.
+        search_share: share of the searched latent's label beside those of further views (shifted slices, negatives),
+            which the encoder alone renders; None counts it as one of the views.
         tolerance: relative improvement below which a step counts as idle.
         patience: idle steps after which a slice has converged and is no longer computed; 0 switches this off.
         refit_every: steps between fits of what the slices share, for objectives that fit a map of grey values; idle
@@ -48,6 +50,7 @@ class InversionSettings:
 
     steps: int = 60
     learning_rate: float = 0.05
+    spatial_learning_rate: float = 0.005
     warmup: float = 0.1
     decay: float = 0.5
     objective: str = "auto"
@@ -61,6 +64,7 @@ class InversionSettings:
     neighbour_weight: float = 0.0
     label_weight: float = 1.0
     student_weight: float = 0.5
+    search_share: float | None = None
     tolerance: float = 0.002
     patience: int = 10
     refit_every: int = 10
@@ -72,9 +76,9 @@ class InversionSettings:
         check_ranges(
             self,
             counts=("restarts", "refit_every", "batch_size"),
-            positive=("learning_rate",),
+            positive=("learning_rate", "spatial_learning_rate"),
             not_negative=("steps", "patience", "tolerance", "organ_margin", *weights),
-            shares=("warmup", "decay", "student_weight"),
+            shares=("warmup", "decay", "student_weight", "search_share"),
         )
         if self.start not in STARTS:
             raise SemganError(f"unknown start {self.start!r}", remedy=f"use one of {', '.join(STARTS)}")

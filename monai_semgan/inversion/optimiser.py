@@ -1,4 +1,4 @@
-"""Search of W+ latents for all slices of a volume at once."""
+"""Search of latents for all slices of a volume at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from monai_semgan.inversion.adam import SliceAdam, learning_rate_factor
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.stopping import SliceTracker
 from monai_semgan.inversion.total import SliceObjective
-from monai_semgan.networks import JointSample
+from monai_semgan.networks import JointSample, Latent
+from monai_semgan.networks.latent import chosen, joined
 from monai_semgan.networks.layers import kept_kernels
 from monai_semgan.utils.device import halving_batches
 from monai_semgan.utils.progress import OnStep, Phase, StepEvent
@@ -25,7 +26,7 @@ class SearchOutcome:
     """Hold what a search has found.
 
     Attributes:
-        latent: `(D, L, C)` best latent of every slice.
+        latent: best latent of every slice.
         loss: `(D,)` its loss.
         curve: `(steps + 1, D)` losses after every number of updates; NaN where not computed.
         steps_done: `(D,)` updates whose result has been evaluated.
@@ -35,7 +36,7 @@ class SearchOutcome:
         batch_size: that fitted into memory.
     """
 
-    latent: torch.Tensor
+    latent: Latent
     loss: torch.Tensor
     curve: torch.Tensor
     steps_done: torch.Tensor
@@ -47,17 +48,16 @@ class SearchOutcome:
     def copied(self) -> SearchOutcome:
         """Return a copy that the search, when it goes on, does not change."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        copies: dict[str, Any] = {k: v.clone() for k, v in tensors.items() if isinstance(v, torch.Tensor)}
+        copies: dict[str, Any] = {k: v.clone() for k, v in tensors.items() if isinstance(v, (torch.Tensor, Latent))}
         return replace(self, **copies)
 
 
 def better_of(first: SearchOutcome, second: SearchOutcome) -> SearchOutcome:
     """Slice by slice the outcome with the lower loss."""
     wins = second.loss < first.loss
-    chosen: dict[str, Any] = {
+    better: dict[str, Any] = {
         name: torch.where(wins.view(shape), getattr(second, name), getattr(first, name))
         for name, shape in (
-            ("latent", (-1, 1, 1)),
             ("loss", -1),
             ("curve", (1, -1)),
             ("steps_done", -1),
@@ -65,7 +65,10 @@ def better_of(first: SearchOutcome, second: SearchOutcome) -> SearchOutcome:
             ("failed", -1),
         )
     }
-    return SearchOutcome(**chosen, cancelled=second.cancelled, batch_size=min(first.batch_size, second.batch_size))
+    latent = chosen(wins, second.latent, first.latent)
+    return SearchOutcome(
+        latent, **better, cancelled=second.cancelled, batch_size=min(first.batch_size, second.batch_size)
+    )
 
 
 class LatentOptimiser:
@@ -86,7 +89,7 @@ class LatentOptimiser:
     def run(
         self,
         objective: SliceObjective,
-        start: torch.Tensor,
+        start: Latent,
         active: torch.Tensor | None = None,
         on_step: OnStep | None = None,
     ) -> SearchOutcome:
@@ -94,7 +97,7 @@ class LatentOptimiser:
 
         Args:
             objective: what to minimise.
-            start: `(D, L, C)`.
+            start: of all slices.
             active: `(D,)` bool, slices to optimise; all by default. The others stay at their start.
             on_step: called between batches and after every step, with the `SearchOutcome` so far as partial result.
 
@@ -102,12 +105,12 @@ class LatentOptimiser:
             The best latents so far, also when `on_step` has ended the search by `Cancelled`.
         """
         settings = self.settings
-        latents = start.detach().clone().float()
+        latents = start.clone().float()
         if active is None:
-            active = torch.ones(latents.shape[0], dtype=torch.bool, device=latents.device)
+            active = torch.ones(len(latents), dtype=torch.bool, device=latents.device)
         tracker = SliceTracker(latents, active, settings.steps, settings.tolerance, settings.patience)
         listener = _Listener(on_step, tracker, settings.steps, lambda: self._outcome(tracker, False).copied())
-        adam = SliceAdam(latents)
+        adams = [SliceAdam(part) for part in latents.parts]
         for step in range(settings.steps + 1):
             index = tracker.active_index
             if index.numel() == 0:
@@ -123,26 +126,28 @@ class LatentOptimiser:
                 break
             going_on = tracker.active[done]
             factor = learning_rate_factor(step, settings.steps, settings.warmup, settings.decay)
-            adam.step(done[going_on], gradients[going_on], settings.learning_rate * factor)
+            rates = (settings.learning_rate, settings.spatial_learning_rate)
+            for adam, gradient, rate in zip(adams, gradients[going_on].parts, rates, strict=False):
+                adam.step(done[going_on], gradient, rate * factor)
             stopped = done[~going_on]
-            latents[stopped] = tracker.best[stopped]
+            latents.put(stopped, tracker.best[stopped])
         return self._outcome(tracker, listener.cancelled)
 
-    def refit(self, objective: SliceObjective, latents: torch.Tensor) -> None:
-        """Fit what the slices share to the renderings of `(D, L, C)`."""
+    def refit(self, objective: SliceObjective, latents: Latent) -> None:
+        """Fit what the slices share to the renderings of all latents."""
 
-        index = torch.arange(latents.shape[0], device=latents.device)
+        index = torch.arange(len(latents), device=latents.device)
 
         def render(window: slice) -> JointSample:
             with torch.no_grad():
                 return objective.renderings(latents[window], index[window])
 
-        parts = list(halving_batches(render, latents.shape[0], self.batch_size, self._shrink))
+        parts = list(halving_batches(render, len(latents), self.batch_size, self._shrink))
         objective.refit(JointSample(*(torch.cat(maps) for maps in zip(*parts, strict=True))))
 
-    def losses(self, objective: SliceObjective, latents: torch.Tensor) -> torch.Tensor:
-        """Evaluate `(D, L, C)` as they are: `(D,)`, infinite where the loss is not a number."""
-        index = torch.arange(latents.shape[0], device=latents.device)
+    def losses(self, objective: SliceObjective, latents: Latent) -> torch.Tensor:
+        """Evaluate latents as they are: `(D,)`, infinite where the loss is not a number."""
+        index = torch.arange(len(latents), device=latents.device)
         losses, _ = self._evaluate(objective, latents, index, gradients=False)
         return losses.nan_to_num(nan=float("inf"))
 
@@ -153,22 +158,20 @@ class LatentOptimiser:
     def _evaluate(
         self,
         objective: SliceObjective,
-        latents: torch.Tensor,
+        latents: Latent,
         index: torch.Tensor,
         gradients: bool,
         listener: _Listener | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Losses `(m,)` and gradients `(m, L, C)` of the first m slices of `index`; m < n only if told to stop."""
+    ) -> tuple[torch.Tensor, Latent]:
+        """Losses `(m,)` and gradients of the first m slices of `index`; m < n only if told to stop."""
 
-        def evaluate(window: slice) -> tuple[torch.Tensor, torch.Tensor]:
-            chosen = index[window]
-            below = latents[(chosen - 1).clamp_min(0)]
-            above = latents[(chosen + 1).clamp_max(latents.shape[0] - 1)]
+        def evaluate(window: slice) -> tuple[torch.Tensor, Latent]:
+            rows = index[window]
             with torch.set_grad_enabled(gradients):
-                batch = latents[chosen].requires_grad_(gradients)
-                losses = objective(batch, chosen, below, above)
-            grad = torch.autograd.grad(losses.sum(), batch)[0] if gradients else torch.zeros_like(batch)
-            return losses.detach(), grad.detach()
+                batch = latents[rows].map(lambda part: part.requires_grad_(gradients))
+                losses = objective(batch, rows, latents)
+            found = Latent(*torch.autograd.grad(losses.sum(), batch.parts)) if gradients else batch
+            return losses.detach(), found.map(torch.Tensor.detach)
 
         parts, done = [], 0
         for part in halving_batches(evaluate, index.numel(), self.batch_size, self._shrink):
@@ -178,7 +181,7 @@ class LatentOptimiser:
                 listener.after_batch()
                 if listener.cancelled:
                     break
-        return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+        return torch.cat([p[0] for p in parts]), joined([p[1] for p in parts])
 
     def _shrink(self, batch_size: int) -> None:
         self.batch_size = batch_size
@@ -207,7 +210,7 @@ class _Listener:
     def _tell(self, phase: Phase, losses: torch.Tensor | None) -> None:
         if self.on_step is None:
             return
-        slices = self.tracker.best.shape[0]
+        slices = len(self.tracker.best)
         event = StepEvent(phase, self._step, self.steps, slices, self._converged, losses, self.partial)
         try:
             self.on_step(event)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from monai_semgan.networks import JointSample
+from monai_semgan.networks import JointSample, Latent
 
 Keep = Literal["start", "latest"] | None
 
@@ -19,20 +19,20 @@ class KnownRenderings:
     rendering leaves, and labels are not taken from bfloat16, which changes one in a hundred pixels of an organ.
 
     Args:
-        render: W+ `(n, L, C)` to image and logits.
+        render: latents to image and logits.
         count: slices of the volume.
     """
 
-    def __init__(self, render: Callable[[torch.Tensor], JointSample], count: int) -> None:
+    def __init__(self, render: Callable[[Latent], JointSample], count: int) -> None:
         self.render = render
         self.count = count
         self._kept: dict[str, _Kept] = {}
 
-    def __call__(self, latents: torch.Tensor, index: torch.Tensor, keep: Keep = "latest") -> JointSample:
+    def __call__(self, latents: Latent, index: torch.Tensor, keep: Keep = "latest") -> JointSample:
         """Render latents, as far as that has not been done.
 
         Args:
-            latents: `(n, L, C)`.
+            latents: of n slices.
             index: `(n,)` which slices of the volume they are.
             keep: as what new renderings are remembered, if at all.
         """
@@ -42,7 +42,7 @@ class KnownRenderings:
         known: list[tuple[torch.Tensor, JointSample]] = []
         for kept in self._kept.values():
             if bool(missing.any()):
-                rows = missing & (kept.latents[index] == latents).flatten(1).all(1)
+                rows = missing & kept.latents[index].same(latents)
                 if bool(rows.any()):
                     known.append((rows, kept.rows(index[rows])))
                     missing &= ~rows
@@ -59,12 +59,12 @@ class KnownRenderings:
 class _Kept:
     """Hold one rendering of every slice; the latents of those that have none yet are NaN."""
 
-    def __init__(self, count: int, latents: torch.Tensor, sample: JointSample) -> None:
-        self.latents = latents.new_full((count, *latents.shape[1:]), float("nan"))
+    def __init__(self, count: int, latents: Latent, sample: JointSample) -> None:
+        self.latents = latents.map(lambda part: part.new_full((count, *part.shape[1:]), float("nan")))
         self.sample = JointSample(*(maps.new_empty(count, *maps.shape[1:]) for maps in sample))
 
-    def put(self, index: torch.Tensor, latents: torch.Tensor, sample: JointSample) -> None:
-        self.latents[index] = latents
+    def put(self, index: torch.Tensor, latents: Latent, sample: JointSample) -> None:
+        self.latents.put(index, latents)
         for kept, maps in zip(self.sample, sample, strict=True):
             kept[index] = maps
 

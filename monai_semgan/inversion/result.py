@@ -10,6 +10,7 @@ import torch
 
 from monai_semgan.inversion.objectives.intensity_map import IntensityMapObjective
 from monai_semgan.inversion.objectives.l1_features import L1FeatureObjective
+from monai_semgan.networks import Latent
 
 ENTROPY_SLICES = 32
 """Slices taken together, since a long scan's probabilities several times over would fill the memory."""
@@ -25,7 +26,7 @@ class InversionResult:
         reconstruction: `(D, C, H, W)` rendering of the best latents, in -1..1.
         residual: `(D, H, W)` distance between slice and rendering, see `residual_map`.
         uncertainty: `(D, H, W)` normalised predictive entropy, 0 certain to 1 undecided.
-        latent: `(D, L, C)` best latents; a later inversion can start from them.
+        latent: best latents of the D slices; a later inversion can start from them.
         curve: `(steps + 1, D)` objective of every slice after every number of updates; NaN where not computed.
         steps_done: `(D,)` updates of every slice whose result was evaluated.
         converged: `(D,)` bool: the slice stopped early, since it did not improve any more.
@@ -40,7 +41,7 @@ class InversionResult:
     reconstruction: torch.Tensor
     residual: torch.Tensor
     uncertainty: torch.Tensor
-    latent: torch.Tensor
+    latent: Latent
     curve: torch.Tensor
     steps_done: torch.Tensor
     converged: torch.Tensor
@@ -52,7 +53,7 @@ class InversionResult:
     def to(self, device: torch.device | str) -> InversionResult:
         """Return the same on another device."""
         tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved: dict[str, Any] = {k: v.to(device) for k, v in tensors.items() if isinstance(v, torch.Tensor)}
+        moved: dict[str, Any] = {k: v.to(device) for k, v in tensors.items() if isinstance(v, (torch.Tensor, Latent))}
         return replace(self, **moved)
 
 

@@ -22,13 +22,17 @@ from monai_semgan.inversion.result import InversionResult, predictive_entropy, r
 from monai_semgan.inversion.selection import near_organs
 from monai_semgan.inversion.total import SliceObjective
 from monai_semgan.losses.label_losses import PixelConstraints
-from monai_semgan.networks import InversionSegmenter, JointSample
+from monai_semgan.networks import InversionSegmenter, JointSample, Latent
+from monai_semgan.networks.latent import chosen
 from monai_semgan.utils.device import halving_batches
 from monai_semgan.utils.progress import OnStep, StepEvent
 
 IN_DOMAIN_OBJECTIVE = "features"
 OUT_OF_DOMAIN_OBJECTIVE = "map-features"
 CPU_BATCH, GPU_BATCH = 4, 128
+
+Average = Callable[[torch.Tensor], torch.Tensor]
+"""Probabilities `(D, K, H, W)` of slices to better ones."""
 
 
 class VolumeInverter:
@@ -60,35 +64,40 @@ class VolumeInverter:
     def run(
         self,
         slices: torch.Tensor,
-        start: torch.Tensor | None = None,
+        start: Latent | torch.Tensor | None = None,
         student: torch.Tensor | None = None,
         constraints: PixelConstraints | None = None,
         active: torch.Tensor | None = None,
         on_step: OnStep | None = None,
+        average: Average | None = None,
     ) -> InversionResult:
         """Invert slices.
 
         Args:
             slices: `(D, C, H, W)` in -1..1, neighbours in the patient being neighbours here.
-            start: `(D, L, C)` latents to start from in place of the settings' choice, such as an earlier result.
+            start: latents of the D slices to start from in place of the settings' choice, such as those of an earlier
+                result; W+ `(D, L, C)` alone has a spatial part of 0.
             student: `(D, K, H, W)` probabilities that guide the search and are mixed into the result.
             constraints: pixels whose label is known.
             active: `(D,)` bool, slices to search for; the others only take their start. All by default.
             on_step: called at the start, between batches and after every step, those of all restarts counted through;
                 its events make an `InversionResult` when asked for a partial result.
+            average: applied to the rendered probabilities at the end, unless the search was cancelled: averages them
+                with those of further views, and smooths them across slices.
 
         Returns:
             The result; with `cancelled`, the best so far, when `on_step` has raised `Cancelled`.
 
         Raises:
-            SemganError: if the slices do not have the generator's size or channels.
+            SemganError: if the slices do not have the generator's size or channels, or the start is none for it.
         """
         self._check(slices)
+        given = None if start is None else self._as_latent(start, slices.shape[0]).to(slices.device).clone().float()
         with ready_for_search(self.network):
             target = slices.detach().clone().float()
             student = None if student is None else student.detach().to(target.device).float().clone()
-            search = _Search(self, target, student, constraints, on_step)
-            return search.run(start, None if active is None else active.to(target.device).clone())
+            search = _Search(self, target, student, constraints, on_step, average)
+            return search.run(given, None if active is None else active.to(target.device).clone())
 
     def _check(self, slices: torch.Tensor) -> None:
         generator = self.network.generator
@@ -96,6 +105,26 @@ class VolumeInverter:
         if slices.ndim != 4 or tuple(slices.shape[1:]) != expected or slices.shape[0] == 0:
             found, wanted = ("x".join(map(str, shape)) for shape in (slices.shape, ("D", *expected)))
             raise SemganError(f"slices of shape {found}, the model needs {wanted}", remedy="resample the volume")
+
+    def _as_latent(self, start: Latent | torch.Tensor, count: int) -> Latent:
+        """Complete and check latents that were given.
+
+        Raises:
+            SemganError: if they are of another generator or of another number of slices.
+        """
+        expected = self.network.encoder.start(self.network.generator, count)
+        latent = start if isinstance(start, Latent) else Latent(start)
+        if latent.spatial is None and expected.spatial is not None:
+            latent = Latent(latent.w_plus, expected.spatial)
+        if [part.shape for part in latent.parts] != [part.shape for part in expected.parts]:
+            found, wanted = (" and ".join(_shape(part) for part in one.parts) for one in (latent, expected))
+            problem = f"latents of shape {found} to start from, these slices and this model need {wanted}"
+            raise SemganError(problem, remedy="start from a result of this model for this scan, or from none")
+        return latent
+
+
+def _shape(part: torch.Tensor) -> str:
+    return "x".join(map(str, part.shape))
 
 
 class _Search:
@@ -108,29 +137,30 @@ class _Search:
         student: torch.Tensor | None,
         constraints: PixelConstraints | None,
         on_step: OnStep | None,
+        average: Average | None,
     ) -> None:
+        self.average = average
         self.inverter, self.network, self.settings = inverter, inverter.network, inverter.settings
         self.target, self.student, self.constraints = target, student, constraints
         self.on_step = on_step
         self.cancelled = False
         self.batch_size = self.settings.batch_size or (GPU_BATCH if target.device.type == "cuda" else CPU_BATCH)
-        self.prior = LatentPrior.from_generator(self.network.generator, seed=self.settings.seed)
+        self.prior = LatentPrior.from_network(self.network, seed=self.settings.seed)
         self.renderings = KnownRenderings(self.network.render, target.shape[0])
         self.state: Any = None
         self.guidance = LabelGuidance(student) if student is not None else None
 
-    def run(self, given: torch.Tensor | None, active: torch.Tensor | None) -> InversionResult:
+    def run(self, given: Latent | None, active: torch.Tensor | None) -> InversionResult:
         """Search from every start, keep the best latent of each slice and render it."""
         steps = self.settings.steps * self.settings.restarts
         self._tell(StepEvent("start", 0, steps, self.target.shape[0]))
         features = self._prepare()
-        start = given.detach().to(self.target.device, torch.float32).clone() if given is not None else None
-        start = self._first_start(features) if start is None else start
-        mean = mean_start(self.network, start.shape[0])
+        start = self._first_start(features) if given is None else given
+        mean = mean_start(self.network, len(start))
         if active is None and self.settings.organ_margin is not None:
             active = self._near_organs(start, self.settings.organ_margin)
         outcome: SearchOutcome | None = None
-        renderings: list[torch.Tensor] = []
+        renderings: list[Latent] = []
         for number in range(self.settings.restarts):
             first = start if number == 0 else varied_start(start, mean, self.prior, number, self.settings.seed)
             optimiser = LatentOptimiser(self.settings, self.batch_size)
@@ -152,7 +182,7 @@ class _Search:
             except Cancelled:
                 self.cancelled = True
 
-    def _near_organs(self, start: torch.Tensor, margin: int) -> torch.Tensor:
+    def _near_organs(self, start: Latent, margin: int) -> torch.Tensor:
         labels = self._in_batches(lambda window: (self._rendered(start, window, "start").logits.argmax(1),))
         if self.student is not None:
             labels.append(self.student.argmax(1))
@@ -161,20 +191,20 @@ class _Search:
             chosen |= constrained_slices(self.constraints).to(chosen.device)
         return chosen
 
-    def _prepare(self) -> torch.Tensor | None:
-        """Prepare the targets; return the encoder's coarsest features of them, if that has computed any."""
+    def _prepare(self) -> list[torch.Tensor] | None:
+        """Prepare the targets; return the encoder's two coarsest maps of them, if that has computed any."""
         with self.inverter.features.remembered() as seen:
             self.state = self.inverter.reconstruction.prepare(self.target)
-        images, features = ([part[n] for part in seen] for n in (0, 1))
-        if not seen or not torch.equal(torch.cat(images), self.target):
+        if not seen:
             return None
-        return torch.cat(features)
+        images, *features = (torch.cat(parts) for parts in zip(*seen, strict=True))
+        return features if torch.equal(images, self.target) else None
 
-    def _rendered(self, latents: torch.Tensor, window: slice, keep: Keep = None) -> JointSample:
+    def _rendered(self, latents: Latent, window: slice, keep: Keep = None) -> JointSample:
         index = torch.arange(self.target.shape[0], device=self.target.device)[window]
         return self.renderings(latents[window], index, keep)
 
-    def _first_start(self, features: torch.Tensor | None) -> torch.Tensor:
+    def _first_start(self, features: list[torch.Tensor] | None) -> Latent:
         mean = mean_start(self.network, self.target.shape[0])
         if self.settings.start == "mean":
             return mean
@@ -182,10 +212,10 @@ class _Search:
         if self.settings.start == "encoder" or self.cancelled:  # who wants to stop does not wait for the comparison
             return encoded
         losses = self._comparable_losses([encoded, mean], refit=True)
-        return torch.where((losses[0] <= losses[1])[:, None, None], encoded, mean)
+        return chosen(losses[0] <= losses[1], encoded, mean)
 
-    def _comparable_losses(self, candidates: list[torch.Tensor], refit: bool) -> list[torch.Tensor]:
-        """Losses `(D,)` of several latents `(D, L, C)` under one and the same objective.
+    def _comparable_losses(self, candidates: list[Latent], refit: bool) -> list[torch.Tensor]:
+        """Losses `(D,)` of several latents under one and the same objective.
 
         An objective that fits a map to the renderings has another scale after every fit, so losses of different
         searches say nothing about which is better.
@@ -210,7 +240,7 @@ class _Search:
             former, found = replace(former, loss=first), replace(found, loss=second)
         return better_of(former, found)
 
-    def _objective(self, start: torch.Tensor, settings: InversionSettings | None = None) -> SliceObjective:
+    def _objective(self, start: Latent, settings: InversionSettings | None = None) -> SliceObjective:
         reconstruction, settings = self.inverter.reconstruction, settings or self.settings
         return SliceObjective(
             self.renderings,
@@ -224,7 +254,7 @@ class _Search:
         )
 
     def _on_step(
-        self, number: int, start: torch.Tensor, former: SearchOutcome | None, renderings: list[torch.Tensor]
+        self, number: int, start: Latent, former: SearchOutcome | None, renderings: list[Latent]
     ) -> OnStep | None:
         """Pass the events of one search on, its steps counted from the first search, its partial results rendered."""
         if self.on_step is None:
@@ -242,13 +272,18 @@ class _Search:
 
         return on_step
 
-    def _finish(self, start: torch.Tensor, outcome: SearchOutcome, renderings: list[torch.Tensor]) -> InversionResult:
+    def _finish(self, start: Latent, outcome: SearchOutcome, renderings: list[Latent]) -> InversionResult:
         latents = [outcome.latent]
         if not outcome.cancelled:
             others = [start, *renderings] if len(renderings) > 1 else [start]
             latents += [other for other in others if other is not outcome.latent]
         found = self._in_batches(lambda window: self._opinions(latents, start, window))
         image, probabilities, uncertainty = found
+        if self.average is not None and not outcome.cancelled:
+            probabilities, uncertainty = self._averaged(probabilities, uncertainty)
+        if self.student is not None:
+            share = self.settings.student_weight
+            probabilities = share * self.student + (1 - share) * probabilities
         if self.constraints is not None:
             probabilities = impose(self.constraints, probabilities)
         return InversionResult(
@@ -267,18 +302,24 @@ class _Search:
             batch_size=self.batch_size,
         )
 
-    def _opinions(self, latents: list[torch.Tensor], start: torch.Tensor, window: slice) -> tuple[torch.Tensor, ...]:
-        """Of some slices: image of the first latents, probabilities, and uncertainty from all latents and student."""
+    def _opinions(self, latents: list[Latent], start: Latent, window: slice) -> tuple[torch.Tensor, ...]:
+        """Of some slices: image and probabilities of the first latents, and the uncertainty of all opinions."""
         if len(latents) > 1:
             self._rendered(start, window, "start")  # first, since slices without search render nothing else
         renderings = [self._rendered(one, window) for one in latents]
         members = [rendering.logits.float().softmax(1) for rendering in renderings]
-        probabilities = members[0]
         if self.student is not None:
-            student, share = self.student[window], self.settings.student_weight
-            members.append(student)
-            probabilities = share * student + (1 - share) * probabilities
-        return renderings[0].image, probabilities, predictive_entropy(members)
+            members.append(self.student[window])
+        return renderings[0].image, members[0], predictive_entropy(members)
+
+    def _averaged(self, rendered: torch.Tensor, uncertainty: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Average what was rendered, but on slices with pixels that a user has fixed: there the search has the word."""
+        assert self.average is not None
+        probabilities = self.average(rendered)
+        if self.constraints is not None:
+            fixed = constrained_slices(self.constraints).to(rendered.device)
+            probabilities = torch.where(fixed[:, None, None, None], rendered, probabilities)
+        return probabilities, torch.maximum(uncertainty, predictive_entropy([rendered, probabilities]))
 
     def _in_batches(self, function: Callable[[slice], tuple[torch.Tensor, ...]]) -> list[torch.Tensor]:
         """What a function gives for all slices; batch by batch, since all at once several times over takes GB."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import torch
 
+from monai_semgan.networks import Latent
+
 
 class SliceTracker:
     """Keep what is known about every slice during an inversion.
 
     Args:
-        latents: `(D, L, C)` start.
+        latents: start.
         active: `(D,)` bool, slices to be optimised.
         steps: updates planned.
         tolerance: relative improvement below which a step counts as idle.
         patience: idle steps until a slice has converged; 0 for never.
 
     Attributes:
-        best: `(D, L, C)` best latents so far.
+        best: best latents so far.
         best_loss: `(D,)` their losses; infinite before the first evaluation.
         curve: `(steps + 1, D)` losses; NaN where nothing was computed.
         steps_done: `(D,)` updates whose result has been evaluated.
@@ -24,10 +26,8 @@ class SliceTracker:
         failed: `(D,)` bool: a loss of the slice was not finite, so that its search was given up.
     """
 
-    def __init__(
-        self, latents: torch.Tensor, active: torch.Tensor, steps: int, tolerance: float, patience: int
-    ) -> None:
-        count, device = latents.shape[0], latents.device
+    def __init__(self, latents: Latent, active: torch.Tensor, steps: int, tolerance: float, patience: int) -> None:
+        count, device = len(latents), latents.device
         self.best = latents.clone()
         self.best_loss = torch.full((count,), float("inf"), device=device)
         self.curve = torch.full((steps + 1, count), float("nan"), device=device)
@@ -45,13 +45,13 @@ class SliceTracker:
         """Return the `(n,)` slices that are still being optimised."""
         return self.active.nonzero().squeeze(1)
 
-    def record(self, step: int, index: torch.Tensor, latents: torch.Tensor, losses: torch.Tensor) -> None:
+    def record(self, step: int, index: torch.Tensor, latents: Latent, losses: torch.Tensor) -> None:
         """Take in an evaluation.
 
         Args:
             step: updates that were made before it.
             index: `(n,)` slices.
-            latents: `(n, L, C)` theirs.
+            latents: theirs.
             losses: `(n,)`; a slice whose loss is not finite is given up, with its best latent so far.
         """
         losses = losses.to(self.curve.dtype)
@@ -59,7 +59,7 @@ class SliceTracker:
         self.steps_done[index] = step
         better = losses < self.best_loss[index]
         self.best_loss[index[better]] = losses[better]
-        self.best[index[better]] = latents[better]
+        self.best.put(index[better], latents[better])
         self._count_idle(index, losses)
         failed = ~torch.isfinite(losses)
         self.failed[index[failed]] = True

@@ -12,7 +12,7 @@ from monai_semgan.inversion.objectives.base import ReconstructionObjective, Weig
 from monai_semgan.inversion.prior import LatentPrior
 from monai_semgan.inversion.renderings import KnownRenderings
 from monai_semgan.losses.label_losses import PixelConstraints
-from monai_semgan.networks import JointSample
+from monai_semgan.networks import JointSample, Latent
 from monai_semgan.utils.device import autocast
 
 
@@ -20,11 +20,11 @@ class SliceObjective:
     """Add reconstruction, prior, pull to the start and to the neighbours, guidance and constraints.
 
     Args:
-        renderings: W+ `(n, L, C)` to image and logits.
+        renderings: latents to image and logits.
         reconstruction: distance of renderings from the slices.
         state: what `reconstruction.prepare` made of the slices.
         prior: statistics of the latent space.
-        start: `(D, L, C)` latents at the start.
+        start: latents at the start.
         settings: weights of the parts.
         guidance: soft labels, or None.
         constraints: pixels whose label is known, or None.
@@ -36,7 +36,7 @@ class SliceObjective:
         reconstruction: ReconstructionObjective,
         state: Any,
         prior: LatentPrior,
-        start: torch.Tensor,
+        start: Latent,
         settings: InversionSettings,
         guidance: LabelGuidance | None = None,
         constraints: PixelConstraints | None = None,
@@ -49,16 +49,13 @@ class SliceObjective:
         self.guidance = guidance if settings.label_weight > 0 else None
         self.constraints = constraints
 
-    def __call__(
-        self, latents: torch.Tensor, index: torch.Tensor, below: torch.Tensor, above: torch.Tensor
-    ) -> torch.Tensor:
+    def __call__(self, latents: Latent, index: torch.Tensor, whole: Latent) -> torch.Tensor:
         """Evaluate latents.
 
         Args:
-            latents: `(n, L, C)`.
+            latents: of n slices.
             index: `(n,)` which slices of the volume they are.
-            below: `(n, L, C)` those of the slices below, from the step before; not differentiated.
-            above: the same of the slices above.
+            whole: latents of all slices, from the step before; not differentiated.
 
         Returns:
             `(n,)`, differentiable in `latents`.
@@ -73,7 +70,7 @@ class SliceObjective:
             loss = loss + settings.label_weight * self.guidance(sample.logits, index)
         if self.constraints is not None:
             loss = loss + self.constraints.loss(sample.logits, index)
-        return loss + self._regularise(latents, index, below, above)
+        return loss + self._regularise(latents, index, whole)
 
     @property
     def adapts(self) -> bool:
@@ -85,18 +82,17 @@ class SliceObjective:
         probabilities = sample.logits.softmax(1) if self.reconstruction.uses_probabilities else None
         self.reconstruction.refit(sample.image, self.state, probabilities)
 
-    def _regularise(
-        self, latents: torch.Tensor, index: torch.Tensor, below: torch.Tensor, above: torch.Tensor
-    ) -> torch.Tensor:
+    def _regularise(self, latents: Latent, index: torch.Tensor, whole: Latent) -> torch.Tensor:
         settings = self.settings
         whitened = self.prior.whiten(latents)
         loss = settings.prior_weight * self.prior.length(whitened)
         if settings.spread_weight > 0:
             loss = loss + settings.spread_weight * self.prior.spread(whitened)
         if self.start is not None:
-            loss = loss + settings.start_weight * self.prior.length(whitened - self.start[index])
+            loss = loss + settings.start_weight * self.prior.distance(whitened, self.start[index])
         if settings.neighbour_weight > 0:
-            distance = sum(self.prior.length(whitened - self.prior.whiten(other)) for other in (below, above))
+            beside = ((index - 1).clamp_min(0), (index + 1).clamp_max(len(whole) - 1))
+            distance = sum(self.prior.distance(whitened, self.prior.whiten(whole[rows])) for rows in beside)
             loss = loss + settings.neighbour_weight * 0.5 * distance
         return loss
 

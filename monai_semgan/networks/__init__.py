@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from monai_semgan.networks.encoder import LatentEncoder
 from monai_semgan.networks.generator import JointGenerator, JointSample
+from monai_semgan.networks.latent import Latent
 from monai_semgan.networks.segmenter import InversionSegmenter
 from monai_semgan.networks.unet import build_student
 
@@ -18,6 +19,7 @@ __all__ = [
     "JointDiscriminator",
     "JointGenerator",
     "JointSample",
+    "Latent",
     "LatentEncoder",
     "build_student",
 ]

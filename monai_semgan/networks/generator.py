@@ -58,13 +58,16 @@ class SynthesisBlock(nn.Module):
         self.to_label = ModulatedConv2d(out_channels, num_classes, 1, latent_dim, demodulate=False)
 
     @torch.jit.unused
-    def forward(self, x: torch.Tensor, latents: torch.Tensor, noise: bool = False) -> tuple[torch.Tensor, ...]:
+    def forward(
+        self, x: torch.Tensor, latents: torch.Tensor, noise: bool = False, residual: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, ...]:
         """Advance the trunk by one resolution.
 
         Args:
             x: `(N, in_channels, H, W)`.
             latents: `(N, 3, latent_dim)` for upsampling convolution, convolution and heads.
             noise: add random noise.
+            residual: `(N, out_channels, H, W)` to add to the trunk; None for none.
 
         Returns:
             Trunk, image and logits of this resolution, before the skip sums.
@@ -72,6 +75,8 @@ class SynthesisBlock(nn.Module):
         if self.upsample:
             x = self.up(x, latents[:, 0], noise)
         x = self.conv(x, latents[:, 1], noise)
+        if residual is not None:
+            x = x + residual.to(x.dtype)
         # the style is in the small factor of a product: no scaled copy of the trunk, forth and back
         image, logits = (
             ReadOut.apply(x, head.read_out(latents[:, 2]).to(x.dtype)) for head in (self.to_image, self.to_label)
@@ -118,11 +123,13 @@ class JointGenerator(nn.Module):
         self.constant = nn.Parameter(torch.randn(1, widths[4], 4, 4))
         self.blocks = nn.ModuleList()
         previous = widths[4]
+        self._widths: list[int] = []
         for resolution in [2**k for k in range(2, int(math.log2(size)) + 1)]:
             taps = None if resolution == 4 else resample_filter
             width = widths[resolution]
             self.blocks.append(SynthesisBlock(previous, width, latent_dim, image_channels, num_classes, taps))
             previous = width
+            self._widths.append(width)
         self.image_bias = nn.Parameter(torch.zeros(image_channels))
         self.label_bias = nn.Parameter(torch.zeros(num_classes))
         self.mean_latent = nn.Buffer(torch.zeros(latent_dim))
@@ -142,17 +149,32 @@ class JointGenerator(nn.Module):
         """Pull w `(..., D)` towards the mean latent; 1 leaves it, 0 gives the mean."""
         return self.mean_latent + truncation * (w - self.mean_latent)
 
+    def trunk_channels(self, size: int) -> int:
+        """Count the channels of the trunk where it has `size` pixels.
+
+        Raises:
+            ValueError: if it never has.
+        """
+        sizes = [4 * 2**k for k in range(len(self.blocks))]
+        if size not in sizes:
+            raise ValueError(f"the trunk has {', '.join(map(str, sizes))} pixels, not {size}")
+        return self._widths[sizes.index(size)]
+
     @torch.no_grad()
     def update_mean_latent(self, samples: int = 8192, seed: int = 0) -> None:
         """Set `mean_latent` to the mean w of so many z."""
         z = torch.randn(samples, self.latent_dim, generator=torch.Generator().manual_seed(seed))
         self.mean_latent.copy_(self.mapping(z.to(self.mean_latent.device)).mean(0))
 
-    def synthesis(self, latents: torch.Tensor, noise: bool = False, size: int = 0) -> JointSample:
-        """Render W+ latents.
+    def synthesis(
+        self, latents: torch.Tensor, spatial: torch.Tensor | None = None, noise: bool = False, size: int = 0
+    ) -> JointSample:
+        """Render latents.
 
         Args:
             latents: W+ `(N, L, D)`.
+            spatial: residual `(N, C, S, S)`, added to the trunk where it has S pixels, before the heads there, so that
+                image and label are rendered from the changed trunk; None for none.
             noise: add random noise (training); off for a deterministic rendering.
             size: stop at this lower resolution; 0 for the full size.
 
@@ -168,7 +190,9 @@ class JointGenerator(nn.Module):
             if size > 0 and 4 * 2**k > size:
                 break
             first = max(0, 2 * k - 1)
-            x, image_k, logits_k = block(x, latents[:, [0, 0, 1]] if k == 0 else latents[:, first : first + 3], noise)
+            styles = latents[:, [0, 0, 1]] if k == 0 else latents[:, first : first + 3]
+            residual = spatial if spatial is not None and spatial.shape[-1] == 4 * 2**k else None
+            x, image_k, logits_k = block(x, styles, noise, residual)
             image = (image if k == 0 else double(image)) + image_k
             logits = (logits if k == 0 else double(logits)) + logits_k
         return JointSample(image.float(), logits.float())
@@ -190,7 +214,7 @@ class JointGenerator(nn.Module):
         latents = self.styles(z)
         if truncation != 1.0:
             latents = self.truncate(latents, truncation)
-        return self.synthesis(latents, noise)
+        return self.synthesis(latents, noise=noise)
 
 
 def double(x: torch.Tensor) -> torch.Tensor:

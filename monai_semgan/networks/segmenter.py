@@ -8,6 +8,7 @@ from torch import nn
 
 from monai_semgan.networks.encoder import LatentEncoder
 from monai_semgan.networks.generator import JointGenerator, JointSample
+from monai_semgan.networks.latent import Latent
 
 
 class InversionSegmenter(nn.Module):
@@ -17,7 +18,7 @@ class InversionSegmenter(nn.Module):
 
     Args:
         generator: joint generator.
-        encoder: encoder to its W+ space.
+        encoder: encoder to its latents.
         student: feed-forward network to logits.
         forward_mode: what `forward` runs: `preview` or `encoder`.
 
@@ -43,13 +44,15 @@ class InversionSegmenter(nn.Module):
         """Compute logits `(N, K, H, W)` of the student for `(N, C, H, W)`."""
         return self.student(image).float()
 
-    def encode(self, image: torch.Tensor) -> torch.Tensor:
-        """Encode images `(N, C, H, W)`: W+ `(N, L, D)`."""
+    @torch.jit.unused
+    def encode(self, image: torch.Tensor) -> Latent:
+        """Encode images `(N, C, H, W)`."""
         return self.encoder.encode(image, self.generator)
 
-    def render(self, latents: torch.Tensor) -> JointSample:
-        """Render image and logits of W+ `(N, L, D)`, without noise."""
-        return self.generator.synthesis(latents)
+    @torch.jit.unused
+    def render(self, latent: Latent) -> JointSample:
+        """Render image and logits of latents, without noise."""
+        return self.generator.synthesis(latent.w_plus, latent.spatial)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Segment `(N, C, H, W)`: logits `(N, K, H, W)`."""

@@ -10,9 +10,9 @@ import torch
 
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.errors import SemganError
-from monai_semgan.inference import preview as preview_module
-from monai_semgan.inference.preview import PreviewSettings, mean_of_views, smooth_across, views_of
+from monai_semgan.inference import views as views_module
 from monai_semgan.inference.segmentation import parse_labels, preview, segment
+from monai_semgan.inference.views import PreviewSettings, mean_of_views, smooth_across, views_of
 from monai_semgan.slicing.postprocessing import clean_label, largest_piece
 from monai_semgan.utils.device import halving_batches
 from tests.phantoms import CT_VALUES, grid, labels_at, organ_dice, patient, points_of
@@ -91,7 +91,7 @@ def test_label_names_are_read_generously() -> None:
 def test_shifts_are_undone(bundle: Bundle) -> None:
     image = bundle.preprocessing(patient(*grid())).image
     first, further = views_of(2, negative=False)
-    plain, shifted = (mean_of_views(bundle.network, image, views) for views in (first, [*first, *further]))
+    plain, shifted = (mean_of_views(bundle.network.preview, image, views) for views in (first, [*first, *further]))
     agreement = (plain.argmax(1) == shifted.argmax(1)).float().mean()
     assert agreement > 0.98
 
@@ -101,8 +101,8 @@ def test_the_negative_counts_as_much_as_the_slice_and_leaves_air_alone(bundle: B
     negative = torch.where(image > -0.97, -image, image)
     assert (negative == -1).any() and not torch.equal(negative, image)
     alone, both = (views_of(0, negative)[0] for negative in (False, True))
-    expected = sum(mean_of_views(bundle.network, slices, alone) for slices in (image, negative)) / 2
-    torch.testing.assert_close(mean_of_views(bundle.network, image, both), expected)
+    expected = sum(mean_of_views(bundle.network.preview, slices, alone) for slices in (image, negative)) / 2
+    torch.testing.assert_close(mean_of_views(bundle.network.preview, image, both), expected)
 
 
 @pytest.mark.parametrize("modality,differs", [("CT", False), ("MR", True)])
@@ -139,7 +139,7 @@ def test_preview_halves_the_batch_when_the_gpu_is_full(bundle: Bundle, monkeypat
         return original(self, image)
 
     monkeypatch.setattr(type(bundle.network), "preview", small_gpu)
-    monkeypatch.setattr(preview_module, "batches", lambda run, total, size, place: halving_batches(run, total, size))
+    monkeypatch.setattr(views_module, "batches", lambda run, total, size, place: halving_batches(run, total, size))
     assert torch.allclose(preview(bundle, prepared), expected, atol=1e-5)
 
 

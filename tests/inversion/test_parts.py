@@ -17,6 +17,12 @@ from monai_semgan.inversion.restarts import varied_start
 from monai_semgan.inversion.result import predictive_entropy, residual_map
 from monai_semgan.inversion.stopping import SliceTracker
 from monai_semgan.losses.label_losses import PixelConstraints
+from monai_semgan.networks import Latent
+
+
+def nothing(count: int) -> Latent:
+    """Latents of so many slices, all 0."""
+    return Latent(torch.zeros(count, 1, 1), torch.zeros(count, 1, 1, 1))
 
 
 def test_adam_moves_rows_as_torch_does():
@@ -55,70 +61,88 @@ def test_the_learning_rate_rises_stays_and_falls():
 
 
 def test_the_tracker_keeps_the_best_and_notices_idling():
-    tracker = SliceTracker(torch.zeros(2, 1, 1), torch.ones(2, dtype=torch.bool), 5, tolerance=0.1, patience=2)
+    tracker = SliceTracker(nothing(2), torch.ones(2, dtype=torch.bool), 5, tolerance=0.1, patience=2)
     for step, losses in enumerate([(1.0, 1.0), (0.5, 0.95), (0.2, 1.2)]):
-        tracker.record(step, tracker.active_index, torch.full((2, 1, 1), float(step)), torch.tensor(losses))
-    assert tracker.best.flatten().tolist() == [2.0, 1.0]
+        tracker.record(
+            step, tracker.active_index, nothing(2).map(lambda part, step=step: part + step), torch.tensor(losses)
+        )
+    assert tracker.best.w_plus.flatten().tolist() == [2.0, 1.0]
     assert tracker.converged.tolist() == [False, True]
     assert tracker.active_index.tolist() == [0]
 
 
 def test_slow_but_steady_progress_is_not_taken_for_idling():
-    tracker = SliceTracker(torch.zeros(1, 1, 1), torch.ones(1, dtype=torch.bool), 30, tolerance=0.02, patience=4)
+    tracker = SliceTracker(nothing(1), torch.ones(1, dtype=torch.bool), 30, tolerance=0.02, patience=4)
     for step in range(30):
-        tracker.record(step, torch.tensor([0]), torch.zeros(1, 1, 1), torch.tensor([0.99**step]))
+        tracker.record(step, torch.tensor([0]), nothing(1), torch.tensor([0.99**step]))
     assert not tracker.converged.any()
 
 
 def test_idle_steps_count_across_changes_of_the_objective_but_its_jump_is_no_progress():
-    tracker = SliceTracker(torch.zeros(2, 1, 1), torch.ones(2, dtype=torch.bool), 30, tolerance=0.02, patience=4)
+    tracker = SliceTracker(nothing(2), torch.ones(2, dtype=torch.bool), 30, tolerance=0.02, patience=4)
     losses = [(1.0, 1.0), (1.0, 0.9), (1.0, 0.8), "change", (0.1, 0.1), (0.1, 0.09), (0.1, 0.08), (0.1, 0.07)]
     for step, values in enumerate(losses):
         if values == "change":
             tracker.forget()
             continue
         index = tracker.active_index
-        tracker.record(step, index, torch.zeros(len(index), 1, 1), torch.tensor(values)[index])
+        tracker.record(step, index, nothing(len(index)), torch.tensor(values)[index])
     assert tracker.converged.tolist() == [True, False]
 
 
 def test_a_loss_that_is_no_number_is_not_taken_for_convergence():
-    tracker = SliceTracker(torch.zeros(2, 1, 1), torch.ones(2, dtype=torch.bool), 5, tolerance=0.1, patience=1)
-    tracker.record(0, tracker.active_index, torch.zeros(2, 1, 1), torch.tensor([1.0, float("nan")]))
+    tracker = SliceTracker(nothing(2), torch.ones(2, dtype=torch.bool), 5, tolerance=0.1, patience=1)
+    tracker.record(0, tracker.active_index, nothing(2), torch.tensor([1.0, float("nan")]))
     assert tracker.failed.tolist() == [False, True] and not tracker.converged.any()
     assert tracker.active_index.tolist() == [0]
 
 
-def test_the_prior_is_one_for_typical_latents_and_large_for_strange_ones(network):
+def test_the_prior_is_one_for_each_part_of_a_typical_latent_and_large_for_a_strange_one(network):
     generator = network.generator
-    prior = LatentPrior.from_generator(generator)
-    typical = generator.styles(torch.randn(400, generator.latent_dim)).detach()
-    mean = generator.broadcast(generator.mean_latent[None])
-    assert float(prior.length(prior.whiten(typical)).mean()) == pytest.approx(1.0, abs=0.2)
-    assert float(prior.length(prior.whiten(mean + 20 * prior.scale))) > 10
+    prior = LatentPrior.from_network(network)
+    typical = network.encoder.start(generator, 400).clone()
+    typical.w_plus.copy_(generator.styles(torch.randn(400, generator.latent_dim)).detach())
+    if typical.spatial is not None:
+        typical.spatial.normal_().mul_(prior.spatial_scale)
+    assert float(prior.length(prior.whiten(typical)).mean()) == pytest.approx(len(typical.parts), abs=0.2)
+    strange = network.encoder.start(generator, 1)
+    for number in range(len(strange.parts)):
+        scales = (prior.scale, prior.spatial_scale)
+        parts = [part + 20 * scales[number] if n == number else part for n, part in enumerate(strange.parts)]
+        assert float(prior.length(prior.whiten(Latent(*parts)))) > 10
+
+
+def test_a_spatial_part_is_measured_by_its_spread_on_training_slices(network):
+    latent = Latent(torch.zeros(2, 8, 16), torch.ones(2, 3, 8, 8))
+    prior = LatentPrior(torch.randn(64, 16), torch.tensor([0.5, 1.0, 2.0]))
+    whitened = prior.whiten(latent).spatial
+    assert whitened is not None and whitened[0, :, 0, 0].tolist() == [2.0, 1.0, 0.5]
 
 
 def test_the_statistics_of_the_latent_space_are_always_the_same(network):
-    first, second = (LatentPrior.from_generator(network.generator, 256, seed=4) for _ in range(2))
+    first, second = (LatentPrior.from_network(network, 256, seed=4) for _ in range(2))
     assert torch.equal(first.whitening, second.whitening)
 
 
 def test_the_prior_survives_a_mapping_that_has_collapsed():
     prior = LatentPrior(torch.ones(64, 4))
-    assert prior.whiten(torch.ones(1, 2, 4)).isfinite().all()
+    assert prior.whiten(Latent(torch.ones(1, 2, 4))).w_plus.isfinite().all()
 
 
 def test_latents_with_equal_layers_have_no_spread(network):
-    prior = LatentPrior.from_generator(network.generator)
+    prior = LatentPrior.from_network(network)
     latents = torch.randn(2, 1, network.generator.latent_dim).expand(-1, 8, -1)
-    assert prior.spread(prior.whiten(latents)).abs().max() < 1e-6
+    assert prior.spread(prior.whiten(Latent(latents))).abs().max() < 1e-6
 
 
 def test_varied_starts_treat_all_slices_alike(network):
-    prior = LatentPrior.from_generator(network.generator)
-    start, mean = torch.randn(4, 8, 16), torch.zeros(4, 8, 16)
-    offsets = varied_start(start, mean, prior, 2, seed=0) - varied_start(start, mean, prior, 1, seed=0)
-    assert torch.allclose(offsets, offsets[:1].expand_as(offsets), atol=1e-6) and offsets.abs().max() > 0
+    prior = LatentPrior.from_network(network)
+    mean = network.encoder.start(network.generator, 4)
+    start = mean.map(torch.randn_like)
+    first, second = (varied_start(start, mean, prior, number, seed=0) for number in (1, 2))
+    for one, other in zip(first.parts, second.parts, strict=True):
+        offsets = other - one
+        assert torch.allclose(offsets, offsets[:1].expand_as(offsets), atol=1e-6) and offsets.abs().max() > 0
 
 
 def test_guidance_is_zero_where_both_agree_and_hears_a_small_organ():

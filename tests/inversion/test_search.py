@@ -13,10 +13,19 @@ from monai_semgan.inversion.objectives.base import ReconstructionObjective
 from monai_semgan.inversion.search import VolumeInverter
 from monai_semgan.inversion.selection import near_organs
 from monai_semgan.losses.label_losses import PixelConstraints
+from monai_semgan.networks import Latent
 from monai_semgan.networks.layers import ModulatedConv2d
+from tests.inversion.conftest import assert_same_latents
 
 BASE = InversionSettings(
-    steps=15, learning_rate=0.05, objective="l1", prior_weight=0.0, patience=0, batch_size=2, mixed_precision=False
+    steps=15,
+    learning_rate=0.05,
+    spatial_learning_rate=0.05,
+    objective="l1",
+    prior_weight=0.0,
+    patience=0,
+    batch_size=2,
+    mixed_precision=False,
 )
 
 
@@ -26,7 +35,7 @@ def invert(case, settings=BASE, **options):
 
 
 def same(first, second, which=slice(None), tolerance=1e-3):
-    torch.testing.assert_close(first.latent[which], second.latent[which], atol=tolerance, rtol=0)
+    assert_same_latents(first.latent[which], second.latent[which], tolerance)
     torch.testing.assert_close(first.probabilities[which], second.probabilities[which], atol=tolerance, rtol=0)
 
 
@@ -55,7 +64,7 @@ def test_a_slice_does_not_depend_on_the_size_of_the_batch_under_any_objective(ca
 def test_a_slice_does_not_depend_on_the_other_slices(case):
     together = invert(case)
     alone = VolumeInverter(case.network, BASE).run(case.slices[3:4], case.start[3:4])
-    torch.testing.assert_close(together.latent[3:4], alone.latent, atol=1e-3, rtol=0)
+    assert_same_latents(together.latent[3:4], alone.latent, 1e-3)
     torch.testing.assert_close(together.uncertainty[3:4], alone.uncertainty, atol=1e-3, rtol=0)
 
 
@@ -63,12 +72,12 @@ def test_further_starts_do_not_depend_on_the_other_slices_either(case):
     settings = replace(BASE, steps=5, restarts=3)
     together = invert(case, settings)
     alone = VolumeInverter(case.network, settings).run(case.slices[3:4], case.start[3:4])
-    torch.testing.assert_close(together.latent[3:4], alone.latent, atol=1e-3, rtol=0)
+    assert_same_latents(together.latent[3:4], alone.latent, 1e-3)
 
 
 def test_coupling_draws_neighbours_together_and_weight_zero_leaves_them_alone(case):
     def roughness(result):
-        return float((result.latent[1:] - result.latent[:-1]).square().mean())
+        return sum(float((part[1:] - part[:-1]).square().mean()) for part in result.latent.parts)
 
     apart, coupled = invert(case), invert(case, replace(BASE, neighbour_weight=0.05))
     assert roughness(coupled) < roughness(apart)
@@ -82,7 +91,7 @@ def test_a_coupled_result_does_not_depend_on_the_size_of_the_batch(case):
 
 def test_a_coupled_slice_feels_its_neighbours_and_no_more_distant_slice_at_once(case):
     changed = case.start.clone()
-    changed[4] += 0.5
+    changed.put(torch.tensor([4]), changed[4:].map(lambda part: part + 0.5))
     settings = replace(BASE, steps=1, neighbour_weight=0.5, warmup=0.0, learning_rate=0.01)
     first, second = invert(case, settings), invert(case, settings, start=changed)
     same(first, second, slice(0, 3), tolerance=0.0)
@@ -104,12 +113,48 @@ def test_no_result_is_worse_than_its_start(case):
     assert ((rendered - case.slices).abs().mean((1, 2, 3)) <= result.curve[0] + 1e-4).all()
 
 
+def test_a_start_of_w_plus_alone_is_completed_with_an_empty_spatial_part(case):
+    result = invert(case, replace(BASE, steps=0), start=case.latent.w_plus)
+    given = case.network.encoder.start(case.network.generator, 5).clone()
+    given.w_plus.copy_(case.latent.w_plus)
+    assert_same_latents(result.latent, given)
+
+
+@pytest.mark.parametrize("change", ["length", "slices", "spatial size"])
+def test_latents_of_another_generator_or_scan_are_refused_in_one_line(case, change):
+    w_plus, spatial = case.latent.w_plus, case.latent.spatial
+    starts = {
+        "length": Latent(w_plus[..., :-1], spatial),
+        "slices": case.latent[torch.arange(3)],
+        "spatial size": Latent(w_plus, torch.zeros(5, 16, 4, 4)),
+    }
+    with pytest.raises(
+        SemganError, match=r"latents of shape .*, these slices and this model need 5x\d+x16"
+    ) as error:
+        invert(case, start=starts[change])
+    assert "\n" not in str(error.value)
+
+
+def test_the_search_moves_both_parts(case):
+    result = invert(case, replace(BASE, steps=3))
+    assert all((one != other).any() for one, other in zip(result.latent.parts, case.start.parts, strict=True))
+
+
+def test_an_improbable_spatial_part_costs(case):
+    far = case.latent.map(lambda part: 6 * part)
+    tame, free = (invert(case, replace(BASE, prior_weight=weight), start=far) for weight in (1.0, 0.0))
+    sizes = [[float(part.square().mean()) for part in result.latent.parts] for result in (tame, free)]
+    assert all(one < other for one, other in zip(*sizes, strict=True))
+
+
 def test_converged_slices_are_no_longer_computed(case, monkeypatch):
     computed = []
     synthesis = case.network.generator.synthesis
-    monkeypatch.setattr(case.network.generator, "synthesis", lambda w: computed.append(len(w)) or synthesis(w))
-    start = case.start.clone()
-    start[[1, 3]] = case.latent[[1, 3]]
+    monkeypatch.setattr(
+        case.network.generator, "synthesis", lambda w, *rest: computed.append(len(w)) or synthesis(w, *rest)
+    )
+    start, known = case.start.clone(), torch.tensor([1, 3])
+    start.put(known, case.latent[known])
     result = invert(case, replace(BASE, steps=12, patience=3), start=start)
     assert result.converged.tolist() == [False, True, False, True, False]
     assert result.steps_done.tolist() == [12, 3, 12, 3, 12]
@@ -178,7 +223,7 @@ def test_a_wish_to_stop_is_heard_between_batches(case):
     assert heard == ["start", "batch", "batch"]
     assert result.cancelled
     assert result.curve[0, :2].isfinite().all() and result.curve[0, 2:].isnan().all()
-    torch.testing.assert_close(result.latent[2:], case.start[2:])
+    assert_same_latents(result.latent[2:], case.start[2:])
     assert result.probabilities.isfinite().all()
 
 
@@ -204,7 +249,7 @@ def test_a_partial_result_is_the_best_until_then_and_stays_as_it_is(case, object
     same(watched, invert(case, settings), tolerance=0.0)
     ((partial, latent, label),) = kept
     assert not partial.cancelled and partial.probabilities.isfinite().all()
-    assert torch.equal(partial.latent, latent) and torch.equal(partial.label, label)
+    assert partial.latent.same(latent).all() and torch.equal(partial.label, label)
     if restarts == 1:
         same(partial, invert(case, settings, on_step=stopping_at(4)), tolerance=0.0)
 
@@ -212,7 +257,9 @@ def test_a_partial_result_is_the_best_until_then_and_stays_as_it_is(case, object
 def test_a_partial_result_costs_nothing_unless_it_is_asked_for(case, monkeypatch):
     rendered = []
     synthesis = case.network.generator.synthesis
-    monkeypatch.setattr(case.network.generator, "synthesis", lambda w: rendered.append(len(w)) or synthesis(w))
+    monkeypatch.setattr(
+        case.network.generator, "synthesis", lambda w, *rest: rendered.append(len(w)) or synthesis(w, *rest)
+    )
     invert(case, replace(BASE, steps=3))
     quiet = sum(rendered)
     invert(case, replace(BASE, steps=3), on_step=lambda event: None)
@@ -235,7 +282,7 @@ def test_only_chosen_slices_are_searched(case):
     active = torch.tensor([False, True, False, False, False])
     result = invert(case, active=active)
     assert result.steps_done.tolist() == [0, 15, 0, 0, 0]
-    torch.testing.assert_close(result.latent[~active], case.start[~active])
+    assert_same_latents(result.latent[~active], case.start[~active])
     same(result, invert(case), [1])
 
 
@@ -245,12 +292,13 @@ def test_a_slice_that_turns_into_nan_gives_up_alone_and_has_not_converged(case):
     result = VolumeInverter(case.network, BASE).run(slices, case.start)
     assert result.failed.tolist() == [False, False, True, False, False]
     assert not result.converged.any()
-    torch.testing.assert_close(result.latent[2], case.start[2])
+    assert_same_latents(result.latent[2:3], case.start[2:3])
     same(result, invert(case), [0, 1, 3, 4])
 
 
 def test_slices_converge_early_although_a_map_is_fitted_as_often_as_patience_ends(case):
-    settings = replace(BASE, objective="map", steps=60, patience=10, refit_every=10, learning_rate=1e-6)
+    settings = replace(BASE, objective="map", steps=60, patience=10, refit_every=10)
+    settings = replace(settings, learning_rate=1e-6, spatial_learning_rate=1e-6)
     result = VolumeInverter(case.network, settings).run(-case.slices, case.start)
     assert result.converged.all()
     assert (result.steps_done < 30).all()
@@ -273,7 +321,7 @@ def test_restarts_are_compared_under_one_map_and_not_by_losses_of_different_fits
 
     settings = replace(BASE, steps=2, learning_rate=1e-6, restarts=2)
     result = VolumeInverter(case.network, settings, reconstruction=Shrinking()).run(case.slices, case.latent)
-    torch.testing.assert_close(result.latent, case.latent, atol=1e-3, rtol=0)
+    assert_same_latents(result.latent, case.latent, 1e-3)
 
 
 def test_the_better_of_encoder_and_mean_is_chosen_for_every_slice(case):
@@ -359,7 +407,7 @@ def test_what_the_encoder_gives_is_encoded_and_rendered_once_for_label_organs_an
     assert sum(looked_at) == 5 + evaluated  # the targets, and the renderings that are compared with them
     monkeypatch.undo()
     latents = case.network.encode(case.slices)
-    torch.testing.assert_close(result.latent, latents, atol=1e-5, rtol=0)
+    assert_same_latents(result.latent, latents, 1e-5)
     sample = case.network.render(latents)
     torch.testing.assert_close(result.reconstruction, sample.image, atol=1e-5, rtol=0)
     torch.testing.assert_close(result.probabilities, sample.logits.softmax(1), atol=1e-5, rtol=0)
@@ -371,7 +419,7 @@ def test_encoding_with_refinement_passes_starts_from_the_features_of_the_targets
     looked_at = rows_of(monkeypatch, case.network.encoder, "features")
     settings = replace(BASE, objective="features", steps=0, learning_rate=1.0)
     result = VolumeInverter(case.network, settings).run(case.slices)
-    torch.testing.assert_close(result.latent, latents, atol=1e-5, rtol=0)
+    assert_same_latents(result.latent, latents, 1e-5)
     assert sum(looked_at) == 3 * 5
 
 
@@ -388,7 +436,7 @@ def test_an_objective_that_looks_at_other_images_does_not_change_the_start(case)
 
     inverter = VolumeInverter(case.network, replace(BASE, steps=0))
     inverter.reconstruction = OfNegatives(inverter.features)
-    torch.testing.assert_close(inverter.run(case.slices).latent, case.network.encode(case.slices), atol=1e-5, rtol=0)
+    assert_same_latents(inverter.run(case.slices).latent, case.network.encode(case.slices), 1e-5)
 
 
 @pytest.mark.parametrize("chosen", [[True, False, False, True, False], None])
@@ -407,9 +455,9 @@ def test_labels_are_rendered_in_full_precision_also_where_the_search_is_not(case
     monkeypatch.setattr("monai_semgan.utils.device.fast_bfloat16", lambda device: True)
     types, synthesis = [], case.network.generator.synthesis
 
-    def watched(latents):
+    def watched(latents, *rest):
         types.append((torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")))
-        return synthesis(latents)
+        return synthesis(latents, *rest)
 
     monkeypatch.setattr(case.network.generator, "synthesis", watched)
     settings = replace(BASE, objective="features", steps=steps, mixed_precision=True, organ_margin=0)
@@ -420,7 +468,7 @@ def test_labels_are_rendered_in_full_precision_also_where_the_search_is_not(case
     sample = case.network.render(result.latent)
     torch.testing.assert_close(result.probabilities, sample.logits.softmax(1), atol=1e-5, rtol=0)
     if steps == 0:
-        torch.testing.assert_close(result.latent, case.network.encode(case.slices), atol=1e-5, rtol=0)
+        assert_same_latents(result.latent, case.network.encode(case.slices), 1e-5)
 
 
 def test_the_map_is_first_fitted_to_renderings_that_are_there(case, monkeypatch):

@@ -62,7 +62,7 @@ def test_noise_leaves_the_trunk_in_bfloat16_and_keeps_no_more_for_the_way_back()
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             with torch.autocast("cpu", torch.bfloat16):
-                sample = generator.synthesis(latents, noise)
+                sample = generator.synthesis(latents, noise=noise)
             del sample
         return sum(sizes.values())
 
