@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from monai_semgan.evaluation.study import evaluate
     from monai_semgan.evaluation.tables import write_study
     from monai_semgan.inference.inferer import SliceInversionInferer
-    from monai_semgan.inference.preview import PreviewSettings
     from monai_semgan.inference.segmentation import Segmentation, segment
     from monai_semgan.inference.synthesis import sample_patient, sample_slices
+    from monai_semgan.inference.views import PreviewSettings
     from monai_semgan.inversion.inversion_settings import InversionSettings
     from monai_semgan.inversion.objectives.base import ReconstructionObjective
     from monai_semgan.inversion.objectives.registry import register_objective
@@ -61,11 +61,11 @@ if TYPE_CHECKING:
     from monai_semgan.slicing.preprocessing import Preprocessing
     from monai_semgan.training.datasets import pack_slices
     from monai_semgan.training.run import train
-    from monai_semgan.training.stages.encoder_stage import EncoderSettings
+    from monai_semgan.training.stages.encoder_settings import EncoderSettings
     from monai_semgan.training.stages.gan_settings import GanSettings
     from monai_semgan.training.stages.stage import Stage, StageContext
     from monai_semgan.training.stages.stage_registry import register_stage
-    from monai_semgan.training.stages.student_stage import StudentSettings
+    from monai_semgan.training.stages.student_settings import StudentSettings
     from monai_semgan.training.training_settings import TrainSettings
     from monai_semgan.transforms.dictionary import (
         EncodeSlicesd,
@@ -202,7 +202,7 @@ _HOMES = {
     "evaluation.study": "evaluate",
     "evaluation.tables": "write_study",
     "inference.inferer": "SliceInversionInferer",
-    "inference.preview": "PreviewSettings",
+    "inference.views": "PreviewSettings",
     "inference.segmentation": "Segmentation segment",
     "inference.synthesis": "sample_patient sample_slices",
     "inversion.inversion_settings": "InversionSettings",
@@ -228,11 +228,11 @@ _HOMES = {
     "slicing.preprocessing": "Preprocessing",
     "training.datasets": "pack_slices",
     "training.run": "train",
-    "training.stages.encoder_stage": "EncoderSettings",
+    "training.stages.encoder_settings": "EncoderSettings",
     "training.stages.gan_settings": "GanSettings",
     "training.stages.stage": "Stage StageContext",
     "training.stages.stage_registry": "register_stage",
-    "training.stages.student_stage": "StudentSettings",
+    "training.stages.student_settings": "StudentSettings",
     "training.training_settings": "TrainSettings",
     "transforms.dictionary": (
         "EncodeSlicesd ExtractLabelSlicesd ExtractSlicesd LoadLabeld LoadVolumed NormaliseIntensityd PlanSlicesd"

@@ -27,11 +27,11 @@ from monai_semgan.bundle.labels import (
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.bundle.pending import put_in_place
 from monai_semgan.errors import SemganError
-from monai_semgan.networks.weights import part, save_weights
+from monai_semgan.networks.weights import part, save_weights, with_prefix
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_settings, plain_ids
 from monai_semgan.training.engine.run_files import gather_weights
 from monai_semgan.training.engine.run_files import read_json as read_record
-from monai_semgan.training.pretrained import generator_arguments, trained_filter
+from monai_semgan.training.pretrained import generator_arguments, trained_filter, trained_spatial_size, tuned
 from monai_semgan.utils.files import write_error
 
 if TYPE_CHECKING:
@@ -65,12 +65,7 @@ def fill_bundle(folder: str | Path, sources: Sequence[str | Path] = ()) -> Path:
     folder = bundle_folder(folder)
     labels = list(organ_labels(read_metadata(folder), folder / METADATA).values())
     paths = [Path(source) for source in sources] or [folder / RUNS]
-    weights: dict[str, torch.Tensor] = {}
-    for path in paths:
-        if not path.exists():
-            raise SemganError("no such run", remedy="train the bundle first, or name a run or weights file", path=path)
-        weights.update(gather_weights(path))
-    weights = {k: v for k, v in weights.items() if k.split(".")[0] in PARTS}
+    weights = _weights(paths)
     records = _records(paths)
     changes = _architecture(weights, records, paths)
     kept = run_settings(paths)
@@ -87,6 +82,29 @@ def fill_bundle(folder: str | Path, sources: Sequence[str | Path] = ()) -> Path:
         logger.warning("no %s with these weights: window and percentiles are those of the bundle", SETTINGS)
     _write(folder, changes, labels, weights, _summary(records))
     return folder
+
+
+def _weights(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
+    """The parts of the network in files or folders of runs, each whole from the last one that holds it.
+
+    A generator that was trained with an encoder stays with it.
+
+    Raises:
+        SemganError: if there is no such file or folder, or it holds no weights.
+    """
+    parts: dict[str, dict[str, torch.Tensor]] = {}
+    with_encoder: dict[str, torch.Tensor] = {}
+    for path in paths:
+        if not path.exists():
+            raise SemganError("no such run", remedy="train the bundle first, or name a run or weights file", path=path)
+        gathered = gather_weights(path)
+        found = {name: state for name in PARTS if (state := part(gathered, name))}
+        parts.update(found)
+        if "encoder" in found:
+            with_encoder = found.get("generator", {}) if tuned(_records([path]).get("encoder", {})) else {}
+    if with_encoder:
+        parts["generator"] = with_encoder
+    return {k: v for name, state in parts.items() for k, v in with_prefix(state, name).items()}
 
 
 def run_settings(paths: Sequence[Path]) -> ModelSettings | None:
@@ -173,10 +191,13 @@ def _architecture(
             slices["pixel_mm"] = record["settings"]["pixel_mm"]
     generator["channels"] = {str(size): width for size, width in generator["channels"].items()}
     student = {"image_channels": generator["image_channels"], "channels": _student_channels(part(weights, "student"))}
+    encoder = _encoder_arguments(part(weights, "encoder"), records.get("encoder", {}))
+    if encoder["spatial_channels"] > 0:
+        encoder["spatial_size"] = trained_spatial_size(paths, int(slices["size"]))
     return {
         "slices": slices,
         "generator_def": generator | {"resample_filter": list(trained_filter(paths))},
-        "encoder_def": _encoder_arguments(part(weights, "encoder"), records.get("encoder", {})),
+        "encoder_def": encoder,
         "student_def": student,
     }
 
@@ -189,6 +210,7 @@ def _encoder_arguments(state: Mapping[str, torch.Tensor], record: Mapping[str, A
         "image_channels": state["stem.weight"].shape[1] // 2,
         "channels": widths,
         "grid": state["templates"].shape[2],
+        "spatial_channels": state["to_spatial.weight"].shape[0] if "to_spatial.weight" in state else 0,
         "refinement_passes": record.get("settings", {}).get("refinement_passes", 1),
     }
 

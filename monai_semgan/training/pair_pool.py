@@ -104,7 +104,9 @@ class PairPool:
         """So many pairs for a step."""
         newest = step // self.settings.refresh_every
         wanted = range(max(0, newest - self.settings.chunks + 1), newest + 1)
-        self._stock = {number: self._stock.get(number) or self.render(number) for number in wanted}
+        # an older step's pairs are asked for a picture now and then: later chunks are kept for the steps that follow
+        later = {number: chunk for number, chunk in self._stock.items() if number > newest}
+        self._stock = {number: self._stock.get(number) or self.render(number) for number in wanted} | later
         source = step_generator(self.seed, self.rank, step, "pool")
         which = torch.randint(len(wanted), (count,), generator=source).tolist()
         row = torch.randint(self.settings.chunk, (count,), generator=source).tolist()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from monai_semgan.errors import SemganError
-from monai_semgan.networks import ImageDiscriminator, JointGenerator
-from monai_semgan.networks.weights import load_into, part
+from monai_semgan.networks import ImageDiscriminator, JointGenerator, LatentEncoder
+from monai_semgan.networks.weights import load_into, part, with_prefix
 from monai_semgan.training.engine.run_files import read_json
+
+SPATIAL = ("join.", "to_spatial.", "spatial_scale")
+"""What an encoder with a spatial part has beside one to W+ alone."""
 
 BILINEAR: tuple[int, ...] = (1, 3, 3, 1)
 """Filter of upsampling of this package's own training."""
@@ -44,6 +48,18 @@ def truncated(state: Mapping[str, torch.Tensor], size: int) -> dict[str, torch.T
     return {name: tensor for name, tensor in state.items() if below(name)}
 
 
+def holds_generator(folder: Path) -> bool:
+    """Whether a stage has left a generator in its folder: the GAN its own, the encoder the one that it has tuned."""
+    if not any(folder.glob("weights*.pt")):
+        return False
+    return folder.name == "gan" or tuned(read_json(folder / "record.json"))
+
+
+def tuned(record: Mapping[str, Any]) -> bool:
+    """Whether the record is that of an encoder with which a generator was trained."""
+    return record.get("network", {}).get("tune", "none") != "none"
+
+
 def trained_filter(sources: Iterable[Path]) -> tuple[int, ...]:
     """The upsampling filter with which the generator in these files or folders was trained.
 
@@ -53,18 +69,39 @@ def trained_filter(sources: Iterable[Path]) -> tuple[int, ...]:
     for source in sources:
         folder = source.parent if source.is_file() else source
         bundle = read_json(folder.parent / "configs" / "inference.json").get("generator_def", {})
-        records = [read_json(path / "record.json").get("network", {}) for path in (folder, folder / "gan")]
+        places = [folder, folder / "gan", *([folder / "encoder"] if holds_generator(folder / "encoder") else [])]
+        records = [read_json(path / "record.json").get("network", {}) for path in places]
         for described in (bundle, *records):
             found = tuple(described.get("resample_filter", found))
     return found
 
 
+def trained_spatial_size(sources: Iterable[Path], size: int) -> int:
+    """The edge length of the spatial part with which the encoder in these files or folders was trained.
+
+    It is no weight either.
+
+    Args:
+        sources: as for `trained_filter`.
+        size: of the images; where nothing tells, the size is the usual one for them.
+    """
+    found = min(16, size // 2)
+    for source in sources:
+        folder = source.parent if source.is_file() else source
+        bundle = read_json(folder.parent / "configs" / "inference.json").get("encoder_def", {})
+        records = [read_json(path / "record.json").get("network", {}) for path in (folder, folder / "encoder")]
+        for described in (bundle, *records):
+            found = int(described.get("spatial_size", found))
+    return found
+
+
 def build_generator(
-    weights: Mapping[str, torch.Tensor], size: int, num_classes: int, resample_filter: Sequence[int] = BILINEAR
+    weights: Mapping[str, torch.Tensor], size: int, num_classes: int | None, resample_filter: Sequence[int] = BILINEAR
 ) -> JointGenerator | None:
     """The generator among `weights` at `size` pixels, or None when they hold none.
 
-    Higher resolutions than `size` are cut off, which the skip architecture allows.
+    Higher resolutions than `size` are cut off, which the skip architecture allows. With `num_classes` None it may know
+    any classes.
 
     Raises:
         SemganError: if the weights are of a smaller generator or of other classes.
@@ -77,7 +114,7 @@ def build_generator(
     if trained < size:
         problem = f"the generator makes {trained} pixels, not {size}"
         raise SemganError(problem, remedy=f"use --size {trained} or other weights in --init")
-    if arguments["num_classes"] != num_classes:
+    if num_classes is not None and arguments["num_classes"] != num_classes:
         problem = f"the generator knows {arguments['num_classes']} classes, not {num_classes}"
         raise SemganError(problem, remedy="use weights for these labels in --init")
     state = truncated(state, size)
@@ -97,6 +134,20 @@ def build_image_discriminator(weights: Mapping[str, torch.Tensor], size: int) ->
     discriminator = ImageDiscriminator(size, int(first.shape[1]), {size: int(first.shape[0]), **channels})
     load_into(discriminator, state)
     return discriminator.eval().requires_grad_(False)
+
+
+def with_spatial_part(weights: Mapping[str, torch.Tensor], encoder: LatentEncoder) -> dict[str, torch.Tensor]:
+    """Complete the weights of an encoder to W+ alone by the spatial part of `encoder`, which has learnt nothing yet.
+
+    Args:
+        weights: by prefix; those that hold no encoder, or one with a spatial part, are left as they are.
+        encoder: that the weights are for.
+    """
+    state = part(weights, "encoder")
+    if not state or any(name.startswith(SPATIAL) for name in state):
+        return dict(weights)
+    own = {name: tensor for name, tensor in encoder.state_dict().items() if name.startswith(SPATIAL)}
+    return {**weights, **with_prefix(own, "encoder")}
 
 
 def frozen(generator: JointGenerator, device: torch.device) -> JointGenerator:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from monai_semgan.errors import SemganError
-from monai_semgan.networks import ImageDiscriminator, JointGenerator
+from monai_semgan.networks import ImageDiscriminator, JointGenerator, LatentEncoder
 from monai_semgan.networks.weights import save_weights, with_prefix
 from monai_semgan.training.engine.run_files import gather_weights, save_weight_files, write_json
 from monai_semgan.training.pretrained import (
@@ -17,6 +17,8 @@ from monai_semgan.training.pretrained import (
     build_generator,
     build_image_discriminator,
     trained_filter,
+    trained_spatial_size,
+    with_spatial_part,
 )
 
 CHANNELS = {4: 12, 8: 8, 16: 8, 32: 4}
@@ -54,6 +56,48 @@ def test_the_filter_is_told_by_record_or_bundle(tmp_path: Path) -> None:
     assert trained_filter([plain]) == BILINEAR
     assert trained_filter([recorded]) == trained_filter([tmp_path / "run"]) == (1, 1)
     assert trained_filter([bundle / "weights.pt"]) == (1, 2, 1)
+
+
+def test_the_filter_of_a_tuned_generator_is_told_by_its_encoder(tmp_path: Path) -> None:
+    for tune in ("none", "labels"):
+        folder = tmp_path / tune / "encoder"
+        save_weights(folder / "weights.pt", generator_state())
+        write_json(folder / "record.json", {"network": {"resample_filter": [1, 1], "tune": tune}})
+    assert trained_filter([tmp_path / "labels"]) == (1, 1)
+    assert trained_filter([tmp_path / "none"]) == BILINEAR, "an encoder that tuned none holds none"
+
+
+def test_the_size_of_the_spatial_part_is_told_by_record_or_bundle(tmp_path: Path) -> None:
+    recorded, bundle = tmp_path / "run" / "encoder", tmp_path / "bundle" / "models"
+    for folder in (recorded, bundle):
+        save_weights(folder / "weights.pt", generator_state())
+    write_json(recorded / "record.json", {"network": {"spatial_size": 8}})
+    write_json(tmp_path / "bundle" / "configs" / "inference.json", {"encoder_def": {"spatial_size": 32}})
+    assert trained_spatial_size([recorded], 128) == trained_spatial_size([tmp_path / "run"], 128) == 8
+    assert trained_spatial_size([bundle / "weights.pt"], 128) == 32
+    assert [trained_spatial_size([tmp_path], size) for size in (128, 16)] == [16, 8], "where nothing tells"
+
+
+def test_an_encoder_to_w_plus_alone_gets_a_spatial_part_that_does_nothing() -> None:
+    plain = LatentEncoder(1, 8, 16, (8, 8, 16, 16))
+    spatial = LatentEncoder(1, 8, 16, (8, 8, 16, 16), spatial_channels=8)
+    weights = {**generator_state(), **with_prefix(plain.state_dict(), "encoder")}
+    completed = with_spatial_part(weights, spatial)
+    spatial.load_state_dict({name[8:]: tensor for name, tensor in completed.items() if name.startswith("encoder.")})
+    generator = build_generator(weights, 32, 3)
+    assert generator is not None
+    latent, image = spatial.encode(torch.randn(2, 1, 32, 32), generator), torch.randn(2, 1, 32, 32)
+    assert latent.spatial is not None and not latent.spatial.any()
+    assert torch.equal(spatial.encode(image, generator).w_plus, plain.encode(image, generator).w_plus)
+    whole = with_prefix(spatial.state_dict(), "encoder")
+    assert with_spatial_part(whole, spatial).keys() == whole.keys() and not with_spatial_part({}, spatial)
+
+
+def test_any_classes_are_taken_where_that_is_asked_for() -> None:
+    with pytest.raises(SemganError, match="knows 3 classes, not 14"):
+        build_generator(generator_state(), 32, 14)
+    generator = build_generator(generator_state(), 32, None)
+    assert generator is not None and generator.num_classes == 3
 
 
 def test_the_image_discriminator_is_rebuilt_for_its_own_size_only() -> None:

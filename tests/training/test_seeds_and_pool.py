@@ -38,6 +38,17 @@ def test_a_pool_asked_at_a_late_step_holds_what_an_old_one_holds() -> None:
         assert torch.equal(one, other)
 
 
+def test_a_look_at_an_old_step_costs_the_following_ones_nothing() -> None:
+    stock = pool()
+    stock.draw(30, 2)
+    first = stock.draw(30, 5)
+    stock.draw(0, 2)
+    drawn = stock._drawn
+    for one, other in zip(stock.draw(30, 5), first, strict=True):
+        assert torch.equal(one, other)
+    assert stock._drawn == drawn, "nothing was rendered again"
+
+
 def test_pools_of_other_processes_hold_other_pairs() -> None:
     assert not torch.equal(pool(rank=0).draw(0, 4).image, pool(rank=1).draw(0, 4).image)
 

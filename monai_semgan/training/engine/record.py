@@ -61,8 +61,9 @@ def other_patients(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | N
     old, new = sections_of(before), sections_of(now)
     if moved:
         return moved
-    if not before.get("sections"):  # of 0.1: unused patients are not known
-        new = {patient: new[patient] for patient in [*now["labelled"], *now["unlabelled"], *now["validation"]]}
+    if not before.get("sections"):  # of 0.1: unused patients are not known, and a student used no unlabelled ones
+        unlabelled = now["unlabelled"] if before.get("unlabelled") else []
+        new = {patient: new[patient] for patient in [*now["labelled"], *unlabelled, *now["validation"]]}
     for patient in sorted(set(old) | set(new)):
         if patient not in new:
             return f'patient {patient} of "{old[patient]}" is no longer in the data list'

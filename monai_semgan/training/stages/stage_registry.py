@@ -15,22 +15,31 @@ S = TypeVar("S", bound=type[Stage])
 
 @dataclass(frozen=True)
 class TrainedGenerator:
-    """The generator of earlier stages, or of the weights to begin with.
+    """The generator of earlier stages, or of the weights to begin with, and what no weight tells.
 
     Attributes:
         network: frozen by the stage if it wants; None where there is none yet.
         resample_filter: of its upsampling, as its training was set.
+        spatial_size: edge length of the spatial part of the latents that the encoder predicts for it.
     """
 
     network: JointGenerator | None
     resample_filter: tuple[int, ...]
+    spatial_size: int
+
+
+class GeneratorSource(Protocol):
+    """What gives a stage the generator of earlier ones."""
+
+    def __call__(self, any_classes: bool = False) -> TrainedGenerator:
+        """Return it; one for other classes than those of the run is refused unless `any_classes`."""
 
 
 class StageBuilder(Protocol):
     """What makes a stage: `Stage.build` of the registered class."""
 
     def __call__(
-        self, context: StageContext, settings: Any, generator: Callable[[], TrainedGenerator]
+        self, context: StageContext, settings: Any, generator: GeneratorSource
     ) -> tuple[Stage, dict[str, Any]]:
         """Return the stage, and what the record says of its networks."""
 

@@ -1,84 +1,43 @@
-"""Stage 3: the student, a U-Net that learns from labelled scans and from generated pairs."""
+"""Stage 3: the student, a U-Net that learns from labelled scans, generated pairs, and its own sure labels elsewhere."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
 import torch
 from monai.losses import DiceCELoss
 
+from monai_semgan.data.sampler import StepSampler
 from monai_semgan.errors import SemganError
-from monai_semgan.networks import JointGenerator, build_student
+from monai_semgan.networks import InversionSegmenter, JointGenerator, build_student
+from monai_semgan.networks.weights import part, with_prefix
+from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.training.augmentation.contrast import ContrastRandomisation
 from monai_semgan.training.augmentation.paired import PairedAugmentation
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.engine.seeds import step_generator
 from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.labelled_sampler import LabelledSampler
+from monai_semgan.training.more_classes import student_classes, with_more_classes
 from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import frozen
+from monai_semgan.training.pseudo_labels import known_pixels, sure_of
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
+from monai_semgan.training.stages.student_settings import StudentSettings
+from monai_semgan.training.teachers import build_rendering
 from monai_semgan.training.validation import patient_dice, summary
 from monai_semgan.utils.device import autocast
-from monai_semgan.utils.settings import check_ranges, checked
+
+__all__ = ["StudentSettings", "StudentStage"]
 
 logger = logging.getLogger(__name__)
 
 
-@checked
-@dataclass(frozen=True)
-class StudentSettings:
-    """Settings of the student's training.
-
-    With `contrast=False, generated_fraction=0` this is the plain U-Net baseline, with `generated_fraction=0` alone
-    U-Net + contrast randomisation.
-
-    Args:
-        batch_size: images per step and process.
-        learning_rate: highest learning rate of AdamW.
-        weight_decay: of AdamW.
-        contrast: randomise the contrast of the input.
-        contrast_probability: share of the images that get a random contrast.
-        generated_fraction: share of generated pairs in a batch; 0 without a generator.
-        organ_fraction: share of slices with an organ among the labelled ones of a batch.
-        channels: channels of the U-Net by level.
-        ema_images: half-life of the averaged weights in images.
-        pool_chunk: generated pairs rendered at a time.
-        pool_chunks: chunks in stock.
-        pool_refresh: steps between two chunks.
-        truncation: lower end of the truncation of generated pairs.
-    """
-
-    batch_size: int = 16
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    contrast: bool = True
-    contrast_probability: float = 0.8
-    generated_fraction: float = 0.3
-    organ_fraction: float = 0.67
-    channels: Sequence[int] = (32, 64, 128, 192, 192)
-    ema_images: float = 8_000.0
-    pool_chunk: int = 64
-    pool_chunks: int = 32
-    pool_refresh: int = 16
-    truncation: float = 0.7
-
-    def __post_init__(self) -> None:
-        check_ranges(
-            self,
-            counts=("batch_size", "pool_chunk", "pool_chunks", "pool_refresh"),
-            positive=("learning_rate", "ema_images"),
-            not_negative=("weight_decay",),
-            shares=("contrast_probability", "generated_fraction", "organ_fraction", "truncation"),
-        )
-
-
-@register_stage("student", StudentSettings, share=0.2, labelled_only=True, position=2)
+@register_stage("student", StudentSettings, share=0.2, position=2)
 class StudentStage(Stage):
     """Train the student.
 
@@ -86,6 +45,7 @@ class StudentStage(Stage):
         context: data, device and seed.
         settings: see `StudentSettings`.
         generator: frozen joint generator of the generated pairs, or None.
+        rendering: network from images to logits that labels unlabelled slices, or None; see `StudentSettings.teacher`.
 
     Raises:
         SemganError: if no training slice is labelled.
@@ -96,12 +56,27 @@ class StudentStage(Stage):
         context: StageContext, settings: StudentSettings, generator: Callable[[], TrainedGenerator]
     ) -> tuple[StudentStage, dict[str, Any]]:
         """Make the stage, and tell what the record says of its networks."""
-        trained = generator()
-        if trained.network is None and settings.generated_fraction > 0:
-            logger.warning("no generator in --init or in the run: the student learns from labelled scans alone")
-        return StudentStage(context, settings, trained.network), {"resample_filter": list(trained.resample_filter)}
+        trained = TrainedGenerator(None, (), 0)
+        if _generator_classes(context.initial) in range(1, context.num_classes):
+            # what the generator does not know would be background in its pairs
+            logger.warning("the generator in --init or in the run knows fewer structures: the student does without it")
+        else:
+            trained = generator()
+            if trained.network is None and settings.generated_fraction > 0:
+                logger.warning("no generator in --init or in the run: the student learns from labelled scans alone")
+        rendering = None
+        if settings.consistency and settings.teacher != "self":
+            rendering = _rendering(context, settings, trained)
+        filters = {"resample_filter": list(trained.resample_filter)} if trained.resample_filter else {}
+        return StudentStage(context, settings, trained.network, rendering), filters
 
-    def __init__(self, context: StageContext, settings: StudentSettings, generator: JointGenerator | None) -> None:
+    def __init__(
+        self,
+        context: StageContext,
+        settings: StudentSettings,
+        generator: JointGenerator | None,
+        rendering: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
         super().__init__(context, settings.batch_size)
         self.settings = settings
         if len(context.slices.labelled_indices) == 0:
@@ -117,30 +92,77 @@ class StudentStage(Stage):
         self.loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
         self.paired = PairedAugmentation()
         self.contrast = ContrastRandomisation(tied_labels=context.tied_labels)
-        self.generated = round(settings.batch_size * settings.generated_fraction) if generator is not None else 0
-        self.sampler = LabelledSampler(
-            context.slices, settings.batch_size - self.generated, settings.organ_fraction, context.seed, context.workers
-        )
-        self.pool = None
-        if generator is not None and self.generated > 0:
-            pool = PoolSettings(
-                settings.pool_chunk,
-                settings.pool_chunks,
-                settings.pool_refresh,
-                settings.truncation,
-                mixed_precision=context.mixed_precision,
-            )
-            frozen_generator = frozen(generator, context.device)
-            self.pool = PairPool(frozen_generator, context.seed, context.workers.rank, context.device, pool)
+        self.rendering = rendering
+        self.progress = 0.0
+        self._divide_batch(generator is not None)
+        self.pool = self._pair_pool(generator) if generator is not None and self.generated > 0 else None
         self.scores: dict[str, list[float]] = {}
         self.load_pretrained(context.initial)
 
+    def _divide_batch(self, with_pairs: bool) -> None:
+        """Decide how many slices of which kind a batch holds, before and after unlabelled slices begin."""
+        context, settings = self.context, self.settings
+        self.generated = round(settings.batch_size * settings.generated_fraction) if with_pairs else 0
+        self.labelled = settings.batch_size - self.generated
+        indices = torch.nonzero(context.slices.labels[:, 0, 0] == UNLABELLED)[:, 0]
+        self.unlabelled = 0
+        if settings.consistency and len(indices) > 0:
+            wanted = round(settings.batch_size * settings.unlabelled_fraction)
+            self.unlabelled = max(0, min(wanted, self.labelled - 1))
+        self.sampler = self._labelled_sampler(self.labelled)
+        if self.unlabelled > 0:
+            self.fewer_labelled = self._labelled_sampler(self.labelled - self.unlabelled)
+            rank, size = context.workers.rank, context.workers.size
+            self.unlabelled_sampler = StepSampler(indices, self.unlabelled, context.seed + 2, rank, size)
+
+    def _labelled_sampler(self, count: int) -> LabelledSampler:
+        context = self.context
+        return LabelledSampler(context.slices, count, self.settings.organ_fraction, context.seed, context.workers)
+
+    def _pair_pool(self, generator: JointGenerator) -> PairPool:
+        context, settings = self.context, self.settings
+        pool = PoolSettings(
+            settings.pool_chunk,
+            settings.pool_chunks,
+            settings.pool_refresh,
+            settings.truncation,
+            mixed_precision=context.mixed_precision,
+        )
+        return PairPool(frozen(generator, context.device), context.seed, context.workers.rank, context.device, pool)
+
+    def load_pretrained(self, weights: Mapping[str, torch.Tensor]) -> list[str]:
+        """Load the student that `weights` holds; one that knows fewer classes keeps them and learns the others.
+
+        Returns:
+            Names of the networks that were found.
+
+        Raises:
+            SemganError: if the student was made for another architecture, or knows more classes.
+        """
+        state, own = part(weights, "student"), self.networks["student"].state_dict()
+        known, classes = student_classes(state), student_classes(own)
+        if 0 < known < classes:
+            told = "the student in --init knows %d of the %d structures: these are kept, the others are learnt anew"
+            logger.warning(told, known - 1, classes - 1)
+            state = with_more_classes(state, own)
+        return super().load_pretrained(with_prefix(state, "student"))
+
+    def set_rate(self, fraction: float, scale: float = 1.0) -> None:
+        """Set the learning rates for a progress in [0, 1], which also tells when unlabelled slices begin."""
+        super().set_rate(fraction, scale)
+        self.progress = fraction
+
+    @property
+    def with_unlabelled(self) -> bool:
+        """Whether batches hold unlabelled slices now."""
+        return self.unlabelled > 0 and self.progress >= self.settings.consistency_from
+
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Augmented images (N, C, H, W) and labels (N, H, W) of a step."""
+        """Augmented images (N, C, H, W) and labels (N, H, W) of a step, 255 where unknown; unlabelled slices first."""
         context = self.context
         images, labels = [], []
-        if self.sampler.batch_size > 0:
-            image, label = context.slices.batch(self.sampler.batch(step), context.device)
+        for sampler in self._samplers():
+            image, label = context.slices.batch(sampler.batch(step), context.device)
             images.append(image)
             labels.append(label)
         if self.pool is not None:
@@ -150,6 +172,8 @@ class StudentStage(Stage):
         source = step_generator(context.seed, context.workers.rank, step, "augment", context.device)
         image, moved = self.paired(torch.cat(images), torch.cat(labels), source)
         label = cast("torch.Tensor", moved)
+        if self.with_unlabelled:
+            label = torch.cat([self.teach(image[: self.unlabelled]), label[self.unlabelled :]])
         if self.settings.contrast:
             chosen = (
                 torch.rand(len(image), generator=source, device=context.device) < self.settings.contrast_probability
@@ -158,18 +182,43 @@ class StudentStage(Stage):
             image = torch.where(chosen[:, None, None, None], randomised, image)
         return image, label
 
+    def _samplers(self) -> list[LabelledSampler | StepSampler]:
+        """Who draws the real slices of a batch now."""
+        if self.with_unlabelled:
+            return [self.unlabelled_sampler, self.fewer_labelled]
+        return [self.sampler] if self.labelled > 0 else []
+
+    @torch.no_grad()
+    def teach(self, image: torch.Tensor) -> torch.Tensor:
+        """Label clean slices (N, C, H, W): labels (N, H, W), 255 where the teacher is not sure."""
+        teachers = [] if self.settings.teacher == "rendering" else [self.segment]
+        if self.rendering is not None:
+            teachers.append(self._rendered)
+        probabilities = torch.stack([teacher(image).softmax(1) for teacher in teachers]).mean(0)
+        return sure_of(probabilities, self.settings.confidence)[0]
+
+    def _rendered(self, image: torch.Tensor) -> torch.Tensor:
+        rendering = cast("Callable[[torch.Tensor], torch.Tensor]", self.rendering)
+        with autocast(self.context.device, self.context.mixed_precision):
+            return rendering(image).float()
+
     def step(self, step: int) -> dict[str, torch.Tensor]:
-        """One step of AdamW on Dice + cross-entropy."""
+        """One step of AdamW on Dice + cross-entropy, over the pixels whose label is known."""
         student = self.networks["student"].train()
         image, label = self.batch(step)
         with autocast(self.context.device, self.context.mixed_precision):
             logits = student(image)
-        loss = self.loss(logits.float(), label[:, None])
+        logs = {}
+        if self.with_unlabelled:
+            logs["sure"] = (label[: self.unlabelled] != UNLABELLED).float().mean()
+            loss = self.loss(*known_pixels(logits.float(), label))
+        else:
+            loss = self.loss(logits.float(), label[:, None])
         self.optimisers["student"].zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer_step("student", student.parameters(), max_norm=5.0)
         self.update_averages(step)
-        return {"loss": loss.detach()}
+        return {"loss": loss.detach(), **logs}
 
     @torch.no_grad()
     def segment(self, image: torch.Tensor) -> torch.Tensor:
@@ -195,3 +244,20 @@ class StudentStage(Stage):
         image, label = self.batch(0)
         prediction = self.segment(image).argmax(1)
         return image_grid([picture(image), picture(image, label), picture(image, prediction)])
+
+
+def _generator_classes(weights: Mapping[str, torch.Tensor]) -> int:
+    """Classes of the generator among weights, background included; 0 if there is none."""
+    return len(weights.get("generator.label_bias", ()))
+
+
+def _rendering(context: StageContext, settings: StudentSettings, trained: TrainedGenerator) -> InversionSegmenter:
+    """The encoder and the generator among the initial weights, to label slices.
+
+    Raises:
+        SemganError: if one of them is missing.
+    """
+    if trained.network is None:
+        remedy = "give a run that has trained both for these labels in --init, or set teacher=self"
+        raise SemganError(f"teacher={settings.teacher} needs a generator and an encoder", remedy=remedy)
+    return build_rendering(context.initial, frozen(trained.network, context.device), trained.spatial_size)

@@ -1,23 +1,66 @@
-"""The student learns, resumes exactly, and survives being killed."""
+"""The student learns, from unlabelled slices too, resumes exactly, and survives being killed."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from monai_semgan.data.datalist import load_datalist
+from monai_semgan.data.slice_set import build_slice_set
 from monai_semgan.errors import SemganError
-from monai_semgan.networks import JointGenerator
+from monai_semgan.networks import JointGenerator, LatentEncoder
 from monai_semgan.networks.weights import load_weights, save_weights, with_prefix
+from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.datasets import pack_slices
+from monai_semgan.training.engine.distributed import Workers
+from monai_semgan.training.pretrained import BILINEAR, build_generator
+from monai_semgan.training.stages.stage import StageContext
+from monai_semgan.training.stages.stage_registry import TrainedGenerator
+from monai_semgan.training.stages.student_stage import StudentSettings, StudentStage
 from monai_semgan.utils.progress import NullProgress
-from tests.training.phantoms import TINY, train
+from tests.training.phantoms import TINY, train, write_patients
 
 STUDENT: dict[str, Any] = {**TINY, "channels": (8, 16, 16), "generated_fraction": 0.0}
+
+
+def stage(
+    datalist: Path, tmp_path: Path, weights: Mapping[str, torch.Tensor] | None = None, classes: int = 3, **settings: Any
+) -> StudentStage:
+    """A student on the phantoms, outside of any loop."""
+    preprocessing = Preprocessing(size=32, pixel_mm=10.0, num_classes=classes)
+    slices = build_slice_set(load_datalist(datalist).training, preprocessing, tmp_path / "cache")
+    device, weights = torch.device("cpu"), weights or {}
+    context = StageContext(slices, None, device, Workers(device), size=32, num_classes=classes, initial=weights)
+    context.mixed_precision = False
+    torch.manual_seed(0)
+    chosen = StudentSettings(**{"batch_size": 4, "channels": (8, 16, 16), "generated_fraction": 0.0, **settings})
+    trained = lambda: TrainedGenerator(build_generator(weights, 32, classes), BILINEAR, 16)  # noqa: E731
+    return StudentStage.build(context, chosen, trained)[0]
+
+
+def inverting_weights() -> dict[str, torch.Tensor]:
+    """A generator that is sure of its labels, and an encoder with a spatial part."""
+    torch.manual_seed(0)
+    generator = JointGenerator(32, 16, 1, 3, {4: 16, 8: 16, 16: 8, 32: 8}, mapping_layers=2)
+    generator.label_bias.data[2] = 50.0
+    encoder = LatentEncoder(1, 8, 16, (8, 8, 16, 16), spatial_channels=8)
+    return with_prefix(generator.state_dict(), "generator") | with_prefix(encoder.state_dict(), "encoder")
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    """Whether two runs have trained the same student, and the same average of it, bit for bit."""
+    one, two = (torch.load(run / "student" / "checkpoint.pt")["stage"] for run in (first, second))
+    return all(
+        torch.equal(tensor, two[kind]["student"][name])
+        for kind in ("networks", "averages")
+        for name, tensor in one[kind]["student"].items()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +92,17 @@ def test_a_run_leaves_weights_record_sheet_and_combined_model(datalist: Path, tm
     assert all(name.startswith("student.") for name in model)
 
 
-def test_resumed_training_equals_uninterrupted_training(datalist: Path, tmp_path: Path, generator_file: Path) -> None:
-    settings = {**STUDENT, "generated_fraction": 0.5, "init": generator_file, "pool_chunk": 4, "pool_refresh": 3}
-    settings["pool_chunks"] = 2
+@pytest.mark.parametrize("kind", ["generated pairs", "unlabelled slices", "a rendering that teaches"])
+def test_resumed_training_equals_uninterrupted_training(
+    datalist: Path, tmp_path: Path, generator_file: Path, kind: str
+) -> None:
+    settings = {**STUDENT, "confidence": 0.0, "unlabelled_fraction": 0.5}
+    if kind == "generated pairs":
+        settings |= {"generated_fraction": 0.5, "init": generator_file, "consistency": False}
+        settings |= {"pool_chunk": 4, "pool_refresh": 3, "pool_chunks": 2}
+    if kind == "a rendering that teaches":
+        save_weights(tmp_path / "inverting.pt", inverting_weights())
+        settings |= {"init": tmp_path / "inverting.pt", "teacher": "both"}
     train("student", datalist, tmp_path / "whole", steps=12, **settings)
 
     class StopAfterSeven:
@@ -69,10 +120,7 @@ def test_resumed_training_equals_uninterrupted_training(datalist: Path, tmp_path
     assert first.cancelled and not first.finished and 0 < first.steps < 12
     (second,) = train("student", datalist, tmp_path / "parts", steps=12, resume=True, **settings)
     assert second.finished and second.steps == 12
-    whole, parts = (torch.load(tmp_path / d / "student" / "checkpoint.pt") for d in ("whole", "parts"))
-    for kind in ("networks", "averages"):
-        for name, tensor in whole["stage"][kind]["student"].items():
-            assert torch.equal(tensor, parts["stage"][kind]["student"][name]), name
+    assert same_weights(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_a_second_run_in_the_same_folder_needs_resume(datalist: Path, tmp_path: Path) -> None:
@@ -127,6 +175,8 @@ def test_packed_slices_train_the_same_student_as_the_volumes(datalist: Path, tmp
         ({"learning_rate": "high"}, "cannot be 'high'"),
         ({"contrast": 1}, "contrast"),
         ({"steps": 0}, "too few"),
+        ({"confidence": 1.5}, "confidence"),
+        ({"teacher": "nobody"}, "give self or rendering or both"),
     ],
 )
 def test_mistakes_are_told_in_one_line(datalist: Path, tmp_path: Path, change: dict[str, Any], words: str) -> None:
@@ -138,3 +188,149 @@ def test_mistakes_are_told_in_one_line(datalist: Path, tmp_path: Path, change: d
 def test_a_generator_of_other_classes_is_refused(datalist: Path, tmp_path: Path, generator_file: Path) -> None:
     with pytest.raises(SemganError, match="3 classes"):
         train("student", datalist, tmp_path, steps=1, init=generator_file, **{**STUDENT, "num_classes": 2})
+
+
+def test_after_a_quarter_of_the_training_a_share_of_each_batch_is_unlabelled(datalist: Path, tmp_path: Path) -> None:
+    student = stage(datalist, tmp_path, batch_size=10, confidence=1.0)
+    for progress, expected in ((0.0, 0), (0.24, 0), (0.25, 3), (0.9, 3)):
+        student.set_rate(progress)
+        image, label = student.batch(step=4)
+        unknown = (label == UNLABELLED).flatten(1).all(1)
+        assert len(image) == len(label) == 10 and int(unknown.sum()) == expected
+
+
+def test_unlabelled_slices_are_those_of_unlabelled_patients(datalist: Path, tmp_path: Path) -> None:
+    student = stage(datalist, tmp_path, batch_size=10)
+    slices = student.context.slices
+    drawn = torch.cat([student.unlabelled_sampler.batch(step) for step in range(5)])
+    assert {slices.patients[volume] for volume in slices.volume_index[drawn].tolist()} == {"p2"}
+
+
+def test_what_the_teacher_is_not_sure_of_stays_unknown(datalist: Path, tmp_path: Path) -> None:
+    class Half(torch.nn.Module):
+        """Sure of class 1 on one half of the slice, of nothing on the other."""
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            logits = torch.zeros(len(image), 3, *image.shape[2:])
+            logits[:, 1, :, :16] = 5.0
+            return logits
+
+    student = stage(datalist, tmp_path)
+    student.averages["student"].network = Half()
+    student.set_rate(0.5)
+    label = student.batch(step=0)[1][: student.unlabelled]
+    assert bool((label[:, :, :16] == 1).all()) and bool((label[:, :, 16:] == UNLABELLED).all())
+    student.update_averages = lambda step: None  # type: ignore[method-assign]
+    assert float(student.step(0)["sure"]) == 0.5
+
+
+def test_the_teacher_sees_the_clean_slice_and_the_student_another_contrast(datalist: Path, tmp_path: Path) -> None:
+    seen = []
+
+    def look(student: StudentStage) -> torch.Tensor:
+        teach = student.teach
+        student.teach = lambda image: (seen.append(image.clone()), teach(image))[1]  # type: ignore[method-assign]
+        student.set_rate(0.5)
+        return student.batch(step=0)[0][: student.unlabelled]
+
+    clean = look(stage(datalist, tmp_path, batch_size=10, contrast=False))
+    randomised = look(stage(datalist, tmp_path, batch_size=10, contrast_probability=1.0))
+    assert torch.equal(seen[0], clean) and torch.equal(seen[1], clean)
+    assert (randomised - clean).abs().mean() > 0.05
+
+
+def test_a_pixel_that_is_not_known_has_no_say(datalist: Path, tmp_path: Path) -> None:
+    losses = []
+    for confidence in (1.0, 0.0):
+        student = stage(datalist, tmp_path, confidence=confidence)
+        student.set_rate(0.5)
+        losses.append(float(student.step(0)["loss"]))
+    unsure = stage(datalist, tmp_path, confidence=1.0)
+    unsure.set_rate(0.5)
+    image, label = unsure.batch(0)
+    rest = unsure.loss(unsure.networks["student"](image)[unsure.unlabelled :], label[unsure.unlabelled :, None])
+    assert losses[0] == pytest.approx(rest.item(), rel=1e-5) and losses[1] != pytest.approx(losses[0], rel=1e-3)
+
+
+def test_one_labelled_slice_at_least_remains_in_a_batch(datalist: Path, tmp_path: Path) -> None:
+    student = stage(datalist, tmp_path, batch_size=4, unlabelled_fraction=1.0)
+    student.set_rate(0.5)
+    label = student.batch(step=0)[1]
+    assert student.unlabelled == 3 and not bool((label[3:] == UNLABELLED).any())
+
+
+def test_without_consistency_unlabelled_patients_change_nothing(datalist: Path, tmp_path: Path) -> None:
+    labelled = write_patients(tmp_path / "patients", training=2, unlabelled=0)
+    settings = {**STUDENT, "steps": 6, "confidence": 0.0}
+    for name, source, consistency in (
+        ("labelled", labelled, True),
+        ("labelled_off", labelled, False),
+        ("off", datalist, False),
+        ("on", datalist, True),
+    ):
+        train("student", source, tmp_path / name, consistency=consistency, **settings)
+    assert same_weights(tmp_path / "labelled", tmp_path / "labelled_off")
+    assert same_weights(tmp_path / "labelled", tmp_path / "off")
+    assert not same_weights(tmp_path / "labelled", tmp_path / "on")
+
+
+def test_the_record_tells_who_was_looked_at_without_a_label(datalist: Path, tmp_path: Path) -> None:
+    train("student", datalist, tmp_path, steps=1, **STUDENT)
+    record = json.loads((tmp_path / "student" / "record.json").read_text())
+    assert record["data"]["unlabelled"] == ["p2"] and record["settings"]["consistency"] is True
+
+
+@pytest.mark.parametrize(("teacher", "expected"), [("self", 1), ("rendering", 2), ("both", UNLABELLED)])
+def test_the_teacher_is_the_student_the_rendering_or_both(
+    datalist: Path, tmp_path: Path, teacher: str, expected: int
+) -> None:
+    class SureOfOne(torch.nn.Module):
+        """Another opinion than the rendering, which is sure of class 2."""
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            logits = torch.zeros(len(image), 3, *image.shape[2:])
+            logits[:, 1] = 50.0
+            return logits
+
+    student = stage(datalist, tmp_path, inverting_weights(), teacher=teacher)
+    student.averages["student"].network = SureOfOne()
+    student.set_rate(0.5)
+    label = student.batch(step=0)[1][: student.unlabelled]
+    assert bool((label == expected).all())
+
+
+@pytest.mark.parametrize("weights", ["none", "generator alone"])
+def test_a_rendering_that_is_not_there_cannot_teach(datalist: Path, tmp_path: Path, weights: str) -> None:
+    found = {} if weights == "none" else inverting_weights()
+    generator = {name: tensor for name, tensor in found.items() if name.startswith("generator.")}
+    with pytest.raises(SemganError, match="--init, or set teacher=self"):
+        stage(datalist, tmp_path, generator, teacher="both")
+
+
+def test_a_student_of_fewer_structures_goes_on_with_more(
+    datalist: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train("student", datalist, tmp_path / "one", steps=3, **{**STUDENT, "num_classes": 2})
+    weights = load_weights(tmp_path / "one" / "model.pt")
+    image = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    before = stage(datalist, tmp_path, weights, classes=2).segment(image)
+    caplog.clear()
+    after = stage(datalist, tmp_path, weights, classes=3).segment(image)
+    assert torch.allclose(after[:, :2], before, atol=1e-5)
+    told = "the student in --init knows 1 of the 2 structures: these are kept, the others are learnt anew"
+    assert [record.getMessage() for record in caplog.records].count(told) == 1
+    (result,) = train("student", datalist, tmp_path / "two", steps=3, init=tmp_path / "one", **STUDENT)
+    assert result.finished
+    with pytest.raises(SemganError, match="another architecture"):
+        fewer = {**STUDENT, "num_classes": 2}
+        train("student", datalist, tmp_path / "back", steps=1, init=tmp_path / "two", **fewer)
+
+
+def test_pairs_of_a_generator_that_knows_fewer_structures_are_left_out(
+    datalist: Path, tmp_path: Path, generator_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {**STUDENT, "num_classes": 4, "generated_fraction": 0.5, "init": generator_file}
+    train("student", datalist, tmp_path, steps=1, **settings)
+    assert "the student does without it" in caplog.text
+    details = json.loads((tmp_path / "student" / "record.json").read_text())["details"]
+    assert "plausible_pairs" not in details

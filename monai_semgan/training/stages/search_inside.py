@@ -1,0 +1,113 @@
+"""A few steps of a search inside a step of training: latents that explain the input itself, whatever its contrast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from monai_semgan.inversion.objectives.base import ReconstructionObjective
+from monai_semgan.networks import Latent
+
+KNOTS = 9
+"""Knots of the map of grey values."""
+
+PENALTY = 1e-3
+"""Pull of a knot towards the identity, and of neighbours towards a straight continuation."""
+
+STRIDE = 2
+"""Every so many rows and columns take part in the fit."""
+
+
+def search_offset(
+    render: Callable[[Latent], torch.Tensor],
+    latent: Latent,
+    source: torch.Tensor,
+    objective: ReconstructionObjective,
+    steps: int,
+    rate: float,
+) -> Latent:
+    """Search latents whose rendering explains the input through a map of grey values of its own.
+
+    The steps are not differentiated: what they find is a constant beside the encoder's prediction.
+
+    Args:
+        render: latents to images `(N, C, H, W)`.
+        latent: N latents to start from.
+        source: inputs `(N, C, H, W)`.
+        objective: compares mapped renderings with inputs.
+        steps: updates by Adam.
+        rate: its learning rate.
+
+    Returns:
+        What the search has added to `latent`.
+    """
+    start = latent.float().clone()
+    found = Latent(*(part.clone().requires_grad_() for part in start.parts))
+    # the second moment forgets fast: there are few steps
+    optimiser = torch.optim.Adam(found.parts, lr=rate, betas=(0.9, 0.99))
+    state, every = objective.prepare(source), torch.arange(len(latent), device=source.device)
+    for _ in range(steps):
+        loss = objective(mapped(render(found), source), state, every).sum()
+        for part, gradient in zip(found.parts, torch.autograd.grad(loss, found.parts), strict=True):
+            part.grad = gradient
+        optimiser.step()
+    pairs = zip(found.parts, start.parts, strict=True)
+    return Latent(*(after.detach() - before for after, before in pairs))
+
+
+def mapped(image: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Map the grey values of rendered images to those of their inputs, each by a map of its own.
+
+    The maps are piecewise linear and fitted in closed form; no gradient goes through the fit.
+
+    Args:
+        image: rendered images `(N, C, H, W)`, about -1 to 1.
+        source: inputs `(N, C, H, W)`.
+
+    Returns:
+        `(N, C, H, W)`.
+    """
+    coefficients = _fit(image.detach(), source)
+    index, weight = _locate(image.float())
+    left = coefficients.gather(1, index.flatten(1)).view_as(image)
+    right = coefficients.gather(1, index.flatten(1) + 1).view_as(image)
+    return torch.lerp(left, right, weight)
+
+
+@torch.no_grad()
+def _fit(image: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Fit the values `(N, KNOTS)` at the knots by least squares, drawn towards the identity."""
+    seen, wanted = (x[:, :, ::STRIDE, ::STRIDE].float().mean(1).flatten(1) for x in (image, source))
+    index, weight = _locate(seen)
+    design = torch.zeros(*seen.shape, KNOTS, device=seen.device)
+    design.scatter_(2, index[..., None], 1.0 - weight[..., None]).scatter_(2, index[..., None] + 1, weight[..., None])
+    across = design.transpose(1, 2) / seen.shape[1]
+    identity = torch.linspace(-1.0, 1.0, KNOTS, dtype=torch.double, device=seen.device)
+    eye = torch.eye(KNOTS, dtype=torch.double, device=seen.device)
+    curvature = eye[:-2] - 2.0 * eye[1:-1] + eye[2:]
+    penalty = PENALTY * (eye + curvature.T @ curvature)
+    right = (across @ wanted[..., None]).double() + (penalty @ identity)[:, None]
+    return torch.linalg.solve((across @ design).double() + penalty, right)[..., 0].float()
+
+
+def _locate(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Find the knot to the left, and the position between it and the next; outside, the map goes on straight."""
+    position = (values + 1.0) * (0.5 * (KNOTS - 1))
+    index = position.detach().long().clamp(0, KNOTS - 2)
+    return index, position - index
+
+
+@contextmanager
+def constant(network: nn.Module) -> Iterator[None]:
+    """Compute no gradients of a network's weights inside; afterwards they are wanted as before."""
+    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in wanted:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)
