@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 CT_TRAINING = [
     *("27", "11", "17", "22", "05", "16", "08", "14", "23", "20"),
@@ -20,6 +21,9 @@ CT_TRAINING = [
 ]
 CT_VALIDATION = ["00", "21", "15", "12"]
 MR_TUNING = ["02", "05", "08"]
+MR_LABELS = {"1": "liver", "2": "right kidney", "3": "left kidney", "4": "spleen"}
+"""All that the labels of CHAOS tell of: what else a model finds in its scans is not scored."""
+
 MR_REPORT = ["15", "20", "21", "33", "37"]
 
 
@@ -29,14 +33,17 @@ def entry(data: Path, folder: str, name: str, modality: str) -> dict[str, str]:
     return {**{kind: str(path.resolve()) for kind, path in files.items()}, "patient": name, "modality": modality}
 
 
-def data_lists(data: Path) -> dict[str, dict[str, list[dict[str, str]]]]:
+def data_lists(data: Path) -> dict[str, dict[str, Any]]:
     """The three data lists by name."""
     ct = {
         section: [entry(data, "abdomen_ct", f"ct_{n}", "CT") for n in names]
         for section, names in (("training", CT_TRAINING), ("validation", CT_VALIDATION))
     }
     mr = {
-        f"mr_{part}": {"validation": [entry(data, "abdomen_mr_t2", f"mr_{n}", "MR") for n in names]}
+        f"mr_{part}": {
+            "labels": MR_LABELS,
+            "validation": [entry(data, "abdomen_mr_t2", f"mr_{n}", "MR") for n in names],
+        }
         for part, names in (("tune", MR_TUNING), ("report", MR_REPORT))
     }
     return {"ct": ct, **mr}

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from monai_semgan.authoring.readme import dice_table, with_dice_table
+from monai_semgan.bundle.labels import dice_by_label, organ_labels, read_metadata
 from monai_semgan.evaluation.metrics import mean_dice
 from monai_semgan.evaluation.study import Study
 from monai_semgan.evaluation.tables import from_json, values
@@ -73,7 +75,7 @@ def training_record(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the page, the record, and the figures of the structures in the readme of the bundle."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in SETS:
         parser.add_argument(f"--{name}", type=Path, required=True)
@@ -100,6 +102,9 @@ def main() -> None:
         lines += [f"| {key} | {value:.4f} |" for key, value in record["memorisation"]["summary"].items()]
     record["training"] = [training_record(folder) for folder in arguments.training]
     (arguments.bundle / "models" / "model.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    readme, labels = arguments.bundle / "docs" / "README.md", organ_labels(read_metadata(arguments.bundle))
+    figures = dice_table(labels, dice_by_label(record, labels))
+    readme.write_text(with_dice_table(readme.read_text(encoding="utf-8"), figures), encoding="utf-8")
     arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

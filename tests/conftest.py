@@ -21,6 +21,8 @@ SHIPPED_BUNDLE = REPOSITORY / "bundles" / "semgan_abdomen"
 
 TINY_SIZE = 32
 TINY_CHANNELS = {"4": 8, "8": 8, "16": 8, "32": 8}
+TINY_LABELS = {1: "liver", 2: "right kidney", 3: "left kidney", 4: "spleen"}
+"""Of the phantom, whatever the shipped bundle finds."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,7 +48,12 @@ def tiny_config() -> dict[str, Any]:
     config["generator_def"] |= {"size": TINY_SIZE, "latent_dim": 16, "mapping_layers": 2, "channels": TINY_CHANNELS}
     config["encoder_def"] |= {"num_latents": 8, "latent_dim": 16, "channels": [8, 8, 8, 8, 8], "grid": 2}
     config["student_def"] |= {"channels": [8, 8]}
-    config["slices"] |= {"size": TINY_SIZE, "pixel_mm": 11.0}
+    config["slices"] |= {"size": TINY_SIZE, "pixel_mm": 11.0, "num_classes": len(TINY_LABELS) + 1}
+    if "spatial_channels" in config["encoder_def"]:
+        config["encoder_def"] |= {"spatial_channels": TINY_CHANNELS["16"], "spatial_size": 16}
+    sizes = config["patient"]["organ_cm2"]
+    if isinstance(sizes, dict):
+        config["patient"]["organ_cm2"] = {name: sizes[name] for name in TINY_LABELS.values() if name in sizes}
     config["invert"] = config["refine"] = {"steps": 2, "patience": 0}
     return config
 
@@ -57,11 +64,34 @@ def write_bundle(folder: Path, config: dict[str, Any], metadata: dict[str, Any],
 
     (folder / "configs").mkdir(parents=True)
     for path in (SHIPPED_BUNDLE / "configs").iterdir():  # overlays
-        (folder / "configs" / path.name).write_bytes(path.read_bytes())
+        (folder / "configs" / path.name).write_text(_of_tiny_labels(path.read_text()))
     (folder / "configs" / "inference.json").write_text(json.dumps(config))
     (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
     save_weights(folder / "models" / "model.pt", network.state_dict())
     return folder
+
+
+def _of_tiny_labels(text: str) -> str:
+    """A configuration for as many classes as the tiny bundle has; others, such as that of the log, as they are."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return text
+    if "num_classes" not in content.get("slices", {}):
+        return text
+    content["slices"]["num_classes"] = len(TINY_LABELS) + 1
+    return json.dumps(content, indent=4) + "\n"
+
+
+def tiny_metadata() -> dict[str, Any]:
+    """The shipped bundle's metadata, with the labels and the size of the tiny one."""
+    metadata: dict[str, Any] = json.loads((SHIPPED_BUNDLE / "configs" / "metadata.json").read_text())
+    names = {"0": "background"} | {str(index): name for index, name in TINY_LABELS.items()}
+    for part in ("network", "generator", "student"):
+        metadata[f"{part}_data_format"]["outputs"]["pred"] |= {"num_channels": len(names), "channel_def": names}
+    for kind, tensor in ("inputs", "image"), ("outputs", "pred"):
+        metadata["network_data_format"][kind][tensor]["spatial_shape"] = [TINY_SIZE, TINY_SIZE]
+    return metadata
 
 
 def make_tiny_bundle(folder: Path) -> Path:
@@ -70,14 +100,11 @@ def make_tiny_bundle(folder: Path) -> Path:
     from monai.bundle import ConfigParser
 
     config = tiny_config()
-    metadata = json.loads((SHIPPED_BUNDLE / "configs" / "metadata.json").read_text())
-    for tensor in ("inputs", "image"), ("outputs", "pred"):
-        metadata["network_data_format"][tensor[0]][tensor[1]]["spatial_shape"] = [TINY_SIZE, TINY_SIZE]
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = ConfigParser(copy.deepcopy(config)).get_parsed_content("network_def")
         network.generator.update_mean_latent(256)
-    return write_bundle(folder, config, metadata, network)
+    return write_bundle(folder, config, tiny_metadata(), network)
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,18 @@ ORGANS = {
 }
 """Class: centre relative to that of the body, half axes; in mm."""
 
+STRUCTURES = dict(
+    enumerate(
+        (
+            "liver", "right kidney", "left kidney", "spleen", "gallbladder", "oesophagus", "stomach", "aorta",
+            "inferior vena cava", "portal vein and splenic vein", "pancreas", "right adrenal gland",
+            "left adrenal gland",
+        ),
+        start=1,
+    )
+)  # fmt: skip
+"""Names by id of a model that finds more than the phantom holds: those of the Multi-Atlas Labeling challenge."""
+
 CT_VALUES = {"air": -1000.0, "body": 20.0, 1: 110.0, 2: 190.0, 3: 190.0, 4: 140.0}
 MR_VALUES = {"air": 3.0, "body": 120.0, 1: 180.0, 2: 420.0, 3: 420.0, 4: 350.0}
 

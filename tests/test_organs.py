@@ -20,6 +20,7 @@ from monai_semgan.organs import (
     Code,
     Segments,
     Structure,
+    above,
     adult_ml,
     find_organ,
     forget_structure,
@@ -28,10 +29,12 @@ from monai_semgan.organs import (
     pairs,
     register_structure,
     right_of,
+    speck_ml,
     structures,
 )
 from monai_semgan.quality.anatomy import check_anatomy
 from monai_semgan.training.augmentation.contrast import ContrastRandomisation
+from tests.phantoms import STRUCTURES
 
 ABDOMEN = {1: "liver", 2: "right kidney", 3: "left kidney", 4: "spleen"}
 
@@ -138,6 +141,34 @@ def test_the_sides_of_structures_from_outside_are_told_apart_whatever_their_colo
         forget_structure("flipper")
 
 
-def test_the_organs_of_the_shipped_model_are_told_apart_by_their_colours() -> None:
-    colours = [find_organ(name).colour for name in ("liver", "right kidney", "left kidney", "spleen")]
+def test_the_structures_of_the_abdomen_are_told_apart_by_their_colours() -> None:
+    colours = [find_organ(name).colour for name in STRUCTURES.values()]
     assert min(distance(a, b) for a, b in itertools.combinations(colours, 2)) > 80
+
+
+def test_the_structures_of_the_abdomen_have_codes_of_their_own() -> None:
+    found = {name: find_organ(name) for name in STRUCTURES.values()}
+    codes = {name: (organ.kind.value, organ.side and organ.side.meaning) for name, organ in found.items()}
+    assert len(set(codes.values())) == len(STRUCTURES)
+    assert codes["portal vein and splenic vein"] == ("110765007", None)
+    assert codes["left adrenal gland"] == ("23451007", "Left")
+
+
+@pytest.mark.parametrize("name", ["portal_vein_and_splenic_vein", "Portal and splenic vein", "adrenal_gland_left"])
+def test_names_of_other_programs_are_known(name: str) -> None:
+    assert find_organ(name).category.meaning == "Anatomical Structure"
+
+
+def test_relations_of_paired_structures_hold_on_each_side() -> None:
+    told = [pair for pair in above() if set(pair) <= set(STRUCTURES.values())]
+    assert ("right adrenal gland", "right kidney") in told and ("left adrenal gland", "left kidney") in told
+    assert not [pair for pair in told if {word.split()[0] for word in pair} == {"left", "right"}]
+    assert ("liver", "right kidney") in told
+
+
+def test_vessels_come_in_as_many_pieces_as_a_scan_shows_and_organs_in_one() -> None:
+    pieces = {name: natural_pieces(name) for name in STRUCTURES.values()}
+    assert pieces["aorta"] == 2 and pieces["portal vein and splenic vein"] is None and pieces["oesophagus"] is None
+    assert {pieces[name] for name in ABDOMEN.values()} == {1}
+    assert natural_pieces("both kidneys") == 2 and natural_pieces("both adrenals") == 2
+    assert {speck_ml(name) for name in ABDOMEN.values()} == {1.0} and speck_ml("right adrenal") < 1

@@ -16,6 +16,7 @@ from monai_semgan.authoring.readme import data_licence, new_readme
 from monai_semgan.bundle.labels import CONFIG, METADATA, bundle_folder, organ_labels, read_json, read_metadata
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.generator import SLIM_CHANNELS
+from monai_semgan.organs import structure_key
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.utils.files import utf8, write_error
 
@@ -73,6 +74,7 @@ def create_bundle(
             "field_of_view": settings.field_of_view,
         },
         "generator_def": {"channels": _channels(size), "resample_filter": [1, 3, 3, 1]},
+        "encoder_def": _spatial(read_json(origin / CONFIG)["encoder_def"], size),
         "inferer": {"modality": modality},
     }
     draft = folder.with_name(f".{folder.name}.part")
@@ -118,11 +120,19 @@ def _channels(size: int) -> dict[str, int]:
     return {str(resolution): width for resolution, width in SLIM_CHANNELS.items() if resolution <= size}
 
 
+def _spatial(template: Mapping[str, Any], size: int) -> dict[str, int]:
+    """The spatial part of the codes: as in the template, with the channels that the trunk has at its size here."""
+    if not template.get("spatial_channels"):
+        return {}
+    side = min(int(template["spatial_size"]), size // 2)
+    return {"spatial_channels": SLIM_CHANNELS[side], "spatial_size": side}
+
+
 def _copy_configurations(
     origin: Path, draft: Path, changes: Mapping[str, Mapping[str, Any]], names: Sequence[str]
 ) -> None:
     """All configurations of the template, overlays too, with what is about the task replaced."""
-    other_organs = list(organ_labels(read_metadata(origin)).values()) != list(names)
+    same_organs = list(organ_labels(read_metadata(origin)).values()) == list(names)
     (draft / "configs").mkdir(parents=True)
     for path in sorted((origin / "configs").iterdir()):
         target = draft / "configs" / path.name
@@ -131,9 +141,19 @@ def _copy_configurations(
             continue
         config = with_changes(read_json(path), changes)
         config = {name: section for name, section in config.items() if name not in TASK_SETTINGS}
-        if other_organs and "patient" in config:  # other organs have other sizes
-            config["patient"] = {k: v for k, v in config["patient"].items() if k != "organ_cm2"}
+        if not same_organs and "patient" in config:
+            config["patient"] = _patient(config["patient"], names)
         write_json(target, config)
+
+
+def _patient(section: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What a template knows of its patients, with the sizes of those organs only that the new model has too."""
+    sizes = section.get("organ_cm2")
+    keys = {structure_key(name) for name in names}
+    named = sizes if isinstance(sizes, Mapping) else {}  # rows without names are of the template's organs
+    kept = {name: values for name, values in named.items() if structure_key(name) in keys}
+    others = {key: value for key, value in section.items() if key != "organ_cm2"}
+    return others | ({"organ_cm2": kept} if kept else {})
 
 
 def with_changes(config: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -163,9 +183,10 @@ def _write_texts(
 
 def measured_formats(folder: Path, labels: Sequence[str], modality: str) -> dict[str, Any]:
     """Formats of the networks that a bundle's inference.json describes."""
-    generator = ConfigParser(read_json(folder / CONFIG)).get_parsed_content("generator_def")
+    parser = ConfigParser(read_json(folder / CONFIG))
+    generator, encoder = (parser.get_parsed_content(name) for name in ("generator_def", "encoder_def"))
     shape = (generator.size, generator.image_channels, generator.num_latents, generator.latent_dim)
-    return data_formats(labels, modality, *shape)
+    return data_formats(labels, modality, *shape, (encoder.spatial_channels, encoder.spatial_size))
 
 
 def _metadata(

@@ -9,7 +9,13 @@ TENSOR = {"dtype": "float32", "is_patch_data": False}
 
 
 def data_formats(
-    labels: Sequence[str], modality: str, size: int, image_channels: int, num_latents: int, latent_dim: int
+    labels: Sequence[str],
+    modality: str,
+    size: int,
+    image_channels: int,
+    num_latents: int,
+    latent_dim: int,
+    spatial: tuple[int, int] = (0, 0),
 ) -> dict[str, Any]:
     """`network_data_format`, and that of generator, encoder and student.
 
@@ -20,17 +26,23 @@ def data_formats(
         image_channels: of the image.
         num_latents: codes of an image in W+.
         latent_dim: length of a code.
+        spatial: channels and side of the codes' spatial part; no channels where there is none.
     """
     image = image_format(modality, size, image_channels)
     pred = label_format(labels, size)
     noise = _tensor("noise", "latent", latent_dim, [], [], {"0": "normal noise"})
     codes = _tensor("feature", "latent", num_latents, [latent_dim], [], {"0": "one w of W+ per channel"})
+    found = {"latent": codes}
+    if spatial[0] > 0:
+        channels, side = spatial
+        where = {"0": "added to one channel of the generator's trunk per channel"}
+        found["spatial"] = _tensor("feature", "latent", channels, [side, side], [], where)
     rendering = {key: value for key, value in image.items() if key != "modality"}
     rendering |= {"format": "magnitude", "channel_def": {"0": "rendered image"}}
     return {
         "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": pred}},
         "generator_data_format": {"inputs": {"latent": noise}, "outputs": {"image": rendering, "pred": pred}},
-        "encoder_data_format": {"inputs": {"image": image}, "outputs": {"latent": codes}},
+        "encoder_data_format": {"inputs": {"image": image}, "outputs": found},
         "student_data_format": {"inputs": {"image": image}, "outputs": {"pred": pred}},
     }
 

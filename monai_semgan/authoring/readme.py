@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from monai_semgan.slicing.preprocessing import Preprocessing
+
+TABLE_START = "label"
+"""Heading of the first column of the table of structures."""
 
 SCANS = {"CT": "CT", "MR": "MRI", "DX": "radiographs"}
 """What users call the scans of a modality."""
@@ -76,6 +80,28 @@ def _preprocessing(settings: Preprocessing) -> str:
 def _first_reference(text: str) -> str:
     """That of the method; the others are those of the template's data."""
     return text.strip().split("\n\n")[0]
+
+
+def dice_table(labels: Mapping[int, str], dice: Mapping[int, Mapping[str, float]]) -> str:
+    """Markdown table of the structures of a model: label id, name, and the Dice that was measured, by modality.
+
+    Args:
+        labels: organ name by id.
+        dice: by id and modality; see `dice_by_label`.
+    """
+    modalities = list(dict.fromkeys(modality for figures in dice.values() for modality in figures))
+    scans = [SCANS.get(modality, modality) for modality in modalities]
+    rows = [[TABLE_START, "structure", *scans], ["---"] * (len(scans) + 2)]
+    for index, name in labels.items():
+        figures = [f"{dice.get(index, {})[m]:.3f}" if m in dice.get(index, {}) else "not measured" for m in modalities]
+        rows.append([str(index), name, *(figure.removeprefix("0") for figure in figures)])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def with_dice_table(text: str, table: str) -> str:
+    """Put a table of `dice_table` in place of the one in a readme; a readme without one stays as it is."""
+    old = re.compile(rf"^\| {TABLE_START} \|.*\n(?:\|.*\n)*", re.MULTILINE)
+    return old.sub(lambda _: table, text, count=1)
 
 
 def data_licence(authors: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from monai_semgan.bundle.compatibility import refuse_newer
 from monai_semgan.bundle.pending import finish_pending
 from monai_semgan.errors import SemganError
+from monai_semgan.organs import structure_key
 from monai_semgan.utils.foreign_text import read_foreign_text
 
 DEFAULT_NAME = "semgan_abdomen"
@@ -63,6 +65,52 @@ def read_record(folder: Path) -> dict[str, Any]:
         SemganError: if the file is broken.
     """
     return read_json(folder / RECORD) if (folder / RECORD).exists() else {}
+
+
+def measured_dice(record: Mapping[str, Any], mode: str = "preview") -> dict[str, dict[str, float]]:
+    """Mean 3D Dice of a mode, by modality of the scans and by organ name; over all organs under `mean`.
+
+    Args:
+        record: see `read_record`; figures that are none are left out.
+        mode: as in the record.
+
+    Examples:
+        >>> measured_dice({"dice": {"CT validation": {"preview": {"liver": 0.94, "mean": 0.94}}}})
+        {'CT': {'liver': 0.94, 'mean': 0.94}}
+    """
+    found: dict[str, dict[str, float]] = {}
+    dice = record.get("dice")
+    for where, methods in (dice if isinstance(dice, Mapping) else {}).items():
+        figures = methods.get(mode) if isinstance(methods, Mapping) else None
+        modality = "MR" if str(where).upper().startswith("MR") else str(where).split(" ")[0]
+        numbers = {
+            str(name): float(value)
+            for name, value in (figures.items() if isinstance(figures, Mapping) else ())
+            if isinstance(value, (int, float)) and math.isfinite(value)
+        }
+        if numbers:
+            found.setdefault(modality, numbers)
+    return found
+
+
+def dice_by_label(record: Mapping[str, Any], labels: Mapping[int, str]) -> dict[int, dict[str, float]]:
+    """Mean 3D Dice of the preview by label id and modality, of the organs that were measured.
+
+    Args:
+        record: see `read_record`.
+        labels: organ name by id; spellings do not matter.
+    """
+    measured = {
+        modality: {structure_key(name): value for name, value in figures.items()}
+        for modality, figures in measured_dice(record).items()
+    }
+    found = {
+        index: {
+            modality: known[structure_key(name)] for modality, known in measured.items() if structure_key(name) in known
+        }
+        for index, name in labels.items()
+    }
+    return {index: figures for index, figures in found.items() if figures}
 
 
 def organ_labels(metadata: Mapping[str, Any], path: Path | None = None) -> dict[int, str]:

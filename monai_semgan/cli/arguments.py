@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,11 @@ def name_list(text: str) -> list[str]:
 
 for _type, _name in ((positive_int, "positive whole number"), (non_negative_int, "whole number")):
     _type.__name__ = _name  # argparse names the type in its message
+
+
+def name_column(names: Iterable[str]) -> int:
+    """Width of a column of structure names: that of the longest."""
+    return max((16, *(len(name) for name in names)))
 
 
 @contextlib.contextmanager

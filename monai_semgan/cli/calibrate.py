@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.arguments import bar, positive_int, say, threads_option
+from monai_semgan.cli.arguments import bar, note, positive_int, say, threads_option
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -55,25 +55,43 @@ def run(arguments: argparse.Namespace) -> int:
 
     entries = labelled_entries(getattr(load_datalist(arguments.data), arguments.section), arguments.data)
     bundle = load_bundle(arguments.bundle, arguments.device)
-    section = fit(bundle, entries, arguments)
+    section, clean = fit(bundle, entries, arguments)
     path = bundle.folder / CONFIG
     write_utf8(path, json_text(read_json(path) | {"domain": section}, indent=4) + "\n")
     for kind, weights in section["weights"].items():
         say(f"{kind}: " + ", ".join(f"{name} {value:g}" for name, value in weights.items()))
+    for mode, scores in clean.items():
+        say(f"{mode}: scans as they are score {scores[0]:.2f} to {scores[-1]:.2f}")
+        unusual = sum(score >= arguments.limits[0] for score in scores)
+        if unusual:
+            note(f"{unusual} of {len(scores)} would be called unusual; small structures raise scores: choose --limits")
     say(f"wrote {path}")
     return 0
 
 
-def fit(bundle: Bundle, entries: list[Entry], arguments: argparse.Namespace) -> dict[str, Any]:
-    """The section `domain` of a bundle."""
-    from monai_semgan.evaluation.calibration import collect, fit_kinds, label_shapes, organ_priors, priors_to_dict
+def fit(
+    bundle: Bundle, entries: list[Entry], arguments: argparse.Namespace
+) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    """The section `domain` of a bundle, and by mode the scores that the scans get as they are."""
+    from monai_semgan.evaluation.calibration import (
+        clean_scores,
+        collect,
+        fit_kinds,
+        label_shapes,
+        organ_priors,
+        priors_to_dict,
+    )
     from monai_semgan.evaluation.corruptions import CORRUPTIONS, SILENT
+    from monai_semgan.quality.assessment import DomainModel
 
     corruptions, chosen = [name for name in CORRUPTIONS if name not in SILENT], entries[: arguments.limit]
     weights: dict[str, dict[str, float]] = {}
+    clean: dict[str, list[float]] = {}
     with bar(arguments, "stopping; nothing is written") as progress:
         priors = organ_priors(label_shapes(bundle, entries, progress))
         for mode in arguments.modes:
-            found = collect(bundle, chosen, priors, corruptions, mode, every=arguments.every, progress=progress)
-            weights |= fit_kinds(list(found))
-    return {"weights": weights, "priors": priors_to_dict(priors), "limits": list(arguments.limits)}
+            found = list(collect(bundle, chosen, priors, corruptions, mode, every=arguments.every, progress=progress))
+            weights |= fit_kinds(found)
+            if scores := clean_scores(found, DomainModel(weights)):
+                clean[mode] = scores
+    return {"weights": weights, "priors": priors_to_dict(priors), "limits": list(arguments.limits)}, clean

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.arguments import bar, model_options, non_negative_int, note, say, threads_option
+from monai_semgan.cli.arguments import bar, model_options, name_column, non_negative_int, note, say, threads_option
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ def _print(study: Study) -> None:
         note(f"{patient.title} has no score: {patient.problem}")
     for line in study.notes:
         note(line)
+    width = name_column(study.dice)
     for organ, value in study.dice.items():
-        say(f"  {organ:<16} Dice {value:.4f}")
+        say(f"  {organ:<{width}} Dice {value:.4f}")
     say(f"{len(study.scored)} of {len(study.patients)} patients")

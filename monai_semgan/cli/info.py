@@ -56,6 +56,7 @@ def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
     from monai_semgan.bundle.labels import (
         METADATA,
         bundle_folder,
+        dice_by_label,
         learnt_modalities,
         organ_labels,
         read_metadata,
@@ -65,6 +66,7 @@ def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
 
     path = bundle_folder(folder)
     metadata, record = read_metadata(path), read_record(path)
+    labels = organ_labels(metadata, path / METADATA)
     device = select_device(device_name)
     return {
         "semgan": __version__,
@@ -89,7 +91,8 @@ def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
             "name": metadata.get("name", path.name),
             "version": metadata.get("version", ""),
             "modalities": list(learnt_modalities(metadata)),
-            "labels": {str(index): name for index, name in organ_labels(metadata, path / METADATA).items()},
+            "labels": {str(index): name for index, name in labels.items()},
+            "dice_of_labels": {str(index): figures for index, figures in dice_by_label(record, labels).items()},
             "weights_sha256": weights_digest(path),
         },
         "modes": ["preview", "encoder", "invert", "refine"],
@@ -110,9 +113,21 @@ def as_text(facts: Mapping[str, Any]) -> str:
         f"model: {bundle['name']} {bundle['version']}, learnt from {' and '.join(bundle['modalities']) or '?'}",
         f"  folder: {bundle['folder']}",
         f"  weights: {bundle['weights_sha256'][:16] or 'none'}",
-        "  labels: " + ", ".join(f"{index} {name}" for index, name in bundle["labels"].items()),
+        *_label_lines(bundle["labels"], bundle["dice_of_labels"]),
     ]
     return "\n".join([*lines, *_dice_lines(facts["dice"])])
+
+
+def _label_lines(labels: Mapping[str, str], dice: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """A line for every structure, with the Dice that was measured for it."""
+    if not dice:
+        return ["  labels: " + ", ".join(f"{index} {name}" for index, name in labels.items())]
+    width = max(len(name) for name in labels.values())
+    lines = ["  labels, with the measured Dice of the preview:"]
+    for index, name in labels.items():
+        figures = ", ".join(f"{modality} {value:.2f}" for modality, value in dice.get(index, {}).items())
+        lines.append(f"    {index:>2} {name:<{width}}  {figures or 'not measured'}")
+    return lines
 
 
 def _dice_lines(dice: Mapping[str, Any], indent: int = 2) -> list[str]:

@@ -13,6 +13,7 @@ from monai_semgan.cli.arguments import (
     bar,
     describe,
     model_options,
+    name_column,
     name_list,
     non_negative_int,
     note,
@@ -171,10 +172,11 @@ def segment_scan(volume: Volume, bundle: Bundle, arguments: argparse.Namespace) 
 def report(path: Path | str, volume: Volume, segmentation: Segmentation) -> None:
     """Print what was found."""
     say(f"{path}: {segmentation.prepared.modality}, {describe(volume)}")
+    width = name_column([*segmentation.volumes_ml, *segmentation.areas])
     for name, millilitres in segmentation.volumes_ml.items():
-        say(f"  {name:<16}{millilitres:9.1f} ml")
+        say(f"  {name:<{width}}{millilitres:9.1f} ml")
     for name, area in segmentation.areas.items():
-        say(f"  {name:<16}{area:9.1f} {segmentation.area_unit}")
+        say(f"  {name:<{width}}{area:9.1f} {segmentation.area_unit}")
     for sentence in segmentation.notes:
         note(sentence)
     say(f"{segmentation.mode} in {segmentation.seconds:.1f} s")

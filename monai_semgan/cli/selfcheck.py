@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.arguments import bar, model_options, non_negative_int, note, say, threads_option
+from monai_semgan.cli.arguments import bar, model_options, name_column, non_negative_int, note, say, threads_option
 from monai_semgan.cli.segment import report, segment_scan
 
 if TYPE_CHECKING:
@@ -90,8 +91,10 @@ def _segment_and_save(
     report(arguments.scan or "synthetic patient", volume, segmentation)
     if reference is not None:
         say("self-consistency check: Dice against the label that was generated beside the image")
+        width = name_column(bundle.labels.values())
         for index, name in bundle.labels.items():
-            say(f"  {name:<16}{dice(segmentation.label == index, reference.array == index):9.3f}")
+            value = dice(segmentation.label == index, reference.array == index)
+            say(f"  {name:<{width}}" + ("  in neither" if math.isnan(value) else f"{value:9.3f}"))
         note("this tests the installation; Dice on real scans is shown by `semgan info`")
     for path in files:
         say(f"wrote {path}")

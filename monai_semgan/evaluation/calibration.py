@@ -20,12 +20,13 @@ from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.evaluation.corruptions import CORRUPTIONS, SILENT
 from monai_semgan.evaluation.metrics import dice
 from monai_semgan.evaluation.scores import organs_listed
-from monai_semgan.inference.preview import smooth_across
 from monai_semgan.inference.segmentation import inversion_settings, invert, preview, preview_settings
+from monai_semgan.inference.views import smooth_across
 from monai_semgan.io.reading import read_volume
-from monai_semgan.quality.assessment import PART, PART_SIGNS, found_organs, kind_of, too_low
+from monai_semgan.io.volume import voxel_ml
+from monai_semgan.quality.assessment import PART, PART_SIGNS, DomainModel, found_organs, kind_of, too_low
 from monai_semgan.quality.features import FEATURES, OrganPrior, OrganShape, organ_shapes, quality_features
-from monai_semgan.slicing.postprocessing import largest_piece
+from monai_semgan.slicing.postprocessing import natural_part
 from monai_semgan.utils.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from monai_semgan.slicing.preprocessing import PreparedVolume
 
 RIDGE = 1e-3
+
+CLEAN = "clean"
+"""Name of the corruption that changes nothing."""
 
 PART_SLICES = (1, 2, 3, 5, 8, 12, 20)
 """So many slices do the parts of a scan have that are cut out of it, as far as they are lower than whole scans."""
@@ -114,11 +118,16 @@ def organ_priors(shapes: Sequence[Mapping[str, OrganShape]]) -> dict[str, OrganP
 
 
 def label_shapes(bundle: Bundle, entries: Sequence[Entry], progress: Progress | None = None) -> list[Any]:
-    """Sizes and places in the labels of the entries."""
+    """Sizes and places in the labels of the entries; not of those whose list leaves organs out.
+
+    An organ's place is told from the middle of all organs, which is not known where some are not.
+    """
     progress = progress or NullProgress()
     shapes = []
     for number, entry in enumerate(entries):
         progress.update(number, len(entries), "measuring labels")
+        if organs_listed(entry, bundle.labels) != dict(bundle.labels):
+            continue
         volume = read_volume(entry.image)
         prepared = bundle.preprocessing(volume, entry.modality)
         names = names_of_ids(bundle.preprocessing, bundle.labels)
@@ -249,6 +258,21 @@ def fit_weights(samples: Sequence[Sample], signs: Sequence[str] = FEATURES) -> d
     }
 
 
+def clean_scores(samples: Sequence[Sample], model: DomainModel) -> list[float]:
+    """Out-of-domain scores of whole scans as they are, lowest first: what a model should call in domain.
+
+    Args:
+        samples: of `collect`.
+        model: fitted to them.
+    """
+    scans: dict[tuple[str, str], list[float]] = {}
+    for sample in samples:
+        if sample.corruption == CLEAN and not sample.height_mm:
+            key = sample.name or sample.patient, sample.mode
+            scans.setdefault(key, []).append(model.expected_dice(sample.kind, sample.organ_features))
+    return sorted(1.0 - float(np.mean(expected)) for expected in scans.values())
+
+
 def priors_to_dict(priors: Mapping[str, OrganPrior]) -> dict[str, Any]:
     """For a bundle's configuration."""
     plain = {name: asdict(prior) for name, prior in priors.items()}
@@ -264,7 +288,7 @@ def _samples(result: _Result, priors: Mapping[str, OrganPrior], smoothing_mm: fl
     judged = found_organs(found, result.affine, result.organs) if height else set(result.organs.values())
     features = quality_features(found, result.affine, result.organs, priors)
     for index, name in result.organs.items():
-        value = dice(largest_piece(label == index), result.truth == index)
+        value = dice(natural_part(label == index, name, voxel_ml(result.affine)), result.truth == index)
         if name in judged & result.listed and not math.isnan(value):
             yield replace(
                 result.sample, organ=name, organ_features=features[name], dice=value, height_mm=round(height, 2)

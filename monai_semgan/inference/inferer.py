@@ -160,7 +160,9 @@ class SliceInversionInferer(SliceInferer):
         inverter = VolumeInverter(network, settings, in_domain)
         student = student if self.run_mode == "refine" else None
         views, share = self.preview_settings, settings.search_share
-        average = rendered_average(network, slices, views, not in_domain, distance, share)
+        average = None
+        if settings.average_views:
+            average = rendered_average(network, slices, views, not in_domain, distance, share)
         return inverter.run(slices, start, student, constraints, active, on_step, average)
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 IN_DOMAIN = "in domain"
 
+MOST_NAMED = 6
+"""Structures that a sentence lists by their names."""
+
 BY_THE_ORGANS = "it looks at the organs that were found (size, place, outline, certainty), not at the modality"
 """Why a score may call a scan of another modality like what the model knows."""
 
@@ -88,7 +91,7 @@ def _on_domain(domain: DomainAssessment | None) -> list[Remark]:
 def _on_organs(counts: Mapping[str, float], prepared: PreparedVolume) -> list[Remark]:
     if any(counts.values()):
         return []
-    organs = ", ".join(counts)
+    organs = ", ".join(counts) if len(counts) <= MOST_NAMED else f"any of the {len(counts)} structures of the model"
     article = "an" if prepared.modality.startswith("M") else "a"
     text = f"No organ was found: the scan may not show {organs}, or not be {article} {prepared.modality}."
     return [Remark(text, "nothing_found")]

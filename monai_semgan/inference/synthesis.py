@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import dijkstra
 from monai_semgan.bundle.labels import CONFIG
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.io.volume import Volume
+from monai_semgan.organs import structure_key
 from monai_semgan.utils.device import autocast
 from monai_semgan.utils.gpu import with_cpu_fallback
 from monai_semgan.utils.progress import NullProgress, Progress
@@ -37,12 +38,13 @@ class PatientShape:
     Args:
         height_mm: extent of the walk from feet to head.
         slice_mm: distance of slices.
-        organ_cm2: typical cross-section of every organ, at levels evenly spaced from feet to head; empty if unknown.
+        organ_cm2: typical cross-sections at levels evenly spaced from feet to head, by organ name, of those organs that
+            shall guide the walk; or a row for every level with a number for every organ; empty if unknown.
     """
 
     height_mm: float = 210.0
     slice_mm: float = 5.0
-    organ_cm2: tuple[tuple[float, ...], ...] = ()
+    organ_cm2: Mapping[str, tuple[float, ...]] | tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,22 +103,30 @@ def sample_patient(
         SemganError: if the bundle's description of patients does not fit its labels.
     """
     shape = patient_shape(bundle)
+    levels = organ_levels(shape, bundle.labels)
 
     def compute(generator: JointGenerator) -> SyntheticSlices:
-        return _walk(generator, shape, bundle.preprocessing.pixel_mm, seed, truncation, progress or NullProgress())
+        pixel_mm = bundle.preprocessing.pixel_mm
+        return _walk(generator, shape, levels, pixel_mm, seed, truncation, progress or NullProgress())
 
     slices, _ = with_cpu_fallback(bundle.network.generator, compute)
     return as_volumes(slices, bundle, shape.slice_mm)
 
 
 def _walk(
-    generator: JointGenerator, shape: PatientShape, pixel_mm: float, seed: int, truncation: float, progress: Progress
+    generator: JointGenerator,
+    shape: PatientShape,
+    levels: np.ndarray,
+    pixel_mm: float,
+    seed: int,
+    truncation: float,
+    progress: Progress,
 ) -> SyntheticSlices:
     """Render slices on a way through the latent space from the feet of a patient to the head."""
     candidates = _random_latents(generator, CANDIDATES, seed, truncation)
     size = min(CANDIDATE_SIZE, generator.size)
     seen = _render(generator, generator.broadcast(candidates), progress, "choosing slice", size)
-    path = choose_path(seen, pixel_mm * generator.size / size, np.asarray(shape.organ_cm2))
+    path = choose_path(seen, pixel_mm * generator.size / size, levels)
     keys = candidates[torch.as_tensor(path, device=candidates.device)].cpu().numpy()
     latents = smooth_walk(keys, max(2, round(shape.height_mm / shape.slice_mm)))
     walk = generator.broadcast(latents.to(candidates)).clone()
@@ -133,15 +143,35 @@ def patient_shape(bundle: Bundle) -> PatientShape:
     values: Mapping[str, Any] = bundle.settings.get("patient", {})
     try:
         shape = PatientShape(**values)
-        rows = np.asarray(shape.organ_cm2, dtype=np.float64)
+        rows = organ_levels(shape, bundle.labels)
         fits = rows.size == 0 or (rows.ndim == 2 and len(rows) > 1 and rows.shape[1] == len(bundle.labels))
         fits = fits and shape.height_mm > 0 and shape.slice_mm > 0
     except (TypeError, ValueError):
         fits = False
     if not fits:
-        remedy = "give height_mm, slice_mm and organ_cm2 with one column per organ"
+        remedy = "give height_mm, slice_mm and organ_cm2 with as many numbers for every organ, by its name"
         raise SemganError("the section 'patient' cannot be used", remedy=remedy, path=bundle.folder / CONFIG)
     return shape
+
+
+def organ_levels(shape: PatientShape, labels: Mapping[int, str]) -> np.ndarray:
+    """Give typical cross-sections `(levels, organs)` in cm², NaN for organs that do not guide the walk.
+
+    Args:
+        shape: of the patients of a model.
+        labels: organ name by id.
+
+    Raises:
+        ValueError: if it names an organ that is not there, or not as many numbers for each.
+    """
+    if not isinstance(shape.organ_cm2, Mapping):
+        return np.asarray(shape.organ_cm2, dtype=np.float64)
+    known = {structure_key(name): np.asarray(values, np.float64) for name, values in shape.organ_cm2.items()}
+    keys = [structure_key(name) for name in labels.values()]
+    if len({len(values) for values in known.values()}) != 1 or set(known) - set(keys):
+        raise ValueError("cross-sections of other organs, or at other levels")
+    unknown = np.full(len(next(iter(known.values()))), np.nan)
+    return np.stack([known.get(key, unknown) for key in keys], axis=1)
 
 
 def choose_path(seen: SyntheticSlices, pixel_mm: float, organ_cm2: np.ndarray) -> list[int]:
@@ -150,8 +180,8 @@ def choose_path(seen: SyntheticSlices, pixel_mm: float, organ_cm2: np.ndarray) -
     Args:
         seen: candidates.
         pixel_mm: edge of their pixels.
-        organ_cm2: `(levels, organs)` typical cross-sections; without any, the walk goes from one slice to the one
-            that differs most, by small steps.
+        organ_cm2: `(levels, organs)` typical cross-sections, NaN where an organ does not matter; without any, the walk
+            goes from one slice to the one that differs most, by small steps.
 
     Returns:
         Numbers of candidates.
@@ -162,7 +192,7 @@ def choose_path(seen: SyntheticSlices, pixel_mm: float, organ_cm2: np.ndarray) -
     organs = organ_cm2.shape[1]
     area = np.stack([(seen.label == k).sum((1, 2)) for k in range(1, organs + 1)], 1) * (pixel_mm / 10) ** 2
     # square roots: differences of diameters, so that the liver does not outweigh the kidneys
-    misfit = np.abs(np.sqrt(area)[None] - np.sqrt(organ_cm2)[:, None]).sum(2)
+    misfit = np.nansum(np.abs(np.sqrt(area)[None] - np.sqrt(organ_cm2)[:, None]), axis=2)
     return viterbi(misfit, LIKENESS_WEIGHT * distance)
 
 

@@ -34,8 +34,10 @@ class InversionSettings:
         neighbour_weight: pull towards the latents of the slices above and below, in the same unit; 0 uncouples.
         label_weight: weight of the student's labels in the objective of mode `refine`.
         student_weight: share of the student in the final probabilities of mode `refine`, from 0 to 1.
+        average_views: average what is rendered with the encoder's renderings of further views (shifted slices, negatives;
+            those of the preview), and smooth it across slices as the preview is.
         search_share: share of the searched latent's label beside those of further views (shifted slices, negatives),
-            which the encoder alone renders; None counts it as one of the views.
+            None counts it as one of the views.
         tolerance: relative improvement below which a step counts as idle.
         patience: idle steps after which a slice has converged and is no longer computed; 0 switches this off.
         refit_every: steps between fits of what the slices share, for objectives that fit a map of grey values; idle
@@ -64,6 +66,7 @@ class InversionSettings:
     neighbour_weight: float = 0.0
     label_weight: float = 1.0
     student_weight: float = 0.5
+    average_views: bool = False
     search_share: float | None = None
     tolerance: float = 0.002
     patience: int = 10
@@ -85,4 +88,4 @@ class InversionSettings:
 
     def rendering_only(self) -> InversionSettings:
         """Return the same without any search: what the encoder alone gives."""
-        return replace(self, steps=0, restarts=1, start="encoder")
+        return replace(self, steps=0, restarts=1, start="encoder", search_share=None)

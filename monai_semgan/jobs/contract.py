@@ -171,6 +171,10 @@ class Label(Model):
     category: Code
     kind: Code
     side: Code | None = None
+    dice: dict[str, float] = Field(
+        default_factory=dict,
+        description="mean 3D Dice of the preview, as measured, by modality; of models, empty where it was not measured",
+    )
 
 
 class Domain(Model):

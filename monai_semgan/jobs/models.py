@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,7 +14,9 @@ from monai_semgan.bundle.labels import (
     METADATA,
     WEIGHTS,
     bundle_folder,
+    dice_by_label,
     learnt_modalities,
+    measured_dice,
     organ_labels,
     read_metadata,
     read_record,
@@ -74,9 +75,9 @@ def served_models(bundles: Sequence[Path | str | None]) -> dict[str, ServedModel
     return found
 
 
-def contract_labels(names: Mapping[int, str]) -> list[Label]:
-    """Name, colour and codes of organs by id."""
-    return [_label(index, name) for index, name in names.items()]
+def contract_labels(names: Mapping[int, str], dice: Mapping[int, Mapping[str, float]] | None = None) -> list[Label]:
+    """Name, colour and codes of organs by id, and the Dice that was measured, by id and modality."""
+    return [_label(index, name, (dice or {}).get(index, {})) for index, name in names.items()]
 
 
 def _served_model(folder: Path | str | None) -> ServedModel:
@@ -94,7 +95,7 @@ def _served_model(folder: Path | str | None) -> ServedModel:
         bytes=weights.stat().st_size,
         modalities=list(learnt_modalities(metadata)),
         slice_axis=SLICE_AXIS,
-        labels=contract_labels(labels),
+        labels=contract_labels(labels, dice_by_label(record, labels)),
         modes=[_mode(mode, path, record) for mode in Mode],
         research_only=RESEARCH_ONLY,
     )
@@ -121,15 +122,8 @@ def _steps(mode: Mode, folder: Path) -> int:
 
 def _dice(mode: Mode, record: Mapping[str, Any]) -> dict[str, float]:
     """Return the mean Dice by modality of the scans it was measured on."""
-    found: dict[str, float] = {}
-    dice = record.get("dice")
-    for where, methods in (dice if isinstance(dice, Mapping) else {}).items():
-        figures = methods.get(mode.value) if isinstance(methods, Mapping) else None
-        mean = figures.get("mean") if isinstance(figures, Mapping) else None
-        modality = "MR" if str(where).upper().startswith("MR") else str(where).split(" ")[0]
-        if isinstance(mean, (int, float)) and math.isfinite(mean):
-            found.setdefault(modality, float(mean))
-    return found
+    measured = measured_dice(record, mode.value)
+    return {modality: figures["mean"] for modality, figures in measured.items() if "mean" in figures}
 
 
 def _gain(mode: Mode, record: Mapping[str, Any]) -> dict[str, float]:
@@ -138,11 +132,16 @@ def _gain(mode: Mode, record: Mapping[str, Any]) -> dict[str, float]:
     return {modality: round(mine[modality] - preview[modality], 4) for modality in mine if modality in preview}
 
 
-def _label(index: int, name: str) -> Label:
+def _label(index: int, name: str, dice: Mapping[str, float]) -> Label:
     organ = find_organ(name, index)
-    side = None if organ.side is None else _code(organ.side)
     return Label(
-        id=index, name=name, colour=organ.colour, category=_code(organ.category), kind=_code(organ.kind), side=side
+        id=index,
+        name=name,
+        colour=organ.colour,
+        category=_code(organ.category),
+        kind=_code(organ.kind),
+        side=None if organ.side is None else _code(organ.side),
+        dice=dict(dice),
     )
 
 

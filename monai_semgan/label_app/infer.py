@@ -49,10 +49,18 @@ class LocalEngine:
     """
 
     def __init__(self, folder: str | None = None, device: str = "auto") -> None:
-        from monai_semgan.bundle.labels import METADATA, bundle_folder, organ_labels, read_metadata
+        from monai_semgan.bundle.labels import (
+            METADATA,
+            bundle_folder,
+            dice_by_label,
+            organ_labels,
+            read_metadata,
+            read_record,
+        )
 
         self.folder = bundle_folder(folder)
         self.labels = organ_labels(read_metadata(self.folder), self.folder / METADATA)
+        self.dice = dice_by_label(read_record(self.folder), self.labels)
         self.device = device
         self._lock = threading.Lock()
         self._bundle: Bundle | None = None
@@ -100,9 +108,14 @@ class LocalEngine:
         return str(label), params
 
 
-def infer_tasks(engine: Engine) -> dict[str, InferTask]:
-    """Return the tasks `semgan_preview`, `semgan_invert` and `semgan_refine`, which share one engine."""
-    return {f"semgan_{mode}": SemganInferTask(engine, mode) for mode in MODES}
+def infer_tasks(engine: Engine, dice: Mapping[int, Mapping[str, float]] | None = None) -> dict[str, InferTask]:
+    """Return the tasks `semgan_preview`, `semgan_invert` and `semgan_refine`, which share one engine.
+
+    Args:
+        engine: what does it.
+        dice: measured for the preview, by label id and modality; their descriptions tell it.
+    """
+    return {f"semgan_{mode}": SemganInferTask(engine, mode, dice) for mode in MODES}
 
 
 class SemganInferTask(InferTask):
@@ -111,11 +124,12 @@ class SemganInferTask(InferTask):
     Args:
         engine: what does it.
         mode: one of `MODES`.
+        dice: measured for the preview, by label id and modality.
     """
 
-    def __init__(self, engine: Engine, mode: str) -> None:
+    def __init__(self, engine: Engine, mode: str, dice: Mapping[int, Mapping[str, float]] | None = None) -> None:
         names = {name: index for index, name in engine.labels.items()}
-        super().__init__(InferType.SEGMENTATION, names, 3, f"{MODES[mode]}. Research use only.")
+        super().__init__(InferType.SEGMENTATION, names, 3, described(MODES[mode], engine.labels, dice or {}))
         self.engine, self.mode = engine, mode
 
     def is_valid(self) -> bool:
@@ -135,6 +149,23 @@ class SemganInferTask(InferTask):
             SemganError: the image cannot be read or a value makes no sense.
         """
         return self.engine.segment(str(request["image"]), InferRequest.from_params(self.mode, request))
+
+
+def described(mode: str, labels: Mapping[int, str], dice: Mapping[int, Mapping[str, float]]) -> str:
+    """Describe a task: how it works, and how well the preview finds every structure.
+
+    Args:
+        mode: in words.
+        labels: organ name by id.
+        dice: measured, by label id and modality.
+    """
+    modalities = dict.fromkeys(modality for figures in dice.values() for modality in figures)
+    measured = [
+        f"{modality}: {', '.join(f'{labels[i]} {d[modality]:.2f}' for i, d in dice.items() if modality in d)}"
+        for modality in modalities
+    ]
+    told = f" Measured Dice of the preview, {'; '.join(measured)}." if measured else ""
+    return f"{mode}.{told} Research use only."
 
 
 def run_infer(tasks: Mapping[str, InferTask], request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class SemganApp(MONAILabelApp):
 
     def init_infers(self) -> dict[str, InferTask]:
         """Return one task for each of the modes preview, invert and refine."""
-        return infer_tasks(self.engine)
+        return infer_tasks(self.engine, self._local.dice)
 
     def init_batch_infer(self) -> BatchInferTask:
         """Return batches that also run without a GPU."""

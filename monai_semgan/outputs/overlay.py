@@ -22,7 +22,7 @@ COLOURS = (
 """Colour (red, green, blue) by label id of what has no name; ids beyond the last begin again at 1."""
 
 OPACITY = 0.45
-LEGEND_HEIGHT = 18
+LEGEND_HEIGHT, LEGEND_LEFT = 18, 4
 
 
 def palette_of(names: Mapping[int, str]) -> np.ndarray:
@@ -68,16 +68,32 @@ def grid(panels: Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray
 
 
 def with_legend(image_grid: np.ndarray, labels: Mapping[int, str]) -> Image.Image:
-    """Draw the organs' colours and names below."""
-    picture = Image.new("RGB", (image_grid.shape[1], image_grid.shape[0] + LEGEND_HEIGHT))
+    """Draw the organs' colours and names below, in as many lines as they need."""
+    height, width = image_grid.shape[:2]
+    places = _legend_places(labels, width)
+    lines = 1 + max((line for _, line in places.values()), default=0)
+    picture = Image.new("RGB", (width, height + LEGEND_HEIGHT * lines))
     picture.paste(Image.fromarray(image_grid), (0, 0))
     draw = ImageDraw.Draw(picture)
-    left, top = 4, image_grid.shape[0] + 3
-    for index, name in labels.items():
-        draw.rectangle((left, top + 1, left + 10, top + 11), fill=find_organ(name, index).colour)
-        draw.text((left + 14, top), name, fill=(230, 230, 230))
-        left += 26 + int(draw.textlength(name))
+    for index, (left, line) in places.items():
+        top = height + 3 + LEGEND_HEIGHT * line
+        draw.rectangle((left, top + 1, left + 10, top + 11), fill=find_organ(labels[index], index).colour)
+        draw.text((left + 14, top), labels[index], fill=(230, 230, 230))
     return picture
+
+
+def _legend_places(labels: Mapping[int, str], width: int) -> dict[int, tuple[int, int]]:
+    """Left edge and line of every entry of a legend, by label id; what does not fit into a line begins the next."""
+    measure = ImageDraw.Draw(Image.new("L", (1, 1)))
+    places: dict[int, tuple[int, int]] = {}
+    left, line = LEGEND_LEFT, 0
+    for index, name in labels.items():
+        needed = 26 + int(measure.textlength(name))
+        if left > LEGEND_LEFT and left + needed > width:
+            left, line = LEGEND_LEFT, line + 1
+        places[index] = (left, line)
+        left += needed
+    return places
 
 
 def save_picture(picture: Image.Image, path: str | Path) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from monai_semgan.io.volume import voxel_ml
-from monai_semgan.organs import above, adult_ml, larger, natural_pieces, right_of
+from monai_semgan.organs import above, adult_ml, larger, natural_pieces, passes_through, right_of
 
 SMALL_SHARE = 0.02
 """Pieces smaller than this share of the organ are not told."""
@@ -101,10 +101,11 @@ def check_anatomy(
         checks.append(_order(upper, lower, centres, 2, "above") if known else _not_checked(name, reason))
     checks += [_larger(a, b, volumes, cut | at_side) for a, b in larger() if a in volumes and b in volumes]
     for name, (mask, _) in masks.items():
-        checks.append(_pieces(name, mask, natural_pieces(name)))
+        if (natural := natural_pieces(name)) is not None:
+            checks.append(_pieces(name, mask, natural))
         if (bounds := adult_ml(name)) is not None:
             checks.append(_size(name, volumes[name], bounds, name in cut | at_side))
-        if name in cut | at_side:
+        if name in cut | at_side and not passes_through(name):
             checks.append(_complete(name, count, name in cut, covered is not None))
     checks += [
         _not_checked(f"{name} found", f"no {name} was found", "not_found", (name,))

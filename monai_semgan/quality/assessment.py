@@ -12,6 +12,7 @@ import torch
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.volume import voxel_ml
+from monai_semgan.organs import speck_ml
 from monai_semgan.quality.features import FEATURES, OrganPrior, quality_features, slice_uncertainty
 
 LIMITS = (0.25, 0.5)
@@ -24,9 +25,6 @@ CANNOT_TELL = "cannot tell"
 
 LEAST_MM = 100.0
 """In lower parts of a body most organs are cut off or missing, which says nothing of the result: other weights."""
-
-SPECK_ML = 1.0
-"""Organs of less are not given out either."""
 
 PART = " part"
 """After a kind of result: its weights for parts of a body."""
@@ -110,7 +108,7 @@ class DomainModel:
 def found_organs(probabilities: torch.Tensor, affine: np.ndarray, organs: Mapping[int, str]) -> set[str]:
     """Names of the organs of which there is more than a speck; arguments as above."""
     counts = np.bincount(probabilities.argmax(1).numpy().reshape(-1), minlength=probabilities.shape[1])
-    return {name for index, name in organs.items() if counts[index] * voxel_ml(affine) >= SPECK_ML}
+    return {name for index, name in organs.items() if counts[index] * voxel_ml(affine) >= speck_ml(name)}
 
 
 def too_low(slices: int, affine: np.ndarray) -> str:

@@ -14,12 +14,13 @@ import torch
 from scipy import ndimage
 
 from monai_semgan.io.volume import voxel_ml
-from monai_semgan.slicing.postprocessing import largest_piece
+from monai_semgan.organs import passes_through
+from monai_semgan.slicing.postprocessing import natural_part
 
 FEATURES = ("doubt", "pieces", "unevenness", "volume", "place", "missing")
-"""doubt: 1 - soft Dice of probabilities and label; pieces: share outside the largest piece; unevenness: how much
-neighbouring slices differ; volume, place: distance from the training organs in standard deviations beyond the first;
-missing: the organ was not found."""
+"""doubt: 1 - soft Dice of probabilities and label; pieces: share outside the pieces that the organ naturally has;
+unevenness: how much neighbouring slices differ; volume, place: distance from the training organs in standard deviations
+beyond the first; missing: the organ was not found."""
 
 FARTHEST = 4.0
 """Standard deviations beyond which an organ cannot be more unusual."""
@@ -61,7 +62,7 @@ class OrganShape:
 
 
 def organ_shapes(label: np.ndarray, affine: np.ndarray, organs: Mapping[int, str]) -> dict[str, OrganShape]:
-    """Size and place of the organs that occur.
+    """Size and place of the organs that occur; structures that go on beyond the scan have neither.
 
     Args:
         label: ids `(D, H, W)`.
@@ -70,6 +71,8 @@ def organ_shapes(label: np.ndarray, affine: np.ndarray, organs: Mapping[int, str
     """
     shapes = {}
     for index, name in organs.items():
+        if passes_through(name):
+            continue
         d, h, w = np.nonzero(label == index)
         if len(d):
             centre = affine[:3, :3] @ np.array([h.mean(), w.mean(), d.mean()]) + affine[:3, 3]
@@ -89,7 +92,7 @@ def quality_features(
         priors: size and place in training by organ name; without one, `volume` and `place` are 0.
     """
     label = best_class(probabilities).numpy()
-    main = {index: _largest(label == index) for index in organs}
+    main = {index: _main_part(label == index, name, voxel_ml(affine)) for index, name in organs.items()}
     cleaned = np.zeros_like(label)
     for index, mask in main.items():
         cleaned[mask] = index
@@ -99,14 +102,14 @@ def quality_features(
     organ_features = {}
     for index, name in organs.items():
         found = dict.fromkeys(FEATURES, 0.0)
-        if name not in shapes:
+        if not main[index].any():
             organ_features[name] = found | {"missing": 1.0}
             continue
         mask = label == index
         found["doubt"] = 1.0 - soft_dice(probabilities[:, index].numpy(), mask)
         found["pieces"] = 1.0 - float(main[index].sum()) / float(mask.sum())
         found["unevenness"] = _unevenness(main[index], distance)
-        if name in priors:
+        if name in shapes and name in priors:
             found["volume"], found["place"] = _unusual(shapes[name], middle, priors[name], len(shapes) > 1)
         organ_features[name] = found
     return organ_features
@@ -150,11 +153,11 @@ def soft_dice(probability: np.ndarray, mask: np.ndarray) -> float:
     return 2.0 * float(probability[mask].sum()) / total if total else 1.0
 
 
-def _largest(mask: np.ndarray) -> np.ndarray:
+def _main_part(mask: np.ndarray, name: str, ml: float) -> np.ndarray:
     boxes = ndimage.find_objects(mask.astype(np.uint8))
     result = np.zeros_like(mask)
     if boxes:
-        result[boxes[0]] = largest_piece(mask[boxes[0]])
+        result[boxes[0]] = natural_part(mask[boxes[0]], name, ml)
     return result
 
 

@@ -160,7 +160,7 @@ def _sticks_out(array: np.ndarray, region: np.ndarray, value: float) -> tuple[bo
     none only far beyond the others.
     """
     if not (array > value).any():
-        below = float(np.max(array, where=array < value, initial=-np.inf))
+        below = float(np.max(array, where=array < value, initial=array.min()))
         far = value - below > below - float(array.min())
         return far, far
     step = max(1, round((array.size / INNER_SAMPLES) ** (1 / 3)))

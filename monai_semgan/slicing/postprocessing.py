@@ -1,4 +1,4 @@
-"""Clean-up of a label volume on the scan's own grid: one piece per organ, no holes, no specks."""
+"""Clean-up of a label volume on the scan's own grid: as many pieces as an organ has, no holes, no specks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from monai_semgan.io.volume import keep_labels, voxel_ml
-from monai_semgan.organs import natural_pieces
+from monai_semgan.organs import natural_pieces, speck_ml
 
 if TYPE_CHECKING:
     import torch
@@ -26,8 +26,8 @@ def clean_label(
     voxel_ml: float,
     *,
     organs: Iterable[int] | None = None,
-    min_ml: float = 1.0,
-    pieces: Mapping[int, int] | None = None,
+    min_ml: float | Mapping[int, float] = 1.0,
+    pieces: Mapping[int, int | None] | None = None,
 ) -> np.ndarray:
     """Keep the largest piece of every organ, fill its holes, and drop organs that are no more than a speck.
 
@@ -37,8 +37,9 @@ def clean_label(
         label: ids `(I, J, K)`.
         voxel_ml: volume of a voxel in ml.
         organs: ids to clean; all that occur when left out.
-        min_ml: organs whose largest piece is smaller than this are dropped.
-        pieces: how many pieces an organ may have, by id, such as 2 for both lungs; 1 when left out.
+        min_ml: organs whose largest piece is smaller than this are dropped; also by id.
+        pieces: how many pieces an organ may have, by id, such as 2 for both lungs; None for any number, but specks; 1
+            when left out.
 
     Returns:
         A new array of the same type.
@@ -50,10 +51,11 @@ def clean_label(
             continue
         region = cleaned[box]
         mask = label[box] == index
-        piece = largest_pieces(mask, (pieces or {}).get(index, 1), min_ml / voxel_ml)
+        least = min_ml.get(index, 1.0) if isinstance(min_ml, Mapping) else min_ml
+        piece = largest_pieces(mask, (pieces or {}).get(index, 1), least / voxel_ml)
         np.putmask(region, mask, 0)
         del mask  # specks make the box as large as the scan: every array less counts
-        if np.count_nonzero(piece) * voxel_ml < min_ml:
+        if np.count_nonzero(piece) * voxel_ml < least:
             continue
         inner = ndimage.find_objects(piece.view(np.uint8))[0]  # what is kept is much smaller
         piece, region = piece[inner].copy(), region[inner]
@@ -61,8 +63,27 @@ def clean_label(
     return cleaned
 
 
-def largest_pieces(mask: np.ndarray, count: int, least: float = 0.0) -> np.ndarray:
-    """The `count` largest connected pieces of a boolean array; of the further ones only those of `least` voxels."""
+def natural_part(mask: np.ndarray, name: str, voxel_ml: float) -> np.ndarray:
+    """The part of a boolean array that the clean-up of this structure keeps, before it fills holes.
+
+    Args:
+        mask: where the structure was found.
+        name: of the structure.
+        voxel_ml: volume of a voxel in ml.
+    """
+    return largest_pieces(mask, natural_pieces(name), speck_ml(name) / voxel_ml)
+
+
+def largest_pieces(mask: np.ndarray, count: int | None, least: float = 0.0) -> np.ndarray:
+    """The `count` largest connected pieces of a boolean array; of the further ones only those of `least` voxels.
+
+    Args:
+        mask: boolean.
+        count: how many at most; None for all.
+        least: voxels of a further piece.
+    """
+    if count is None:
+        return _pieces_of(mask, least)
     found = largest_piece(mask)
     for _ in range(count - 1):
         further = largest_piece(mask & ~found)
@@ -74,14 +95,26 @@ def largest_pieces(mask: np.ndarray, count: int, least: float = 0.0) -> np.ndarr
 
 def largest_piece(mask: np.ndarray) -> np.ndarray:
     """The largest connected piece of a boolean array (faces and edges connect); empty stays empty."""
+    pieces, sizes = _sized(mask)
+    return mask.copy() if len(sizes) < 3 else pieces == sizes.argmax()
+
+
+def _pieces_of(mask: np.ndarray, least: float) -> np.ndarray:
+    """All pieces of so many voxels, and the largest one in any case."""
+    pieces, sizes = _sized(mask)
+    wanted = sizes >= min(max(least, 1.0), sizes.max(initial=1))
+    wanted[0] = False
+    return wanted[pieces]
+
+
+def _sized(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The connected pieces of a boolean array by number, and how many voxels each has; number 0 counts none."""
     pieces, count = ndimage.label(mask, ndimage.generate_binary_structure(mask.ndim, 2))
-    if count < 2:
-        return mask.copy()
     sizes = np.zeros(count + 1, dtype=np.int64)
     for plane in pieces:  # all at once takes a copy in 64 bits
         sizes += np.bincount(plane.reshape(-1), minlength=count + 1)
     sizes[0] = 0
-    return pieces == sizes.argmax()
+    return pieces, sizes
 
 
 def label_on_grid(
@@ -108,6 +141,7 @@ def label_on_grid(
     if not cleanup:
         return label
     volume = voxel_ml(geometry.source_affine)
-    smallest = MIN_SHARE * label.size * volume if single else 1.0
+    specks = {index: speck_ml(name) for index, name in labels.items()}
+    smallest = MIN_SHARE * label.size * volume if single else specks
     pieces = {index: natural_pieces(name) for index, name in labels.items()}
     return clean_label(label, volume, min_ml=smallest, pieces=pieces)

@@ -66,6 +66,36 @@ def test_a_new_bundle_tells_its_own_task_in_every_file(tmp_path: Path) -> None:
         assert word not in text, word
 
 
+def test_sizes_of_organs_that_both_know_are_taken_over_from_the_template(tmp_path: Path) -> None:
+    template = shutil.copytree(SHIPPED_BUNDLE, tmp_path / "template", ignore=shutil.ignore_patterns("model.*"))
+    config = template / "configs" / "inference.json"
+    sizes = {"liver": [3, 150], "spleen": [0, 20]}
+    config.write_text(json.dumps(read(config) | {"patient": {"height_mm": 200.0, "organ_cm2": sizes}}))
+    folder = create_bundle(tmp_path / "made", ["heart", "Spleen"], template=template)
+    assert read(folder / "configs" / "inference.json")["patient"] == {
+        "height_mm": 200.0,
+        "organ_cm2": {"spleen": [0, 20]},
+    }
+
+
+@pytest.mark.parametrize(("size", "channels", "side"), [(128, 256, 16), (32, 256, 16), (8, 256, 4)])
+def test_the_spatial_part_of_a_template_fits_the_new_generator(
+    tmp_path: Path, size: int, channels: int, side: int
+) -> None:
+    template = shutil.copytree(SHIPPED_BUNDLE, tmp_path / "template", ignore=shutil.ignore_patterns("model.*"))
+    for path in (template / "configs").glob("*.json"):
+        content = read(path)
+        if "encoder_def" in content:
+            content["encoder_def"] |= {"spatial_channels": 256, "spatial_size": 16}
+            path.write_text(json.dumps(content))
+    folder = create_bundle(tmp_path / "made", ["heart"], size=size, template=template)
+    for name in ("inference", "train", "train_gan", "train_student"):
+        encoder = read(folder / "configs" / f"{name}.json")["encoder_def"]
+        assert (encoder["spatial_channels"], encoder["spatial_size"]) == (channels, side)
+    spatial = read_metadata(folder)["encoder_data_format"]["outputs"]["spatial"]
+    assert (spatial["num_channels"], spatial["spatial_shape"]) == (channels, [side, side])
+
+
 @pytest.mark.parametrize("modality", ["CT", "DX"])
 def test_windows_and_frames_follow_the_modality(tmp_path: Path, modality: str) -> None:
     folder = create_bundle(tmp_path / "chest", ["lungs"], modality, window=(-1000.0, 400.0))

@@ -18,6 +18,8 @@ from monai_semgan.authoring.contents import bundle_files
 from monai_semgan.bundle.digest import weights_digest
 from monai_semgan.bundle.labels import bundle_folder, read_record
 from monai_semgan.bundle.load import load_bundle
+from monai_semgan.organs import structure_of
+from monai_semgan.slicing.model_settings import find_settings
 from tests.conftest import REPOSITORY, SHIPPED_BUNDLE
 
 SCHEMA_REQUIRED = {
@@ -46,7 +48,10 @@ def test_bundle_has_licence_and_documents() -> None:
 def test_the_shipped_bundle_is_the_default_and_loads() -> None:
     assert bundle_folder() == SHIPPED_BUNDLE
     bundle = load_bundle(device="cpu")
-    assert bundle.labels == {1: "liver", 2: "right kidney", 3: "left kidney", 4: "spleen"}
+    kept = find_settings(SHIPPED_BUNDLE / "models")
+    assert kept is not None and bundle.labels == kept.labels
+    assert list(bundle.labels.items())[:4] == [(1, "liver"), (2, "right kidney"), (3, "left kidney"), (4, "spleen")]
+    assert all(structure_of(name) for name in bundle.labels.values()), "each has a code and a colour of its own"
     assert bundle.modalities == ("CT",)
     assert not any(p.requires_grad for p in bundle.network.parameters()) and not bundle.network.training
     assert (SHIPPED_BUNDLE / "models" / "model.pt").stat().st_size <= 25_000_000

@@ -82,10 +82,13 @@ def test_info_tells_versions_model_and_measured_dice_as_json(
         assert main(["info", "--json", "--bundle", str(tiny_bundle)]) == 0
         facts = json.loads(capsys.readouterr().out)
         assert main(["info", "--bundle", str(tiny_bundle)]) == 0
-        assert "preview: liver 0.900, mean 0.800" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert "preview: liver 0.900, mean 0.800" in told
+        assert " 1 liver         CT 0.90\n" in told and " 4 spleen        not measured\n" in told
     finally:
         record.unlink()
     assert facts["bundle"]["labels"] == {"1": "liver", "2": "right kidney", "3": "left kidney", "4": "spleen"}
+    assert facts["bundle"]["dice_of_labels"] == {"1": {"CT": 0.9}}
     assert len(facts["bundle"]["weights_sha256"]) == 64
     assert facts["dice"]["CT"]["preview"]["mean"] == 0.8
     assert facts["libraries"]["torch"]

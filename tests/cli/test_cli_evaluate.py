@@ -99,10 +99,10 @@ def test_a_useless_folder_of_predictions_is_one_line(
 
 def test_unknown_ids_are_named(tmp_path: Path, datalist: Path, predictions: Path) -> None:
     label = read_volume(tmp_path / "ben_label.nii.gz", integer=True)
-    save_nifti(predictions / "ben.nii.gz", (label.array + 7).astype(np.uint8), label.affine)
+    save_nifti(predictions / "ben.nii.gz", (label.array + 60).astype(np.uint8), label.affine)
     out = tmp_path / "out"
     assert main(["evaluate", "--predictions", str(predictions), "--data", str(datalist), "--out", str(out)]) == 3
-    assert "label id 7" in (out / "summary.md").read_text()
+    assert "label id 60" in (out / "summary.md").read_text()
 
 
 def test_a_list_without_labels_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,10 @@ import torch
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.synthesis import (
+    PatientShape,
     SyntheticSlices,
     choose_path,
+    organ_levels,
     patient_shape,
     sample_patient,
     sample_slices,
@@ -55,6 +57,18 @@ def test_the_path_visits_organs_at_their_level() -> None:
     assert choose_path(SyntheticSlices(image, label), 10.0, levels) == [1, 4]
 
 
+def test_organs_that_no_size_is_known_of_leave_the_path_to_the_others() -> None:
+    label = np.zeros((6, 8, 8), np.uint8)
+    label[1, :4], label[2, :4], label[2, 4:] = 2, 2, 3
+    label[4, :, :4] = 3
+    image = np.random.default_rng(0).normal(0, 0.001, (6, 8, 8)).astype(np.float32)
+    names = {1: "stomach", 2: "right kidney", 3: "spleen"}
+    shape = PatientShape(organ_cm2={"spleen": (0.0, 32.0), "Kidney_right": (32.0, 0.0)})
+    levels = organ_levels(shape, names)
+    assert np.isnan(levels[:, 0]).all()
+    assert choose_path(SyntheticSlices(image, label), 10.0, levels) == [1, 4]
+
+
 def test_without_a_description_the_path_goes_by_small_steps() -> None:
     image = np.linspace(-1, 1, 9, dtype=np.float32)[:, None, None].repeat(8, 1).repeat(8, 2)
     path = choose_path(SyntheticSlices(image, np.zeros((9, 8, 8), np.uint8)), 10.0, np.zeros(0))
@@ -80,7 +94,8 @@ def test_the_walk_passes_its_keys_without_overshoot() -> None:
 
 
 def test_a_description_that_does_not_fit_is_refused(bundle: Bundle) -> None:
-    for values in ({"organ_cm2": [[1, 2], [3, 4]]}, {"height_mm": 0}, {"colour": "red"}):
+    named = {"organ_cm2": {"spleen": [1, 2], "liver": [1, 2, 3]}}, {"organ_cm2": {"thymus": [1, 2]}}
+    for values in ({"organ_cm2": [[1, 2], [3, 4]]}, {"height_mm": 0}, {"colour": "red"}, *named):
         broken = Bundle(
             bundle.folder, bundle.network, bundle.preprocessing, {}, bundle.labels, settings={"patient": values}
         )

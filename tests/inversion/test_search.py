@@ -128,9 +128,7 @@ def test_latents_of_another_generator_or_scan_are_refused_in_one_line(case, chan
         "slices": case.latent[torch.arange(3)],
         "spatial size": Latent(w_plus, torch.zeros(5, 16, 4, 4)),
     }
-    with pytest.raises(
-        SemganError, match=r"latents of shape .*, these slices and this model need 5x\d+x16"
-    ) as error:
+    with pytest.raises(SemganError, match=r"latents of shape .*, these slices and this model need 5x\d+x16") as error:
         invert(case, start=starts[change])
     assert "\n" not in str(error.value)
 

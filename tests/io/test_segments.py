@@ -242,11 +242,18 @@ def test_a_segmentation_for_slicer_names_and_colours_its_segments(tmp_path: Path
     assert "Research use only" in field["SemGAN_Note"] and "ecret" not in str(field)
 
 
+NOT_IN_DICOM = {"portal vein and splenic vein"}
+"""DICOM's tables have the two veins; SNOMED CT has one concept for both, as TotalSegmentator codes them."""
+
+
 @pytest.mark.parametrize("structure", structures(), ids=lambda structure: structure.name)
 def test_codes_agree_with_the_standard_dictionary(structure: Structure) -> None:
     from pydicom.sr.codedict import codes
 
     code = structure.code
+    if structure.name in NOT_IN_DICOM:
+        assert not hasattr(codes.SCT, code.meaning.title().replace(" ", "")), "take it from there"
+        return
     keyword = code.meaning.title().replace(" ", "")
     entry = getattr(codes.SCT, keyword)
     assert (entry.value, entry.meaning) == (code.value, code.meaning)

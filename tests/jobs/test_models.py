@@ -31,6 +31,16 @@ def test_the_shipped_model_tells_its_measured_dice_and_steps() -> None:
     assert model.info.modalities == ["CT"] and model.info.bytes > 1_000_000
 
 
+def test_every_structure_tells_how_well_it_is_found(tiny_bundle: Path, tmp_path: Path) -> None:
+    dice = {
+        "CT validation": {"preview": {"liver": 0.94, "Kidney_right": 0.9, "mean": 0.92}, "refine": {"spleen": 0.5}},
+        "MRI report volumes": {"preview": {"liver": 0.8, "spleen": None}},
+    }
+    (model,) = served_models([bundle_with(dice, tiny_bundle, tmp_path)]).values()
+    told = {label.name: label.dice for label in model.info.labels}
+    assert told == {"liver": {"CT": 0.94, "MR": 0.8}, "right kidney": {"CT": 0.9}, "left kidney": {}, "spleen": {}}
+
+
 def test_models_of_one_name_are_told_apart_and_the_first_is_the_default(tiny_bundle: Path, tmp_path: Path) -> None:
     other = shutil.copytree(tiny_bundle, tmp_path / "other")
     names = list(served_models([tiny_bundle, other]))

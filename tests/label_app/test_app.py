@@ -41,6 +41,14 @@ def test_the_server_tells_its_models_and_labels(client: Any) -> None:
         assert "Research use only" in model["description"]
 
 
+def test_a_description_tells_how_well_every_structure_is_found() -> None:
+    from monai_semgan.label_app.infer import described
+
+    text = described("seconds", {1: "liver", 12: "right adrenal gland"}, {1: {"CT": 0.941, "MR": 0.8}, 12: {"CT": 0.5}})
+    assert "CT: liver 0.94, right adrenal gland 0.50; MR: liver 0.80." in text
+    assert described("seconds", {1: "liver"}, {}) == "seconds. Research use only."
+
+
 @pytest.mark.parametrize("mode", ["preview", "invert", "refine"])
 @pytest.mark.parametrize("image", ["ct", "mr"])
 def test_the_label_lies_on_exactly_the_images_grid(mode: str, image: str, client: Any, running: Server) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from monai_semgan.outputs.report.diameters import largest_diameters
 from monai_semgan.quality.anatomy import KINDS, check_anatomy
-from tests.phantoms import grid, labels_at, points_of
+from tests.phantoms import CENTRE, STRUCTURES, grid, labels_at, points_of
 
 ORGANS = {1: "liver", 2: "right kidney", 3: "left kidney", 4: "spleen"}
 CODES = st.sampled_from(["LAS", "RAS", "PSR", "ILP", "SRA", "AIL"])
@@ -167,3 +167,48 @@ def test_each_check_names_its_kind_and_the_organs_it_is_about() -> None:
     assert kinds(label, np.diag([1.0, 1.0, -1.0, 1.0]) @ affine)["head_and_feet_swapped"] == set(ORGANS.values())
     assert kinds(label, affine @ np.diag([3.0, 3.0, 3.0, 1.0]))["implausible_volume"] >= {"liver"}
     assert all(check.kind in KINDS for check in check_anatomy(label, affine, ORGANS).checks)
+
+
+def test_vessels_that_a_scan_shows_a_part_of_are_neither_cut_nor_small_nor_torn() -> None:
+    label, affine = phantom()
+    names = {5: "aorta", 6: "inferior vena cava", 7: "oesophagus", 8: "portal vein and splenic vein", 9: "stomach"}
+    for index in names:
+        label[10 * index - 40 : 10 * index - 38, 40, :] = index
+    label[:, 40, 5:7] = 0
+    label[40:42, 40, [0, -1]] = 0  # the portal vein ends within the body
+    found = check_anatomy(label, affine, names)
+    told = {check.kind for check in found.suspicious if check.structures[0] != "stomach"}
+    assert told <= {"sides_swapped", "head_and_feet_swapped", "in_pieces"}
+    assert [c.name for c in found.suspicious if c.kind == "in_pieces"] == [
+        "inferior vena cava in one piece",
+        "stomach in one piece",
+    ]
+    assert [c.name for c in found.suspicious if c.kind == "cut_by_edge"] == ["stomach complete"]
+
+
+@given(CODES)
+@settings(max_examples=4, deadline=None)
+def test_glands_vessels_and_stomach_are_where_they_belong_however_the_scan_is_stored(codes: str) -> None:
+    affine, shape = grid((5.0, 5.0, 7.0), codes=codes)
+    points = points_of(affine, shape)
+    label = labels_at(points)
+    places = {
+        "gallbladder": (40.0, 0.0), "stomach": (-40.0, 20.0), "aorta": (-10.0, 0.0), "inferior vena cava": (20.0, 0.0),
+        "right adrenal gland": (30.0, 60.0), "left adrenal gland": (-30.0, 60.0),
+    }  # fmt: skip
+    ids = {name: index for index, name in STRUCTURES.items()}
+    for name, (x, z) in places.items():
+        inside = np.abs(points - CENTRE - (x, -90.0, z)).max(-1) < 8.0
+        label[inside] = ids[name]
+
+    def wrong(*signs: float) -> set[str]:
+        found = check_anatomy(label, np.diag([*signs, 1.0]) @ affine, STRUCTURES).suspicious
+        return {check.name for check in found if check.kind in ("sides_swapped", "head_and_feet_swapped")}
+
+    fine, mirrored, turned = wrong(1.0, 1.0, 1.0), wrong(-1.0, 1.0, 1.0), wrong(1.0, 1.0, -1.0)
+    assert not fine
+    assert mirrored >= {
+        "inferior vena cava right of aorta", "liver right of stomach", "gallbladder right of spleen",
+        "right adrenal gland right of left adrenal gland",
+    }  # fmt: skip
+    assert turned >= {"right adrenal gland above right kidney", "left adrenal gland above left kidney"}

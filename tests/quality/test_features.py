@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from monai_semgan.quality.features import OrganPrior, best_class, quality_features, slice_uncertainty, soft_dice
+from monai_semgan.quality.features import (
+    OrganPrior,
+    best_class,
+    organ_shapes,
+    quality_features,
+    slice_uncertainty,
+    soft_dice,
+)
 
 AFFINE = np.diag([3.0, 3.0, 5.0, 1.0])
 ORGANS = {1: "liver", 2: "spleen"}
@@ -39,6 +46,23 @@ def test_doubt_grows_with_unsure_probabilities(label: np.ndarray) -> None:
 def test_specks_far_from_the_organ_are_noticed(label: np.ndarray) -> None:
     label[1:3, 36:39, 30:39] = 1
     assert quality_features(certain(label), AFFINE, ORGANS, {})["liver"]["pieces"] > 0.01
+
+
+def test_a_vessel_in_its_natural_pieces_is_not_torn_and_has_no_place_of_its_own(label: np.ndarray) -> None:
+    label[:, 36:39, 34:39] = np.where(np.arange(8) % 4 < 3, 1, 0)[:, None, None]
+    prior = OrganPrior((0.0, 0.1), (0.0, 0.0, 0.0), (5.0, 5.0, 5.0))
+    vessel = quality_features(certain(label), AFFINE, {1: "portal vein", 2: "spleen"}, {})["portal vein"]
+    organ = quality_features(certain(label), AFFINE, {1: "liver", 2: "spleen"}, {})["liver"]
+    assert vessel["pieces"] == 0 < organ["pieces"]
+    aorta = quality_features(certain(label), AFFINE, {1: "aorta", 2: "spleen"}, {"aorta": prior})["aorta"]
+    assert aorta["volume"] == aorta["place"] == 0 and aorta["missing"] == 0
+
+
+def test_what_goes_on_beyond_the_scan_is_no_landmark_for_others(label: np.ndarray) -> None:
+    places = [
+        organ_shapes(label, AFFINE, {1: vessel, 2: "spleen"}).keys() for vessel in ("aorta", "oesophagus", "liver")
+    ]
+    assert [set(found) for found in places] == [{"spleen"}, {"spleen"}, {"liver", "spleen"}]
 
 
 def test_a_missing_organ_is_noticed(label: np.ndarray) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from monai_semgan.inference.views import AIR
 from monai_semgan.inference.segmentation import is_out_of_domain
+from monai_semgan.inference.views import AIR
 from monai_semgan.inversion.result import residual_map
 from monai_semgan.utils.gpu import with_cpu_fallback
 

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from SemGANLib.Types import Code, Label
 from SemGANLib.Views import Connection, Message
 
+from tests.phantoms import STRUCTURES
 from tests.slicer_extension.panel.conftest import add_volume, dispose
 from tests.slicer_extension.panel.fake_logic import COLOURS, FakeLogic, job, model
 from tests.slicer_extension.panel.qt_actions import click, click_at, key, shown, type_into, unfold
@@ -170,6 +172,24 @@ class TestInput:
         assert logic.choices.labels == ("liver", "right kidney", "left kidney")
         tick(panel, "spleen")
         assert logic.choices.labels is None
+
+    def test_thirteen_structures_can_be_scrolled_to_and_tell_how_well_they_are_found(
+        self, panel: SimpleNamespace, logic: FakeLogic
+    ) -> None:
+        import qt
+
+        kind = Code("SCT", "1", "Organ")
+        labels = tuple(
+            Label(index, name, (10 * index, 200, 30), kind, kind, dice={"CT": 0.5 + index / 100, "MR": 0.4})
+            for index, name in STRUCTURES.items()
+        )
+        logic.set_connection(Connection("on", "", "", models=(replace(model(), labels=labels),)))
+        widget = panel.ui.labelsList
+        assert [widget.item(row).text() for row in range(widget.count)] == list(STRUCTURES.values())
+        assert "CT 0.60, MR 0.40" in widget.item(9).toolTip()
+        assert 150 < widget.height < 200 and widget.verticalScrollBarPolicy != qt.Qt.ScrollBarAlwaysOff
+        rows = widget.sizeHintForRow(0) * widget.count
+        assert rows > widget.height, "all do not fit: they are scrolled to"
 
     def test_without_a_structure_nothing_is_started(
         self, panel: SimpleNamespace, logic: FakeLogic, volume: Any

@@ -79,9 +79,10 @@ def _item(text: str, column: int, row: OrganVolume, note: str) -> qt.QTableWidge
         item.setIcon(swatch(row.colour))
     else:
         item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+    if column == 0:
+        item.setToolTip(tooltip(note.splitlines() or [text]))  # a narrow column cuts long names
     if note and column == 0:
         item.setForeground(qt.QBrush(qt.QColor(NOTED)))
-        item.setToolTip(tooltip(note.splitlines()))
     return item
 
 

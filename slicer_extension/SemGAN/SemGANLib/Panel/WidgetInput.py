@@ -8,10 +8,13 @@ import qt
 
 from ..Protocols import Logic
 from ..Translation import tr as _
-from ..Types import Model, names
+from ..Types import Label, Model, names
 from .LongWords import wrapped
 from .ToolTips import tooltip
-from .VolumeTable import swatch
+from .VolumeTable import FRAME, MOST_ROWS, ROW_HEIGHT, swatch
+
+FEWEST_ROWS = 4
+"""Height of the list of structures, though there are fewer; it grows to as many rows as the table of results has."""
 
 MODALITIES = ("CT", "MR")
 
@@ -121,6 +124,7 @@ class InputSection:
             for label in model.labels if model is not None else ():
                 item = qt.QListWidgetItem(label.name)
                 item.setIcon(swatch(label.colour))
+                item.setToolTip(_how_well(label))
                 widget.addItem(item)
         chosen = self._logic.choices.labels
         for index in range(widget.count):
@@ -128,6 +132,7 @@ class InputSection:
             ticked = chosen is None or item.text() in chosen
             item.setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
         widget.setEnabled(bool(widget.count))
+        widget.setFixedHeight(FRAME + ROW_HEIGHT * min(max(widget.count, FEWEST_ROWS), MOST_ROWS))
 
     def _show_range(self) -> None:
         choices, ui = self._logic.choices, self._ui
@@ -190,6 +195,14 @@ class InputSection:
 def _choose(selector: Any, node: Any) -> None:
     if selector.currentNode() is not node:
         selector.setCurrentNode(node)
+
+
+def _how_well(label: Label) -> str:
+    """Write how well a structure is found, as measured, for its tooltip; empty where it was not."""
+    if not label.dice:
+        return ""
+    dice = ", ".join(f"{modality} {value:.2f}" for modality, value in label.dice.items())
+    return tooltip([_("Mean Dice of the preview, as measured: {dice}").format(dice=dice)])
 
 
 def _describe(model: Model) -> str:
