@@ -5,10 +5,10 @@
     python scripts/reproduce.py --data lists/ct.json --out runs/abdomen --install     # if it is better than the record
     python scripts/reproduce.py --smoke --out runs/smoke                              # tiny, on generated patients
 
-What is trained, how and for how long stands in the record of the bundle, `models/model.json`, and nowhere else. Where a
-stage was trained more than once, each training begins with the weights of the one before, and the shipped student is
-the mean of them. The record does not tell of the generator's training, which was a prototype's: the stage `gan` takes
-the settings of the bundle's `configs/train_gan.json` and `--gan-budget`.
+What is trained, how and for how long stands in the record of the bundle, `models/model.json`, and nowhere else. A
+stage that was trained in several pieces is trained in one here, with the settings of the last piece and the images of
+all. The record does not tell of the generator's training, which was a prototype's: the stage `gan` takes the settings
+of the bundle's `configs/train_gan.json` and `--gan-budget`.
 
 A call goes on where the last one was, and ends after `--part`, with exit code 130 as after Ctrl-C; both save first, and
 a kill costs a minute. A volume that is being scored when the part ends is finished. When all is trained, a copy of the
@@ -28,6 +28,7 @@ import argparse
 import ctypes
 import hashlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -49,6 +50,9 @@ from monai_semgan.utils.files import written_aside  # noqa: E402
 STAGES = ("gan", "encoder", "student")
 MODES = ("encoder", "preview", "invert", "refine")
 STOPPED = 130
+
+RUN = Path("runs/main")
+"""Folder of the run, below OUT."""
 
 OF_THE_SLICES = ("size", "pixel_mm", "num_classes", "window", "percentiles", "field_of_view", "label_ids", "patients")
 """Recorded with a training's settings, but chosen when the slices are packed."""
@@ -81,7 +85,6 @@ class Training:
 
     Attributes:
         stage: `gan`, `encoder` or `student`.
-        run: folder of the run, below OUT.
         settings: of the stage, and what all stages share.
         steps: how many; None for as long as the budget lasts.
         budget: time, where the record tells no steps.
@@ -89,16 +92,10 @@ class Training:
     """
 
     stage: str
-    run: str
     settings: Mapping[str, Any]
     steps: int | None
     budget: str | None = None
     seconds: float | None = None
-
-    @property
-    def title(self) -> str:
-        """Name for people."""
-        return self.stage if self.run == "runs/main" else f"{self.stage} ({Path(self.run).name})"
 
 
 class Part:
@@ -204,7 +201,7 @@ class Reproduction:
 
     def record(self, training: Training) -> dict[str, Any]:
         """What a training has left of itself."""
-        path = self.out / training.run / training.stage / "record.json"
+        path = self.out / RUN / training.stage / "record.json"
         return read_json(path) if path.exists() else {}
 
     def packed(self) -> Path:
@@ -225,23 +222,18 @@ class Reproduction:
             Cancelled: if it is not, in this part.
         """
         left = self.part.left()
-        say(f"{training.title}: {self.progress(training)}")
+        say(f"{training.stage}: {self.progress(training)}")
         slot = None if left is None else max(1.0, left - min(60.0, 0.15 * left))
-        command = ["train", *train_arguments(training, self.out, self.inits(training))]
+        command = ["train", *train_arguments(training, self.out)]
         command += ["--data", str(slices), "--device", self.arguments.device, "--resume"]
         command += ["--slot", f"{slot:.0f}s"] if slot is not None else []
         code = run_child([sys.executable, "-m", "monai_semgan", *command], left)
         record = self.record(training)
-        self.state.update(trainings={one.title: brief(self.record(one)) for one in self.plan})
+        self.state.update(trainings={one.stage: brief(self.record(one)) for one in self.plan})
         if code not in (0, STOPPED):
             raise SystemExit(code)  # it has told why
         if not record.get("finished"):
             raise Cancelled
-
-    def inits(self, training: Training) -> list[Path]:
-        """Runs whose weights a training begins with, beside those of the earlier stages of its own."""
-        before = [one.run for one in self.plan[: self.plan.index(training)] if one.run != training.run]
-        return [self.out / run for run in dict.fromkeys(before)]
 
     def progress(self, training: Training) -> str:
         """Where a training is and how long everything may still take, going by its speed or by the record's."""
@@ -281,19 +273,8 @@ class Reproduction:
         shutil.copytree(self.bundle, copy, ignore=shutil.ignore_patterns("runs", ".*"))
         if self.arguments.smoke:
             _make_tiny(copy)
-        fill_bundle(copy, [self.out / "runs" / "main", *self.mean_student()])
+        fill_bundle(copy, [self.out / RUN])
         self.state.update(filled=True)
-
-    def mean_student(self) -> list[Path]:
-        """The file of the mean student, where it was trained more than once."""
-        found = [self.out / one.run / "student" / "weights.pt" for one in self.plan if one.stage == "student"]
-        if len(found) < 2:
-            return []
-        mean = self.out / "runs" / "mean" / "weights.pt"
-        script = REPOSITORY / "benchmarks" / "average_weights.py"
-        if run_child([sys.executable, str(script), *map(str, found), "--out", str(mean)], None):
-            raise Cancelled
-        return [mean]
 
     def evaluate(self, mode: str) -> None:
         """Score a mode on the validation volumes, going on after the patients that are scored already.
@@ -402,18 +383,21 @@ def read_plan(bundle: Path, gan_budget: str) -> list[Training]:
     records = [{"stage": k, **v} for k, v in content.items()] if isinstance(content, dict) else list(content)
     if not records:
         raise SemganError("tells of no training", remedy="name a bundle with a record", path=bundle / RECORD)
-    shared = {k: v for k, v in records[0]["settings"].items() if k in (*OF_THE_SLICES, "seed", "labelled")}
+    shared = {k: v for k, v in records[-1]["settings"].items() if k in (*OF_THE_SLICES, "seed", "labelled")}
     if all(record["stage"] != "gan" for record in records):
         records.append({"stage": "gan", "settings": shared | gan_settings(bundle)})
-    plan: list[Training] = []
-    for record in sorted(records, key=lambda record: STAGES.index(record["stage"])):
-        stage = record["stage"]
-        number = 1 + sum(training.stage == stage for training in plan)
-        steps = record.get("step")
-        run = "runs/main" if number == 1 else f"runs/{stage}_{number}"
-        budget = None if steps else gan_budget
-        plan.append(Training(stage, run, record["settings"], steps, budget, record.get("seconds")))
-    return plan
+    pieces = {stage: [record for record in records if record["stage"] == stage] for stage in STAGES}
+    return [_whole(stage, found, gan_budget) for stage, found in pieces.items() if found]
+
+
+def _whole(stage: str, pieces: Sequence[Mapping[str, Any]], budget: str) -> Training:
+    """One training of as many images as several had together."""
+    settings = pieces[-1]["settings"]
+    images = sum(piece.get("images", 0) for piece in pieces)
+    if not images:
+        return Training(stage, settings, None, budget)
+    steps = math.ceil(images / settings["batch_size"])
+    return Training(stage, settings, steps, None, sum(piece.get("seconds") or 0.0 for piece in pieces) or None)
 
 
 def gan_settings(bundle: Path) -> dict[str, Any]:
@@ -446,9 +430,9 @@ def _make_tiny(bundle: Path) -> None:
             write_json(path, content | {"slices": content["slices"] | SMOKE["slices"]})
 
 
-def train_arguments(training: Training, out: Path, inits: Sequence[Path]) -> list[str]:
+def train_arguments(training: Training, out: Path) -> list[str]:
     """Arguments of `semgan train` for a training."""
-    options = [training.stage, "--out", str(out / training.run)]
+    options = [training.stage, "--out", str(out / RUN)]
     for name, value in training.settings.items():
         if name in OF_THE_SLICES or (name == "labelled" and value == -1):
             continue
@@ -457,8 +441,7 @@ def train_arguments(training: Training, out: Path, inits: Sequence[Path]) -> lis
     for name, option in (("size", "--size"), ("pixel_mm", "--pixel-mm"), ("num_classes", "--classes")):
         options += [option, str(training.settings[name])] if name in training.settings else []
     options += ["--steps", str(training.steps)] if training.steps else []
-    options += ["--budget", training.budget] if training.budget else []
-    return options + [text for init in inits for text in ("--init", str(init))]
+    return options + (["--budget", training.budget] if training.budget else [])
 
 
 def pack(datalist: Path, folder: Path, bundle: Path, plan: Sequence[Training]) -> None:

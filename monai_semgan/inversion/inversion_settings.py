@@ -34,10 +34,9 @@ class InversionSettings:
         neighbour_weight: pull towards the latents of the slices above and below, in the same unit; 0 uncouples.
         label_weight: weight of the student's labels in the objective of mode `refine`.
         student_weight: share of the student in the final probabilities of mode `refine`, from 0 to 1.
-        average_views: average what is rendered with the encoder's renderings of further views (shifted slices, negatives;
-            those of the preview), and smooth it across slices as the preview is.
-        search_share: share of the searched latent's label beside those of further views (shifted slices, negatives),
-            None counts it as one of the views.
+        average_views: average what is rendered with the encoder's renderings of further views, those of the preview
+            (shifted slices, in other modalities the negative), and smooth it across slices as the preview is.
+        search_share: share of the searched latent's label beside those of further views; None counts it as one of them.
         tolerance: relative improvement below which a step counts as idle.
         patience: idle steps after which a slice has converged and is no longer computed; 0 switches this off.
         refit_every: steps between fits of what the slices share, for objectives that fit a map of grey values; idle

@@ -74,11 +74,11 @@ class TestSmoke:
         state = smoke["state"]
         assert state["finished"], smoke["rest"].stderr
         assert set(state["dice"]) == set(state["scoring_seconds"]) == {"encoder", "preview", "invert", "refine"}
-        assert [one["step"] for one in state["trainings"].values()] == [3, 3, 3, 3]
+        assert [one["step"] for one in state["trainings"].values()] == [3, 3, 3]
         assert {"torch", "monai"} <= set(state["versions"]) and state["machine"]["device"] == "cpu"
         record = json.loads((smoke["out"] / "bundle" / "models" / "model.json").read_text())
         assert record["dice"]["validation"]["preview"] == pytest.approx(state["dice"]["preview"], abs=1e-4)
-        assert [one["stage"] for one in record["training"]] == ["gan", "encoder", "student", "student"]
+        assert [one["stage"] for one in record["training"]] == ["gan", "encoder", "student"]
         assert (smoke["out"] / "bundle" / "models" / "model.pt").read_bytes() != smoke["before"]["models/model.pt"]
 
     def test_the_bundle_is_not_touched_when_the_patients_are_others(self, smoke: dict[str, Any]) -> None:
@@ -89,27 +89,27 @@ class TestSmoke:
 
     def test_the_copy_can_be_reproduced_in_turn(self, smoke: dict[str, Any]) -> None:
         plan = reproduce.read_plan(smoke["out"] / "bundle", "1m")
-        assert [(one.stage, one.steps, one.budget) for one in plan] == [
-            ("gan", 3, None), ("encoder", 3, None), ("student", 3, None), ("student", 3, None)
-        ]  # fmt: skip
+        assert [(one.stage, one.steps, one.budget) for one in plan] == [(stage, 3, None) for stage in reproduce.STAGES]
 
 
 def test_the_plan_is_the_shipped_record_with_the_generator_first() -> None:
     plan = reproduce.read_plan(SHIPPED_BUNDLE, "25m")
     records = json.loads((SHIPPED_BUNDLE / "models" / "model.json").read_text())["training"]
-    assert [one.stage for one in plan] == ["gan", "encoder", "student", "student"]
+    assert [one.stage for one in plan] == ["gan", "encoder", "student"]
     assert plan[0].budget == "25m" and plan[0].settings["latent_dim"] == 256 and plan[0].settings["size"] == 128
-    assert [one.steps for one in plan[2:]] == [one["step"] for one in records if one["stage"] == "student"]
-    assert plan[3].settings == [one for one in records if one["stage"] == "student"][1]["settings"]
+    for training in plan[1:]:
+        pieces = [one for one in records if one["stage"] == training.stage]
+        assert training.settings == pieces[-1]["settings"]
+        batch = training.settings["batch_size"]
+        assert training.steps == pytest.approx(sum(one["images"] for one in pieces) / batch, abs=1)
+    assert {one.settings["num_classes"] for one in plan} == {12}
 
 
-def test_a_second_training_of_a_stage_begins_with_the_first_and_has_a_run_of_its_own(tmp_path: Path) -> None:
-    plan = reproduce.read_plan(SHIPPED_BUNDLE, "25m")
-    assert [one.run for one in plan] == ["runs/main", "runs/main", "runs/main", "runs/student_2"]
-    arguments = reproduce.train_arguments(plan[3], tmp_path, [tmp_path / "runs" / "main"])
-    assert arguments[arguments.index("--init") + 1] == str(tmp_path / "runs" / "main")
+def test_a_training_takes_the_recorded_settings_from_the_command_line(tmp_path: Path) -> None:
+    training = reproduce.Training("student", {"generated_fraction": 0.25, "labelled": -1, "num_classes": 12}, 1000)
+    arguments = reproduce.train_arguments(training, tmp_path)
     assert arguments[arguments.index("--steps") + 1] == "1000"
-    assert "generated_fraction=0.25" in arguments and "--labelled" not in arguments
+    assert "generated_fraction=0.25" in arguments and "--labelled" not in arguments and "--init" not in arguments
 
 
 def test_better_is_no_mode_below_the_record_and_one_above() -> None:
@@ -117,9 +117,11 @@ def test_better_is_no_mode_below_the_record_and_one_above() -> None:
     same = {m: record["accuracy"]["ct"]["methods"][m]["dice"]["mean"] for m in reproduce.MODES}
     assert not reproduce.comparison(measured(**same), record)["better"]
     better = reproduce.comparison(measured(**{**same, "preview": 0.95}), record)
-    assert better["better"] and better["reason"] == "mean Dice above the record's: preview 0.9500, 0.9086"
-    mixed = reproduce.comparison(measured(**{**same, "preview": 0.95, "invert": 0.3}), record)
-    assert not mixed["better"] and mixed["reason"] == "mean Dice below the record's: invert 0.3000, 0.6399"
+    assert better["better"]
+    assert better["reason"] == f"mean Dice above the record's: preview 0.9900, {same['preview']:.4f}"
+    mixed = reproduce.comparison(measured(**{**same, "preview": 0.99, "invert": 0.3}), record)
+    assert not mixed["better"]
+    assert mixed["reason"] == f"mean Dice below the record's: invert 0.3000, {same['invert']:.4f}"
 
 
 def test_a_better_copy_takes_the_place_of_the_bundle(tmp_path: Path) -> None:
