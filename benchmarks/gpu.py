@@ -335,13 +335,14 @@ def build_stage(room: Room, name: str, settings: dict[str, Any], mixed_precision
     own = find_stage(name).settings(**{**tiny.get(name, {}), **settings})
     torch.manual_seed(0)
     if name == "gan":
-        return find_stage(name).build(context, own, lambda: None)[0]  # type: ignore[arg-type, return-value]
+        return find_stage(name).build(context, own, lambda any_classes=False: None)[0]  # type: ignore[arg-type, return-value]
     from monai_semgan.training.stages.stage_registry import TrainedGenerator
 
     generator_settings = {k: v for k, v in tiny.get("gan", {}).items() if k in ("latent_dim", "channels")}
     generator = JointGenerator(size, **generator_settings)
     generator.update_mean_latent(512)
-    return find_stage(name).build(context, own, lambda: TrainedGenerator(generator, (1, 3, 3, 1)))[0]
+    trained = TrainedGenerator(generator, (1, 3, 3, 1), min(16, size // 2))
+    return find_stage(name).build(context, own, lambda any_classes=False: trained)[0]
 
 
 # ---- variants of the parts with fixed shapes ----------------------------------------------------------------------
@@ -366,17 +367,18 @@ def search_step(
     with torch.no_grad():
         state = objective.prepare(image)
     index = torch.arange(batch, device=room.device)
-    latents = mean_start(network, batch).to(room.device).requires_grad_(True)
+    parts = [part.requires_grad_(True) for part in mean_start(network, batch).to(room.device).parts]
 
-    def losses(codes: Any) -> Any:
+    def losses(*parts: Any) -> Any:
         with autocast(room.device, bfloat16):
-            sample = network.render(codes)
+            # the counter of operations takes no leaves as arguments of modules
+            sample = network.generator.synthesis(*(part * 1.0 for part in parts))
             return objective(sample.image, state, index, sample.logits.softmax(1)).float().sum()
 
     forward = wrap(losses) if wrap is not None else losses
 
     def step() -> Any:
-        return torch.autograd.grad(forward(latents), latents)[0]
+        return torch.autograd.grad(forward(*parts), parts)[0]
 
     return step
 
