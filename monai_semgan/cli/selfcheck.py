@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,8 @@ from monai_semgan.cli.arguments import bar, model_options, name_column, non_nega
 from monai_semgan.cli.segment import report, segment_scan
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.io.volume import Volume
 
@@ -78,7 +79,6 @@ def _synthetic_patient(bundle: Bundle, arguments: argparse.Namespace) -> tuple[V
 def _segment_and_save(
     volume: Volume, reference: Volume | None, bundle: Bundle, arguments: argparse.Namespace, label_path: Path
 ) -> None:
-    from monai_semgan.evaluation.metrics import dice
     from monai_semgan.io.writing import write_volume
     from monai_semgan.outputs.write import OutputFiles, write_results
 
@@ -93,8 +93,16 @@ def _segment_and_save(
         say("self-consistency check: Dice against the label that was generated beside the image")
         width = name_column(bundle.labels.values())
         for index, name in bundle.labels.items():
-            value = dice(segmentation.label == index, reference.array == index)
-            say(f"  {name:<{width}}" + ("  in neither" if math.isnan(value) else f"{value:9.3f}"))
+            say(f"  {name:<{width}}{_agreement(segmentation.label == index, reference.array == index)}")
         note("this tests the installation; Dice on real scans is shown by `semgan info`")
     for path in files:
         say(f"wrote {path}")
+
+
+def _agreement(found: np.ndarray, generated: np.ndarray) -> str:
+    """Tell the Dice of two masks, or why there is none."""
+    from monai_semgan.evaluation.metrics import dice
+
+    if not generated.any():
+        return "  not generated" if found.any() else "  in neither"
+    return f"{dice(found, generated):9.3f}"

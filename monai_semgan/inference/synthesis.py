@@ -22,11 +22,11 @@ from monai_semgan.utils.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
-    from monai_semgan.networks import JointGenerator
+    from monai_semgan.networks import InversionSegmenter, JointGenerator, JointSample
 
 BATCH = 4
 CANDIDATES = 160
-CANDIDATE_SIZE = 64
+DRAFT_SIZE = 64
 LIKENESS_WEIGHT = 60.0
 TEXTURE_LAYER = 6
 
@@ -76,11 +76,12 @@ def sample_slices(
         Cancelled: if the user wants to stop.
     """
 
-    def compute(generator: JointGenerator) -> SyntheticSlices:
+    def compute(network: InversionSegmenter) -> SyntheticSlices:
+        generator = network.generator
         latents = generator.broadcast(_random_latents(generator, count, seed, truncation))
-        return _render(generator, latents, progress or NullProgress(), "generating slice")
+        return _render(network, latents, progress or NullProgress(), "generating slice")
 
-    return with_cpu_fallback(bundle.network.generator, compute)[0]
+    return with_cpu_fallback(bundle.network, compute)[0]
 
 
 def sample_patient(
@@ -105,16 +106,16 @@ def sample_patient(
     shape = patient_shape(bundle)
     levels = organ_levels(shape, bundle.labels)
 
-    def compute(generator: JointGenerator) -> SyntheticSlices:
+    def compute(network: InversionSegmenter) -> SyntheticSlices:
         pixel_mm = bundle.preprocessing.pixel_mm
-        return _walk(generator, shape, levels, pixel_mm, seed, truncation, progress or NullProgress())
+        return _walk(network, shape, levels, pixel_mm, seed, truncation, progress or NullProgress())
 
-    slices, _ = with_cpu_fallback(bundle.network.generator, compute)
+    slices, _ = with_cpu_fallback(bundle.network, compute)
     return as_volumes(slices, bundle, shape.slice_mm)
 
 
 def _walk(
-    generator: JointGenerator,
+    network: InversionSegmenter,
     shape: PatientShape,
     levels: np.ndarray,
     pixel_mm: float,
@@ -123,15 +124,15 @@ def _walk(
     progress: Progress,
 ) -> SyntheticSlices:
     """Render slices on a way through the latent space from the feet of a patient to the head."""
+    generator = network.generator
     candidates = _random_latents(generator, CANDIDATES, seed, truncation)
-    size = min(CANDIDATE_SIZE, generator.size)
-    seen = _render(generator, generator.broadcast(candidates), progress, "choosing slice", size)
-    path = choose_path(seen, pixel_mm * generator.size / size, levels)
+    seen = _render(network, generator.broadcast(candidates), progress, "choosing slice", draft=True)
+    path = choose_path(seen, pixel_mm * generator.size / seen.image.shape[-1], levels)
     keys = candidates[torch.as_tensor(path, device=candidates.device)].cpu().numpy()
     latents = smooth_walk(keys, max(2, round(shape.height_mm / shape.slice_mm)))
     walk = generator.broadcast(latents.to(candidates)).clone()
     walk[:, TEXTURE_LAYER:] = latents.mean(0).to(candidates)
-    return _render(generator, walk, progress, "rendering slice")
+    return _render(network, walk, progress, "rendering slice")
 
 
 def patient_shape(bundle: Bundle) -> PatientShape:
@@ -244,20 +245,33 @@ def _random_latents(generator: JointGenerator, count: int, seed: int, truncation
 
 @torch.no_grad()
 def _render(
-    generator: JointGenerator, latents: torch.Tensor, progress: Progress, message: str, size: int = 0
+    network: InversionSegmenter, w_plus: torch.Tensor, progress: Progress, message: str, draft: bool = False
 ) -> SyntheticSlices:
+    """Render W+ latents `(N, L, D)`; drafts are rougher and may be smaller."""
     images, labels = [], []
-    progress.update(0, len(latents), message)
-    draft = 0 < size < generator.size
-    for start in range(0, len(latents), BATCH):
-        with autocast(latents.device, enabled=draft):  # drafts need no precision
-            sample = generator.synthesis(latents[start : start + BATCH], size=size)
+    progress.update(0, len(w_plus), message)
+    for start in range(0, len(w_plus), BATCH):
+        with autocast(w_plus.device, enabled=draft):  # drafts need no precision
+            sample = _sample(network, w_plus[start : start + BATCH], draft)
         images.append(sample.image.mean(1).clamp(-1, 1).cpu().numpy())
         labels.append(sample.logits.argmax(1).to(torch.uint8).cpu().numpy())
-        progress.update(min(start + BATCH, len(latents)), len(latents))
+        progress.update(min(start + BATCH, len(w_plus)), len(w_plus))
         if progress.should_stop():
             raise Cancelled
     return SyntheticSlices(np.concatenate(images), np.concatenate(labels))
+
+
+def _sample(network: InversionSegmenter, w_plus: torch.Tensor, draft: bool) -> JointSample:
+    """Render image and label of random W+ latents.
+
+    W+ alone does not say where things are. Where latents have a spatial part, a sample is what the latent renders that
+    the encoder finds for the image of W+ alone: image and label agree far better than with a spatial part of 0, for
+    which the label heads have hardly been trained, or with W+ as it was drawn and the encoder's spatial part.
+    """
+    generator, encoder = network.generator, network.encoder
+    if encoder.spatial_channels == 0:
+        return generator.synthesis(w_plus, size=min(DRAFT_SIZE, generator.size) if draft else 0)
+    return network.render(network.encode(generator.synthesis(w_plus).image.clamp(-1, 1)))
 
 
 def as_volumes(slices: SyntheticSlices, bundle: Bundle, slice_mm: float) -> tuple[Volume, Volume]:

@@ -61,11 +61,16 @@ def tuned(record: Mapping[str, Any]) -> bool:
 
 
 def trained_filter(sources: Iterable[Path]) -> tuple[int, ...]:
-    """The upsampling filter with which the generator in these files or folders was trained.
+    """The upsampling filter of the generator in these files or folders, bilinear if nothing tells."""
+    return told_filter(sources) or BILINEAR
+
+
+def told_filter(sources: Iterable[Path]) -> tuple[int, ...]:
+    """The upsampling filter that is told beside these files or folders; empty if nothing tells.
 
     It is no weight: a run's record, or the configuration of a bundle, tells it.
     """
-    found = BILINEAR
+    found: tuple[int, ...] = ()
     for source in sources:
         folder = source.parent if source.is_file() else source
         bundle = read_json(folder.parent / "configs" / "inference.json").get("generator_def", {})

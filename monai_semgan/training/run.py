@@ -20,7 +20,13 @@ from monai_semgan.training.engine.record import DataRecord, moved_patient, new_l
 from monai_semgan.training.engine.run_files import gather_weights, read_json, stage_folders
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.engine.seeds import step_seed
-from monai_semgan.training.pretrained import build_generator, holds_generator, trained_filter, trained_spatial_size
+from monai_semgan.training.pretrained import (
+    BILINEAR,
+    build_generator,
+    holds_generator,
+    told_filter,
+    trained_spatial_size,
+)
 from monai_semgan.training.run_plan import field_of_view, keep_settings, kept_settings, plan_run
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import TrainedGenerator, budget_shares, find_stage, stage_position
@@ -254,11 +260,18 @@ def build_stage(
 
     def generator(any_classes: bool = False) -> TrainedGenerator:
         earlier = [folder for folder in stage_folders(out) if stage_position(folder.name) < stage_position(name)]
-        resample_filter = trained_filter([folder for folder in earlier if holds_generator(folder)] or sources)
+        told = told_filter([folder for folder in earlier if holds_generator(folder)] or sources)
+        resample_filter = told or BILINEAR
         encoders = [folder for folder in earlier if folder.name == "encoder"]
         spatial_size = trained_spatial_size(encoders or sources, context.size)
         classes = None if any_classes else context.num_classes
         network = build_generator(context.initial, context.size, classes, resample_filter)
-        return TrainedGenerator(network, tuple(resample_filter), spatial_size)
+        if network is not None and not told:
+            logger.warning(
+                "nothing beside the weights tells with which filter the generator was trained: taking %s; give the run "
+                "or the bundle in --init, not the file alone, if it was another",
+                resample_filter,
+            )
+        return TrainedGenerator(network, resample_filter, spatial_size)
 
     return find_stage(name).build(context, settings, generator)

@@ -16,6 +16,7 @@ from monai_semgan.training.pretrained import (
     BILINEAR,
     build_generator,
     build_image_discriminator,
+    told_filter,
     trained_filter,
     trained_spatial_size,
     with_spatial_part,
@@ -136,3 +137,11 @@ def test_what_holds_no_weights_is_refused_in_one_line(tmp_path: Path, kind: str)
     with pytest.raises(SemganError) as caught:
         gather_weights(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_filter_is_told_by_a_record_and_by_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "run" / "gan").mkdir(parents=True)
+    (tmp_path / "run" / "gan" / "record.json").write_text('{"network": {"resample_filter": [1, 1]}}')
+    (tmp_path / "bare").mkdir()
+    assert told_filter([tmp_path / "run"]) == (1, 1) and told_filter([tmp_path / "bare" / "weights.pt"]) == ()
+    assert trained_filter([tmp_path / "bare" / "weights.pt"]) == (1, 3, 3, 1)
