@@ -23,16 +23,15 @@ from monai_semgan.inference.synthesis import (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bundle(tiny_bundle: Path) -> Bundle:
-    loaded = load_bundle(tiny_bundle, "cpu")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        torch.nn.init.normal_(loaded.network.encoder.heads, std=0.3)  # as one that tells images apart
-    return loaded
+    return load_bundle(tiny_bundle, "cpu")
 
 
 def test_the_seed_decides_and_truncation_lessens_the_variety(bundle: Bundle) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        torch.nn.init.normal_(bundle.network.encoder.heads, std=0.05)  # an encoder that tells images apart
     first, again, other = (sample_slices(bundle, 5, seed).image for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     varied, typical = (sample_slices(bundle, 20, 0, truncation).image.std(0).mean() for truncation in (1.0, 0.2))
