@@ -132,7 +132,7 @@ MOVED = {
     "networks.student": "networks.unet",
     "overlay": "outputs.overlay",
     "postprocessing": "slicing.postprocessing io.volume",
-    "preview": "inference.preview",
+    "preview": "inference.preview inference.views",
     "progress": "utils.progress",
     "report": "outputs.report",
     "report.content": "outputs.report.content",

@@ -35,7 +35,7 @@ DOCUMENTED = {
     "losses.reconstruction": "L1FeatureObjective",
     "maps": "write_maps",
     "networks.student": "build_student",
-    "preview": "PreviewSettings",
+    "preview": "AIR PreviewSettings smooth_across",
     "progress": "NullProgress Progress",
     "report": "report_content write_report",
     "sampling": "sample_patient sample_slices",

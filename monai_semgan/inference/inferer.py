@@ -159,10 +159,7 @@ class SliceInversionInferer(SliceInferer):
             student = self.preview(inputs, network, modality, distance)[0].permute(3, 0, 1, 2)
         inverter = VolumeInverter(network, settings, in_domain)
         student = student if self.run_mode == "refine" else None
-        views, share = self.preview_settings, settings.search_share
-        average = None
-        if settings.average_views:
-            average = rendered_average(network, slices, views, not in_domain, distance, share)
+        average = rendered_average(network, slices, self.preview_settings, settings, not in_domain, distance)
         return inverter.run(slices, start, student, constraints, active, on_step, average)
 
 

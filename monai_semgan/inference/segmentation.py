@@ -290,10 +290,8 @@ def invert(
         else:
             on_step(event.converted(whole))
 
-    average = None
-    if settings.average_views:
-        distance, share = slice_distance(prepared), settings.search_share
-        average = rendered_average(bundle.network, prepared.image, views, out_of_domain, distance, share)
+    distance = slice_distance(prepared)
+    average = rendered_average(bundle.network, prepared.image, views, settings, out_of_domain, distance)
     result = inverter.run(
         prepared.image.to(bundle.device),
         student=None if first is None else first.to(bundle.device),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.ndimage import gaussian_filter1d
 
+from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.selection import beside
 from monai_semgan.networks import InversionSegmenter
 from monai_semgan.utils.device import autocast, halving_batches
@@ -123,26 +124,33 @@ def rendered_average(
     network: InversionSegmenter,
     image: torch.Tensor,
     settings: PreviewSettings,
+    search: InversionSettings,
     out_of_domain: bool = False,
     distance_mm: float = 0.0,
-    share: float | None = None,
-) -> Callable[[torch.Tensor], torch.Tensor]:
+) -> Callable[[torch.Tensor, OnStep], torch.Tensor] | None:
     """Make a function that averages rendered probabilities with what the encoder makes of further views.
 
     Args:
         network: of a bundle, on the device to compute on.
         image: slices `(D, C, H, W)`.
         settings: which views, and how to smooth.
+        search: whether views are averaged, with what share of the search, in which batches and arithmetic.
         out_of_domain: the scan is of a modality that the model has not learnt.
         distance_mm: of neighbouring slices; 0 if it is not known.
-        share: of what was rendered in the mean; that of one view among the others when left out.
-    """
 
-    def average(rendered: torch.Tensor) -> torch.Tensor:
+    Returns:
+        The function; None where views are not averaged.
+    """
+    if not search.average_views:
+        return None
+    mixed_precision = settings.mixed_precision and search.mixed_precision
+    settings = replace(settings, batch_size=search.batch_size, mixed_precision=mixed_precision)
+
+    def average(rendered: torch.Tensor, on_step: OnStep) -> torch.Tensor:
         place = rendered.device
-        known = Known(rendered.cpu(), share)
-        found = average_views(network.rendered, image, settings, out_of_domain, distance_mm, place, known=known)
-        return found.to(place)
+        known = Known(rendered.cpu(), search.search_share)
+        look = network.rendered
+        return average_views(look, image, settings, out_of_domain, distance_mm, place, on_step, known).to(place)
 
     return average
 

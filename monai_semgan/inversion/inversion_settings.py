@@ -28,7 +28,8 @@ class InversionSettings:
             organ keep their start, which halves the time for a whole scan; None searches for all slices.
         restarts: searches, each from another start (1 for a single one); the best result of every slice is kept.
         batch_size: slices rendered together; None chooses by device. Does not change the result.
-        prior_weight: pull towards plausible latents (Mahalanobis length of the de-skewed latent, 1 for a typical one).
+        prior_weight: pull towards plausible latents (Mahalanobis length of the de-skewed W+, and of the spatial part,
+            each 1 for a typical one).
         spread_weight: pull of the layers of one latent towards each other.
         start_weight: pull towards the start, in the same unit.
         neighbour_weight: pull towards the latents of the slices above and below, in the same unit; 0 uncouples.
@@ -41,8 +42,8 @@ class InversionSettings:
         patience: idle steps after which a slice has converged and is no longer computed; 0 switches this off.
         refit_every: steps between fits of what the slices share, for objectives that fit a map of grey values; idle
             steps before a fit still count.
-        mixed_precision: bfloat16 in the steps of a search where the device is fast with it; what is encoded, and
-            the renderings that labels are taken from, stay in float32.
+        mixed_precision: bfloat16 in the steps of a search, and for further views, where the device is fast with it;
+            the slices as they are are encoded, and rendered for their labels, in float32.
         seed: of the statistics of the latent space and of restarts.
 
     Raises:

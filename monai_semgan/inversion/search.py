@@ -31,8 +31,8 @@ IN_DOMAIN_OBJECTIVE = "features"
 OUT_OF_DOMAIN_OBJECTIVE = "map-features"
 CPU_BATCH, GPU_BATCH = 4, 128
 
-Average = Callable[[torch.Tensor], torch.Tensor]
-"""Probabilities `(D, K, H, W)` of slices to better ones."""
+Average = Callable[[torch.Tensor, OnStep], torch.Tensor]
+"""Probabilities `(D, K, H, W)` of slices to better ones; the second is called between batches."""
 
 
 class VolumeInverter:
@@ -156,13 +156,13 @@ class _Search:
         self._tell(StepEvent("start", 0, steps, self.target.shape[0]))
         features = self._prepare()
         start = self._first_start(features) if given is None else given
-        mean = mean_start(self.network, len(start))
+        del features
         if active is None and self.settings.organ_margin is not None:
             active = self._near_organs(start, self.settings.organ_margin)
         outcome: SearchOutcome | None = None
         renderings: list[Latent] = []
         for number in range(self.settings.restarts):
-            first = start if number == 0 else varied_start(start, mean, self.prior, number, self.settings.seed)
+            first = start if number == 0 else self._varied(start, number)
             optimiser = LatentOptimiser(self.settings, self.batch_size)
             on_step = self._on_step(number, start, outcome, renderings)
             found = optimiser.run(self._objective(first), first, active, on_step)
@@ -173,6 +173,10 @@ class _Search:
                 break
         assert outcome is not None
         return self._finish(start, outcome, renderings)
+
+    def _varied(self, start: Latent, number: int) -> Latent:
+        mean = mean_start(self.network, len(start))
+        return varied_start(start, mean, self.prior, number, self.settings.seed)
 
     def _tell(self, event: StepEvent[InversionResult]) -> None:
         """Tell the caller, and remember a wish to stop."""
@@ -205,12 +209,13 @@ class _Search:
         return self.renderings(latents[window], index, keep)
 
     def _first_start(self, features: list[torch.Tensor] | None) -> Latent:
-        mean = mean_start(self.network, self.target.shape[0])
+        count = self.target.shape[0]
         if self.settings.start == "mean":
-            return mean
+            return mean_start(self.network, count)
         encoded = encoder_start(self.network, self.target, self.batch_size, features)
         if self.settings.start == "encoder" or self.cancelled:  # who wants to stop does not wait for the comparison
             return encoded
+        mean = mean_start(self.network, count)
         losses = self._comparable_losses([encoded, mean], refit=True)
         return chosen(losses[0] <= losses[1], encoded, mean)
 
@@ -279,11 +284,11 @@ class _Search:
             latents += [other for other in others if other is not outcome.latent]
         found = self._in_batches(lambda window: self._opinions(latents, start, window))
         image, probabilities, uncertainty = found
-        if self.average is not None and not outcome.cancelled:
-            probabilities, uncertainty = self._averaged(probabilities, uncertainty)
+        del found
+        if self.average is not None and not outcome.cancelled and not self.cancelled:
+            probabilities, uncertainty = self._averaged(self.average, probabilities, uncertainty)
         if self.student is not None:
-            share = self.settings.student_weight
-            probabilities = share * self.student + (1 - share) * probabilities
+            probabilities = torch.lerp(probabilities, self.student, self.settings.student_weight)
         if self.constraints is not None:
             probabilities = impose(self.constraints, probabilities)
         return InversionResult(
@@ -297,7 +302,7 @@ class _Search:
             steps_done=outcome.steps_done,
             converged=outcome.converged,
             failed=outcome.failed,
-            cancelled=outcome.cancelled,
+            cancelled=outcome.cancelled or self.cancelled,
             objective=self.inverter.objective_name,
             batch_size=self.batch_size,
         )
@@ -312,10 +317,24 @@ class _Search:
             members.append(self.student[window])
         return renderings[0].image, members[0], predictive_entropy(members)
 
-    def _averaged(self, rendered: torch.Tensor, uncertainty: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Average what was rendered, but on slices with pixels that a user has fixed: there the search has the word."""
-        assert self.average is not None
-        probabilities = self.average(rendered)
+    def _averaged(
+        self, average: Average, rendered: torch.Tensor, uncertainty: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Average what was rendered, but on slices with pixels that a user has fixed: there the search has the word.
+
+        Who wants to stop gets what was rendered.
+        """
+        steps = self.settings.steps * self.settings.restarts
+
+        def on_step(event: StepEvent[Any]) -> None:
+            self._tell(StepEvent("batch", steps, steps, len(rendered)))
+            if self.cancelled:
+                raise Cancelled
+
+        try:
+            probabilities = average(rendered, on_step)
+        except Cancelled:
+            return rendered, uncertainty
         if self.constraints is not None:
             fixed = constrained_slices(self.constraints).to(rendered.device)
             probabilities = torch.where(fixed[:, None, None, None], rendered, probabilities)

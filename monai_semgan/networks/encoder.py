@@ -56,7 +56,8 @@ class LatentEncoder(nn.Module):
         spatial_size: edge length of the spatial part.
 
     Attributes:
-        spatial_scale: `(spatial_channels,)` standard deviation of the spatial part, measured at the end of training.
+        spatial_scale: `(spatial_channels,)` standard deviation of the spatial part, measured
+            whenever its training writes weights.
     """
 
     def __init__(

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from monai_semgan.errors import Cancelled
 from monai_semgan.inference.inferer import SliceInversionInferer
 from monai_semgan.inference.views import Known, PreviewSettings, average_views
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.losses.label_losses import PixelConstraints
+from monai_semgan.utils.progress import StepEvent
 from tests.inversion.conftest import Case, case, network, one_thread  # noqa: F401
 
 SHIFTED = PreviewSettings(shift_pixels=1, mixed_precision=False)
@@ -70,6 +72,21 @@ def test_views_are_averaged_only_where_a_bundle_asks_for_it(case: Case) -> None:
     torch.testing.assert_close(averaged.probabilities, average_views(look, case.slices, SHIFTED), atol=1e-4, rtol=0)
     assert (averaged.probabilities - plain.probabilities).abs().max() > 1e-3
     assert torch.equal(averaged.reconstruction, plain.reconstruction)
+
+
+@pytest.mark.parametrize("margin", [None, 0])
+def test_who_stops_while_views_are_averaged_gets_what_was_rendered(case: Case, margin: int | None) -> None:  # noqa: F811
+    def stop(event: StepEvent[object]) -> None:
+        if event.phase == "batch":
+            raise Cancelled
+
+    settings = replace(BASE, steps=0, batch_size=8, organ_margin=margin, average_views=True)
+    stopped = SliceInversionInferer(settings, preview=SHIFTED).invert(volume(case), case.network, on_step=stop)
+    plain = SliceInversionInferer(replace(settings, average_views=False), preview=SHIFTED).invert(
+        volume(case), case.network
+    )
+    assert stopped.cancelled and not plain.cancelled
+    torch.testing.assert_close(stopped.probabilities, plain.probabilities)
 
 
 def test_where_a_user_has_drawn_the_search_alone_has_the_word(case: Case) -> None:  # noqa: F811

@@ -148,7 +148,14 @@ class EncoderStage(Stage):
         super().set_rate(fraction, scale)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave; a generator that was not tuned before begins as it was given."""
+        """Take back what `state_dict` gave; a generator that was not tuned before begins as it was given.
+
+        Raises:
+            SemganError: if it is of latents with a spatial part and this is not, or the other way round.
+        """
+        if ("to_spatial.weight" in state["networks"]["encoder"]) != (self.encoder.spatial_channels > 0):
+            remedy = "choose spatial_size as in that run (0 for those of 0.2), or start another run with --init"
+            raise SemganError("the run was begun with latents of other parts", remedy=remedy)
         own = self.state_dict()
         kinds = ("networks", "averages", "optimisers")
         super().load_state_dict({**state, **{kind: {**own[kind], **state[kind]} for kind in kinds}})

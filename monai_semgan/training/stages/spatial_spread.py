@@ -12,7 +12,7 @@ from monai_semgan.utils.device import autocast
 if TYPE_CHECKING:
     from monai_semgan.data.slice_set import SliceSet
 
-SLICES = 256
+SLICES = 32
 """Slices that are looked at, at most, evenly spread over a set."""
 
 BATCH = 16

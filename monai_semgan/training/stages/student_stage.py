@@ -80,7 +80,9 @@ class StudentStage(Stage):
         super().__init__(context, settings.batch_size)
         self.settings = settings
         if len(context.slices.labelled_indices) == 0:
-            raise SemganError("the student needs labelled training volumes", remedy="add labels to the data list")
+            raise SemganError(
+                "the student needs labelled training volumes", remedy="add labels to the data list, or raise --labelled"
+            )
         student = build_student(context.slices.images.shape[1], context.num_classes, tuple(settings.channels))
         student = student.to(context.device)
         self.networks["student"] = student

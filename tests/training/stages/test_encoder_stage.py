@@ -227,6 +227,13 @@ def test_random_samples_of_the_tuned_generator_keep_their_image(slices: SliceSet
     assert drift(5.0) < 0.7 * drift(0.0)
 
 
+def test_a_run_of_latents_of_other_parts_is_not_gone_on_with(slices: SliceSet) -> None:
+    alone, spatial = encoder_stage(slices, spatial_size=0), encoder_stage(slices)
+    for stage, state in ((alone, spatial.state_dict()), (spatial, alone.state_dict())):
+        with pytest.raises(SemganError, match="begun with latents of other parts; choose spatial_size as in that run"):
+            stage.load_state_dict(state)
+
+
 def test_a_search_inside_training_changes_the_label_loss_and_leaves_no_gradient_off(slices: SliceSet) -> None:
     plain, searching = encoder_stage(slices), encoder_stage(slices, search_steps=2, search_rate=0.5)
     searching.load_state_dict(plain.state_dict())
