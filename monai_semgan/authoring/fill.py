@@ -31,7 +31,13 @@ from monai_semgan.networks.weights import part, save_weights, with_prefix
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_settings, plain_ids
 from monai_semgan.training.engine.run_files import gather_weights
 from monai_semgan.training.engine.run_files import read_json as read_record
-from monai_semgan.training.pretrained import generator_arguments, trained_filter, trained_spatial_size, tuned
+from monai_semgan.training.pretrained import (
+    encoder_arguments,
+    generator_arguments,
+    trained_filter,
+    trained_spatial_size,
+    tuned,
+)
 from monai_semgan.utils.files import write_error
 
 if TYPE_CHECKING:
@@ -203,16 +209,9 @@ def _architecture(
 
 
 def _encoder_arguments(state: Mapping[str, torch.Tensor], record: Mapping[str, Any]) -> dict[str, Any]:
-    widths = [state["stem.weight"].shape[0]]
-    while (name := f"stages.{len(widths) - 1}.0.conv0.weight") in state:
-        widths.append(state[name].shape[0])
-    return {
-        "image_channels": state["stem.weight"].shape[1] // 2,
-        "channels": widths,
-        "grid": state["templates"].shape[2],
-        "spatial_channels": state["to_spatial.weight"].shape[0] if "to_spatial.weight" in state else 0,
-        "refinement_passes": record.get("settings", {}).get("refinement_passes", 1),
-    }
+    """What the weights and the record tell of an encoder; the latents themselves are the generator's."""
+    told = {k: v for k, v in encoder_arguments(state).items() if k not in ("num_latents", "latent_dim")}
+    return told | {"refinement_passes": record.get("settings", {}).get("refinement_passes", 1)}
 
 
 def _student_channels(state: Mapping[str, torch.Tensor]) -> list[int]:

@@ -107,16 +107,14 @@ def average_views(
     work = _Averaging(look, image, settings, device or image.device, on_step or (lambda event: None))
     first, further = views_of(settings.shift_pixels, settings.negative and out_of_domain)
     if known is None:
-        probabilities = work.first(first, len(first) / (len(first) + len(further)))
+        share = len(first) / (len(first) + len(further))
+        probabilities = work.first(first, share)
     else:
+        further = [*first[1:], *further]
+        share = 1 / (1 + len(further)) if known.share is None else known.share
         probabilities = known.probabilities.clone()
-        first, further = [], [*first[1:], *further]
-    seen = shows_anything(probabilities, settings, distance_mm)
     if further:
-        share = (len(first) or 1) / ((len(first) or 1) + len(further))
-        if known is not None and known.share is not None:
-            share = known.share
-        work.mix(probabilities, seen, further, share)
+        work.mix(probabilities, shows_anything(probabilities, settings, distance_mm), further, share)
     return smooth_across(probabilities, settings.smoothing_mm, distance_mm)
 
 

@@ -219,22 +219,30 @@ class _Listener:
 
 
 @contextmanager
+def constant(network: torch.nn.Module) -> Iterator[None]:
+    """Compute no gradients of a network's weights inside; afterwards they are wanted as before."""
+    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in wanted:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
 def ready_for_search(network: torch.nn.Module) -> Iterator[None]:
     """Make a network a fixed function that can be differentiated with respect to its input.
 
     Inside, gradients are recorded whatever the caller has switched off, parameters gather none, and layers are in
     evaluation mode; all of it is undone at the end. Kernels are prepared once.
     """
-    trained = [p for p in network.parameters() if p.requires_grad]
     modes = [m for m in network.modules() if m.training]
-    with torch.inference_mode(False), torch.enable_grad(), kept_kernels(network):
+    with torch.inference_mode(False), torch.enable_grad(), kept_kernels(network), constant(network):
         try:
-            for parameter in trained:
-                parameter.requires_grad_(False)
             network.eval()
             yield
         finally:
-            for parameter in trained:
-                parameter.requires_grad_(True)
             for module in modes:
                 module.training = True

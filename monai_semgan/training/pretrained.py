@@ -38,6 +38,21 @@ def generator_arguments(state: Mapping[str, torch.Tensor]) -> dict[str, object]:
         raise SemganError("these are no weights of a joint generator", remedy="check --init") from error
 
 
+def encoder_arguments(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Constructor arguments of the `LatentEncoder` of a state dict (without prefix), as far as that tells them."""
+    widths = [len(state["stem.weight"])]
+    while (name := f"stages.{len(widths) - 1}.0.conv0.weight") in state:
+        widths.append(len(state[name]))
+    return {
+        "image_channels": state["stem.weight"].shape[1] // 2,
+        "num_latents": state["heads"].shape[0],
+        "latent_dim": state["heads"].shape[1],
+        "channels": widths,
+        "grid": state["templates"].shape[2],
+        "spatial_channels": len(state.get("spatial_scale", ())),
+    }
+
+
 def truncated(state: Mapping[str, torch.Tensor], size: int) -> dict[str, torch.Tensor]:
     """The state dict without the resolutions above `size`."""
 

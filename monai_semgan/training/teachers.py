@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +10,7 @@ from torch import nn
 from monai_semgan.errors import SemganError
 from monai_semgan.networks import InversionSegmenter, JointGenerator, LatentEncoder
 from monai_semgan.networks.weights import load_into, part
+from monai_semgan.training.pretrained import encoder_arguments
 
 
 def build_rendering(
@@ -35,26 +35,11 @@ def build_rendering(
     if not state:
         remedy = "give a finished run of the encoder in --init, or set teacher=self"
         raise SemganError("there is no encoder whose renderings could teach", remedy=remedy)
-    encoder = LatentEncoder(**_encoder_arguments(state), spatial_size=spatial_size)
+    encoder = LatentEncoder(**encoder_arguments(state), spatial_size=spatial_size)
     _check_fit(encoder, state, generator)
     load_into(encoder, state)
     network = InversionSegmenter(generator, encoder.to(generator.mean_latent.device), nn.Identity(), "encoder")
     return network.eval().requires_grad_(False)
-
-
-def _encoder_arguments(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """Constructor arguments of the `LatentEncoder` that a state dict was made by."""
-    widths = [len(state["stem.weight"])]
-    while (name := f"stages.{len(widths) - 1}.0.conv0.weight") in state:
-        widths.append(len(state[name]))
-    return {
-        "image_channels": state["stem.weight"].shape[1] // 2,
-        "num_latents": state["heads"].shape[0],
-        "latent_dim": state["heads"].shape[1],
-        "channels": widths,
-        "grid": state["templates"].shape[2],
-        "spatial_channels": len(state.get("spatial_scale", ())),
-    }
 
 
 def _check_fit(encoder: LatentEncoder, state: Mapping[str, torch.Tensor], generator: JointGenerator) -> None:

@@ -61,7 +61,7 @@ class IntensityMapObjective(ReconstructionObjective):
     def apply(self, image: Tensor, state: State) -> Tensor:
         """Map rendered images `(n, C, H, W)` to the target's contrast."""
         coefficients = state["coefficients"].float()
-        index, weight = self._locate(image.float())
+        index, weight = locate(image.float(), self.knots)
         return torch.lerp(coefficients[index], coefficients[index + 1], weight)
 
     @torch.no_grad()
@@ -73,7 +73,7 @@ class IntensityMapObjective(ReconstructionObjective):
         step = self.stride
         design = self._design(images[:, :, ::step, ::step])
         target = state["target"][:, :, ::step, ::step].float().mean(dim=1).reshape(-1)
-        penalty, prior = self._penalty(design.device)
+        penalty, prior = map_penalty(self.knots, self.ridge, self.smoothness, design.device)
         weight = torch.ones_like(target)
         for _ in range(max(1, self.iterations)):
             weighted = design * weight[:, None]
@@ -86,24 +86,31 @@ class IntensityMapObjective(ReconstructionObjective):
             weight = scale / torch.maximum(residual, scale)
         state["coefficients"].copy_(solution)
 
-    def _locate(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the knot to the left, and the position between it and the next; outside, the map goes on straight."""
-        position = (image + 1.0) * (0.5 * (self.knots - 1))
-        index = position.detach().long().clamp(0, self.knots - 2)
-        return index, position - index
-
     def _design(self, images: Tensor) -> Tensor:
         """Compute the columns of the linear fit for every pixel, `(P, knots)`."""
-        index, weight = self._locate(images.float().mean(dim=1).reshape(-1, 1))
-        hats = torch.zeros(index.shape[0], self.knots, device=images.device)
-        return hats.scatter_(1, index, 1.0 - weight).scatter_(1, index + 1, weight)
+        return hats(images.float().mean(dim=1).reshape(-1), self.knots)
 
-    def _penalty(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Compute the quadratic penalty `(p, p)` on the difference from the identity, and the identity `(p,)`."""
-        prior = torch.linspace(-1.0, 1.0, self.knots, dtype=torch.double, device=device)
-        eye = torch.eye(self.knots, dtype=torch.double, device=device)
-        curvature = eye[:-2] - 2.0 * eye[1:-1] + eye[2:]
-        return self.ridge * eye + self.smoothness * curvature.T @ curvature, prior
+
+def locate(values: Tensor, knots: int) -> tuple[Tensor, Tensor]:
+    """Find the knot to the left, and the position between it and the next; outside, the map goes on straight."""
+    position = (values + 1.0) * (0.5 * (knots - 1))
+    index = position.detach().long().clamp(0, knots - 2)
+    return index, position - index
+
+
+def hats(values: Tensor, knots: int) -> Tensor:
+    """Compute the hat function of every knot at grey values `(..., P)`: `(..., P, knots)`."""
+    index, weight = (part[..., None] for part in locate(values, knots))
+    values_at = torch.zeros(*values.shape, knots, device=values.device)
+    return values_at.scatter_(-1, index, 1.0 - weight).scatter_(-1, index + 1, weight)
+
+
+def map_penalty(knots: int, ridge: float, smoothness: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Compute the quadratic penalty `(p, p)` on the difference from the identity, and the identity `(p,)`."""
+    identity = torch.linspace(-1.0, 1.0, knots, dtype=torch.double, device=device)
+    eye = torch.eye(knots, dtype=torch.double, device=device)
+    curvature = eye[:-2] - 2.0 * eye[1:-1] + eye[2:]
+    return ridge * eye + smoothness * curvature.T @ curvature, identity
 
 
 @register_objective("map")

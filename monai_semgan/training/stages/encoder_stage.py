@@ -17,6 +17,7 @@ from torch import nn
 from monai_semgan.errors import SemganError
 from monai_semgan.inversion.objectives.base import slice_mean
 from monai_semgan.inversion.objectives.l1_features import L1FeatureObjective
+from monai_semgan.inversion.optimiser import constant
 from monai_semgan.networks import JointGenerator, JointSample, Latent, LatentEncoder
 from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.training.engine.ema import MovingAverage
@@ -27,7 +28,7 @@ from monai_semgan.training.stages.encoder_batches import Batch, EncoderBatches, 
 from monai_semgan.training.stages.encoder_losses import EncoderLosses, Targets
 from monai_semgan.training.stages.encoder_settings import EncoderSettings, Tune
 from monai_semgan.training.stages.label_heads import TUNED_RATE, copy_with_classes, tuned_parameters
-from monai_semgan.training.stages.search_inside import constant, search_offset
+from monai_semgan.training.stages.search_inside import search_offset
 from monai_semgan.training.stages.spatial_spread import spatial_spread
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import GeneratorSource, register_stage

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
-from torch import nn
 
 from monai_semgan.inversion.objectives.base import ReconstructionObjective
+from monai_semgan.inversion.objectives.intensity_map import hats, locate, map_penalty
 from monai_semgan.networks import Latent
 
 KNOTS = 9
@@ -71,7 +70,7 @@ def mapped(image: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
         `(N, C, H, W)`.
     """
     coefficients = _fit(image.detach(), source)
-    index, weight = _locate(image.float())
+    index, weight = locate(image.float(), KNOTS)
     left = coefficients.gather(1, index.flatten(1)).view_as(image)
     right = coefficients.gather(1, index.flatten(1) + 1).view_as(image)
     return torch.lerp(left, right, weight)
@@ -81,33 +80,8 @@ def mapped(image: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
 def _fit(image: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     """Fit the values `(N, KNOTS)` at the knots by least squares, drawn towards the identity."""
     seen, wanted = (x[:, :, ::STRIDE, ::STRIDE].float().mean(1).flatten(1) for x in (image, source))
-    index, weight = _locate(seen)
-    design = torch.zeros(*seen.shape, KNOTS, device=seen.device)
-    design.scatter_(2, index[..., None], 1.0 - weight[..., None]).scatter_(2, index[..., None] + 1, weight[..., None])
+    design = hats(seen, KNOTS)
     across = design.transpose(1, 2) / seen.shape[1]
-    identity = torch.linspace(-1.0, 1.0, KNOTS, dtype=torch.double, device=seen.device)
-    eye = torch.eye(KNOTS, dtype=torch.double, device=seen.device)
-    curvature = eye[:-2] - 2.0 * eye[1:-1] + eye[2:]
-    penalty = PENALTY * (eye + curvature.T @ curvature)
+    penalty, identity = map_penalty(KNOTS, PENALTY, PENALTY, seen.device)
     right = (across @ wanted[..., None]).double() + (penalty @ identity)[:, None]
     return torch.linalg.solve((across @ design).double() + penalty, right)[..., 0].float()
-
-
-def _locate(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Find the knot to the left, and the position between it and the next; outside, the map goes on straight."""
-    position = (values + 1.0) * (0.5 * (KNOTS - 1))
-    index = position.detach().long().clamp(0, KNOTS - 2)
-    return index, position - index
-
-
-@contextmanager
-def constant(network: nn.Module) -> Iterator[None]:
-    """Compute no gradients of a network's weights inside; afterwards they are wanted as before."""
-    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for parameter in wanted:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in wanted:
-            parameter.requires_grad_(True)

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from monai_semgan.inversion.objectives.l1_features import L1FeatureObjective
+from monai_semgan.inversion.optimiser import constant
 from monai_semgan.networks import Latent
-from monai_semgan.training.stages.search_inside import constant, mapped, search_offset
+from monai_semgan.training.stages.search_inside import mapped, search_offset
 from tests.training.stages.encoder_phantoms import tiny_generator
 
 
