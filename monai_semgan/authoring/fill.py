@@ -34,6 +34,7 @@ from monai_semgan.training.engine.run_files import read_json as read_record
 from monai_semgan.training.pretrained import (
     encoder_arguments,
     generator_arguments,
+    student_channels,
     trained_filter,
     trained_spatial_size,
     tuned,
@@ -196,7 +197,7 @@ def _architecture(
         if "pixel_mm" in record.get("settings", {}):
             slices["pixel_mm"] = record["settings"]["pixel_mm"]
     generator["channels"] = {str(size): width for size, width in generator["channels"].items()}
-    student = {"image_channels": generator["image_channels"], "channels": _student_channels(part(weights, "student"))}
+    student = {"image_channels": generator["image_channels"], "channels": student_channels(part(weights, "student"))}
     encoder = _encoder_arguments(part(weights, "encoder"), records.get("encoder", {}))
     if encoder["spatial_channels"] > 0:
         encoder["spatial_size"] = trained_spatial_size(paths, int(slices["size"]))
@@ -212,15 +213,6 @@ def _encoder_arguments(state: Mapping[str, torch.Tensor], record: Mapping[str, A
     """What the weights and the record tell of an encoder; the latents themselves are the generator's."""
     told = {k: v for k, v in encoder_arguments(state).items() if k not in ("num_latents", "latent_dim")}
     return told | {"refinement_passes": record.get("settings", {}).get("refinement_passes", 1)}
-
-
-def _student_channels(state: Mapping[str, torch.Tensor]) -> list[int]:
-    """Channels by level of MONAI's U-Net, whose levels lie inside one another."""
-    prefix, widths = "model.", []
-    while (name := f"{prefix}0.conv.unit0.conv.weight") in state:
-        widths.append(state[name].shape[0])
-        prefix += "1.submodule."
-    return [*widths, state[f"{prefix}conv.unit0.conv.weight"].shape[0]]
 
 
 def _summary(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

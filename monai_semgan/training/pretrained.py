@@ -53,6 +53,15 @@ def encoder_arguments(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     }
 
 
+def student_channels(state: Mapping[str, torch.Tensor]) -> list[int]:
+    """Channels by level of the student of a state dict (without prefix), whose levels lie inside one another."""
+    prefix, widths = "model.", []
+    while (name := f"{prefix}0.conv.unit0.conv.weight") in state:
+        widths.append(int(state[name].shape[0]))
+        prefix += "1.submodule."
+    return [*widths, int(state[f"{prefix}conv.unit0.conv.weight"].shape[0])]
+
+
 def truncated(state: Mapping[str, torch.Tensor], size: int) -> dict[str, torch.Tensor]:
     """The state dict without the resolutions above `size`."""
 

@@ -10,28 +10,22 @@ import torch
 from monai_semgan.slicing.encoding import UNLABELLED
 
 
-def sure_labels(logits: torch.Tensor, confidence: float) -> tuple[torch.Tensor, torch.Tensor]:
+def sure_labels(probabilities: torch.Tensor, confidence: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Take the most probable class where it is probable enough.
 
     Args:
-        logits: `(N, K, H, W)`.
+        probabilities: `(N, K, H, W)`, such as the mean of two networks' ones.
         confidence: probability in [0, 1] that the class must exceed.
 
     Returns:
         Labels `(N, H, W)` int64, `UNLABELLED` where the class is less sure, and the share of pixels that are sure, a
-        scalar on the device of the logits.
+        scalar on the device of the probabilities.
 
     Examples:
-        >>> logits = torch.tensor([[[[0.0, 9.0]], [[0.1, 0.0]]]])
-        >>> label, share = sure_labels(logits, 0.85)
+        >>> label, share = sure_labels(torch.tensor([[[[0.1, 0.9]], [[0.6, 0.1]]]]), 0.85)
         >>> label.tolist(), float(share)
         ([[[255, 0]]], 0.5)
     """
-    return sure_of(logits.float().softmax(dim=1), confidence)
-
-
-def sure_of(probabilities: torch.Tensor, confidence: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Do what `sure_labels` does with probabilities `(N, K, H, W)`, such as the mean of two networks."""
     highest, label = probabilities.max(dim=1)
     sure = highest > confidence
     return torch.where(sure, label, UNLABELLED), sure.float().mean()

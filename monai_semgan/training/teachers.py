@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from monai_semgan.errors import SemganError
-from monai_semgan.networks import InversionSegmenter, JointGenerator, LatentEncoder
+from monai_semgan.networks import InversionSegmenter, JointGenerator, LatentEncoder, StudentUNet, build_student
 from monai_semgan.networks.weights import load_into, part
-from monai_semgan.training.pretrained import encoder_arguments
+from monai_semgan.training.more_classes import student_classes
+from monai_semgan.training.pretrained import encoder_arguments, student_channels
 
 
 def build_rendering(
@@ -40,6 +41,32 @@ def build_rendering(
     load_into(encoder, state)
     network = InversionSegmenter(generator, encoder.to(generator.mean_latent.device), nn.Identity(), "encoder")
     return network.eval().requires_grad_(False)
+
+
+def build_student_teacher(weights: Mapping[str, torch.Tensor], num_classes: int, device: torch.device) -> StudentUNet:
+    """Build the student among weights.
+
+    Args:
+        weights: those of the student among them, by prefix.
+        num_classes: that are trained, background included.
+        device: to compute on.
+
+    Returns:
+        Frozen network from images `(N, C, H, W)` to logits `(N, K, H, W)`.
+
+    Raises:
+        SemganError: if there is no student, or if it knows other classes.
+    """
+    state = part(weights, "student")
+    known = student_classes(state)
+    if known != num_classes:
+        remedy = "give a finished run of the student for these labels in --init, or set teacher=self"
+        has = f"the student in --init knows {known} classes, not {num_classes}" if known else "there is no student"
+        raise SemganError(f"{has}, so none can teach", remedy=remedy)
+    channels = student_channels(state)
+    network = build_student(state["model.0.residual.weight"].shape[1], known, channels)
+    load_into(network, state)
+    return network.to(device).eval().requires_grad_(False)
 
 
 def _check_fit(encoder: LatentEncoder, state: Mapping[str, torch.Tensor], generator: JointGenerator) -> None:

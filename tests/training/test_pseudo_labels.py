@@ -7,37 +7,32 @@ import torch
 from monai.losses import DiceCELoss
 
 from monai_semgan.slicing.encoding import UNLABELLED
-from monai_semgan.training.pseudo_labels import known_pixels, sure_labels, sure_of, unlabelled_rows
+from monai_semgan.training.pseudo_labels import known_pixels, sure_labels, unlabelled_rows
 
 
-def logits_of(probabilities: list[list[float]]) -> torch.Tensor:
-    """Logits (1, K, 1, W) of the given probabilities of each pixel."""
-    return torch.tensor(probabilities).log().T[None, :, None]
+def pixels(probabilities: list[list[float]]) -> torch.Tensor:
+    """Probabilities (1, K, 1, W) of the given ones of each pixel."""
+    return torch.tensor(probabilities).T[None, :, None]
 
 
 def test_only_pixels_that_are_sure_get_a_label() -> None:
-    logits = logits_of([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.02, 0.02, 0.96], [0.4, 0.3, 0.3]])
-    label, share = sure_labels(logits, confidence=0.85)
+    probabilities = pixels([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.02, 0.02, 0.96], [0.4, 0.3, 0.3]])
+    label, share = sure_labels(probabilities, confidence=0.85)
     assert label.tolist() == [[[0, UNLABELLED, 2, UNLABELLED]]] and label.dtype == torch.int64
     assert float(share) == 0.5
 
 
 def test_a_lower_confidence_lets_more_pixels_teach() -> None:
-    logits = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(0))
-    shares = [float(sure_labels(logits, confidence)[1]) for confidence in (0.0, 0.5, 0.9)]
+    probabilities = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(0)).softmax(1)
+    shares = [float(sure_labels(probabilities, confidence)[1]) for confidence in (0.0, 0.5, 0.9)]
     assert shares[0] == 1.0 and shares[0] > shares[1] > shares[2] > 0.0
-
-
-def test_half_precision_logits_are_as_sure_as_their_single_precision() -> None:
-    logits = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
-    assert torch.equal(sure_labels(logits, 0.6)[0], sure_labels(logits.float(), 0.6)[0])
 
 
 @pytest.mark.parametrize("agree", [True, False])
 def test_two_networks_are_sure_together_where_they_agree(agree: bool) -> None:
     first = torch.tensor([0.95, 0.05]).view(1, 2, 1, 1)
     second = first if agree else first.flip(1)
-    assert sure_of((first + second) / 2, 0.85)[0].item() == (0 if agree else UNLABELLED)
+    assert sure_labels((first + second) / 2, 0.85)[0].item() == (0 if agree else UNLABELLED)
 
 
 def test_slices_without_any_label_are_found_and_partly_labelled_ones_are_not() -> None:

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from monai_semgan.errors import SemganError
-from monai_semgan.networks import InversionSegmenter, JointGenerator, LatentEncoder
+from monai_semgan.networks import InversionSegmenter, JointGenerator, LatentEncoder, build_student
 from monai_semgan.networks.weights import with_prefix
-from monai_semgan.training.teachers import build_rendering
+from monai_semgan.training.teachers import build_rendering, build_student_teacher
 
 CHANNELS = {4: 16, 8: 16, 16: 8, 32: 8}
 
@@ -48,3 +48,25 @@ def test_an_encoder_of_another_generator_is_refused(spatial_channels: int, laten
 def test_weights_without_an_encoder_are_refused() -> None:
     with pytest.raises(SemganError, match="there is no encoder .* set teacher=self"):
         build_rendering(with_prefix(tiny_generator().state_dict(), "generator"), tiny_generator(), 16)
+
+
+def student_weights(num_classes: int = 3) -> dict[str, torch.Tensor]:
+    """A student of no default size, by prefix."""
+    torch.manual_seed(2)
+    return with_prefix(build_student(1, num_classes, (4, 8, 16)).state_dict(), "student")
+
+
+def test_a_student_that_teaches_is_rebuilt_from_weights_alone() -> None:
+    torch.manual_seed(2)
+    image, expected = torch.randn(2, 1, 32, 32), build_student(1, 3, (4, 8, 16)).eval()
+    expected.load_state_dict({name.removeprefix("student."): tensor for name, tensor in student_weights().items()})
+    teacher = build_student_teacher(student_weights(), 3, torch.device("cpu"))
+    assert torch.equal(teacher(image), expected(image))
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+
+
+def test_a_student_of_other_classes_does_not_teach() -> None:
+    with pytest.raises(SemganError, match="knows 3 classes, not 5, so none can teach; .* set teacher=self"):
+        build_student_teacher(student_weights(), 5, torch.device("cpu"))
+    with pytest.raises(SemganError, match="there is no student, so none can teach"):
+        build_student_teacher({}, 5, torch.device("cpu"))

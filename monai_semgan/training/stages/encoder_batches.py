@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from monai_semgan.data.slice_set import SliceSet
 
 Teacher = Callable[[torch.Tensor], torch.Tensor]
-"""Clean images `(N, C, H, W)` to logits `(N, K, H, W)`."""
+"""Clean images `(N, C, H, W)` to probabilities `(N, K, H, W)`."""
 
 
 class Batch(NamedTuple):

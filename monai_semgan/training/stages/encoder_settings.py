@@ -12,6 +12,9 @@ from monai_semgan.utils.settings import check_ranges, checked
 Tune = Literal["none", "labels", "all"]
 """Which weights of the generator are trained with the encoder."""
 
+EncoderTeacher = Literal["self", "student", "both"]
+"""Who labels generated pairs and slices without label."""
+
 
 @checked
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class EncoderSettings:
             clean slice.
         consistency_from: share of the training after which the averaged networks teach.
         confidence: probability that a class must exceed to teach.
+        teacher: who labels these slices and the pairs of a generator that is tuned: the averaged networks (`self`), the
+            student of `--init` (`student`), from the first step on, or the mean of both (`both`).
         search_steps: steps of a search on every latent, at which half of the label loss is taken; 0 for none. Each
             costs a rendering and its gradient.
         search_rate: learning rate of these steps.
@@ -80,6 +85,7 @@ class EncoderSettings:
     consistency: bool = True
     consistency_from: float = 0.25
     confidence: float = 0.85
+    teacher: EncoderTeacher = "self"
     search_steps: int = 0
     search_rate: float = 0.005
     feature_weight: float = 0.2

@@ -18,7 +18,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.inversion.objectives.base import slice_mean
 from monai_semgan.inversion.objectives.l1_features import L1FeatureObjective
 from monai_semgan.inversion.optimiser import constant
-from monai_semgan.networks import JointGenerator, JointSample, Latent, LatentEncoder
+from monai_semgan.networks import JointGenerator, JointSample, Latent, LatentEncoder, StudentUNet
 from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.image_grids import image_grid, picture
@@ -32,6 +32,7 @@ from monai_semgan.training.stages.search_inside import search_offset
 from monai_semgan.training.stages.spatial_spread import spatial_spread
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import GeneratorSource, register_stage
+from monai_semgan.training.teachers import build_student_teacher
 from monai_semgan.training.validation import patient_dice, summary
 from monai_semgan.utils.device import autocast
 
@@ -92,6 +93,7 @@ class EncoderStage(Stage):
         factor = context.size // self.render_size
         self.losses = EncoderLosses(settings, self.objective, factor, self.original.mean_latent, self._latent_spread())
         self.batches = EncoderBatches(context, settings, self.original, self.tune != "none")
+        self.student = None if settings.teacher == "self" else self._student()
         self.scores: dict[str, list[float]] = {}
         self.sure, self.taught = torch.zeros((), device=context.device), 0
         given = {name: tensor for name, tensor in context.initial.items() if name.startswith("encoder.")}
@@ -110,6 +112,10 @@ class EncoderStage(Stage):
             spatial_channels=generator.trunk_channels(size) if size > 0 else 0,
             spatial_size=size,
         ).to(self.context.device)
+
+    def _student(self) -> StudentUNet:
+        context = self.context
+        return build_student_teacher(context.initial, context.num_classes, context.device)
 
     def _add(self, name: str, network: nn.Module, parameters: list[nn.Parameter], rate: float) -> None:
         """Train a network's parameters, and average its weights."""
@@ -171,8 +177,21 @@ class EncoderStage(Stage):
         return self.batches.draw(step, self._teacher())
 
     def _teacher(self) -> Teacher | None:
-        """The averaged networks, once they have learnt enough."""
-        return (lambda image: self.render(image).logits) if self.progress >= self.settings.consistency_from else None
+        """Who teaches now: a student at any time, the averaged networks once they have learnt enough."""
+        kind, late = self.settings.teacher, self.progress >= self.settings.consistency_from
+        if kind == "self":
+            return self._rendered if late else None
+        if kind == "both" and late:
+            return lambda image: 0.5 * (self._rendered(image) + self._by_student(image))
+        return self._by_student
+
+    def _rendered(self, image: torch.Tensor) -> torch.Tensor:
+        return self.render(image).logits.float().softmax(dim=1)
+
+    @torch.no_grad()
+    def _by_student(self, image: torch.Tensor) -> torch.Tensor:
+        with autocast(self.context.device, self.context.mixed_precision):
+            return cast("nn.Module", self.student)(image).float().softmax(dim=1)
 
     def step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of AdamW on images, labels and known W+, over all refinement passes."""

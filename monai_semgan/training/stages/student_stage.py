@@ -24,7 +24,7 @@ from monai_semgan.training.labelled_sampler import LabelledSampler
 from monai_semgan.training.more_classes import student_classes, with_more_classes
 from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import frozen
-from monai_semgan.training.pseudo_labels import known_pixels, sure_of
+from monai_semgan.training.pseudo_labels import known_pixels, sure_labels
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
 from monai_semgan.training.stages.student_settings import StudentSettings
@@ -197,7 +197,7 @@ class StudentStage(Stage):
         if self.rendering is not None:
             teachers.append(self._rendered)
         probabilities = torch.stack([teacher(image).softmax(1) for teacher in teachers]).mean(0)
-        return sure_of(probabilities, self.settings.confidence)[0]
+        return sure_labels(probabilities, self.settings.confidence)[0]
 
     def _rendered(self, image: torch.Tensor) -> torch.Tensor:
         rendering = cast("Callable[[torch.Tensor], torch.Tensor]", self.rendering)

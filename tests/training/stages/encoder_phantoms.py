@@ -53,8 +53,11 @@ def encoder_context(slices: SliceSet, initial: Mapping[str, torch.Tensor] | None
     return StageContext(slices, None, device, workers, 0, 32, 3, initial or {}, mixed_precision=False)
 
 
-def encoder_stage(slices: SliceSet, num_classes: int = 3, **settings: Any) -> EncoderStage:
+def encoder_stage(
+    slices: SliceSet, num_classes: int = 3, initial: Mapping[str, torch.Tensor] | None = None, **settings: Any
+) -> EncoderStage:
     """A stage with a generator of so many classes."""
-    stage = EncoderStage(encoder_context(slices), EncoderSettings(**{**SMALL, **settings}), tiny_generator(num_classes))
+    context = encoder_context(slices, initial)
+    stage = EncoderStage(context, EncoderSettings(**{**SMALL, **settings}), tiny_generator(num_classes))
     stage.set_rate(0.1)
     return stage

@@ -11,7 +11,7 @@ import torch
 
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
-from monai_semgan.networks import LatentEncoder
+from monai_semgan.networks import LatentEncoder, build_student
 from monai_semgan.networks.weights import load_weights, part, save_weights, with_prefix
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.run_files import write_json
@@ -211,6 +211,24 @@ def test_the_averaged_networks_teach_late(slices: SliceSet) -> None:
     assert "sure" not in stage.step(0) and "sure_pixels" not in stage.details()
     stage.set_rate(0.5)
     assert float(stage.step(1)["sure"]) == 1.0 == stage.details()["sure_pixels"]
+
+
+def always(index: int) -> dict[str, torch.Tensor]:
+    """Weights of a student that is sure of one class everywhere."""
+    weights = with_prefix(build_student(1, 3, (4, 8)).state_dict(), "student")
+    weights["student.model.2.1.conv.unit0.conv.weight"].zero_()
+    weights["student.model.2.1.conv.unit0.conv.bias"].copy_(9.0 * torch.eye(3)[index])
+    return weights
+
+
+@pytest.mark.parametrize(("teacher", "late"), [("student", 0.0), ("both", 0.0), ("both", 0.5)])
+def test_a_student_of_other_weights_teaches_from_the_first_step_on(slices: SliceSet, teacher: str, late: float) -> None:
+    stage = encoder_stage(slices, initial=always(2), teacher=teacher, consistency_from=0.5, confidence=0.6)
+    stage.set_rate(late)
+    taught = stage.batch(0).label[: stage.batches.shares.generated]
+    sure = (taught == 2).float().mean()
+    assert sure == 1.0 if late == 0.0 else 0.0 < sure < 1.0, "of both, each has a say"
+    assert "sure" in stage.step(0)
 
 
 def test_random_samples_of_the_tuned_generator_keep_their_image(slices: SliceSet) -> None:
