@@ -21,11 +21,21 @@ PROJECTIONS = ("DX", "CR", "RG", "MG", "PX", "IO", "XA", "RF")
 """DICOM's names of the modalities that make single images by projection, not slices."""
 
 
+PHOTOGRAPH = "XC"
+"""DICOM's name of photographs in visible light, such as of skin through a dermatoscope."""
+
+SINGLE_IMAGES = (*PROJECTIONS, PHOTOGRAPH)
+"""Modalities of images that are no slices of a body."""
+
+MODALITIES = ("CT", "MR", "DX", PHOTOGRAPH)
+"""What models are made for."""
+
 SPELLINGS = {"CT": "CT", "MR": "MR", "MRI": "MR", "DX": "DX", "CR": "DX", "RG": "DX", "XR": "DX", "X-RAY": "DX"}
+SPELLINGS |= {"XC": PHOTOGRAPH, "DMS": PHOTOGRAPH, "PHOTO": PHOTOGRAPH}
 
 
 def canonical_modality(name: str) -> str:
-    """Return `CT`, `MR` or `DX` (radiographs) for the usual spellings of a modality.
+    """Return `CT`, `MR`, `DX` (radiographs) or `XC` (colour photographs) for the usual spellings of a modality.
 
     Args:
         name: for example `ct`, `MRI`, `cr`.
@@ -36,7 +46,8 @@ def canonical_modality(name: str) -> str:
     try:
         return SPELLINGS[str(name).strip().upper()]
     except KeyError:
-        raise SemganError(f"unknown modality '{name}'", remedy="use CT, MR or DX (radiographs)") from None
+        remedy = "use CT, MR, DX (radiographs) or XC (colour photographs)"
+        raise SemganError(f"unknown modality '{name}'", remedy=remedy) from None
 
 
 def header_modality(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads grey pictures (PNG, TIFF, JPEG) as single images, and writes labels as PNG, with Pillow.
+"""Reads pictures (PNG, TIFF, JPEG), grey or in colours, as single images, and writes labels as PNG, with Pillow.
 
 What Pillow (13.0) reads otherwise than it is meant is told by the headers: several values of 16 bits a pixel, which it
 cuts to 8, are read by SimpleITK; "white is zero" in TIFF, which it heeds up to 8 bits only, and signs of 8 and 32 bits.
@@ -11,6 +11,7 @@ import re
 import struct
 import warnings
 import zlib
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ import numpy as np
 from PIL import Image
 
 from monai_semgan.errors import SemganError
+from monai_semgan.io.image2d_colour import COLOUR_MODES, OPACITY, brightness, in_8_bits, is_grey, transparent
 from monai_semgan.io.limits import check_voxels, memory_error
 from monai_semgan.io.volume import Volume
+from monai_semgan.modalities import PHOTOGRAPH
 from monai_semgan.organs import Segments
 
 FORMATS = ("PNG", "JPEG", "TIFF")
@@ -32,6 +35,8 @@ PLACE = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Pixels of 1 mm, columns to the patient's left, rows downwards: where ITK and 3D Slicer put pictures."""
 
 COPY = "copy or export it again"
+
+EXPORT = "export it as a grey image"
 
 PHOTOMETRIC, SAMPLE_FORMAT, BITS, ORIENTATION = 262, 339, 258, 274
 """Tags of TIFF; the last is EXIF's as well."""
@@ -50,21 +55,24 @@ TURNED = "The picture is stored turned or mirrored (orientation {}): it is taken
 
 
 def read_image2d(path: Path) -> Volume:
-    """Read a grey picture as a radiograph: (columns, rows, 1), int16 where that holds all values, else float32.
+    """Read a picture: grey as a radiograph (columns, rows, 1), int16 where that holds all values, else float32.
 
+    One in colours is a photograph (modality `XC`): `colour` is (3, columns, rows, 1), and the array its brightness.
     Pictures do not tell how large a pixel is in the patient; what they tell (dots per inch) is about paper.
 
     Raises:
-        SemganError: it is broken, in colours, or holds several pages.
+        SemganError: it is broken, in colours of print, or holds several pages.
     """
     with _opened(path) as picture:
         turned = _tags(picture).get(ORIENTATION, 1)
         left_white = _white_is_zero(picture) and not _inverting(picture)
-        array, notes = _grey(picture, path)
+        array, notes = _values(picture, path)
         _check_upright(picture, path)
-        if left_white:
+        if left_white and array.ndim == 2:
             array = _inverted(array)
     notes = (*notes, TURNED.format(turned)) if turned != 1 else notes
+    if array.ndim == 3:
+        return _photograph(array, path, notes)
     fits = np.can_cast(array.dtype, np.int16)
     return _volume(array.astype(np.int16 if fits else np.float32), path, notes)
 
@@ -79,7 +87,9 @@ def read_image2d_label(path: Path) -> Volume:
     """
     with _opened(path) as picture:
         turned_round = _white_is_zero(picture) and _inverting(picture)
-        array = _pixels(picture, path) if picture.mode == "P" else _grey(picture, path)[0]
+        array = _pixels(picture, path) if picture.mode == "P" else _values(picture, path)[0]
+        if array.ndim == 3:
+            raise SemganError("holds colours where grey values are expected", remedy=EXPORT, path=path)
         _check_upright(picture, path)
         if turned_round:
             array = (1 if picture.mode == "1" else 255) - array
@@ -125,6 +135,13 @@ def _volume(pixels: np.ndarray, path: Path, notes: tuple[str, ...]) -> Volume:
     return Volume(array, PLACE.copy(), path, None, notes, "DX", None, spacing_known=False)
 
 
+def _photograph(colours: np.ndarray, path: Path, notes: tuple[str, ...]) -> Volume:
+    """The volume of red, green and blue (rows, columns, 3) uint8."""
+    volume = _volume(brightness(colours), path, notes)
+    colour = np.ascontiguousarray(colours.transpose(2, 1, 0))[..., None]
+    return replace(volume, modality=PHOTOGRAPH, colour=colour)
+
+
 def _opened(path: Path) -> Image.Image:
     """The picture with its size checked; its pixels are not decoded yet."""
     try:
@@ -133,7 +150,7 @@ def _opened(path: Path) -> Image.Image:
             picture = Image.open(path, formats=FORMATS)
             pages = int(getattr(picture, "n_frames", 1))
     except Image.DecompressionBombError as error:
-        raise SemganError("the picture is too large to be a radiograph", remedy=COPY, path=path) from error
+        raise SemganError("the picture is too large to be an image of a patient", remedy=COPY, path=path) from error
     except Exception as error:  # damaged files make Pillow raise nearly anything
         raise SemganError(UNREADABLE, remedy=COPY, path=path) from error
     try:
@@ -181,17 +198,19 @@ def _inverted(array: np.ndarray) -> np.ndarray:
     return array.max() + array.min() - array
 
 
-def _grey(picture: Image.Image, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Grey values (rows, columns), and notes."""
+def _values(picture: Image.Image, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Grey values (rows, columns), or colours (rows, columns, 3) uint8 if there are any, and notes."""
     if _cut_by_pillow(picture, path):
-        return _all_grey(_deep(picture, path), path)
+        return _grey_or_colours(_deep(picture, path), path)
     if picture.mode in GREY_MODES:
         array = _pixels(picture, path)
         array = array[..., 0] if array.ndim == 3 else array
         return array.view(_kind(picture, array.dtype)), ()
-    if picture.mode in ("RGB", "RGBA", "P"):
-        return _all_grey(_pixels(picture, path, "RGB"), path)
-    raise SemganError("holds colours where grey values are expected", remedy="export it as a grey image", path=path)
+    if picture.mode in COLOUR_MODES:
+        found, notes = _grey_or_colours(_pixels(picture, path, "RGBA" if picture.mode == "RGBA" else "RGB"), path)
+        return found, (*notes, OPACITY) if found.ndim == 3 and transparent(picture) else notes
+    problem = f"holds colours of the kind {picture.mode}, such as those of print"
+    raise SemganError(problem, remedy="export it as RGB or grey", path=path)
 
 
 def _kind(picture: Image.Image, found: np.dtype[Any]) -> np.dtype[Any]:
@@ -205,13 +224,13 @@ def _kind(picture: Image.Image, found: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.uint32) if wide and not signed and found == np.int32 else found
 
 
-def _all_grey(colours: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The grey of colours (rows, columns, values), or of grey and opacity, and notes."""
+def _grey_or_colours(colours: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Colours (rows, columns, values), or their grey if all are grey, or that of grey and opacity; and notes."""
     if colours.shape[2] < 3:
         return colours[..., 0], ()
-    if (colours[..., :3] == colours[..., :1]).all():
+    if is_grey(colours):
         return colours[..., 0], ("The picture is stored in colours that are all grey: it is taken as grey.",)
-    raise SemganError("holds colours where grey values are expected", remedy="export it as a grey image", path=path)
+    return in_8_bits(colours, path)
 
 
 def _cut_by_pillow(picture: Image.Image, path: Path) -> bool:

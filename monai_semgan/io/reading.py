@@ -47,7 +47,7 @@ def read_volume(
     array, notes = filled(array, 0 if integer else None, path)
     if integer:
         array = _whole_numbers(array, path)
-    elif array.size > 1 and array.min() == array.max():
+    elif array.size > 1 and array.min() == array.max() and (volume.colour is None or _one_value(volume.colour)):
         raise SemganError(
             f"all voxels have the same value {array.flat[0]:g}",
             remedy="check that the right file was exported",
@@ -126,6 +126,11 @@ def check_geometry(affine: np.ndarray, path: Path) -> None:
         raise SemganError(f"voxel spacing {given} mm is not possible", remedy="correct the header", path=path)
     if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
         raise SemganError("the axes in the header do not span a volume", remedy="correct the header", path=path)
+
+
+def _one_value(colours: np.ndarray) -> bool:
+    """Whether all pixels of (3, I, J, K) have one colour."""
+    return bool((colours == colours[:, :1, :1, :1]).all())
 
 
 def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_semgan.modalities import PROJECTIONS
+from monai_semgan.modalities import SINGLE_IMAGES
 
 if TYPE_CHECKING:
     from monai_semgan.io.dicom.source import DicomSource
@@ -35,7 +35,7 @@ class Volume:
     """Voxels and where they lie in the patient.
 
     Args:
-        array: (I, J, K), float32 for images, integer for labels.
+        array: (I, J, K), float32 for images, integer for labels; of pictures in colours their brightness.
         affine: (4, 4) float64, voxel index to RAS mm.
         path: file it came from.
         header: nibabel header of that file, if it is NIfTI.
@@ -45,6 +45,7 @@ class Volume:
         spacing_known: False for pictures: their spacing of 1 mm is a stand-in.
         other_affines: (4, 4) each: where programs see the voxels too; the first is where ITK and 3D Slicer do. Empty
             where all agree.
+        colour: (3, I, J, K) uint8, red, green and blue of a picture in colours, with 0 black and 255 white; else None.
     """
 
     array: np.ndarray
@@ -56,6 +57,12 @@ class Volume:
     source: DicomSource | None = None
     spacing_known: bool = True
     other_affines: tuple[np.ndarray, ...] = ()
+    colour: np.ndarray | None = None
+
+    @property
+    def channels(self) -> np.ndarray:
+        """(C, I, J, K): the colours of a picture that has them, else the array alone; a view."""
+        return self.array[None] if self.colour is None else self.colour
 
     @property
     def itk_affine(self) -> np.ndarray:
@@ -64,8 +71,8 @@ class Volume:
 
     @property
     def projection(self) -> bool:
-        """Whether it is a single image by projection, such as a radiograph, and no stack of slices."""
-        return self.modality in PROJECTIONS
+        """Whether it is a single image, such as a radiograph or a photograph, and no stack of slices."""
+        return self.modality in SINGLE_IMAGES
 
     @property
     def spacing(self) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.volume import Volume
-from monai_semgan.modalities import CT_WINDOW, MR_PERCENTILES, canonical_modality, header_modality
+from monai_semgan.modalities import CT_WINDOW, MR_PERCENTILES, PHOTOGRAPH, canonical_modality, header_modality
 from monai_semgan.slicing.body import find_body
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.grey_values import look_at_values
@@ -29,6 +29,11 @@ OUTSIDE = -1.0
 TRUNK_NOTE = "The slices are centred on the trunk: arms and shoulders lie outside in part, and are not labelled there."
 
 FIELDS_OF_VIEW = ("body", "image")
+
+COLOUR_RANGE = (0.0, 255.0)
+"""Values of red, green and blue that become -1 and 1, the same for all three."""
+
+GREY_IN_COLOUR = "The picture is grey, and this model takes colours: red, green and blue get its grey values."
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +68,7 @@ class PreparedVolume(SlicePlan):
     """Slices of a volume, ready for the networks.
 
     Args:
-        image: (D, 1, H, W) float32 in [-1, 1].
+        image: (D, C, H, W) float32 in [-1, 1]; C is 1, or 3 for colours.
     """
 
     image: torch.Tensor
@@ -110,6 +115,8 @@ class Preprocessing:
         field_of_view: `body`: slices of volumes, centred on the body. `image`: single images such as radiographs, each
             fitted as a whole into the slice, whatever its size in mm; `pixel_mm` and `window` mean nothing there, and
             the percentiles are those of the image.
+        image_channels: 1 for grey values; 3 for red, green and blue of pictures, for which 0 to 255 become -1 to 1 and
+            the percentiles mean nothing.
     """
 
     size: int = 128
@@ -119,6 +126,7 @@ class Preprocessing:
     num_classes: int = 5
     label_ids: tuple[int, ...] | None = None
     field_of_view: str = "body"
+    image_channels: int = 1
 
     def __post_init__(self) -> None:
         for name in ("window", "percentiles", "label_ids"):  # JSON has lists
@@ -133,6 +141,9 @@ class Preprocessing:
         if self.field_of_view not in FIELDS_OF_VIEW:
             problem = f"unknown field of view {self.field_of_view!r}"
             raise SemganError(problem, remedy=f"use {' or '.join(FIELDS_OF_VIEW)}")
+        if self.image_channels not in (1, 3) or (self.image_channels == 3 and self.field_of_view != "image"):
+            problem = f"{self.image_channels} image channels with field of view {self.field_of_view!r}"
+            raise SemganError(problem, remedy="use 1, or 3 for single images in colours")
         if not 2 <= self.num_classes <= CLASS_LIMIT:
             raise SemganError(f"{self.num_classes} classes are not possible", remedy=f"use 2 to {CLASS_LIMIT}")
         if self.label_ids is not None and len(self.label_ids) != self.num_classes - 1:
@@ -152,10 +163,25 @@ class Preprocessing:
         """
         plan = self.plan(volume, modality)
         low, high = plan.value_range
-        array = plan.tissue(volume.array)
-        image = plan.geometry.extract(array, fill=OUTSIDE, convert=lambda piece: rescale(piece, low, high))
+        channels = [
+            plan.geometry.extract(array, fill=OUTSIDE, convert=lambda piece: rescale(piece, low, high))
+            for array in self.channels(volume, plan)
+        ]
         facts = {field.name: getattr(plan, field.name) for field in fields(plan)}
-        return PreparedVolume(**facts, image=image[:, None])
+        return PreparedVolume(**facts, image=torch.stack(channels, dim=1))
+
+    def channels(self, volume: Volume, plan: SlicePlan) -> np.ndarray:
+        """What the networks see of a volume, before scaling: (C, I, J, K), as many channels as the model takes.
+
+        Args:
+            volume: planned.
+            plan: of it; air stands in place of fills where there are any.
+        """
+        if self.image_channels == 1:
+            return plan.tissue(volume.array)[None]
+        if volume.colour is not None:
+            return volume.colour
+        return np.broadcast_to(plan.tissue(volume.array), (self.image_channels, *volume.array.shape))
 
     def plan(self, volume: Volume, modality: str | None = None) -> SlicePlan:
         """Look at a volume, without computing its slices; arguments and errors as above."""
@@ -165,7 +191,7 @@ class Preprocessing:
         elif volume.modality:
             modality = header_modality(volume.modality)
         if self.field_of_view == "image":
-            return self._plan_image(volume, modality or "DX")
+            return self._plan_image(volume, self._image_modality(volume, modality))
         grey = look_at_values(volume.array, modality)
         padding = find_padding(volume.array, grey.modality, grey.hu_offset)
         array = volume.array if padding is None else padding.removed(volume.array)
@@ -182,11 +208,24 @@ class Preprocessing:
         return SlicePlan(geometry, grey.modality, (low, high), notes, modality is None, padding, problem)
 
     def _plan_image(self, volume: Volume, modality: str) -> SlicePlan:
+        geometry = plan_frame(volume, self.size)
+        if volume.colour is not None:
+            return SlicePlan(geometry, modality, COLOUR_RANGE, volume.notes)
         padding = find_padding(volume.array, modality)
         array = volume.array if padding is None else padding.removed(volume.array)
         notes = volume.notes if padding is None else (*volume.notes, padding.note())
         whole = percentile_range(array, self.percentiles)
-        return SlicePlan(plan_frame(volume, self.size), modality, whole, notes, padding=padding)
+        if self.image_channels == 3:
+            notes = (*notes, GREY_IN_COLOUR)
+            low, high = COLOUR_RANGE
+            whole = COLOUR_RANGE if low <= array.min() and array.max() <= high else whole
+        return SlicePlan(geometry, modality, whole, notes, padding=padding)
+
+    def _image_modality(self, volume: Volume, modality: str | None) -> str:
+        """The modality of a single image; pictures do not tell it, and data lists call them all radiographs."""
+        if self.image_channels == 3 and not volume.spacing_known and modality in (None, "DX"):
+            return PHOTOGRAPH
+        return modality or "DX"
 
     def _remarks(self, geometry: SliceGeometry, padding: Padding | None) -> list[str]:
         notes = [] if padding is None else [padding.note()]
@@ -199,6 +238,11 @@ class Preprocessing:
             notes.append("The volume lies oblique to the patient's axes: axial planes are interpolated.")
         return notes
 
+    @property
+    def images(self) -> str:
+        """What single images the model is for, in a word."""
+        return "radiographs" if self.image_channels == 1 else "photographs"
+
     def check_kind(self, volume: Volume, modality: str | None = None) -> None:
         """Make sure that a volume is of the kind that is expected.
 
@@ -208,14 +252,20 @@ class Preprocessing:
         shape = volume.array.shape
         if self.field_of_view == "image" and 1 not in shape:
             raise SemganError(
-                f"is a volume of {'x'.join(map(str, shape))} voxels, this model segments single radiographs",
-                remedy="give a PNG or DICOM radiograph, or a bundle for volumes with --bundle",
+                f"is a volume of {'x'.join(map(str, shape))} voxels, this model segments single {self.images}",
+                remedy="give a picture or a DICOM radiograph, or a bundle for volumes with --bundle",
+                path=volume.path,
+            )
+        if self.field_of_view == "image" and self.image_channels == 1 and volume.colour is not None:
+            raise SemganError(
+                "holds colours where grey values are expected",
+                remedy="export it as a grey image, or give a bundle for colours with --bundle",
                 path=volume.path,
             )
         if self.field_of_view == "body" and volume.projection and (modality is None or not volume.spacing_known):
             raise SemganError(
                 "is a single image, this model segments CT or MR volumes",
-                remedy="give a NIfTI, NRRD or DICOM volume, or a bundle for radiographs with --bundle",
+                remedy="give a NIfTI, NRRD or DICOM volume, or a bundle for single images with --bundle",
                 path=volume.path,
             )
 

@@ -39,9 +39,10 @@ RANGE = "value_range"
 
 
 class LoadVolumed(MapTransform):
-    """Read scans (NIfTI, NRRD, MetaImage, a DICOM file, folder or zip, a picture) as `MetaTensor` `(1, I, J, K)`.
+    """Read scans (NIfTI, NRRD, MetaImage, a DICOM file, folder or zip, a picture) as `MetaTensor` `(C, I, J, K)`.
 
-    Values stay as they are in the file: HU in CT. A tensor that is loaded already is taken over.
+    There is one channel, or red, green and blue of a picture in colours. Values stay as they are in the file: HU in CT.
+    A tensor that is loaded already is taken over.
 
     The keys are those of the scans; arguments as for MONAI's `MapTransform`.
     """
@@ -124,7 +125,8 @@ class PlanSlicesd(MapTransform):
         for key in self.key_iterator(done):
             volume = as_volume(done[key])
             plan = self.preprocessing.plan(volume, self.modality or done.get("modality") or None)
-            scan = in_place_of(done[key], torch.as_tensor(plan.tissue(volume.array))[None], done[key].affine)
+            channels = torch.as_tensor(self.preprocessing.channels(volume, plan))
+            scan = in_place_of(done[key], channels, done[key].affine)
             scan.meta["modality"] = plan.modality
             scan.meta[NOTES] = json.dumps(plan.notes)
             scan.meta[RANGE] = json.dumps([float(value) for value in plan.value_range])
@@ -146,8 +148,8 @@ class NormaliseIntensityd(MapTransform, InvertibleTransform):
         done = dict(data)
         for key in self.key_iterator(done):
             scan = done[key]
-            scaled = rescale(as_volume(scan).array, *json.loads(scan.meta[RANGE]))
-            done[key] = in_place_of(scan, torch.from_numpy(scaled)[None], scan.affine)
+            scaled = rescale(scan.as_tensor().cpu().numpy(), *json.loads(scan.meta[RANGE]))
+            done[key] = in_place_of(scan, torch.from_numpy(scaled), scan.affine)
             self.push_transform(done[key], extra_info={RANGE: scan.meta[RANGE]})
         return done
 
@@ -161,7 +163,7 @@ class NormaliseIntensityd(MapTransform, InvertibleTransform):
 
 
 class ExtractSlicesd(MapTransform, InvertibleTransform):
-    """Cut a planned scan `(1, I, J, K)` into its slices `(1, H, W, D)`: reoriented, and resampled in plane.
+    """Cut a planned scan `(C, I, J, K)` into its slices `(C, H, W, D)`: reoriented, and resampled in plane.
 
     The inverse brings maps on the slices, `(C, H, W, D)`, to exactly the scan's grid by linear interpolation.
 
@@ -173,8 +175,9 @@ class ExtractSlicesd(MapTransform, InvertibleTransform):
         done = dict(data)
         for key in self.key_iterator(done):
             scan, geometry = done[key], geometry_of(done[key])
-            slices = geometry.extract(as_volume(scan).array, fill=OUTSIDE)
-            done[key] = in_place_of(scan, slices.permute(1, 2, 0)[None], affine_tensor(geometry.grid_affine))
+            channels = [geometry.extract(array, fill=OUTSIDE) for array in scan.as_tensor().cpu().numpy()]
+            slices = torch.stack(channels).permute(0, 2, 3, 1)
+            done[key] = in_place_of(scan, slices, affine_tensor(geometry.grid_affine))
             self.push_transform(done[key], extra_info={PLAN: scan.meta[PLAN]})
         return done
 
@@ -222,7 +225,7 @@ class ExtractLabelSlicesd(MapTransform):
 class EncodeSlicesd(MapTransform):
     """Slices as training keeps them in memory: slice by slice, 8 bits per pixel, as plain tensors.
 
-    The image becomes `(D, 1, H, W)` uint8, the label `(D, H, W)` uint8, `UNLABELLED` where there is none; `modality`
+    The image becomes `(D, C, H, W)` uint8, the label `(D, H, W)` uint8, `UNLABELLED` where there is none; `modality`
     and `geometry` (JSON) are taken from the meta data.
 
     Args:

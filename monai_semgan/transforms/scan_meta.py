@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
+from monai_semgan.io.image2d_colour import brightness
 from monai_semgan.io.volume import Volume
 from monai_semgan.slicing.geometry import SliceGeometry
 
@@ -41,27 +42,33 @@ HEADERS = {header.sizeof_hdr: header for header in (nibabel.Nifti1Header, nibabe
 
 
 def scan_tensor(volume: Volume) -> MetaTensor:
-    """`(1, I, J, K)` with the voxels in the order in which they are stored: samples are taken along it."""
-    array = volume.array
+    """`(C, I, J, K)` with the voxels in the order in which they are stored: samples are taken along it.
+
+    Pictures in colours have three channels, all else one.
+    """
+    array = volume.channels
     if not array.flags.writeable or min(array.strides) < 0:
         array = array.copy(order="K")
     meta = {
         "filename_or_obj": str(volume.path or ""),
         "original_affine": np.array(volume.affine),
-        "spatial_shape": np.array(array.shape),
+        "spatial_shape": np.array(volume.array.shape),
         "modality": volume.modality or "",
         "spacing_known": volume.spacing_known,
         HEADER: _header_text(volume.header),
         OTHER_AFFINES: json.dumps([np.asarray(affine).tolist() for affine in volume.other_affines]),
         NOTES: json.dumps(volume.notes),
     }
-    return MetaTensor(torch.from_numpy(array)[None], affine=affine_tensor(volume.affine), meta=meta)
+    return MetaTensor(torch.from_numpy(array), affine=affine_tensor(volume.affine), meta=meta)
 
 
 def as_volume(scan: MetaTensor) -> Volume:
-    """The volume of a `MetaTensor` `(1, I, J, K)`, without copying voxels."""
-    array = scan.as_tensor()[0].detach().cpu().numpy()
-    return _volume(array, np.asarray(scan.affine, dtype=np.float64), scan)
+    """The volume of a `MetaTensor` `(1, I, J, K)`, or `(3, I, J, K)` of colours, without copying voxels."""
+    channels = scan.as_tensor().detach().cpu().numpy()
+    affine = np.asarray(scan.affine, dtype=np.float64)
+    if len(channels) != 3 or channels.dtype != np.uint8:
+        return _volume(channels[0], affine, scan)
+    return replace(_volume(brightness(np.moveaxis(channels, 0, -1)), affine, scan), colour=channels)
 
 
 def scan_grid(slices: MetaTensor) -> Volume:

@@ -82,7 +82,7 @@ def test_another_base_folder_can_be_given(folder: Path, tmp_path_factory: pytest
         ({"training": [entry("a")], "labels": ["liver"]}, '"labels" does not tell the name of every label id'),
         ({"training": [entry("a")], "labels": {"1": "liver", "01": "spleen"}}, '"labels" does not tell'),
         ({"training": [entry("a")], "labels": {"liver": "one"}}, '"labels" does not tell'),
-        ({"training": [entry("a", modality="PET")]}, "unknown modality 'PET'; use CT, MR or DX"),
+        ({"training": [entry("a", modality="PET")]}, "unknown modality 'PET'; use CT, MR, DX"),
         ({"training": [entry("x"), entry("y")]}, "do not exist: .*x.nii.gz and 3 more"),
         ({"training": [{"image": "a.nii.gz", "label": "none.nii.gz"}]}, "do not exist: .*none.nii.gz;"),
         ({"training": [entry("a")], "validation": [entry("a")]}, "listed twice"),

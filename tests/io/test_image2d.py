@@ -234,7 +234,7 @@ def test_colours_that_differ_in_the_lower_8_bits_only_are_colours(tmp_path: Path
     colours = np.dstack([deep(), deep(), deep() + 1])
     for path in (png16(tmp_path / "a.png", colours, 2), tiff(tmp_path / "a.tif", colours, 2)):
         with pytest.raises(SemganError, match="colours where grey values are expected"):
-            read_volume(path)
+            WHOLE(read_volume(path))
 
 
 @pytest.mark.parametrize("kind", ["u1", "<u2", "<f4"])

@@ -69,5 +69,5 @@ def test_usual_spellings_of_a_modality_are_known(name: str, expected: str) -> No
 
 
 def test_an_unknown_modality_is_named() -> None:
-    with pytest.raises(SemganError, match="PET.*use CT, MR or DX"):
+    with pytest.raises(SemganError, match="PET.*use CT, MR, DX"):
         canonical_modality("PET")
