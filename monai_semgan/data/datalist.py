@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.data.identity import name_key, patient_names, scan_names
-from monai_semgan.data.list_keys import check_keys, check_sections
+from monai_semgan.data.list_keys import check_keys, check_sections, renamed_sections
+from monai_semgan.data.list_names import labelled_in, names_in
 from monai_semgan.data.nnunet import is_nnunet, nnunet_sections, with_channel
 from monai_semgan.data.organ_folder import is_label_file
 from monai_semgan.errors import SemganError
@@ -34,6 +35,8 @@ class Entry:
         modality: `CT`, `MR`, `DX` or None: to be guessed. Pictures and DICOM radiographs are `DX`.
         names: label ids with their organ names, if the list tells.
         name: of the scan, unique in its list: what predictions, scores and records are called.
+        labelled: names, or ids where there are no names, of what the label file knows: background in it may be any
+            other label. Empty where it knows all; see `monai_semgan.data.entries.known_keys`.
     """
 
     image: Path
@@ -42,15 +45,24 @@ class Entry:
     modality: str | None = None
     names: tuple[tuple[int, str], ...] = ()
     name: str = ""
+    labelled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class DataList:
-    """Volumes by section."""
+    """Volumes by section.
+
+    Args:
+        training: labelled and unlabelled volumes.
+        validation: volumes that a training is scored on.
+        test: volumes that no training sees.
+        notes: what a user should know of the list, one sentence each.
+    """
 
     training: tuple[Entry, ...] = ()
     validation: tuple[Entry, ...] = ()
     test: tuple[Entry, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataList:
@@ -58,14 +70,15 @@ def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataL
 
     An entry without label is unlabelled; `patient` and `modality` are optional, and so is ``"labels": {"1":
     "liver", ...}`` beside the sections. An image may be a folder or zip of a DICOM series, a label a folder with one
-    file per organ.
+    file per organ. `"labelled": ["liver"]` tells that a label knows the liver alone. Sections may be called by other
+    words in use, such as `val` (see `SECTION_WORDS`), which is noted.
 
     Args:
         path: JSON file; or `dataset.json` of nnU-Net, beside `imagesTr` and `labelsTr`.
         base_dir: what relative paths are relative to; the folder of the JSON file when left out.
 
     Raises:
-        SemganError: the list is malformed or empty, files are missing, or a patient is in two sections.
+        SemganError: the list is malformed or empty, files are missing, or a patient or a label is in two sections.
     """
     path = Path(path)
     content = read_json_object(path)
@@ -75,6 +88,7 @@ def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataL
         content = nnunet_sections(content, path, base)
     else:
         check_sections(content, path)
+    content, notes = renamed_sections(content, path)
     names = names_in(content, path)
     sections = {name: _section(content.get(name, []), name, base, path, names) for name in SECTIONS}
     if not any(sections.values()):
@@ -91,7 +105,8 @@ def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataL
     if nnunet:  # its predictions are called like the case, without the channel
         entries = [replace(entry, name=entry.patient) for entry in entries]
     named = iter(with_names(entries, base))
-    return DataList(**{name: tuple(islice(named, len(section))) for name, section in sections.items()})
+    found = {name: tuple(islice(named, len(section))) for name, section in sections.items()}
+    return DataList(**found, notes=(*notes, *shared_labels(datalist, path)))
 
 
 def with_names(entries: Sequence[Entry], root: Path | None = None) -> list[Entry]:
@@ -132,11 +147,12 @@ def read_json_object(path: Path, what: str = "data list") -> dict[str, Any]:
 def _section(items: Any, name: str, base: Path, path: Path, names: tuple[tuple[int, str], ...]) -> tuple[Entry, ...]:
     if not isinstance(items, list):
         raise SemganError(f'"{name}" is not a list', remedy="correct the file", path=path)
-    entries = (_entry(item, f'"{name}" entry {number}', base, path) for number, item in enumerate(items, start=1))
-    return tuple(replace(entry, names=names) for entry in entries)
+    return tuple(
+        _entry(item, f'"{name}" entry {number}', base, path, names) for number, item in enumerate(items, start=1)
+    )
 
 
-def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
+def _entry(item: Any, where: str, base: Path, path: Path, names: tuple[tuple[int, str], ...]) -> Entry:
     item = {"image": item} if isinstance(item, str) else item
     if not isinstance(item, dict) or not isinstance(item.get("image"), str) or not item["image"]:
         if isinstance(item, dict):
@@ -162,6 +178,8 @@ def _entry(item: Any, where: str, base: Path, path: Path) -> Entry:
         label=listed_path(label, base) if label else None,
         patient=patient,
         modality=modality,
+        names=names,
+        labelled=labelled_in({**item, "label": label}, names, where, path),
     )
 
 
@@ -175,44 +193,6 @@ def _is_radiograph(image: Path) -> bool:
         return read_dataset(DicomFile(image), tags=["Modality"]).get("Modality") in PROJECTIONS
     except SemganError:  # it is told when the image is read
         return False
-
-
-def names_in(content: Mapping[str, Any], path: Path) -> tuple[tuple[int, str], ...]:
-    """Organ names by label id, from `{"1": "liver"}` (as in MONAI and the Decathlon) or `{"liver": 1}` (nnU-Net).
-
-    Args:
-        content: of a file, with the names under `labels`.
-        path: of the file.
-
-    Raises:
-        SemganError: a name or an id is missing, or means two things.
-    """
-    labels = content.get("labels") or {}
-    try:
-        pairs = labels.items()
-        turned = all(str(key).isdigit() for key in labels)
-        names = {int(key if turned else value): listed_text(value if turned else key) or "" for key, value in pairs}
-        if len(names) < len(labels) or min(names, default=0) < 0 or not all(names.values()):
-            raise ValueError
-    except (AttributeError, TypeError, ValueError):
-        remedy = 'write it as {"1": "liver", "2": "spleen"}'
-        raise SemganError('"labels" does not tell the name of every label id', remedy=remedy, path=path) from None
-    organs = sorted((index, name) for index, name in names.items() if index > 0)
-    _check_names(organs, path)
-    return tuple(organs)
-
-
-def _check_names(organs: Sequence[tuple[int, str]], path: Path) -> None:
-    """Refuse names that options could not tell apart: one of two ids, or the number of another id."""
-    seen: dict[str, int] = {}
-    for index, name in organs:
-        other = seen.setdefault(" ".join(name.replace("_", " ").lower().split()), index)
-        if other != index:
-            problem = f'"labels" has one name, {name}, for the ids {other} and {index}'
-            raise SemganError(problem, remedy="give each a name of its own", path=path)
-        if name.isdecimal() and int(name) != index:
-            problem = f'"labels" calls the id {index} by the number {name}'
-            raise SemganError(problem, remedy="give it a name with letters", path=path)
 
 
 def _entries(datalist: DataList) -> list[tuple[str, Entry]]:
@@ -276,3 +256,29 @@ def _check_patients(datalist: DataList, path: Path, assumed: Set[str]) -> None:
                 remedy='split by patient, or results are too good; give different ones "patient" names',
                 path=path,
             )
+
+
+def shared_labels(datalist: DataList, path: Path) -> list[str]:
+    """Sentences on label files that stand for images of different patients; scans of one patient may share theirs.
+
+    Args:
+        datalist: with a patient for every entry.
+        path: of the list.
+
+    Raises:
+        SemganError: the images are in different sections.
+    """
+    first: dict[Path, tuple[str, Entry]] = {}
+    notes = []
+    for section, entry in _entries(datalist):
+        if entry.label is None:
+            continue
+        other_section, other = first.setdefault(entry.label.resolve(), (section, entry))
+        if other is entry or (other.patient == entry.patient and other_section == section):
+            continue
+        told = f"the label {entry.label.name} is given to {other.image.name} and to {entry.image.name}"
+        if other_section != section:
+            remedy = "correct one of them, or results are too good"
+            raise SemganError(f'{told}, in "{other_section}" and "{section}"', remedy=remedy, path=path)
+        notes.append(f'{told}: correct one of them, or give both the same "patient"')
+    return notes

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_semgan.data.datalist import Entry
-from monai_semgan.data.organ_folder import read_organ_folder
+from monai_semgan.data.organ_folder import organ_files, read_organ_folder
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import find_segment_reader
 from monai_semgan.io.label_names import NAMES, names_from
@@ -20,6 +20,9 @@ from monai_semgan.organs import structure_key
 
 if TYPE_CHECKING:
     from monai_semgan.slicing.preprocessing import Preprocessing
+
+Key = tuple[str, tuple[str, ...]]
+"""What names of organs are compared by: see `structure_key`."""
 
 
 def read_entry_label(entry: Entry, like: Volume | None = None, names: Mapping[int, str] | None = None) -> Volume:
@@ -45,6 +48,48 @@ def read_entry_label(entry: Entry, like: Volume | None = None, names: Mapping[in
     if segments or names is None or own is None:
         return label
     return renumbered(label, own, names, strict=True)
+
+
+def known_keys(entry: Entry, names: Mapping[int, str] | None = None) -> frozenset[Key] | None:
+    """What the label of an entry knows, by `structure_key`: what it leaves out is unknown there, not absent.
+
+    Its `labelled` tells, or the files of its folder.
+
+    Args:
+        entry: of a data list.
+        names: organ name by label id, which the files of a folder are looked up by; those of the list when left out.
+
+    Returns:
+        Keys of names, or of ids where the list has no names; None where the label knows everything.
+    """
+    known = {structure_key(name) for name in entry.labelled} if entry.labelled else None
+    if entry.label is not None and entry.label.is_dir():
+        files, _ = organ_files(entry.label, names or dict(entry.names))
+        found = {structure_key(name) for name in files}
+        known = found if known is None else known & found
+    return None if known is None else frozenset(known)
+
+
+def known_classes(entry: Entry, preprocessing: Preprocessing) -> tuple[bool, ...]:
+    """Which classes of a model the label of an entry knows, the background first, which is always known.
+
+    Raises:
+        SemganError: the entry knows none of the classes.
+    """
+    keys, names = known_keys(entry), dict(entry.names)
+    if keys is None:
+        return (True,) * preprocessing.num_classes
+    ids = preprocessing.label_ids or tuple(range(1, preprocessing.num_classes))
+    known = tuple(
+        structure_key(names.get(index, str(index))) in keys or structure_key(str(index)) in keys for index in ids
+    )
+    if not any(known) and entry.labelled:
+        wanted = ", ".join(names.get(index, str(index)) for index in ids)
+        problem = f"knows {', '.join(entry.labelled)} alone, and none of the labels to learn ({wanted})"
+        raise SemganError(
+            problem, remedy='correct "labelled" in the data list, or leave the label out', path=entry.label
+        )
+    return (True, *known)
 
 
 def entry_of_item(item: Mapping[str, Any]) -> Entry:

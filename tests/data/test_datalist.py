@@ -193,3 +193,51 @@ def test_labels_may_be_called_by_their_own_numbers(folder: Path) -> None:
 @pytest.mark.parametrize("modality", [None, "", " ", float("nan")])
 def test_a_gap_is_no_modality(modality: Any, folder: Path) -> None:
     assert load_datalist(write(folder, {"training": [entry("a", modality=modality)]})).training[0].modality is None
+
+
+NAMES = {"labels": {"1": "liver", "2": "left kidney", "200": "spleen"}}
+
+
+@pytest.mark.parametrize("key", ["labelled", "labeled"])
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [(["liver"], ("liver",)), ("Left_Kidney", ("left kidney",)), ([200, "1"], ("spleen", "liver")), ([2, 2.0], None)],
+)
+def test_an_entry_tells_what_its_label_knows(key: str, told: Any, meant: tuple | None, folder: Path) -> None:
+    (found,) = load_datalist(write(folder, {**NAMES, "training": [entry("a", **{key: told})]})).training
+    assert found.labelled == (meant or ("left kidney",))
+
+
+@pytest.mark.parametrize("told", [None, True, False])
+def test_an_entry_that_tells_nothing_knows_everything(told: Any, folder: Path) -> None:
+    assert load_datalist(write(folder, {**NAMES, "training": [entry("a", labelled=told)]})).training[0].labelled == ()
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (
+            entry("a", labelled=["lung"]),
+            '"labelled" has .lung., which "labels" does not; it names',
+        ),
+        (entry("a", labelled=[]), '"labelled" is no list of labels'),
+        (entry("a", labelled=[["liver"]]), '"labelled" is no list of labels'),
+        (entry("a", label=False, labelled=["liver"]), "there is no label"),
+        (entry("a", labeled_=["liver"]), 'has no "labelled" but "labeled_"'),
+        (entry("a", lableled=["liver"]), 'has no "labelled" but "lableled"'),
+    ],
+)
+def test_mistakes_in_what_a_label_knows_are_explained(item: dict[str, Any], message: str, folder: Path) -> None:
+    with pytest.raises(SemganError, match=message):
+        load_datalist(write(folder, {**NAMES, "training": [item]}))
+
+
+def test_one_label_for_images_of_two_patients_is_told_and_refused_across_sections(folder: Path) -> None:
+    shared = {"image": "b.nii.gz", "label": "a_label.nii.gz"}
+    told = "the label a_label.nii.gz is given to a.nii.gz and to b.nii.gz"
+    (note,) = load_datalist(write(folder, {"training": [entry("a"), shared]})).notes
+    assert note.startswith(told)
+    same = {"training": [entry("a", patient="P"), shared | {"patient": "P"}]}
+    assert load_datalist(write(folder, same)).notes == ()
+    with pytest.raises(SemganError, match=told):
+        load_datalist(write(folder, {"training": [entry("a")], "test": [shared]}))

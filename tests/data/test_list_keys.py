@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.data.list_keys import KEYS, check_keys
+from monai_semgan.data.list_keys import KEYS, OTHER_SPELLINGS, check_keys
 from monai_semgan.errors import SemganError
 from tests.phantoms import save_nifti
 
@@ -65,13 +65,32 @@ def test_other_keys_as_lists_of_monai_have_them_are_fine(tmp_path: Path, more: d
 
 @pytest.mark.parametrize(
     ("key", "meant", "value"),
-    [("val", "validation", ["a.nii.gz"]), ("train", "training", ["a.nii.gz"]), ("Test", "test", ["a.nii.gz"])]
-    + [("Labels", "labels", {"1": "liver"}), ("validaton", "validation", ["a.nii.gz"])],
+    [("validaton", "validation", ["a.nii.gz"]), ("traning", "training", ["a.nii.gz"])]
+    + [("Labels", "labels", {"1": "liver"})],
 )
 def test_a_section_that_would_be_overlooked_is_named(tmp_path: Path, key: str, meant: str, value: Any) -> None:
-    sections = {"test": ["a.nii.gz"]} if meant != "test" else {"training": ["a.nii.gz"]}
     with pytest.raises(SemganError, match=f'has no "{meant}" but "{key}"'):
-        load(tmp_path, {**sections, key: value})
+        load(tmp_path, {"test": ["a.nii.gz"], key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("val", "validation"), ("Valid", "validation"), ("dev", "validation"), ("train", "training"), ("Test", "test")]
+    + [("testing", "test"), ("tests", "test"), ("TRAINING", "training")],
+)
+def test_other_words_for_sections_are_taken_and_noted(tmp_path: Path, key: str, meant: str) -> None:
+    found = load(tmp_path, {key: ["a.nii.gz"]})
+    assert len(getattr(found, meant)) == 1
+    assert found.notes == (f'"{key}" of the data list is taken as "{meant}"',)
+
+
+def test_an_empty_section_does_not_hide_one_of_another_word(tmp_path: Path) -> None:
+    assert load(tmp_path, {"validation": [], "val": ["a.nii.gz"]}).validation
+
+
+def test_two_keys_that_mean_one_section_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SemganError, match='has "valid" and "val", which mean the same; put the entries'):
+        load(tmp_path, {"valid": ["a.nii.gz"], "val": ["a_label.nii.gz"]})
 
 
 def test_other_keys_beside_the_sections_are_fine(tmp_path: Path) -> None:
@@ -89,7 +108,7 @@ def test_every_slip_of_one_letter_and_every_case_is_a_near_miss(name: str, data:
         name[:place] + name[place + 1 :],
         name[:place] + name[place] + name[place:],
     ]
-    slip = data.draw(st.sampled_from([slip for slip in slips if slip != name]))
+    slip = data.draw(st.sampled_from([slip for slip in slips if slip not in (name, *OTHER_SPELLINGS)]))
     item = {key: "x" for key in KEYS if key != name} | {slip: "x"}
     with pytest.raises(SemganError, match=f'has no "{name}" but "{slip}"'):
         check_keys(item, "entry 1", Path("list.json"))
