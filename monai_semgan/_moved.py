@@ -39,7 +39,8 @@ MOVED = {
     "cli.main": "cli.program",
     "cohort.running": "cohort.case_runner",
     "cohort.settings": "cohort.cohort_settings",
-    "data": "io.volume io.reading io.writing organs data.datalist slicing.preprocessing data.slice_set data.sampler",
+    "data": "io.volume io.reading io.writing organs data.datalist slicing.preprocessing data.slice_set data.sampler "
+    "data.preparation",
     "data.dicom": "io.dicom",
     "data.dicom.codestream": "io.dicom.codestream",
     "data.dicom.deflated": "io.dicom.deflated",
@@ -65,7 +66,7 @@ MOVED = {
     "data.picture": "io.image2d",
     "data.preprocessing": "slicing.preprocessing",
     "data.seg_nrrd": "io.seg_nrrd",
-    "data.slices": "data.slice_set slicing.encoding data.sampler",
+    "data.slices": "data.slice_set data.preparation slicing.encoding data.sampler",
     "data.state": "utils.file_state",
     "data.streaming": "io.streaming",
     "data.terminology": "organs",

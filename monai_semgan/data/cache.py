@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,10 @@ from monai_semgan.io.label_names import NAMES, names_text
 from monai_semgan.slicing.preprocessing import VERSION, Preprocessing
 from monai_semgan.transforms.dictionary import training_transforms
 from monai_semgan.utils.file_state import file_state
+
+
+LABELLED = "labelled"
+"""Key under which an entry carries what its label knows through MONAI's data sets, as JSON."""
 
 
 class VolumeCache(PersistentDataset):
@@ -59,11 +64,22 @@ class VolumeCache(PersistentDataset):
             path = Path(cache_dir) if cache_dir is not None else None
             raise SemganError("the cache folder cannot be made", remedy="choose another", path=path) from error
 
+    def missing(self) -> list[int]:
+        """Numbers of the volumes that are not on disk, ascending."""
+        return [number for number, item in enumerate(self.data) if not self._is_kept(item)]
+
+    def _is_kept(self, item: dict[str, Any]) -> bool:
+        path = self._path(item)
+        return path is not None and path.is_file()
+
+    def _path(self, item: dict[str, Any]) -> Path | None:
+        return None if self.cache_dir is None else self.cache_dir / f"{self.hash_func(item).decode()}.pt"
+
     def _cachecheck(self, item_transformed: dict[str, Any]) -> dict[str, Any]:
         """As in the base class, but written on the same file system, and any broken file is replaced."""
-        if self.cache_dir is None:
+        path = self._path(item_transformed)
+        if path is None:
             return self._compute(item_transformed)
-        path = self.cache_dir / f"{self.hash_func(item_transformed).decode()}.pt"
         if path.is_file():
             try:
                 return torch.load(path, weights_only=True)
@@ -83,12 +99,13 @@ class VolumeCache(PersistentDataset):
                 cause = cause.__cause__
             raise cause if cause is not None else error from None
         kept = {name: prepared[name] for name in ("image", "label", "modality", "geometry")}
-        return kept | {"label_ids": prepared.get("label_ids", [])}
+        return kept | {name: prepared.get(name, []) for name in ("label_ids", "label_counts")}
 
 
 def entry_item(entry: Entry) -> dict[str, str]:
     """An entry of a data list as the dictionary transforms want it."""
     named = {"image": entry.image, "label": entry.label, "modality": entry.modality, NAMES: names_text(entry.names)}
+    named |= {LABELLED: json.dumps(entry.labelled) if entry.labelled else ""}
     return {name: str(value) for name, value in named.items() if value}
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from monai_semgan.data.cache import VolumeCache
 from monai_semgan.data.datalist import Entry
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.encoding import UNLABELLED, decode
@@ -20,12 +19,6 @@ from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.utils.file_state import content_digest
 from monai_semgan.utils.files import written_aside
-
-if TYPE_CHECKING:
-    from monai.transforms import Compose
-
-    from monai_semgan.utils.progress import Progress
-
 
 FOLDER_FILES = ("slices.npz", "volumes.json")
 
@@ -44,6 +37,9 @@ class SliceSet:
         modalities: per volume, `CT` or `MR`.
         preprocessing: settings that the slices were made with.
         file_ids: ids that the label files hold, whether they are of a class or not.
+        known: (V, K) bool, which classes the label of a volume knows: its background may be any of the others. None
+            where every label knows all of them.
+        id_counts: per volume, how many voxels of its label file have an id; empty where that was not counted.
     """
 
     images: torch.Tensor
@@ -55,6 +51,8 @@ class SliceSet:
     modalities: tuple[str, ...]
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     file_ids: tuple[int, ...] = ()
+    known: torch.Tensor | None = None
+    id_counts: tuple[Mapping[int, int], ...] = ()
 
     def __len__(self) -> int:
         return self.images.shape[0]
@@ -68,6 +66,26 @@ class SliceSet:
     def labelled_indices(self) -> torch.Tensor:
         """(n,) int64: slices of labelled volumes, with organs or without."""
         return torch.nonzero(self.labels[:, 0, 0] != UNLABELLED)[:, 0]
+
+    @cached_property
+    def fully_labelled_indices(self) -> torch.Tensor:
+        """(n,) int64: slices of volumes whose label knows every class."""
+        indices = self.labelled_indices
+        return indices if self.known is None else indices[self.known.all(1)[self.volume_index[indices]]]
+
+    @cached_property
+    def partly_labelled(self) -> tuple[int, ...]:
+        """Numbers of the volumes whose label knows some classes only."""
+        volumes = [] if self.known is None else torch.nonzero(~self.known.all(1))[:, 0].tolist()
+        labelled = set(self.volume_index[self.labelled_indices].tolist())
+        return tuple(volume for volume in volumes if volume in labelled)
+
+    def known_classes(self, indices: torch.Tensor | Sequence[int], device: torch.device | str = "cpu") -> torch.Tensor:
+        """(n, K) bool on `device`: which classes the labels of slices know; all where there is no label."""
+        index = torch.as_tensor(indices, dtype=torch.long)
+        if self.known is None:
+            return torch.ones(len(index), self.preprocessing.num_classes, dtype=torch.bool, device=device)
+        return self.known[self.volume_index[index]].to(device, non_blocking=True)
 
     @cached_property
     def unlabelled_indices(self) -> torch.Tensor:
@@ -120,7 +138,9 @@ class SliceSet:
             for name in ("patients", "entries", "geometries", "modalities")
         }
         picked = SliceSet(self.images[index], self.labels[index], order, preprocessing=self.preprocessing, **pick)
-        return replace(picked, file_ids=self.file_ids)
+        known = None if self.known is None else self.known[list(volumes)]
+        counts = tuple(self.id_counts[v] for v in volumes) if self.id_counts else ()
+        return replace(picked, file_ids=self.file_ids, known=known, id_counts=counts)
 
     def save(self, folder: str | Path) -> Path:
         """Write the set as two small files, to carry it to another machine.
@@ -171,7 +191,8 @@ class SliceSet:
             raise SemganError("no slice set here", remedy="build it first", path=folder) from error
         except Exception as error:
             raise SemganError("the slice set is broken", remedy="build it again", path=folder) from error
-        return replace(_join(preprocessing, images, labels, volumes), file_ids=file_ids)
+        joined = join_volumes(preprocessing, images, labels, volumes)
+        return replace(joined, file_ids=file_ids, known=_known_of(described["volumes"], preprocessing.num_classes))
 
     def _describe(self, index: int) -> dict[str, Any]:
         entry, geometry = self.entries[index], self.geometries[index]
@@ -182,53 +203,34 @@ class SliceSet:
             "modality": self.modalities[index],
             "names": [list(name) for name in entry.names],
             "geometry": geometry.to_dict(),
+            **({} if self.known is None else {"known": torch.nonzero(self.known[index])[:, 0].tolist()}),
         }
 
 
-def build_slice_set(
-    entries: Sequence[Entry],
-    preprocessing: Preprocessing,
-    cache_dir: str | Path | None = None,
-    progress: Progress | None = None,
-    transform: Compose | None = None,
-) -> SliceSet:
-    """Read and preprocesses volumes, or takes them from the cache.
+def only_known(
+    labels: torch.Tensor, volume_index: torch.Tensor, known: torch.Tensor | None
+) -> torch.Tensor:
+    """Take out of labels (N, H, W) what they show of classes that they do not know, volume by volume (V, K)."""
+    if known is None:
+        return labels
+    labels = labels.clone()
+    for volume in torch.nonzero(~known.all(1))[:, 0]:
+        rows, unknown = volume_index == volume, torch.nonzero(~known[volume])[:, 0].to(labels.dtype)
+        part = labels[rows]
+        labels[rows] = torch.where(torch.isin(part, unknown), 0, part)
+    return labels
 
-    Args:
-        entries: volumes, labelled or not.
-        preprocessing: how slices are cut and scaled.
-        cache_dir: folder that keeps the slices; a volume is rebuilt when its files or the settings changed.
-        progress: told after every volume.
-        transform: from files to 8-bit slices, in place of the usual chain for these settings.
 
-    Raises:
-        SemganError: a file cannot be used, or no labelled volume holds any of the classes.
-    """
-    if not entries:
-        raise SemganError("there are no volumes", remedy="fill the data list")
-    cache = VolumeCache(entries, preprocessing, cache_dir, transform)
-    items = []
-    for number, entry in enumerate(entries):
-        items.append(cache[number])
-        if progress is not None:
-            progress.update(number + 1, len(entries), f"Preparing {entry.patient}")
-            if progress.should_stop() and number + 1 < len(entries):
-                raise SemganError("stopped before all volumes were prepared", remedy="run again, it goes on from here")
-    images = torch.cat([item["image"] for item in items])
-    labels = torch.cat([item["label"] for item in items])
-    volumes = [
-        (entry, item["modality"], SliceGeometry.from_dict(json.loads(item["geometry"])))
-        for entry, item in zip(entries, items, strict=True)
-    ]
-    file_ids = sorted({index for item in items for index in item.get("label_ids", ())})
-    result = replace(_join(preprocessing, images, labels, volumes), file_ids=tuple(file_ids))
-    if len(result.labelled_indices) and not len(result.organ_indices):
-        raise SemganError(
-            "the labels hold none of the classes",
-            remedy="check the label ids in the preprocessing settings",
-            path=next(entry.label for entry in entries if entry.label),
-        )
-    return result
+def _known_of(volumes: Sequence[Mapping[str, Any]], num_classes: int) -> torch.Tensor | None:
+    """Which classes labels know (V, K), as `save` wrote it; None where all know everything."""
+    if not any("known" in item for item in volumes):
+        return None
+    known = torch.ones(len(volumes), num_classes, dtype=torch.bool)
+    for row, item in zip(known, volumes, strict=True):
+        if "known" in item:
+            row.fill_(False)
+            row[item["known"]] = True
+    return known
 
 
 def _volume(item: dict[str, Any]) -> tuple[Entry, str, SliceGeometry]:
@@ -238,12 +240,13 @@ def _volume(item: dict[str, Any]) -> tuple[Entry, str, SliceGeometry]:
     return entry, item["modality"], SliceGeometry.from_dict(item["geometry"])
 
 
-def _join(
+def join_volumes(
     preprocessing: Preprocessing,
     images: torch.Tensor,
     labels: torch.Tensor,
     volumes: list[tuple[Entry, str, SliceGeometry]],
 ) -> SliceSet:
+    """Make a set of the slices (N, C, H, W) and labels (N, H, W) of volumes, with entry, modality and geometry each."""
     entries, modalities, geometries = zip(*volumes, strict=True)
     counts = torch.tensor([geometry.num_slices for geometry in geometries])
     return SliceSet(

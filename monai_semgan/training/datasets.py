@@ -12,7 +12,8 @@ import torch
 
 from monai_semgan._moved import moved_names
 from monai_semgan.data.datalist import SECTIONS, Entry, load_datalist
-from monai_semgan.data.slice_set import SliceSet, build_slice_set
+from monai_semgan.data.preparation import build_slice_set
+from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, plain_ids

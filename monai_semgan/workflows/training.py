@@ -14,7 +14,8 @@ from monai.transforms import Compose
 
 from monai_semgan.data.cache import entry_item
 from monai_semgan.data.datalist import Entry, load_datalist
-from monai_semgan.data.slice_set import SliceSet, build_slice_set
+from monai_semgan.data.preparation import build_slice_set
+from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
 from monai_semgan.io.label_names import NAMES, names_from
 from monai_semgan.slicing.preprocessing import Preprocessing

@@ -14,7 +14,7 @@ from monai_semgan.cli import main
 from monai_semgan.data.cache import VolumeCache
 from monai_semgan.data.datalist import Entry, load_datalist
 from monai_semgan.data.entries import read_entry_label
-from monai_semgan.data.slice_set import build_slice_set
+from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.errors import SemganError
 from monai_semgan.io.reading import read_volume
 from monai_semgan.io.writing import write_label

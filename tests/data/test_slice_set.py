@@ -17,7 +17,8 @@ import SimpleITK
 import torch
 
 from monai_semgan.data.datalist import Entry, load_datalist
-from monai_semgan.data.slice_set import SliceSet, build_slice_set
+from monai_semgan.data.preparation import build_slice_set
+from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.encoding import UNLABELLED, decode, encode
 from monai_semgan.slicing.preprocessing import Preprocessing
@@ -220,7 +221,7 @@ def test_a_kill_while_the_cache_is_written_leaves_no_broken_file(entries: tuple[
     script = """
     import os, sys, torch
     from pathlib import Path
-    from monai_semgan.data.slice_set import Entry, Preprocessing, build_slice_set
+    from monai_semgan.data.preparation import Entry, Preprocessing, build_slice_set
     save = torch.save
     def half(result, path):
         save(result, path)
@@ -269,7 +270,7 @@ def test_labels_without_any_class_are_refused(entries: tuple[Entry, ...]) -> Non
         build_slice_set(entries[:1], wrong)
 
 
-def test_progress_names_the_patients_and_can_stop(entries: tuple[Entry, ...], tmp_path: Path) -> None:
+def test_progress_counts_the_scans_and_can_stop(entries: tuple[Entry, ...], tmp_path: Path) -> None:
     told: list[tuple[int, int, str]] = []
 
     class Listener:
@@ -281,7 +282,7 @@ def test_progress_names_the_patients_and_can_stop(entries: tuple[Entry, ...], tm
 
     with pytest.raises(SemganError, match="stopped before all volumes"):
         build_slice_set(entries, COARSE, tmp_path, Listener())
-    assert told == [(1, 3, "Preparing ann"), (2, 3, "Preparing bert")]
+    assert told == [(1, 3, "preparing scan"), (2, 3, "preparing scan")]
     assert len(list(tmp_path.glob("*.pt"))) == 2
 
 

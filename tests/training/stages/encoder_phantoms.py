@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.data.slice_set import SliceSet, build_slice_set
+from monai_semgan.data.preparation import build_slice_set
+from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.networks import JointGenerator
 from monai_semgan.networks.weights import save_weights, with_prefix
 from monai_semgan.slicing.preprocessing import Preprocessing

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.data.slice_set import build_slice_set
+from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import load_weights
 from monai_semgan.slicing.preprocessing import Preprocessing

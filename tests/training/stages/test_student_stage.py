@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.data.slice_set import build_slice_set
+from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.errors import SemganError
 from monai_semgan.networks import JointGenerator, LatentEncoder
 from monai_semgan.networks.weights import load_weights, save_weights, with_prefix
