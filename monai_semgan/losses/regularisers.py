@@ -67,5 +67,7 @@ class PathLength(nn.Module):
         noise = torch.empty_like(images).normal_(generator=generator) / math.sqrt(images.shape[2] * images.shape[3])
         (gradient,) = torch.autograd.grad((images * noise).sum(), latents, create_graph=True)
         lengths = gradient.float().square().sum(dim=2).mean(dim=1).add(1e-12).sqrt()
-        self.mean_length.lerp_(lengths.detach().mean(), self.decay)
+        mean = lengths.detach().mean()
+        # a mean that is no number once would stay so
+        self.mean_length.lerp_(torch.where(torch.isfinite(mean), mean, self.mean_length), self.decay)
         return (lengths - self.mean_length).square()

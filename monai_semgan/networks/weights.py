@@ -65,12 +65,31 @@ def load_weights(path: str | Path, device: torch.device | str = "cpu") -> StateD
     """Read a state dict of tensors; half precision becomes single precision.
 
     Raises:
-        SemganError: if the file is missing, truncated, or holds anything but tensors.
+        SemganError: if the file is missing, truncated, or holds anything but tensors of finite numbers.
     """
     content = load_tensors(path, device)
     if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
         raise SemganError("holds no plain state dict", remedy="give a weights file made by semgan", path=path)
+    refuse_not_finite(content, path)
     return {k: v.float() if v.is_floating_point() else v for k, v in content.items()}
+
+
+def refuse_not_finite(state: Mapping[str, object], path: str | Path) -> None:
+    """Refuse weights of a training that has diverged: whatever is computed with them is no number either.
+
+    Args:
+        state: tensors by name, or further mappings of such.
+        path: for the message.
+
+    Raises:
+        SemganError: naming the first tensor that holds a value which is no finite number.
+    """
+    for name, value in state.items():
+        if isinstance(value, Mapping):
+            refuse_not_finite({f"{name}.{key}": inner for key, inner in value.items()}, path)
+        elif isinstance(value, torch.Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            problem = f"holds weights that are no finite numbers ({name}): the training has diverged"
+            raise SemganError(problem, remedy="take older weights, or train with a lower learning_rate", path=path)
 
 
 def load_tensors(path: str | Path, device: torch.device | str = "cpu") -> object:

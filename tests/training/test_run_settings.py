@@ -248,7 +248,7 @@ def test_a_second_process_in_the_folder_is_told_so(datalist: Path, tmp_path: Pat
 def test_a_training_that_diverges_stops_and_keeps_the_last_good_weights(datalist: Path, tmp_path: Path) -> None:
     train("student", datalist, tmp_path, steps=2, **STUDENT)
     state = torch.load(tmp_path / "student" / "checkpoint.pt")
-    state["stage"]["optimisers"]["student"]["state"][0]["exp_avg"].fill_(float("inf"))
+    state["stage"]["optimisers"]["student"]["state"][0]["exp_avg"].fill_(3e38)
     torch.save(state, tmp_path / "student" / "checkpoint.pt")
     with pytest.raises(SemganError, match="diverged: weights of the student .* the weights of step 2 are kept"):
         train("student", datalist, tmp_path, steps=4, resume=True, **STUDENT)

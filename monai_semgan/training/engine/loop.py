@@ -257,7 +257,11 @@ class StageLoop:
         """One step; its scalars as a list of one, the form that MONAI's handlers expect."""
         context = self.stage.context
         torch.manual_seed(step_seed(context.seed, context.workers.rank, step, "global"))
-        return [self.stage.step(step)]
+        losses = self.stage.step(step)
+        broken = self.stage.guard.broken()
+        if broken:
+            raise self._diverged(f"gradients of the {broken} are no numbers", step + 1)
+        return [losses]
 
     def _publish(self, trainer: Trainer) -> None:
         """Show losses and scores to handlers that read the trainer's metrics."""
@@ -301,11 +305,14 @@ class StageLoop:
         for name, network in [*self.stage.networks.items(), *((n, a.network) for n, a in self.stage.averages.items())]:
             for tensor in network.state_dict().values():
                 if tensor.is_floating_point() and not bool(torch.isfinite(tensor.half()).all()):
-                    kept = files.read_json(self.folder / "record.json").get("step")
-                    remedy = "lower the learning_rate"
-                    remedy += f"; the weights of step {kept} are kept" if kept else " and start again"
-                    problem = f"the training has diverged: weights of the {name} are no numbers after {step} steps"
-                    raise SemganError(problem, remedy=remedy, path=self.folder)
+                    raise self._diverged(f"weights of the {name} are no numbers", step)
+
+    def _diverged(self, what: str, step: int) -> SemganError:
+        """Say what is broken, and which weights are left."""
+        kept = files.read_json(self.folder / "record.json").get("step")
+        remedy = "lower the learning_rate"
+        remedy += f"; the weights of step {kept} are kept" if kept else " and start again"
+        return SemganError(f"the training has diverged: {what} after {step} steps", remedy=remedy, path=self.folder)
 
     def _save(self, step: int, speed: float) -> None:
         self._refuse_divergence(step)
@@ -337,6 +344,7 @@ class StageLoop:
             **self.description,
             "versions": versions(),
             "machine": machine(context.device, context.workers.size),
+            "skipped_steps": self.stage.guard.skipped,
             "details": self.stage.details(),
             "extra": self.stage.extra_state(),
         }

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from monai_semgan.errors import SemganError
-from monai_semgan.networks.weights import load_tensors, load_weights, save_weights
+from monai_semgan.networks.weights import load_tensors, load_weights, refuse_not_finite, save_weights
 from monai_semgan.utils.files import written_aside
 from monai_semgan.utils.json_text import json_text
 
@@ -50,11 +50,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU without running any code from it.
 
     Raises:
-        SemganError: if it is no checkpoint.
+        SemganError: if it is no checkpoint, or its weights are no numbers.
     """
     state = load_tensors(path)
     if not isinstance(state, dict) or "step" not in state:
         raise SemganError("is no checkpoint of a training run", remedy="delete it to start again", path=path)
+    refuse_not_finite(state, path)
     return state
 
 

@@ -121,7 +121,10 @@ class EncoderStage(Stage):
         """Train a network's parameters, and average its weights."""
         self.networks[name] = network
         self.averages[name] = MovingAverage(network, self.settings.ema_images)
-        self.optimisers[name] = torch.optim.AdamW(parameters, lr=rate, weight_decay=self.settings.weight_decay)
+        fused = self.context.device.type == "cuda"
+        self.optimisers[name] = torch.optim.AdamW(
+            parameters, lr=rate, weight_decay=self.settings.weight_decay, fused=fused
+        )
         self.base_rates[name] = rate
 
     @property
@@ -205,7 +208,8 @@ class EncoderStage(Stage):
         if self.tune != "none" and len(batch.latents) and self.settings.own_weight > 0:
             logs["own"] = self.losses.own(self._synthesis(Latent(batch.latents)), targets)
             (self.settings.own_weight * logs["own"]).backward()
-        self._descend()
+        parameters = [p for network in self.networks.values() for p in network.parameters() if p.requires_grad]
+        self.optimizer_step(list(self.optimisers), parameters, LARGEST_GRADIENT)
         self.update_averages(step)
         if batch.sure is not None:
             self.sure, self.taught = self.sure + batch.sure, self.taught + 1
@@ -252,14 +256,6 @@ class EncoderStage(Stage):
         parts = zip(latent.float().parts, found.parts, strict=True)
         moved = Latent(*(part + offset for part, offset in parts))
         return self.losses.label(self._synthesis(moved).logits, targets.label)
-
-    def _descend(self) -> None:
-        """Average the gradients of all networks over the processes, clip them together and let all optimisers step."""
-        parameters = [p for network in self.networks.values() for p in network.parameters() if p.requires_grad]
-        self.context.workers.average_gradients(parameters)
-        nn.utils.clip_grad_norm_(parameters, LARGEST_GRADIENT)
-        for optimiser in self.optimisers.values():
-            optimiser.step()
 
     def _averaged(self) -> tuple[LatentEncoder, JointGenerator]:
         encoder = cast("LatentEncoder", self.averages["encoder"].network)

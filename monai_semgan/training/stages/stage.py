@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from monai_semgan.networks.weights import load_into, part
 from monai_semgan.organs import pairs
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.ema import MovingAverage
+from monai_semgan.training.engine.gradient_guard import GradientGuard
 from monai_semgan.training.engine.schedule import cosine_factor
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Stage(abc.ABC):
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.averages: dict[str, MovingAverage] = {}
         self.base_rates: dict[str, float] = {}
+        self.guard = GradientGuard()
 
     @abc.abstractmethod
     def step(self, step: int) -> dict[str, torch.Tensor]:
@@ -155,6 +157,7 @@ class Stage(abc.ABC):
             "averages": {name: average.network.state_dict() for name, average in self.averages.items()},
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
             "extra": self.extra_state(),
+            "skipped_steps": self.guard.skipped,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -165,6 +168,7 @@ class Stage(abc.ABC):
             average.network.load_state_dict(state["averages"][name])
         for name, optimiser in self.optimisers.items():
             load_optimiser(optimiser, state["optimisers"][name])
+        self.guard.load(state.get("skipped_steps", 0))
         self.load_extra_state(state["extra"])
 
     def update_averages(self, step: int) -> None:
@@ -173,13 +177,20 @@ class Stage(abc.ABC):
         for name, average in self.averages.items():
             average.update(self.networks[name], batch, self.images_seen(step + 1))
 
-    def optimizer_step(self, name: str, parameters: Iterable[nn.Parameter], max_norm: float | None = None) -> None:
-        """Average the gradients over the processes, clip them and let the optimiser `name` step."""
+    def optimizer_step(
+        self, names: str | Sequence[str], parameters: Iterable[nn.Parameter], max_norm: float = math.inf
+    ) -> None:
+        """Average the gradients over the processes, clip them and let optimisers step, if the gradients are numbers.
+
+        Args:
+            names: of the networks; their optimisers step all or none.
+            parameters: of all of them.
+            max_norm: of all gradients together.
+        """
         parameters = list(parameters)
         self.context.workers.average_gradients(parameters)
-        if max_norm is not None:
-            nn.utils.clip_grad_norm_(parameters, max_norm)
-        self.optimisers[name].step()
+        chosen = [names] if isinstance(names, str) else names
+        self.guard.step({name: self.optimisers[name] for name in chosen}, parameters, max_norm)
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:

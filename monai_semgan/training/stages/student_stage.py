@@ -88,7 +88,10 @@ class StudentStage(Stage):
         self.networks["student"] = student
         self.averages["student"] = MovingAverage(student, settings.ema_images)
         self.optimisers["student"] = torch.optim.AdamW(
-            student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            student.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=context.device.type == "cuda",
         )
         self.base_rates["student"] = settings.learning_rate
         self.loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
