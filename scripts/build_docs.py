@@ -55,6 +55,7 @@ def main(arguments: list[str]) -> int:
     python, docs_python = prepare("", CORE), prepare("", DOCS)
     shutil.rmtree(PAGES, ignore_errors=True)
     copy_text()
+    write_settings(python)
     write_reference(python)
     write_gallery(python, [] if options.no_gallery else examples(options.example))
     code = make_site(docs_python)
@@ -77,7 +78,7 @@ def make_site(python: Path) -> int:
 
 def copy_text() -> None:
     """The repository's pages under their own paths, with every file that they link to."""
-    waiting = [REPOSITORY / name for name in SEEDS] + sorted((REPOSITORY / "docs").glob("*.md"))
+    waiting = [REPOSITORY / name for name in SEEDS] + sorted((REPOSITORY / "docs").rglob("*.md"))
     seen = set()
     while waiting:
         path = waiting.pop()
@@ -107,6 +108,17 @@ def with_blank_lines(text: str) -> str:
             lines.append("")
         lines.append(line)
     return "\n".join(lines)
+
+
+def write_settings(python: Path) -> None:
+    """A page with every setting of training, out of the docstrings."""
+    code = "from monai_semgan.cli.setting_list import settings_markdown as text; print(text())"
+    run = subprocess.run([str(python), "-c", code], cwd=REPOSITORY, capture_output=True, encoding="utf-8")
+    if run.returncode:
+        sys.exit(f"error: the settings cannot be listed\n{run.stderr}")
+    folder = PAGES / "docs" / "guide"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "settings.md").write_text(run.stdout, encoding="utf-8")
 
 
 def write_reference(python: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.cli.arguments import EXIT_INTERRUPTED, non_negative_int, positive_int, say, threads_option
+from monai_semgan.cli.setting_list import ListSettings
 from monai_semgan.errors import SemganError
 from monai_semgan.utils.files import is_text
 from monai_semgan.utils.progress import BarProgress
@@ -92,6 +93,7 @@ def _add_setup(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="a setting of the stage; repeatable",
     )
+    group.add_argument("--list-settings", action=ListSettings, help="print every setting of --set and end")
 
 
 def setting(text: str) -> tuple[str, Any]:
