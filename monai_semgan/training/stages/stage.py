@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from monai_semgan.errors import Cancelled
 from monai_semgan.networks.weights import load_into, part
 from monai_semgan.organs import pairs
 from monai_semgan.training.engine.distributed import Workers
@@ -37,6 +38,8 @@ class StageContext:
         num_classes: classes with the background.
         initial: weights to begin with, by prefix (see `training.files.gather_weights`).
         mixed_precision: use bfloat16 where the device is fast with it.
+        should_stop: whether someone waits for the end of the run (SIGTERM, Ctrl-C); what takes longer than some
+            seconds besides the steps asks it, see `Stage.check_stop`.
     """
 
     slices: SliceSet
@@ -48,6 +51,7 @@ class StageContext:
     num_classes: int = 5
     initial: Mapping[str, torch.Tensor] = field(default_factory=dict)
     mixed_precision: bool = True
+    should_stop: Callable[[], bool] = lambda: False
 
     @property
     def tied_labels(self) -> tuple[tuple[int, ...], ...]:
@@ -85,6 +89,15 @@ class Stage(abc.ABC):
     @abc.abstractmethod
     def step(self, step: int) -> dict[str, torch.Tensor]:
         """Do step number `step` (from 0) and return scalars to log, left on the device."""
+
+    def check_stop(self) -> None:
+        """End an evaluation or a picture early when the run shall end.
+
+        Raises:
+            Cancelled: if it shall; the loop writes the checkpoint without the rest.
+        """
+        if self.context.should_stop():
+            raise Cancelled
 
     @abc.abstractmethod
     def image_grid(self) -> np.ndarray:
