@@ -143,7 +143,7 @@ def save_patient(folder: Path, name: str, modality: str = "CT", label: bool = Tr
     return entry
 
 
-def save_datalist(folder: Path, **sections: list[dict[str, str]]) -> Path:
+def save_datalist(folder: Path, **sections: Any) -> Path:
     """Writes a data list and returns its path."""
     path = folder / "datalist.json"
     path.write_text(json.dumps(sections))

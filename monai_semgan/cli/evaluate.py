@@ -18,7 +18,8 @@ EXIT_MISSING = 3
 DESCRIPTION = """\
 Score label files (--predictions) or a model (--bundle, --mode) against the labels of a data list, in 3D at the scans'
 own resolution: Dice, 95th percentile Hausdorff distance, average surface distance and volume error, by organ and
-patient. Writes scores.csv, scores.json, summary.md and boxplot.png into --out.
+patient; of pictures and radiographs in pixels. What --predictions hold is called as --bundle says, or the list.
+Writes scores.csv, scores.json, summary.md and boxplot.png into --out.
 """
 
 EPILOG = """\
@@ -86,18 +87,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _of_files(arguments: argparse.Namespace, entries: list[Entry]) -> Study:
-    from monai_semgan.bundle.labels import bundle_folder, organ_labels, read_metadata
     from monai_semgan.evaluation.label_files import evaluate_predictions
-    from monai_semgan.evaluation.prediction_ids import ids_in_files
+    from monai_semgan.evaluation.organ_names import organ_names
 
-    folder = bundle_folder(arguments.bundle)
-    labels = organ_labels(read_metadata(folder))
+    names = organ_names(entries, arguments.predictions, arguments.bundle, arguments.prediction_labels)
     with bar(arguments, "stopping") as progress:
         return evaluate_predictions(
             arguments.predictions,
             entries,
-            labels,
-            label_ids=ids_in_files(folder, labels),
+            names.labels,
+            label_ids=names.files,
+            note=names.note,
             prediction_labels=arguments.prediction_labels,
             with_distance=not arguments.no_distance,
             progress=progress,
@@ -153,11 +153,13 @@ def _plot(study: Study, out: Path, files: list[Path]) -> None:
 
 
 def _print(study: Study) -> None:
+    from monai_semgan.evaluation.tables import distance_told
+
     for patient in study.missing:
         note(f"{patient.title} has no score: {patient.problem}")
     for line in study.notes:
         note(line)
     width = name_column(study.dice)
     for organ, value in study.dice.items():
-        say(f"  {organ:<{width}} Dice {value:.4f}")
+        say(f"  {organ:<{width}} Dice {value:.4f}{distance_told(study, organ)}")
     say(f"{len(study.scored)} of {len(study.patients)} patients")

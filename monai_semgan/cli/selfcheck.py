@@ -101,7 +101,7 @@ def _segment_and_save(
 
 def _agreement(found: np.ndarray, generated: np.ndarray) -> str:
     """Tell the Dice of two masks, or why there is none."""
-    from monai_semgan.evaluation.metrics import dice
+    from monai_semgan.quality.overlap import dice
 
     if not generated.any():
         return "  not generated" if found.any() else "  in neither"

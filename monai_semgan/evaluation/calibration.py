@@ -18,7 +18,6 @@ from scipy.optimize import minimize
 from monai_semgan.data.entries import names_of_ids, read_entry_label
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.evaluation.corruptions import CORRUPTIONS, SILENT
-from monai_semgan.evaluation.metrics import dice
 from monai_semgan.evaluation.scores import organs_listed
 from monai_semgan.inference.segmentation import inversion_settings, invert, preview, preview_settings
 from monai_semgan.inference.views import smooth_across
@@ -26,6 +25,7 @@ from monai_semgan.io.reading import read_volume
 from monai_semgan.io.volume import voxel_ml
 from monai_semgan.quality.assessment import PART, PART_SIGNS, DomainModel, found_organs, kind_of, too_low
 from monai_semgan.quality.features import FEATURES, OrganPrior, OrganShape, organ_shapes, quality_features
+from monai_semgan.quality.overlap import dice
 from monai_semgan.slicing.postprocessing import natural_part
 from monai_semgan.utils.progress import NullProgress, Progress
 

@@ -46,15 +46,17 @@ def compare(study: Study, other: Study, seed: int = 0) -> list[Difference]:
         SemganError: if no scan is in both, or it cannot be told which is which.
     """
     common = pairs_of(study, other)
+    unknown = study.unknown | other.unknown
+    organs = [organ for organ in study.labels.values() if organ not in unknown]
     rows = []
-    for organ in study.labels.values():
+    for organ in organs:
         pairs = [(one.organs.get(organ), two.organs.get(organ)) for one, two in common]
         rows.append([a.dice - b.dice if a and b else math.nan for a, b in pairs])
     table = np.array(rows)
     known = np.isfinite(table)
     mean = np.where(known, table, 0).sum(0) / np.maximum(known.sum(0), 1)
     rng = np.random.default_rng(seed)
-    names = [*study.labels.values(), "mean"]
+    names = [*organs, "mean"]
     lines = [*table, np.where(known.any(0), mean, math.nan)]
     return [_difference(name, line[np.isfinite(line)], rng) for name, line in zip(names, lines, strict=True)]
 
@@ -85,7 +87,7 @@ def other_references(study: Study, other: Study) -> list[str]:
     """Titles of scans whose labels differ in size between the studies: another scan, or a label that was changed."""
 
     def differs(one: PatientScore, two: PatientScore) -> bool:
-        sizes = [(one.organs[n].reference_ml, two.organs[n].reference_ml) for n in one.organs if n in two.organs]
+        sizes = [(one.organs[n].reference_size, two.organs[n].reference_size) for n in one.organs if n in two.organs]
         return not all(math.isclose(a, b, rel_tol=1e-3) for a, b in sizes)
 
     return [one.title for one, two in pairs_of(study, other) if differs(one, two)]

@@ -11,10 +11,10 @@ import numpy as np
 from monai_semgan.data.datalist import with_names
 from monai_semgan.data.entries import renumbered
 from monai_semgan.errors import Cancelled, SemganError
-from monai_semgan.evaluation.metrics import OrganScore, score_volume
+from monai_semgan.evaluation.metrics import OrganScore
 from monai_semgan.evaluation.prediction_ids import REMEDY, LabelIds, choose_ids
 from monai_semgan.evaluation.predictions import Prediction, find_predictions
-from monai_semgan.evaluation.scores import PatientScore, Study, labelled_entries, organs_listed, remarks_on
+from monai_semgan.evaluation.scores import PatientScore, Study, labelled_entries, organs_listed, remarks_on, score_entry
 from monai_semgan.io.formats import find_segment_reader
 from monai_semgan.io.reading import read_label
 from monai_semgan.organs import structure_key
@@ -33,6 +33,7 @@ def evaluate_predictions(
     label_ids: Mapping[int, str] | None = None,
     prediction_labels: str | Path | None = None,
     with_distance: bool = True,
+    note: str = "",
     progress: Progress | None = None,
 ) -> Study:
     """Score a folder of label files against the labelled entries of a data list.
@@ -40,10 +41,11 @@ def evaluate_predictions(
     Args:
         folder: of the predictions, named like the entries; see `find_predictions`.
         entries: of a data list.
-        labels: organ name by id that the model writes.
+        labels: organ name by id that the model writes, see `organ_names`.
         label_ids: organ name by id in the label files of a list without names; as `labels` when left out.
         prediction_labels: what the ids of the predictions mean: `model`, `list` or a JSON file; see `choose_ids`.
         with_distance: also surface distances.
+        note: on the names of the organs.
         progress: told about every scan; a wish to stop raises `Cancelled`.
 
     Raises:
@@ -62,7 +64,8 @@ def evaluate_predictions(
         scores.append(scorer.score(entry, found.get(entry.name)))
     progress.update(len(entries), len(entries))
     remarks = remarks_on(scores, labels, scorer.without_file)
-    notes = [*([f"predictions: {why}"] if why else []), *scorer.notes(), *remarks]
+    told = [line for line in (f"predictions: {why}" if why else "", note) if line]
+    notes = [*told, *scorer.notes(), *remarks]
     return Study(tuple(scores), dict(labels), {"predictions": "files"}, tuple(notes))
 
 
@@ -87,11 +90,10 @@ class _Scorer:
             return PatientScore(entry.patient, entry.modality, problem=problem, name=entry.name)
         try:
             reference = self.ids.reference(entry)
-            organs = organs_listed(entry, self.ids.classes)
             if prediction.organs is None:
-                scores = self._of_file(prediction.path, entry, reference, organs)
+                scores = self._of_file(prediction.path, entry, reference)
             else:
-                scores = self._of_folder(prediction, reference, organs)
+                scores = self._of_folder(prediction, entry, reference)
         except SemganError as error:
             return PatientScore(entry.patient, entry.modality, problem=str(error), name=entry.name)
         return PatientScore(entry.patient, entry.modality, scores, name=entry.name)
@@ -101,13 +103,13 @@ class _Scorer:
         what = ", ".join(sorted(self.ignored, key=lambda name: (not name.isdigit(), name.zfill(3))))
         return [f"ignored in the predictions, being no organs of the model: {what}"] if what else []
 
-    def _of_file(self, path: Path, entry: Entry, reference: Volume, organs: Mapping[int, str]) -> dict[str, OrganScore]:
+    def _of_file(self, path: Path, entry: Entry, reference: Volume) -> dict[str, OrganScore]:
         found = read_label(path, reference, names=self.ids.classes)
         names = self.ids.of(entry)
         if find_segment_reader(path) is None:
             self._check_ids(found, names)
             found = found if names == self.ids.classes else renumbered(found, names, self.ids.classes)
-        return score_volume(found.array, reference, organs, self.with_distance)
+        return score_entry(found.array, reference, entry, self.ids.classes, self.with_distance)
 
     def _check_ids(self, found: Volume, names: Mapping[int, str]) -> None:
         """Ids without an organ are fine where somebody tells what ids mean; else these may be other ids altogether."""
@@ -122,15 +124,19 @@ class _Scorer:
             )
         self.ignored.update(names.get(index, str(index)) for index in further)
 
-    def _of_folder(self, prediction: Prediction, reference: Volume, organs: Mapping[int, str]) -> dict[str, OrganScore]:
+    def _of_folder(self, prediction: Prediction, entry: Entry, reference: Volume) -> dict[str, OrganScore]:
         assert prediction.organs is not None
         self.ignored.update(prediction.others)
+        organs = {index: name for index, name in self.ids.classes.items() if name in self.single}
+        known = organs_listed(entry, self.ids.classes)
+        self.without_file.update(name for name in known.values() if name not in self.single)
+        found = np.zeros(reference.array.shape, np.uint8)
         scores: dict[str, OrganScore] = {}
         for index, name in organs.items():
-            if name not in self.single:
-                self.without_file.add(name)
+            if index not in known:
                 continue
             file = prediction.organs.get(name)
-            mask = np.zeros(reference.array.shape, bool) if file is None else read_label(file, reference).array > 0
-            scores |= score_volume(np.where(mask, index, 0), reference, {index: name}, self.with_distance)
+            mask = found if file is None else read_label(file, reference).array
+            label = np.where(mask > 0, np.uint8(index), np.uint8(0))
+            scores |= score_entry(label, reference, entry, {index: name}, self.with_distance)
         return scores

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_erosion, generate_binary_structure
 from scipy.spatial import KDTree
+
+from monai_semgan.quality.overlap import dice, means_by_organ, overall
 
 if TYPE_CHECKING:
     from monai_semgan.io.volume import Volume
@@ -24,10 +26,14 @@ class OrganScore:
 
     Attributes:
         dice: 3D Dice, 0 to 1; NaN if the organ is in neither volume.
-        hd95: 95th percentile of the surface distance in mm; NaN if the organ is missing in one of the two.
-        reference_ml: volume in the reference, in ml.
-        predicted_ml: volume in the prediction, in ml.
-        assd: average symmetric surface distance in mm; NaN as `hd95`.
+        hd95: 95th percentile of the surface distance in mm, of a picture or radiograph in pixels; NaN if the organ is
+            missing in one of the two.
+        reference_ml: volume in the reference, in ml; NaN of a picture.
+        predicted_ml: volume in the prediction, in ml; NaN of a picture.
+        assd: average symmetric surface distance, in the unit of `hd95`; NaN as that.
+        reference_pixels: area in the reference, in pixels; NaN of a volume.
+        predicted_pixels: area in the prediction, in pixels; NaN of a volume.
+        assumed: nothing but the label's ids tells that it knows the organ, see `Study.unknown`.
     """
 
     dice: float
@@ -35,36 +41,52 @@ class OrganScore:
     reference_ml: float
     predicted_ml: float
     assd: float = math.nan
+    reference_pixels: float = math.nan
+    predicted_pixels: float = math.nan
+    assumed: bool = False
+
+    @property
+    def in_pixels(self) -> bool:
+        """Whether sizes and distances are in pixels, since nobody knows how many mm one has in the patient."""
+        return math.isfinite(self.reference_pixels)
+
+    @property
+    def reference_size(self) -> float:
+        """Size in the reference, in ml or pixels."""
+        return self.reference_pixels if self.in_pixels else self.reference_ml
+
+    @property
+    def predicted_size(self) -> float:
+        """Size in the prediction, in ml or pixels."""
+        return self.predicted_pixels if self.in_pixels else self.predicted_ml
+
+    @property
+    def error(self) -> float:
+        """Predicted minus true size, in ml or pixels."""
+        return self.predicted_size - self.reference_size
 
     @property
     def error_ml(self) -> float:
-        """Predicted minus true volume, in ml."""
+        """Predicted minus true volume, in ml; NaN of a picture."""
         return self.predicted_ml - self.reference_ml
 
     @property
     def error_percent(self) -> float:
-        """The same as a percentage of the true volume; NaN if there is none."""
-        return 100.0 * self.error_ml / self.reference_ml if self.reference_ml else math.nan
+        """The error as a percentage of the true size; NaN if there is none."""
+        return 100.0 * self.error / self.reference_size if self.reference_size else math.nan
 
 
-def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
-    """Dice of two boolean arrays; NaN if both are empty."""
-    total = int(prediction.sum()) + int(reference.sum())
-    return 2.0 * int(np.logical_and(prediction, reference).sum()) / total if total else math.nan
-
-
-def surface_distances(
-    prediction: np.ndarray, reference: np.ndarray, spacing: tuple[float, float, float]
-) -> tuple[float, float]:
+def surface_distances(prediction: np.ndarray, reference: np.ndarray, spacing: Sequence[float]) -> tuple[float, float]:
     """95th percentile Hausdorff and average symmetric surface distance in mm; NaN if a volume is empty.
 
-    The definitions of `monai.metrics`, from edge voxel to nearest edge voxel. Both come from one search, and MONAI,
-    whose import takes longer than the scores of a patient, is not needed.
+    The definitions of `monai.metrics`, from edge voxel to nearest edge voxel; a single slice or picture has its edges
+    within its plane. Both come from one search, and MONAI, whose import takes longer than the scores of a patient, is
+    not needed.
 
     Args:
         prediction: bool `(I, J, K)`.
         reference: bool `(I, J, K)`.
-        spacing: of a voxel, in mm.
+        spacing: of a voxel along each axis, in mm (or 1, for distances in pixels).
     """
     if not prediction.any() or not reference.any():
         return math.nan, math.nan
@@ -79,7 +101,17 @@ def _edges(prediction: np.ndarray, reference: np.ndarray) -> list[np.ndarray]:
     either = prediction | reference
     spans = [np.flatnonzero(either.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)]
     box = tuple(slice(span[0], span[-1] + 1) for span in spans)
-    return [np.argwhere(volume[box] & ~binary_erosion(volume[box])) for volume in (prediction, reference)]
+    axes = [axis for axis in range(3) if either.shape[axis] > 1]  # across a plane everything would be an edge
+    inside = generate_binary_structure(3, 1) & _within(axes)
+    return [np.argwhere(volume[box] & ~binary_erosion(volume[box], inside)) for volume in (prediction, reference)]
+
+
+def _within(axes: Sequence[int]) -> np.ndarray:
+    """Neighbours `(3, 3, 3)` along some axes only."""
+    chosen = np.ones((3, 3, 3), dtype=bool)
+    for axis in set(range(3)) - set(axes):
+        chosen[tuple(slice(None) if other != axis else [0, 2] for other in range(3))] = False
+    return chosen
 
 
 def score_volume(
@@ -87,37 +119,38 @@ def score_volume(
     reference: Volume,
     labels: Mapping[int, str],
     with_distance: bool = True,
+    *,
+    in_pixels: bool = False,
+    assumed: bool = False,
 ) -> dict[str, OrganScore]:
     """Score every organ of one patient.
 
     Args:
         prediction: label ids `(I, J, K)`.
         reference: the true label on the same grid.
-        labels: name by id, without the background.
+        labels: name by id, without the background, of the organs that the reference knows.
         with_distance: compute the surface distances too, which takes seconds.
+        in_pixels: report sizes and distances in pixels, as of a picture or radiograph.
+        assumed: see `OrganScore`.
 
     Raises:
         ValueError: if the grids differ.
     """
     if prediction.shape != reference.array.shape:
         raise ValueError(f"grids differ: {prediction.shape} and {reference.array.shape}")
-    spacing = (float(reference.spacing[0]), float(reference.spacing[1]), float(reference.spacing[2]))
+    spacing = (1.0, 1.0, 1.0) if in_pixels else tuple(float(mm) for mm in reference.spacing)
     scores = {}
     for index, name in labels.items():
         found, true = prediction == index, reference.array == index
         hd95, assd = surface_distances(found, true, spacing) if with_distance else (math.nan, math.nan)
-        volumes = float(true.sum()) * reference.voxel_ml, float(found.sum()) * reference.voxel_ml
-        scores[name] = OrganScore(dice(found, true), hd95, *volumes, assd)
+        counts = float(true.sum()), float(found.sum())
+        volumes = (math.nan, math.nan) if in_pixels else tuple(count * reference.voxel_ml for count in counts)
+        pixels = counts if in_pixels else (math.nan, math.nan)
+        scores[name] = OrganScore(dice(found, true), hd95, *volumes, assd, *pixels, assumed)
     return scores
 
 
 def mean_dice(patients: Iterable[Mapping[str, OrganScore]]) -> dict[str, float]:
     """Mean Dice over patients by organ, and over organs under `mean`; an organ that is nowhere is left out."""
-    collected: dict[str, list[float]] = {}
-    for patient in patients:
-        for name, score in patient.items():
-            collected.setdefault(name, []).append(score.dice)
-    means = {name: float(np.nanmean(values)) for name, values in collected.items() if not np.all(np.isnan(values))}
-    if means:
-        means["mean"] = float(np.mean(list(means.values())))
-    return means
+    means = means_by_organ({name: score.dice for name, score in patient.items()} for patient in patients)
+    return means | {"mean": overall(means)} if means else {}

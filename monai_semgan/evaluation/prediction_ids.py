@@ -12,14 +12,15 @@ import numpy as np
 
 from monai_semgan.bundle.labels import CONFIG, read_json
 from monai_semgan.bundle.load import load_bundle
-from monai_semgan.data.datalist import names_in, read_json_object
+from monai_semgan.data.datalist import read_json_object
 from monai_semgan.data.entries import names_of_ids, read_entry_label, renumbered
+from monai_semgan.data.list_names import names_in
 from monai_semgan.data.scan_folder import BOOKKEEPING
 from monai_semgan.errors import SemganError
-from monai_semgan.evaluation.metrics import dice
 from monai_semgan.io.formats import find_segment_reader
 from monai_semgan.io.reading import read_label
 from monai_semgan.organs import structure_key
+from monai_semgan.quality.overlap import dice
 
 if TYPE_CHECKING:
     from monai_semgan.data.datalist import Entry
@@ -112,12 +113,12 @@ def choose_ids(
     """
     files = files or classes
     if option is not None and option not in ("model", "list"):
-        return LabelIds(classes, files, _names_of_file(Path(option), classes), True), f"ids as {option} says"
+        return LabelIds(classes, files, _names_for(Path(option), classes), True), f"ids as {option} says"
     model, listed = LabelIds(classes, files, classes, True), LabelIds(classes, files, None, True)
     if option is not None:
         return (model, "ids of the model") if option == "model" else (listed, "ids of the data list")
     if (folder / NNUNET).is_file():
-        return LabelIds(classes, files, _names_of_file(folder / NNUNET, classes), True), f"ids as their {NNUNET} says"
+        return LabelIds(classes, files, _names_for(folder / NNUNET, classes), True), f"ids as their {NNUNET} says"
     if (folder / BOOKKEEPING).is_dir():
         return model, ""
     plain = [entry for entry in entries if entry.name in found and _is_plain(found[entry.name])]
@@ -126,9 +127,18 @@ def choose_ids(
     return _by_comparison(model, listed, plain, found)
 
 
-def _names_of_file(path: Path, classes: Mapping[int, str]) -> dict[int, str]:
+def names_of_file(path: Path) -> dict[int, str]:
+    """Organ name by id in a JSON file: `{"1": "liver"}`, `{"liver": 1}`, or either under `labels`.
+
+    Raises:
+        SemganError: it cannot be used.
+    """
     content = read_json_object(path, "file with names of ids")
-    names = dict(names_in(content if isinstance(content.get("labels"), (dict, list)) else {"labels": content}, path))
+    return dict(names_in(content if isinstance(content.get("labels"), (dict, list)) else {"labels": content}, path))
+
+
+def _names_for(path: Path, classes: Mapping[int, str]) -> dict[int, str]:
+    names = names_of_file(path)
     if not {structure_key(name) for name in names.values()} & {structure_key(name) for name in classes.values()}:
         problem = f"names none of the organs {', '.join(classes.values())}"
         raise SemganError(problem, remedy="correct the names, or give --bundle", path=path)

@@ -8,13 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.data.organ_folder import organ_files
+from monai_semgan.data.entries import known_keys
 from monai_semgan.errors import SemganError
-from monai_semgan.evaluation.metrics import OrganScore, mean_dice
+from monai_semgan.evaluation.metrics import OrganScore, mean_dice, score_volume
+from monai_semgan.io.formats import image2d_endings
+from monai_semgan.modalities import SINGLE_IMAGES
 from monai_semgan.organs import structure_key
+from monai_semgan.quality.overlap import beyond_labels
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from monai_semgan.data.datalist import Entry
+    from monai_semgan.io.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,25 @@ class Study:
         return tuple(p for p in self.patients if p.problem)
 
     @property
+    def unknown(self) -> frozenset[str]:
+        """Organs that no reference knows: nothing names them, and ids end below theirs, see `beyond_labels`."""
+        scores = [(name, score) for patient in self.scored for name, score in patient.organs.items()]
+        assumed, told = ({name for name, score in scores if score.assumed is kind} for kind in (True, False))
+        shown = {name for name, score in scores if score.reference_size}
+        beyond = beyond_labels(self.labels, [index for index, name in self.labels.items() if name in shown])
+        return frozenset({self.labels[index] for index in beyond} & assumed - told)
+
+    @property
+    def organs(self) -> list[str]:
+        """Organs that are scored, in the order of their ids."""
+        there = {name for patient in self.scored for name in patient.organs} - self.unknown
+        return [name for name in self.labels.values() if name in there]
+
+    @property
     def dice(self) -> dict[str, float]:
-        """Mean Dice over the scored scans by organ, and over organs under `mean`."""
-        return mean_dice(p.organs for p in self.scored)
+        """Mean Dice over the scored scans by organ, and over organs under `mean`; see `quality.overlap`."""
+        known = set(self.organs)
+        return mean_dice({n: score for n, score in p.organs.items() if n in known} for p in self.scored)
 
 
 def labelled_entries(
@@ -104,14 +126,48 @@ def labelled_entries(
 def organs_listed(entry: Entry, labels: Mapping[int, str]) -> dict[int, str]:
     """Organs that the label of an entry tells of; what its list or folder leaves out is unknown there, not absent.
 
-    All where nothing tells names, or none of these.
+    All where nothing tells, or the list names none of these.
     """
-    if entry.label is not None and entry.label.is_dir():
-        files, _ = organ_files(entry.label, labels)
-        labels = {index: name for index, name in labels.items() if name in files}
+    told = organs_told(entry, labels)
+    return dict(labels) if told is None else told
+
+
+def organs_told(entry: Entry, labels: Mapping[int, str]) -> dict[int, str] | None:
+    """Organs that list or folder say the label of an entry knows; None where nothing tells."""
+    keys = known_keys(entry, labels)
     listed = {structure_key(name) for _, name in entry.names}
-    found = {index: name for index, name in labels.items() if structure_key(name) in listed}
-    return found or dict(labels)
+    named = {index: name for index, name in labels.items() if structure_key(name) in listed}
+    if keys is None:
+        return named or None
+    known = {index: {structure_key(name), structure_key(str(index))} & keys for index, name in labels.items()}
+    return {index: name for index, name in (named or labels).items() if known[index]}
+
+
+def in_pixels(entry: Entry, modality: str | None = None) -> bool:
+    """Whether sizes and distances in an entry's image are told in pixels: nobody knows their mm in the patient.
+
+    Args:
+        entry: of a data list.
+        modality: that the image has turned out to be; what the list tells when left out.
+    """
+    return (modality or entry.modality) in SINGLE_IMAGES or entry.image.name.lower().endswith(image2d_endings())
+
+
+def score_entry(
+    label: np.ndarray, reference: Volume, entry: Entry, labels: Mapping[int, str], with_distance: bool = True
+) -> dict[str, OrganScore]:
+    """Score every organ that the reference of an entry knows: of a picture in pixels.
+
+    Args:
+        label: ids `(I, J, K)` of the prediction.
+        reference: the label of the entry, in the same ids and on the same grid.
+        entry: of a data list.
+        labels: organ name by id.
+        with_distance: also surface distances, which takes seconds.
+    """
+    told = organs_told(entry, labels)
+    options = {"in_pixels": in_pixels(entry), "assumed": told is None}
+    return score_volume(label, reference, labels if told is None else told, with_distance, **options)
 
 
 def remarks_on(
@@ -127,18 +183,19 @@ def remarks_on(
     scored = [patient.organs for patient in patients if not patient.problem]
     if not scored:
         return []
+    study = Study(tuple(patients), labels)
     every = {name: [organs[name] for organs in scored if name in organs] for name in labels.values()}
+    beyond = [name for name in labels.values() if name in study.unknown]
     left_out = [name for name, scores in every.items() if not scores and name not in without_file]
     no_file = [name for name, scores in every.items() if not scores and name in without_file]
-    unlabelled = [n for n, s in every.items() if s and not any(score.reference_ml for score in s)]
-    unseen = [n for n, s in every.items() if n not in unlabelled and s and not any(score.predicted_ml for score in s)]
-    return [
-        *(
-            [f"{', '.join(left_out)}: not scored, named neither by the list nor by files of its labels"]
-            if left_out
-            else []
-        ),
-        *([f"{', '.join(no_file)}: not scored, no prediction has a file of that name"] if no_file else []),
-        *([f"{', '.join(unlabelled)}: in no label; check the ids and the names of the list"] if unlabelled else []),
-        *([f"{', '.join(unseen)}: in no prediction; check the ids"] if unseen else []),
-    ]
+    counted = {n: scores for n, scores in every.items() if scores and n not in beyond}
+    unlabelled = [n for n, scores in counted.items() if not any(score.reference_size for score in scores)]
+    unseen = [n for n, scores in counted.items() if n not in unlabelled and not any(s.predicted_size for s in scores)]
+    told = (
+        (beyond, 'not scored, no label shows them; where labels would, name them in the list\'s "labels"'),
+        (left_out, "not scored, named neither by the list nor by files of its labels"),
+        (no_file, "not scored, no prediction has a file of that name"),
+        (unlabelled, "in no label; check the ids and the names of the list"),
+        (unseen, "in no prediction; check the ids"),
+    )
+    return [f"{', '.join(names)}: {what}" for names, what in told if names]

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_semgan.bundle.labels import bundle_folder, organ_labels, read_metadata
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.data.datalist import SECTIONS, DataList, load_datalist, with_names
 from monai_semgan.data.entries import names_of_ids, read_entry_label
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.evaluation.kept_scores import model_state, score_state, still_valid
 from monai_semgan.evaluation.label_files import evaluate_predictions
-from monai_semgan.evaluation.metrics import OrganScore, score_volume
-from monai_semgan.evaluation.prediction_ids import ids_in_files
-from monai_semgan.evaluation.scores import PatientScore, Study, labelled_entries, organs_listed, remarks_on
+from monai_semgan.evaluation.metrics import OrganScore
+from monai_semgan.evaluation.organ_names import organ_names
+from monai_semgan.evaluation.scores import PatientScore, Study, labelled_entries, remarks_on, score_entry
 from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.reading import read_volume
 from monai_semgan.utils.progress import NullProgress, Progress
@@ -44,7 +43,8 @@ def evaluate(
 
     Args:
         data: data list, or its file.
-        bundle: the model, or its folder; the one that comes with the package when left out. It also names the labels.
+        bundle: the model, or its folder; the one that comes with the package when left out. For label files it tells
+            what ids mean; without one the list does, see `organ_names`.
         mode: of the model, see `segment`.
         predictions: folder of label files, named like the scans, to score in place of the model.
         section: of the data list; the first of test, validation and training with labels when left out.
@@ -58,9 +58,10 @@ def evaluate(
     if predictions is None:
         model = load_bundle(bundle) if bundle is None or isinstance(bundle, (str, Path)) else bundle
         return evaluate_bundle(model, entries, mode, **options)
-    folder = bundle_folder(bundle) if bundle is None or isinstance(bundle, (str, Path)) else bundle.folder
-    labels = organ_labels(read_metadata(folder))
-    return evaluate_predictions(Path(predictions), entries, labels, label_ids=ids_in_files(folder, labels), **options)
+    folder = bundle if bundle is None or isinstance(bundle, (str, Path)) else bundle.folder
+    names = organ_names(entries, Path(predictions), folder, options.get("prediction_labels"))
+    told = {"label_ids": names.files, "note": names.note}
+    return evaluate_predictions(Path(predictions), entries, names.labels, **told, **options)
 
 
 def labelled_section(data: str | Path | DataList, section: str | None = None) -> tuple[str, list[Entry]]:
@@ -100,10 +101,11 @@ def score_bundle(bundle: Bundle, entry: Entry, mode: str = "preview", **options:
         started = time.perf_counter()
         found = segment(volume, bundle, mode, modality=entry.modality, **options)
         seconds = time.perf_counter() - started
+        entry = replace(entry, modality=found.prepared.modality)
         organs = score_on_scan(found.label, entry, volume, bundle.labels, bundle.preprocessing, with_distance)
     except SemganError as error:
         return PatientScore(entry.patient, entry.modality, problem=str(error), name=entry.name)
-    return PatientScore(entry.patient, found.prepared.modality, organs, seconds, name=entry.name)
+    return PatientScore(entry.patient, entry.modality, organs, seconds, name=entry.name)
 
 
 def score_on_scan(
@@ -116,7 +118,7 @@ def score_on_scan(
 ) -> dict[str, OrganScore]:
     """Score what a model found in a scan against the label of its entry: the one way, for all who run models.
 
-    Organs that the names of the list leave out are not scored.
+    Organs that the names of the list leave out are not scored; a picture is scored in pixels.
 
     Args:
         label: classes `(I, J, K)` on the scan's grid.
@@ -131,7 +133,8 @@ def score_on_scan(
     """
     scan = scan if scan is not None else read_volume(entry.image)
     reference = read_entry_label(entry, scan, names_of_ids(preprocessing, labels))
-    return score_labels(label, reference, organs_listed(entry, labels), with_distance, preprocessing)
+    reference = replace(reference, array=preprocessing.classes(reference.array))
+    return score_entry(label, reference, entry, labels, with_distance)
 
 
 def evaluate_bundle(
@@ -184,24 +187,3 @@ def evaluate_bundle(
             after(study)
     progress.update(len(entries), len(entries))
     return study
-
-
-def score_labels(
-    label: np.ndarray,
-    reference: Volume,
-    labels: Mapping[int, str],
-    with_distance: bool = True,
-    preprocessing: Preprocessing | None = None,
-) -> dict[str, OrganScore]:
-    """Score of every organ of one patient.
-
-    Args:
-        label: ids `(I, J, K)` of the prediction.
-        reference: the true label on the same grid.
-        labels: organ name by id.
-        with_distance: also surface distances.
-        preprocessing: of the bundle, which tells what other ids in label files mean; none when left out.
-    """
-    if preprocessing is not None:
-        reference = replace(reference, array=preprocessing.classes(reference.array))
-    return score_volume(label, reference, labels, with_distance)

@@ -19,18 +19,43 @@ from monai_semgan.utils.files import write_utf8
 from monai_semgan.utils.json_text import finite, json_text
 from monai_semgan.utils.versions import versions
 
-COLUMNS = (
-    "patient", "name", "modality", "organ", "dice", "hd95_mm", "assd_mm", "reference_ml", "predicted_ml",
-    "error_ml", "error_percent", "seconds", "problem",
-)  # fmt: skip
+VOLUMES, PICTURES = ("mm", "ml"), ("pixels", "pixels")
+"""Units of distances and of sizes."""
 
 MEASURES = {
     "dice": "Dice",
-    "hd95": "HD95 (mm)",
-    "assd": "average surface distance (mm)",
-    "error_ml": "volume error (ml)",
-    "error_percent": "volume error (%)",
+    "hd95": "HD95 ({0})",
+    "assd": "average surface distance ({0})",
+    "error": "{1} error",
+    "error_percent": "{2} error (%)",
 }
+"""Measures of an organ, and their titles for `title`."""
+
+
+def units(study: Study) -> tuple[str, str]:
+    """Units of the distances and sizes of a study: of pictures pixels."""
+    scores = [score for patient in study.scored for score in patient.organs.values()]
+    return PICTURES if any(score.in_pixels for score in scores) else VOLUMES
+
+
+def title(measure: str, unit: tuple[str, str]) -> str:
+    """What a measure is called, with its unit.
+
+    Args:
+        measure: one of `MEASURES`.
+        unit: of distances and sizes.
+    """
+    size = "area" if unit == PICTURES else "volume"
+    return MEASURES[measure].format(unit[0], f"{size}", size) + (f" ({unit[1]})" if measure == "error" else "")
+
+
+def columns(unit: tuple[str, str]) -> tuple[str, ...]:
+    """Columns of `scores.csv`; distances and sizes are called by their units."""
+    far, size = unit
+    return (
+        "patient", "name", "modality", "organ", "dice", f"hd95_{far}", f"assd_{far}", f"reference_{size}",
+        f"predicted_{size}", f"error_{size}", "error_percent", "seconds", "problem",
+    )  # fmt: skip
 
 
 def values(study: Study, organ: str, measure: str) -> np.ndarray:
@@ -39,17 +64,26 @@ def values(study: Study, organ: str, measure: str) -> np.ndarray:
     return found[np.isfinite(found)]
 
 
+def distance_told(study: Study, organ: str) -> str:
+    """The mean HD95 of an organ for a line of text, and of how many scans it is; empty where there is none."""
+    found, count = values(study, organ, "hd95"), len(values(study, organ, "dice"))
+    share = f" ({len(found)} of {count})" if len(found) < count else ""
+    return f", HD95 {found.mean():.1f} {units(study)[0]}{share}" if len(found) else ""
+
+
 def csv_text(study: Study) -> str:
     """One line for every scan and organ; one line with the problem for a scan without a score."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(columns(units(study)))
     for patient in study.patients:
         if patient.problem:
             writer.writerow([*_who(patient), *[""] * 9, patient.problem])
         for organ, score in patient.organs.items():
-            numbers = (score.dice, score.hd95, score.assd, score.reference_ml, score.predicted_ml)
-            cells = [*numbers, score.error_ml, score.error_percent, patient.seconds]
+            if organ in study.unknown:
+                continue
+            numbers = (score.dice, score.hd95, score.assd, score.reference_size, score.predicted_size)
+            cells = [*numbers, score.error, score.error_percent, patient.seconds]
             writer.writerow([*_who(patient), organ, *map(_cell, cells), _remark(score)])
     return stream.getvalue()
 
@@ -60,8 +94,13 @@ def markdown(study: Study, title: str = "Evaluation") -> str:
     if study.missing:
         lines += ["**Without a score:**", ""]
         lines += [f"* {patient.title}: {patient.problem}" for patient in study.missing] + [""]
-    organs = [name for name in study.labels.values() if any(name in p.organs for p in study.scored)]
-    remarks = [f"* {p.title}: {n} {_remark(s)}" for p in study.scored for n, s in p.organs.items() if _remark(s)]
+    organs = study.organs
+    remarks = [
+        f"* {p.title}: {n} {_remark(s)}"
+        for p in study.scored
+        for n, s in p.organs.items()
+        if n in organs and _remark(s)
+    ]
     if remarks:
         lines += ["**Organs on one side only** (Dice 0, or left out where neither has them):", "", *remarks, ""]
     if study.notes:
@@ -93,7 +132,7 @@ def from_json(content: dict[str, Any]) -> Study:
     """
     patients = []
     for item in content["patients"]:
-        organs = {name: OrganScore(**_numbers(score)) for name, score in item["organs"].items()}
+        organs = {name: _score(score) for name, score in item["organs"].items()}
         seconds = math.nan if item["seconds"] is None else item["seconds"]
         told = item["patient"], item["modality"], organs, seconds, item["problem"]
         patients.append(PatientScore(*told, item.get("name", ""), item.get("state", {})))  # not in earlier versions
@@ -139,12 +178,15 @@ def write_study(study: Study, folder: Path, title: str = "Evaluation") -> list[P
 
 
 def _organ_table(study: Study, organs: list[str]) -> list[str]:
-    lines = ["| organ | n | " + " | ".join(MEASURES.values()) + " |", "|---|---|" + "---|" * len(MEASURES)]
+    titles = [title(measure, units(study)) for measure in MEASURES]
+    lines = ["| organ | n | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(MEASURES)]
     for organ in organs:
-        cells = [_spread(values(study, organ, measure)) for measure in MEASURES]
-        lines.append(f"| {organ} | {len(values(study, organ, 'dice'))} | {' | '.join(cells)} |")
+        count = len(values(study, organ, "dice"))
+        cells = [_spread(values(study, organ, measure), count) for measure in MEASURES]
+        lines.append(f"| {organ} | {count} | {' | '.join(cells)} |")
     mean = study.dice.get("mean", math.nan)
-    return [*lines, "", f"Mean ± standard deviation (median). Mean Dice of the organs: {mean:.4f}."]
+    told = "Mean ± standard deviation (median); of how many, where an organ is missing on one side in others."
+    return [*lines, "", f"{told} Mean Dice of the organs: {mean:.4f}."]
 
 
 def _patient_table(study: Study, organs: list[str]) -> list[str]:
@@ -162,24 +204,27 @@ def _who(patient: PatientScore) -> list[str]:
     return [patient.patient, patient.key, patient.modality or ""]
 
 
-def _spread(found: np.ndarray) -> str:
+def _spread(found: np.ndarray, count: int) -> str:
+    """Mean, deviation and median, and of how many of `count` scans where not of all."""
     if not len(found):
-        return "-"
+        return f"- (0 of {count})" if count else "-"
     deviation = f" ± {found.std(ddof=1):.3g}" if len(found) > 1 else ""
-    return f"{found.mean():.3g}{deviation} ({np.median(found):.3g})"
+    share = f", {len(found)} of {count}" if len(found) < count else ""
+    return f"{found.mean():.3g}{deviation} ({np.median(found):.3g}){share}"
 
 
 def _remark(score: OrganScore) -> str:
-    if score.reference_ml and not score.predicted_ml:
+    if score.reference_size and not score.predicted_size:
         return "was not found"
-    if score.predicted_ml and not score.reference_ml:
+    if score.predicted_size and not score.reference_size:
         return "was found, but is not in the label"
-    return "" if score.reference_ml else "is in neither"
+    return "" if score.reference_size else "is in neither"
 
 
 def _cell(value: float) -> str:
     return f"{value:.4f}" if math.isfinite(value) else ""
 
 
-def _numbers(score: dict[str, float | None]) -> dict[str, float]:
-    return {key: math.nan if value is None else float(value) for key, value in score.items()}
+def _score(kept: dict[str, Any]) -> OrganScore:
+    """A score as `scores.json` keeps it; `null` stands for NaN."""
+    return OrganScore(**{name: math.nan if value is None else value for name, value in kept.items()})

@@ -17,11 +17,20 @@ from tests.phantoms import save_datalist, save_nifti, save_patient
 SPACING = (8.0, 8.0, 12.0)
 
 
+NAMES = {"1": "liver", "2": "right kidney", "3": "left kidney", "4": "spleen"}
+
+
 @pytest.fixture
 def datalist(tmp_path: Path) -> Path:
-    return save_datalist(
-        tmp_path, validation=[save_patient(tmp_path, name, spacing=SPACING) for name in ("anna", "ben")]
-    )
+    entries = [save_patient(tmp_path, name, spacing=SPACING) for name in ("anna", "ben")]
+    return save_datalist(tmp_path, validation=entries, labels=NAMES)
+
+
+@pytest.fixture
+def unnamed(datalist: Path) -> Path:
+    content = {key: value for key, value in json.loads(datalist.read_text()).items() if key != "labels"}
+    datalist.write_text(json.dumps(content))
+    return datalist
 
 
 @pytest.fixture
@@ -97,11 +106,11 @@ def test_a_useless_folder_of_predictions_is_one_line(
     assert words in error and "\n" not in error
 
 
-def test_unknown_ids_are_named(tmp_path: Path, datalist: Path, predictions: Path) -> None:
+def test_unknown_ids_are_named(tmp_path: Path, unnamed: Path, predictions: Path) -> None:
     label = read_volume(tmp_path / "ben_label.nii.gz", integer=True)
     save_nifti(predictions / "ben.nii.gz", (label.array + 60).astype(np.uint8), label.affine)
     out = tmp_path / "out"
-    assert main(["evaluate", "--predictions", str(predictions), "--data", str(datalist), "--out", str(out)]) == 3
+    assert main(["evaluate", "--predictions", str(predictions), "--data", str(unnamed), "--out", str(out)]) == 3
     assert "label id 60" in (out / "summary.md").read_text()
 
 
@@ -204,18 +213,56 @@ def test_a_corrected_label_is_scored_anew_and_an_older_file_is_not_trusted(
 
 
 def test_it_is_asked_whose_ids_predictions_hold_where_nothing_tells(
-    tmp_path: Path, datalist: Path, predictions: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, datalist: Path, predictions: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = json.loads(datalist.read_text())
     swapped = {"1": "liver", "2": "left kidney", "3": "right kidney", "4": "spleen"}
     datalist.write_text(json.dumps({**content, "labels": swapped}))
     command = ["evaluate", "--predictions", str(predictions), "--data", str(datalist), "--out", str(tmp_path / "out")]
     command += ["--allow-missing", "--no-distance"]
-    assert main(command) == 2
+    assert main([*command, "--bundle", str(tiny_bundle)]) == 2
     assert "say it with --prediction-labels model, list or FILE" in capsys.readouterr().err
-    assert main([*command, "--prediction-labels", "list"]) == 0
+    assert main([*command, "--bundle", str(tiny_bundle), "--prediction-labels", "list"]) == 0
     said = capsys.readouterr()
     assert "predictions: ids of the data list" in said.err and "left kidney      Dice 1.0000" in said.out
     model = ["evaluate", "--data", str(datalist), "--out", str(tmp_path / "o"), "--prediction-labels", "list"]
     assert main(model) == 2
     assert "--prediction-labels is for label files" in capsys.readouterr().err
+
+
+def test_label_files_are_named_by_list_or_bundle_and_never_by_a_model_that_nobody_chose(
+    tmp_path: Path, unnamed: Path, predictions: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "--predictions", str(predictions), "--data", str(unnamed), "--allow-missing"]
+    assert main([*command, "--out", str(tmp_path / "numbers")]) == 0
+    said = capsys.readouterr()
+    assert "label 4          Dice 1.0000, HD95 0.0 mm" in said.out and "spleen" not in said.out + said.err
+    assert "organs are called by their ids" in said.err
+    assert main([*command, "--bundle", str(tiny_bundle), "--out", str(tmp_path / "names")]) == 0
+    assert "spleen" in capsys.readouterr().out
+    assert main([*command, "--prediction-labels", "model", "--out", str(tmp_path / "model")]) == 2
+    assert "give --bundle" in capsys.readouterr().err
+
+
+def test_results_of_another_model_than_the_shipped_one_need_its_names(
+    tmp_path: Path, datalist: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ["--bundle", str(tiny_bundle), "--device", "cpu", "--quiet"]
+    assert main(["segment", str(datalist), "-o", str(tmp_path / "organs"), *model]) == 0
+    command = ["evaluate", "--data", str(datalist), "--predictions", str(tmp_path / "organs"), "--no-distance"]
+    capsys.readouterr()
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert "made by another model than the one that comes with the package" in capsys.readouterr().err
+    assert main([*command, "--out", str(tmp_path / "out"), "--bundle", str(tiny_bundle)]) == 0
+
+
+def test_the_console_tells_of_how_many_scans_a_distance_is(
+    tmp_path: Path, datalist: Path, predictions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = read_volume(tmp_path / "ben_label.nii.gz", integer=True)
+    save_nifti(predictions / "ben.nii.gz", np.where(label.array == 4, 0, label.array).astype(np.uint8), label.affine)
+    out = tmp_path / "out"
+    assert main(["evaluate", "--predictions", str(predictions), "--data", str(datalist), "--out", str(out)]) == 0
+    assert "spleen           Dice 0.5000, HD95 0.0 mm (1 of 2)" in capsys.readouterr().out
+    (line,) = [line for line in (out / "summary.md").read_text().splitlines() if line.startswith("| spleen | 2")]
+    assert "0 (0), 1 of 2" in line

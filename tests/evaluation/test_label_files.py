@@ -158,7 +158,13 @@ def test_an_organ_that_no_label_holds_is_told(tmp_path: Path) -> None:
     entries = listed(tmp_path, np.where(TRUTH == 1, 1, 0).astype(np.uint8), None)
     save_nifti(tmp_path / "p" / "a.nii.gz", stored(MODEL))
     study = scored(tmp_path, entries)
-    assert dice(study)["spleen"] == 0
+    assert study.dice == {"liver": 1, "mean": 1}
+    assert study.notes == (
+        "right kidney, left kidney, spleen: not scored, no label shows them; where labels would, "
+        'name them in the list\'s "labels"',
+    )
+    study = scored(tmp_path, listed(tmp_path, np.where(TRUTH == 1, 1, 0).astype(np.uint8), MODEL))
+    assert study.dice == {"liver": 1, "right kidney": 0, "left kidney": 0, "spleen": 0, "mean": 0.25}
     assert study.notes == ("right kidney, left kidney, spleen: in no label; check the ids and the names of the list",)
 
 

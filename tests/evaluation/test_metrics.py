@@ -72,3 +72,22 @@ def test_an_organ_that_no_patient_has_is_left_out_of_the_mean() -> None:
 def test_other_grids_are_refused() -> None:
     with pytest.raises(ValueError, match="grids differ"):
         score_volume(np.zeros((2, 2, 2)), Volume(np.zeros((2, 2, 3)), np.eye(4)), {1: "liver"})
+
+
+@pytest.mark.parametrize("thin", [0, 1, 2])
+def test_the_outline_of_a_picture_lies_in_its_plane(thin: int) -> None:
+    one, other = np.zeros((24, 24), bool), np.zeros((24, 24), bool)
+    one[4:14, 4:14], other[7:17, 4:14] = True, True
+    pair = [np.expand_dims(mask, thin) for mask in (one, other)]
+    assert surface_distances(*pair, (1.0, 1.0, 1.0))[0] == 3.0
+    flat = [torch.from_numpy(mask)[None, None].float() for mask in (one, other)]
+    average = compute_average_surface_distance(*flat, True, symmetric=True).item()
+    assert surface_distances(*pair, (1.0, 1.0, 1.0))[1] == pytest.approx(average)
+
+
+def test_a_picture_is_scored_in_pixels_whatever_its_header_says() -> None:
+    lungs = cube(2, 8)[:, :, 9:10].astype(int)
+    reference = Volume(lungs, np.diag([0.2, 0.2, 1.0, 1.0]))
+    (score,) = score_volume(np.roll(lungs, 2, 0), reference, {1: "lungs"}, in_pixels=True).values()
+    assert (score.reference_size, score.predicted_size, score.error, score.hd95) == (60, 60, 0, 2.0)
+    assert score.in_pixels and math.isnan(score.reference_ml) and math.isnan(score.error_ml)

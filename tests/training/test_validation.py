@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -13,6 +15,8 @@ from hypothesis import strategies as st
 
 from monai_semgan.data.datalist import Entry
 from monai_semgan.data.slice_set import SliceSet
+from monai_semgan.evaluation.scores import PatientScore, Study, score_entry
+from monai_semgan.io.volume import Volume
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.datasets import pack_slices
@@ -84,3 +88,47 @@ def test_slices_packed_again_without_validation_keep_none_of_the_list_before(dat
     without.write_text(json.dumps({"training": content["training"]}))
     packed = pack_slices(without, tmp_path, preprocessing)
     assert not (packed / "validation").exists()
+
+
+def three_classes(names: tuple[tuple[int, str], ...] = (), labelled: tuple[str, ...] = ()) -> SliceSet:
+    """Two scans whose labels show class 1 alone."""
+    slices = scans(["ann", "bob"])
+    entries = tuple(replace(entry, names=names, labelled=labelled) for entry in slices.entries)
+    return replace(slices, entries=entries, preprocessing=Preprocessing(size=16, num_classes=3))
+
+
+def finds_more(image: torch.Tensor) -> torch.Tensor:
+    """Logits of a model that finds class 1 where it is, and a class 2 beside it."""
+    label = torch.zeros(len(image), 16, 16, dtype=torch.long)
+    label[:, 4:8, 4:8], label[:, 10:12, 10:12] = 1, 2
+    return torch.nn.functional.one_hot(label, 3).movedim(-1, 1).float()
+
+
+BOTH = ((1, "liver"), (2, "spleen"))
+
+
+@pytest.mark.parametrize(
+    ("names", "labelled", "dice"),
+    [((), (), 1.0), (BOTH[:1], (), 1.0), (BOTH, ("liver",), 1.0), (BOTH, (), 0.5)],
+    ids=["no names", "liver named", "liver labelled", "both named"],
+)
+def test_an_organ_found_where_there_is_none_counts_as_in_evaluate_and_an_unknown_one_does_not(
+    names: tuple[tuple[int, str], ...], labelled: tuple[str, ...], dice: float
+) -> None:
+    slices = three_classes(names, labelled)
+    logged = summary(patient_dice(finds_more, slices, torch.device("cpu"), 3, 4))
+    assert (logged["dice_1"], logged["dice"]) == (1.0, dice)
+    label = slices.labels[:3].numpy()
+    found = finds_more(torch.zeros(3, 1, 16, 16)).argmax(1).numpy()
+    scores = [
+        PatientScore(entry.patient, "CT", score_entry(found, Volume(label, np.eye(4)), entry, dict(BOTH), False))
+        for entry in slices.entries
+    ]
+    assert Study(tuple(scores), dict(BOTH)).dice["mean"] == dice
+
+
+def test_a_missing_number_below_those_shown_is_an_organ_that_is_absent() -> None:
+    """A removed right kidney in labels of liver, left kidney and spleen: finding one costs its Dice."""
+    slices = three_classes()
+    slices = replace(slices, labels=slices.labels * 2)
+    assert summary(patient_dice(finds_more, slices, torch.device("cpu"), 3, 4))["dice_1"] == 0.0

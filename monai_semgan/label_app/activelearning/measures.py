@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from monai_semgan.evaluation.metrics import dice
+from monai_semgan.quality.overlap import dice
 
 
 def disagreement(one: np.ndarray, other: np.ndarray, organs: Collection[int]) -> float:
