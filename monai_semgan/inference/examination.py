@@ -50,10 +50,14 @@ def examine(
 def covered_slices(geometry: SliceGeometry, volume: Volume) -> tuple[int, int] | None:
     """Return which indices of a scan, along the axis from feet to head, a range of slices covers; None: all of them.
 
+    Of slices that lie otherwise no range is ever taken.
+
     Args:
         geometry: of the slices that were computed.
         volume: the scan.
     """
+    if not geometry.upwards:
+        return None
     spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
     axis = int(np.abs(volume.affine[2, :3] / spacing).argmax())
     centre = (np.asarray(volume.array.shape) - 1) / 2.0

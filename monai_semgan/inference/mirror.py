@@ -28,6 +28,9 @@ SLICE_MM = 10.0
 
 SIDES = "sides of the body"
 
+ALONG_ROWS = 0.85
+"""Cosine of rows and the left-right axis up to which a flip of the rows is a mirror image of the body."""
+
 CLEARLY = 0.02
 """Difference of the scores below which nothing is said."""
 
@@ -79,6 +82,9 @@ def why_not(bundle: Bundle, prepared: PreparedVolume) -> str:
     """Why the sides of a scan cannot be checked by its mirror image; empty if they can."""
     if bundle.preprocessing.field_of_view == "image":
         return "it is a single image"
+    rows = prepared.geometry.grid_affine[:3, 0]
+    if abs(rows[0]) < ALONG_ROWS * np.linalg.norm(rows):
+        return "the slices do not show the patient's sides left and right"
     if prepared.not_in_hu:
         return "its values are none of a CT in HU"
     if not one_sided(bundle.labels):

@@ -67,6 +67,12 @@ class SliceGeometry:
         return (int(axes[0]), int(axes[1]), int(axes[2]))
 
     @property
+    def upwards(self) -> bool:
+        """Whether the slices follow each other from the feet to the head, more than rows or columns do."""
+        rises = np.abs(self.grid_affine[2, :3]) / np.linalg.norm(self.grid_affine[:3, :3], axis=0)
+        return self.num_slices == 1 or int(rises.argmax()) == 2
+
+    @property
     def slice_centres(self) -> np.ndarray:
         """(D, 3) RAS mm of the middle of every slice."""
         middle = (self.size - 1) / 2

@@ -128,7 +128,7 @@ class ModelSettings:
         values = replace(self.preprocessing, label_ids=self.label_ids).to_dict()
         values = {"num_classes": values.pop("num_classes"), **values}  # other ids follow from another number
         if self.preprocessing.field_of_view == "image":
-            values |= {"pixel_mm": None, "window": None}
+            values |= {"pixel_mm": None, "window": None, "plane": None}
         return values
 
 

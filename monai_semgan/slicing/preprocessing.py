@@ -15,6 +15,7 @@ from monai_semgan.slicing.body import find_body
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.grey_values import look_at_values
 from monai_semgan.slicing.padding import Padding, find_padding
+from monai_semgan.slicing.planes import AXIAL, PLANES, plane_notes
 from monai_semgan.slicing.planning import body_in_view, plan_frame, plan_slices
 from monai_semgan.utils.settings import checked
 
@@ -81,8 +82,11 @@ class PreparedVolume(SlicePlan):
             high_mm: S coordinate.
 
         Raises:
-            SemganError: there is no slice, or it is a single image.
+            SemganError: there is no slice, or the slices do not follow each other from the feet to the head.
         """
+        if not self.geometry.upwards:
+            problem = "its slices do not run from the feet to the head, a range of heights has no meaning"
+            raise SemganError(problem, remedy="leave the range out")
         heights = self.geometry.slice_centres[:, 2]
         chosen = np.flatnonzero((heights >= low_mm) & (heights <= high_mm))
         if not chosen.size:
@@ -117,6 +121,9 @@ class Preprocessing:
             the percentiles are those of the image.
         image_channels: 1 for grey values; 3 for red, green and blue of pictures, for which 0 to 255 become -1 to 1 and
             the percentiles mean nothing.
+        plane: `axial`: slices of volumes are axial, interpolated where the volume is far oblique. `stored`: volumes of
+            thick slices keep these, in whatever direction they lie. It is what the model was trained on; see
+            `plan_slices`.
     """
 
     size: int = 128
@@ -127,6 +134,7 @@ class Preprocessing:
     label_ids: tuple[int, ...] | None = None
     field_of_view: str = "body"
     image_channels: int = 1
+    plane: str = AXIAL
 
     def __post_init__(self) -> None:
         for name in ("window", "percentiles", "label_ids"):  # JSON has lists
@@ -141,6 +149,8 @@ class Preprocessing:
         if self.field_of_view not in FIELDS_OF_VIEW:
             problem = f"unknown field of view {self.field_of_view!r}"
             raise SemganError(problem, remedy=f"use {' or '.join(FIELDS_OF_VIEW)}")
+        if self.plane not in PLANES:
+            raise SemganError(f"unknown plane {self.plane!r}", remedy=f"use {' or '.join(PLANES)}")
         if self.image_channels not in (1, 3) or (self.image_channels == 3 and self.field_of_view != "image"):
             problem = f"{self.image_channels} image channels with field of view {self.field_of_view!r}"
             raise SemganError(problem, remedy="use 1, or 3 for single images in colours")
@@ -196,13 +206,14 @@ class Preprocessing:
         padding = find_padding(volume.array, grey.modality, grey.hu_offset)
         array = volume.array if padding is None else padding.removed(volume.array)
         body = find_body(array, volume.spacing, grey.modality, hu_offset=grey.hu_offset)
-        view = body_in_view(volume, body, self.pixel_mm, self.size)
-        geometry = plan_slices(volume, pixel_mm=self.pixel_mm, size=self.size, modality=grey.modality, body=view)
+        view = body_in_view(volume, body, self.pixel_mm, self.size, self.plane)
+        place = {"pixel_mm": self.pixel_mm, "size": self.size, "plane": self.plane}
+        geometry = plan_slices(volume, modality=grey.modality, body=view, **place)  # type: ignore[arg-type]
         if grey.modality == "CT":
             low, high = (value + grey.hu_offset for value in self.window)
         else:
             low, high = percentile_range(body.values(array), self.percentiles)
-        notes = (*volume.notes, *grey.notes(self.window), *self._remarks(geometry, padding))
+        notes = (*volume.notes, *grey.notes(self.window), *self._remarks(volume, geometry, padding))
         notes += (TRUNK_NOTE,) if view is not body else ()
         problem = grey.problem(self.window)
         return SlicePlan(geometry, grey.modality, (low, high), notes, modality is None, padding, problem)
@@ -227,16 +238,14 @@ class Preprocessing:
             return PHOTOGRAPH
         return modality or "DX"
 
-    def _remarks(self, geometry: SliceGeometry, padding: Padding | None) -> list[str]:
+    def _remarks(self, volume: Volume, geometry: SliceGeometry, padding: Padding | None) -> list[str]:
         notes = [] if padding is None else [padding.note()]
         if geometry.enlarged:
             notes.append(
                 f"The body does not fit into {self.size} pixels of {self.pixel_mm:g} mm: "
                 f"pixels of {geometry.pixel_mm:.2f} mm are used."
             )
-        if geometry.axes is None:
-            notes.append("The volume lies oblique to the patient's axes: axial planes are interpolated.")
-        return notes
+        return [*notes, *plane_notes(volume.affine, volume.array.shape, self.plane)]
 
     @property
     def images(self) -> str:
