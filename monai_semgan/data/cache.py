@@ -22,7 +22,6 @@ from monai_semgan.slicing.preprocessing import VERSION, Preprocessing
 from monai_semgan.transforms.dictionary import training_transforms
 from monai_semgan.utils.file_state import file_state
 
-
 LABELLED = "labelled"
 """Key under which an entry carries what its label knows through MONAI's data sets, as JSON."""
 
@@ -107,6 +106,12 @@ def entry_item(entry: Entry) -> dict[str, str]:
     named = {"image": entry.image, "label": entry.label, "modality": entry.modality, NAMES: names_text(entry.names)}
     named |= {LABELLED: json.dumps(entry.labelled) if entry.labelled else ""}
     return {name: str(value) for name, value in named.items() if value}
+
+
+def labelled_of(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the label of an item of `entry_item` knows; empty where it knows everything."""
+    told = item.get(LABELLED)
+    return tuple(json.loads(told)) if isinstance(told, str) else ()
 
 
 def _described(transform: Compose) -> list[list[str]]:

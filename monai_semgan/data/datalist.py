@@ -13,11 +13,11 @@ from monai_semgan.data.identity import name_key, patient_names, scan_names
 from monai_semgan.data.list_keys import check_keys, check_sections, renamed_sections
 from monai_semgan.data.list_names import labelled_in, names_in
 from monai_semgan.data.nnunet import is_nnunet, nnunet_sections, with_channel
-from monai_semgan.data.organ_folder import is_label_file
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.dicom_files import DicomFile
 from monai_semgan.io.dicom.headers import read_dataset
 from monai_semgan.io.formats import image2d_endings
+from monai_semgan.io.organ_folder import is_label_file
 from monai_semgan.modalities import PROJECTIONS, canonical_modality
 from monai_semgan.utils.foreign_text import is_windows_path, listed_path, listed_text, read_foreign_json
 

@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from monai_semgan.data.datalist import Entry
-from monai_semgan.data.organ_folder import organ_files, read_organ_folder
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import find_segment_reader
+from monai_semgan.io.label_ids import mapped_ids
 from monai_semgan.io.label_names import NAMES, names_from
-from monai_semgan.io.reading import read_label, read_volume
+from monai_semgan.io.organ_folder import organ_files, read_organ_folder
+from monai_semgan.io.reading import ANY_ID, read_label, read_volume
 from monai_semgan.io.volume import Volume
 from monai_semgan.organs import structure_key
 
@@ -44,7 +43,7 @@ def read_entry_label(entry: Entry, like: Volume | None = None, names: Mapping[in
     segments = find_segment_reader(entry.label) is not None
     if segments and like is None:
         like = read_volume(entry.image)
-    label = read_label(entry.label, like, names=names or own)
+    label = read_label(entry.label, like, ANY_ID, names or own)
     if segments or names is None or own is None:
         return label
     return renumbered(label, own, names, strict=True)
@@ -110,7 +109,7 @@ def renumbered(label: Volume, own: Mapping[int, str], wanted: Mapping[int, str],
     """A label map in other ids, by the names of the organs; what has no name there becomes background.
 
     Args:
-        label: ids up to 255.
+        label: ids.
         own: organ name by id that it holds.
         wanted: organ name by id that is wanted.
         strict: refuse names that have nothing in common.
@@ -119,12 +118,9 @@ def renumbered(label: Volume, own: Mapping[int, str], wanted: Mapping[int, str],
         SemganError: they have nothing in common.
     """
     ids = {structure_key(name): index for index, name in wanted.items()}
-    table = np.zeros(256, dtype=np.uint8)
-    for index, name in own.items():
-        if index < len(table):
-            table[index] = ids.get(structure_key(name), 0)
-    if strict and not table.any():
+    table = {index: ids[structure_key(name)] for index, name in own.items() if structure_key(name) in ids}
+    if strict and not table:
         names = f"{', '.join(own.values())}; expected are {', '.join(wanted.values())}"
         remedy = 'correct "labels" in the data list'
         raise SemganError(f"the data list names its labels {names}", remedy=remedy, path=label.path)
-    return replace(label, array=table[label.array])
+    return replace(label, array=mapped_ids(label.array, table))

@@ -207,9 +207,7 @@ class SliceSet:
         }
 
 
-def only_known(
-    labels: torch.Tensor, volume_index: torch.Tensor, known: torch.Tensor | None
-) -> torch.Tensor:
+def only_known(labels: torch.Tensor, volume_index: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
     """Take out of labels (N, H, W) what they show of classes that they do not know, volume by volume (V, K)."""
     if known is None:
         return labels

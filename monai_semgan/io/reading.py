@@ -10,9 +10,13 @@ import numpy as np
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import find_reader, find_segment_reader
+from monai_semgan.io.label_ids import id_type
 from monai_semgan.io.missing_values import filled
 from monai_semgan.io.placement import on_grid_of
 from monai_semgan.io.volume import Volume
+
+ANY_ID = 2**31 - 1
+"""The largest label id that any file may hold here."""
 
 GUESSED = "The file does not say how the patient lies: axes right to left, back to front, feet to head are assumed."
 
@@ -66,7 +70,8 @@ def read_label(
         like: the image it belongs to, whose grid the label gets: it has to fill the same points in space, in whatever
             order and direction its axes are stored; `.seg.nrrd`, which 3D Slicer crops to what is segmented, may fill
             a part. DICOM SEG cannot be read without it.
-        max_label: the largest id that is accepted.
+        max_label: the largest id that is accepted; where it is over 255, and the file holds such ids, they come as
+            int32, else as uint8.
         names: organ name by label id: named segments are read by these, or by their codes. Without names the values
             in `.seg.nrrd` are the ids, and DICOM SEG is refused.
 
@@ -88,7 +93,7 @@ def read_label(
         )
     if like is not None:
         volume = on_grid_of(volume, like, part=is_cropped_format(path))
-    return replace(volume, array=volume.array.astype(np.uint8 if max_label < 256 else np.int32))
+    return replace(volume, array=volume.array.astype(id_type(high)))
 
 
 def is_cropped_format(path: Path) -> bool:

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 UNKNOWN = 255
 
+IMPOSSIBLE = -1e4
+"""Logit of a class that a pixel cannot be: its probability is 0, and its gradient as well."""
+
 
 @dataclass(frozen=True)
 class PixelConstraints:
@@ -74,6 +77,32 @@ def soft_label_loss(logits: Tensor, probabilities: Tensor, weight: Tensor | None
     return divergence.flatten(1).mean(dim=1)
 
 
+def marginal_logits(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+    """Let background mean "background or what the label does not know", in labels that know some classes only.
+
+    Where a slice's label shows background, the classes that it does not know are added to the background's probability
+    and cannot be told apart from it, so that no loss punishes them there; what the label shows stays what it is, and
+    excludes them. The idea is that of the marginal and the exclusion loss (Shi et al., "Marginal loss and exclusion
+    loss for partially supervised multi-organ segmentation", Medical Image Analysis 2021).
+
+    Args:
+        logits: `(N, K, H, W)`.
+        labels: `(N, H, W)` integers, 0 background, 255 unknown.
+        known: `(N, K)` bool, which classes the label of a slice knows.
+
+    Returns:
+        Logits `(N, K, H, W)` for any loss of labels.
+    """
+    unknown = ~known
+    unknown[:, 0] = False
+    joined = unknown.clone()
+    joined[:, 0] = True
+    background = logits.masked_fill(~joined[:, :, None, None], -torch.inf).logsumexp(dim=1, keepdim=True)
+    others = logits[:, 1:].masked_fill(unknown[:, 1:, None, None], IMPOSSIBLE)
+    doubtful = (labels == 0) & unknown.any(dim=1)[:, None, None]
+    return torch.where(doubtful[:, None], torch.cat([background, others], dim=1), logits)
+
+
 class MaskedDiceCELoss(nn.Module):
     """Add soft Dice of the foreground and cross-entropy, over the pixels whose label is known.
 
@@ -90,19 +119,20 @@ class MaskedDiceCELoss(nn.Module):
         self.dice_weight = dice_weight
         self.smooth = smooth
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, classes: Tensor | None = None) -> Tensor:
         """Compute the loss.
 
         Args:
             logits: `(N, K, H, W)`.
             labels: `(N, H, W)` integers, 255 = unknown.
+            classes: `(N, K)` bool, which classes the labels know (see `marginal_logits`); all when left out.
 
         Returns:
             A scalar; 0 with a gradient of 0 when nothing is known.
         """
         known = labels != UNKNOWN
         target = torch.where(known, labels, 0).long()
-        logits = logits.float()
+        logits = logits.float() if classes is None else marginal_logits(logits.float(), labels, classes)
         entropy = (F.cross_entropy(logits, target, reduction="none") * known).sum() / known.sum().clamp_min(1)
         mask = known[:, None].float()
         predicted = logits.softmax(dim=1)[:, 1:] * mask

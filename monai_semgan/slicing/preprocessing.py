@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from monai_semgan.errors import SemganError
+from monai_semgan.io.label_ids import mapped_ids
 from monai_semgan.io.volume import Volume
 from monai_semgan.modalities import CT_WINDOW, MR_PERCENTILES, PHOTOGRAPH, canonical_modality, header_modality
 from monai_semgan.slicing.body import find_body
@@ -281,9 +282,7 @@ class Preprocessing:
     def classes(self, label: np.ndarray) -> np.ndarray:
         """Turn ids of a label file into class indices 0 .. `num_classes - 1`, as uint8 of the same shape."""
         ids = self.label_ids if self.label_ids is not None else range(1, self.num_classes)
-        table = np.zeros(max(int(label.max(initial=0)), *ids) + 1, dtype=np.uint8)
-        table[list(ids)] = np.arange(1, self.num_classes)
-        return table[label]
+        return mapped_ids(label, {index: number for number, index in enumerate(ids, start=1)})
 
     def label_slices(self, label: np.ndarray, geometry: SliceGeometry) -> torch.Tensor:
         """Cut a label map (I, J, K) of file ids into class slices (D, H, W) uint8.

@@ -96,8 +96,10 @@ def hide_labels(slices: SliceSet, keep: int) -> SliceSet:
         problem = f"{keep} labelled volumes were asked for, the training list has {len(labelled)}"
         raise SemganError(problem, remedy="lower --labelled")
     labels = slices.labels.clone()
-    labels[torch.isin(slices.volume_index, torch.tensor(labelled[keep:], dtype=torch.long))] = UNLABELLED
-    return dataclasses.replace(slices, labels=labels)
+    hidden = torch.tensor(labelled[keep:], dtype=torch.long)
+    labels[torch.isin(slices.volume_index, hidden)] = UNLABELLED
+    known = None if slices.known is None else slices.known.index_fill(0, hidden, True)
+    return dataclasses.replace(slices, labels=labels, known=known)
 
 
 def load_run_data(

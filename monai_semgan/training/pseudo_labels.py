@@ -31,6 +31,34 @@ def sure_labels(probabilities: torch.Tensor, confidence: float) -> tuple[torch.T
     return torch.where(sure, label, UNLABELLED), sure.float().mean()
 
 
+def fill_unknown(labels: torch.Tensor, known: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
+    """Put what a teacher is sure of into labels that know some classes only, where these show background.
+
+    Args:
+        labels: `(N, H, W)` integers.
+        known: `(N, K)` bool, which classes the label of a slice knows.
+        taught: labels `(N, H, W)` of a teacher, `UNLABELLED` where it is not sure.
+
+    Returns:
+        New labels: background becomes a class that the label does not know where the teacher sees one.
+    """
+    index = torch.where(taught == UNLABELLED, 0, taught).long()
+    unknown = ~known.gather(1, index.flatten(1)).view_as(index)
+    return torch.where((labels == 0) & (index > 0) & unknown, index.to(labels.dtype), labels)
+
+
+def partial_rows(known: torch.Tensor) -> torch.Tensor:
+    """Find the slices of a batch whose labels know some classes only.
+
+    Args:
+        known: `(N, K)` bool.
+
+    Returns:
+        Their indices `(n,)`.
+    """
+    return (~known).any(dim=1).nonzero().flatten()
+
+
 def unlabelled_rows(labels: torch.Tensor) -> torch.Tensor:
     """Find the slices of a batch that have no label at all.
 

@@ -17,7 +17,8 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, InvertibleTransform, MapTransform
 
 from monai_semgan.io.label_names import NAMES, names_from
-from monai_semgan.io.reading import read_label, read_volume
+from monai_semgan.io.organ_folder import read_organ_folder
+from monai_semgan.io.reading import ANY_ID, read_label, read_volume
 from monai_semgan.slicing.encoding import UNLABELLED, encode
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.preprocessing import OUTSIDE, rescale
@@ -85,8 +86,11 @@ class LoadLabeld(MapTransform):
         """
         done = dict(data)
         for key in self.key_iterator(done):
-            names = names_from(done.get(NAMES))
-            done[key] = scan_tensor(read_label(done[key], as_volume(done[self.image_key]), names=names))
+            names, scan = names_from(done.get(NAMES)), as_volume(done[self.image_key])
+            if Path(done[key]).is_dir():
+                done[key] = scan_tensor(read_organ_folder(Path(done[key]), names, scan))
+            else:
+                done[key] = scan_tensor(read_label(done[key], scan, ANY_ID, names))
         return done
 
 
@@ -195,7 +199,8 @@ class ExtractSlicesd(MapTransform, InvertibleTransform):
 class ExtractLabelSlicesd(MapTransform):
     """Cut labels `(1, I, J, K)` of file ids into slices `(1, H, W, D)` of classes, each pixel with its largest class.
 
-    The ids that a file holds are kept under the key `label_ids` (after the label's own key).
+    The ids that a file holds are kept under the key `label_ids` (after the label's own key), and how many voxels have
+    each under `label_counts`.
 
     Args:
         keys: of the labels.
@@ -216,7 +221,8 @@ class ExtractLabelSlicesd(MapTransform):
         done = dict(data)
         for key in self.key_iterator(done):
             geometry, label = geometry_of(done[self.image_key]), as_volume(done[key]).array
-            done[f"{key}_ids"] = np.unique(label).tolist()
+            ids, counts = (found.tolist() for found in np.unique(label, return_counts=True))
+            done |= {f"{key}_ids": ids, f"{key}_counts": list(zip(ids, counts, strict=True))}
             slices = self.preprocessing.label_slices(label, geometry)
             done[key] = in_place_of(done[key], slices.permute(1, 2, 0)[None], affine_tensor(geometry.grid_affine))
         return done

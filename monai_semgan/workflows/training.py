@@ -12,7 +12,7 @@ from typing import Any
 from monai.data import Dataset
 from monai.transforms import Compose
 
-from monai_semgan.data.cache import entry_item
+from monai_semgan.data.cache import entry_item, labelled_of
 from monai_semgan.data.datalist import Entry, load_datalist
 from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
@@ -95,7 +95,8 @@ class VolumeDataset(Dataset):
         label = Path(item["label"]) if item.get("label") else None
         image = Path(item["image"])
         names = tuple((names_from(item.get(NAMES)) or {}).items())
-        return Entry(image, label, str(item.get("patient") or image.name.split(".")[0]), item.get("modality"), names)
+        patient = str(item.get("patient") or image.name.split(".")[0])
+        return Entry(image, label, patient, item.get("modality"), names, labelled=labelled_of(item))
 
 
 @checked

@@ -8,7 +8,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from monai_semgan.losses.label_losses import MaskedDiceCELoss, PixelConstraints, constraint_loss, soft_label_loss
+from monai_semgan.losses.label_losses import (
+    MaskedDiceCELoss,
+    PixelConstraints,
+    constraint_loss,
+    marginal_logits,
+    soft_label_loss,
+)
 
 
 def test_constraints_act_on_the_fixed_pixels_only() -> None:
@@ -73,3 +79,27 @@ def test_a_perfect_prediction_costs_almost_nothing() -> None:
     logits = F.one_hot(labels, 3).permute(0, 3, 1, 2) * 40.0
     assert MaskedDiceCELoss()(logits, labels) < 1e-4
     assert MaskedDiceCELoss()(-logits, labels) > 1.0
+
+
+def test_background_of_a_partial_label_may_be_what_it_does_not_know() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 4, 3, 3), torch.zeros(2, 3, 3, dtype=torch.long)
+    labels[:, 0, 0] = 1
+    known = torch.tensor([[True, True, False, False], [True] * 4])
+    plain, marginal = logits.softmax(1), marginal_logits(logits, labels, known).softmax(1)
+    assert torch.allclose(marginal[0, 0, 1:], (plain[0, 0] + plain[0, 2] + plain[0, 3])[1:], atol=1e-6)
+    assert torch.equal(marginal[0, 2:, 1:], torch.zeros(2, 2, 3))
+    assert torch.allclose(marginal[0, :, 0, 0], plain[0, :, 0, 0])  # what is labelled excludes the unknown
+    assert torch.allclose(marginal[1], plain[1])
+
+
+def test_no_loss_pushes_an_unknown_class_off_the_background() -> None:
+    labels, known = torch.zeros(1, 4, 4, dtype=torch.long), torch.tensor([[True, True, False]])
+    logits = torch.zeros(1, 3, 4, 4)
+    logits[:, 2] = 20.0  # the whole slice is of the class that the label does not know
+    logits.requires_grad_(True)
+    loss = MaskedDiceCELoss()
+    assert loss(logits, labels, known).item() == pytest.approx(0.0, abs=1e-4)
+    assert loss(logits, labels).item() > 10
+    loss(logits, labels, known).backward()
+    assert torch.isfinite(logits.grad).all() and logits.grad.abs().max() < 1e-3

@@ -16,7 +16,7 @@ from monai_semgan.training.augmentation.paired import PairedAugmentation
 from monai_semgan.training.engine.seeds import step_generator
 from monai_semgan.training.labelled_sampler import LabelledSampler
 from monai_semgan.training.pair_pool import PairPool, PoolSettings
-from monai_semgan.training.pseudo_labels import sure_labels, unlabelled_rows
+from monai_semgan.training.pseudo_labels import fill_unknown, partial_rows, sure_labels, unlabelled_rows
 from monai_semgan.training.stages.encoder_settings import EncoderSettings
 from monai_semgan.training.stages.stage import StageContext
 
@@ -36,6 +36,7 @@ class Batch(NamedTuple):
         label: (N, H, W), 255 where unknown.
         latents: W+ (n, L, D) of the generated ones.
         sure: share of the pixels that a teacher was asked about and is sure of, a scalar; None without a teacher.
+        known: (N, K) bool, which classes each label knows; None where all know everything.
     """
 
     source: torch.Tensor
@@ -43,6 +44,7 @@ class Batch(NamedTuple):
     label: torch.Tensor
     latents: torch.Tensor
     sure: torch.Tensor | None
+    known: torch.Tensor | None = None
 
 
 def gentler(augmentation: PairedAugmentation, share: float) -> PairedAugmentation:
@@ -129,16 +131,26 @@ class EncoderBatches:
         pairs = self.pool.draw(step, self.shares.generated)
         source = step_generator(context.seed, context.workers.rank, step, "augment", context.device)
         images, labels = [pairs.image], [self._pair_labels(pairs.label)]
+        known: torch.Tensor | None = None
         if self.samplers:
             indices = torch.cat([torch.as_tensor(sampler.batch(step)) for sampler in self.samplers])
             image, label = self.paired(*context.slices.batch(indices, context.device), source)
             images.append(image)
             labels.append(cast("torch.Tensor", label))
+            known = self._known(indices)
         image, label = torch.cat(images), torch.cat(labels)
-        label, sure = (label, None) if teacher is None else self._taught(image, label, teacher)
+        label, sure = (label, None) if teacher is None else self._taught(image, label, teacher, known)
         chosen = torch.rand(len(image), generator=source, device=context.device) < self.settings.contrast_probability
         randomised = torch.where(chosen[:, None, None, None], self.contrast(image, label, source), image)
-        return Batch(randomised, image, label, pairs.latents, sure)
+        return Batch(randomised, image, label, pairs.latents, sure, known)
+
+    def _known(self, indices: torch.Tensor) -> torch.Tensor | None:
+        """Which classes the labels of a batch know (N, K), those of its generated pairs first: these know all."""
+        slices, device = self.context.slices, self.context.device
+        if not slices.partly_labelled:
+            return None
+        real = slices.known_classes(indices, device)
+        return torch.cat([real.new_ones(self.shares.generated, real.shape[1]), real])
 
     def _pair_labels(self, label: torch.Tensor) -> torch.Tensor:
         """What is known of generated labels (N, H, W) without a teacher.
@@ -150,9 +162,16 @@ class EncoderBatches:
         return torch.where(label == 0, UNLABELLED, label) if self.same_classes else torch.full_like(label, UNLABELLED)
 
     def _taught(
-        self, image: torch.Tensor, label: torch.Tensor, teacher: Teacher
+        self, image: torch.Tensor, label: torch.Tensor, teacher: Teacher, known: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Replace the labels of generated pairs, and of slices without any, by what the teacher is sure of."""
+        """Put what the teacher is sure of in place of the labels of generated pairs, and of slices without any.
+
+        In labels that know some classes only, it fills in the others.
+        """
+        partial = partial_rows(known) if known is not None and self.settings.consistency else label.new_zeros(0)
+        if known is not None and len(partial):
+            taught, _ = sure_labels(teacher(image[partial]), self.settings.confidence)
+            label = label.index_copy(0, partial, fill_unknown(label[partial], known[partial], taught))
         generated = self.shares.generated if self.tuned else 0
         rows = torch.arange(generated, device=label.device)
         if self.settings.consistency:

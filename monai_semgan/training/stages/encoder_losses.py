@@ -26,6 +26,7 @@ class Targets(NamedTuple):
         image: clean images (N, C, H, W).
         source: contrast-randomised inputs (N, C, H, W).
         latents: W+ (n, L, D) of the first n, the generated pairs.
+        known: (N, K) bool, which classes each label knows; None where all know everything.
     """
 
     state: dict[str, Any]
@@ -33,6 +34,7 @@ class Targets(NamedTuple):
     image: torch.Tensor
     source: torch.Tensor
     latents: torch.Tensor
+    known: torch.Tensor | None = None
 
 
 class EncoderLosses:
@@ -63,7 +65,7 @@ class EncoderLosses:
         factor, offset = self.factor, self.factor // 2
         image, source = (F.avg_pool2d(x, factor) if factor > 1 else x for x in (batch.image, batch.source))
         label = batch.label[:, offset::factor, offset::factor]
-        return Targets(self.objective.prepare(image), label, image, source, batch.latents)
+        return Targets(self.objective.prepare(image), label, image, source, batch.latents, batch.known)
 
     def of(self, sample: JointSample, latent: Latent, targets: Targets) -> dict[str, torch.Tensor]:
         """Compute the losses of what latents render, by name, before they are weighted."""
@@ -73,7 +75,7 @@ class EncoderLosses:
         error = (latent.w_plus[:known].float() - targets.latents) / self.spread
         return {
             "reconstruction": self.objective(sample.image, targets.state, every).mean(),
-            "label": self.label(sample.logits, targets.label),
+            "label": self.label(sample.logits, targets.label, targets.known),
             "latent": slice_mean(error.square()).mean() if known else zero,
             "prior": slice_mean(deviation[known:].square()).mean() if known < len(latent) else zero,
             "spatial": zero if latent.spatial is None else latent.spatial.float().square().mean(),

@@ -255,7 +255,7 @@ class EncoderStage(Stage):
             )
         parts = zip(latent.float().parts, found.parts, strict=True)
         moved = Latent(*(part + offset for part, offset in parts))
-        return self.losses.label(self._synthesis(moved).logits, targets.label)
+        return self.losses.label(self._synthesis(moved).logits, targets.label, targets.known)
 
     def _averaged(self) -> tuple[LatentEncoder, JointGenerator]:
         encoder = cast("LatentEncoder", self.averages["encoder"].network)

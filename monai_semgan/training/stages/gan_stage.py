@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -27,7 +28,12 @@ from monai_semgan.training.stages.stage_registry import TrainedGenerator, regist
 from monai_semgan.utils.device import autocast
 from monai_semgan.utils.json_text import nan_where_null
 
+if TYPE_CHECKING:
+    from monai_semgan.data.slice_set import SliceSet
+
 __all__ = ["GanSettings", "GanStage"]
+
+logger = logging.getLogger(__name__)
 
 
 @register_stage("gan", GanSettings, share=0.6, position=0)
@@ -58,8 +64,7 @@ class GanStage(Stage):
         super().__init__(context, settings.batch_size)
         self.settings = settings
         slices = context.slices
-        if len(slices.labelled_indices) == 0:
-            raise SemganError("the joint GAN needs labelled training volumes", remedy="add labels to the data list")
+        _check_labels(slices)
         self._build_networks()
         self.augment = DiscriminatorAugmentation()
         self.strengths = {
@@ -71,7 +76,7 @@ class GanStage(Stage):
         self.path_length = PathLength().to(context.device)
         rank, world = context.workers.rank, context.workers.size
         self.all_slices = StepSampler(slices.unlabelled_indices, settings.batch_size, context.seed, rank, world)
-        self.labelled = StepSampler(slices.labelled_indices, settings.batch_size, context.seed + 1, rank, world)
+        self.labelled = StepSampler(slices.fully_labelled_indices, settings.batch_size, context.seed + 1, rank, world)
         self.check = GeneratorCheck(slices, context.device)
         self._checked_images = 0
 
@@ -295,3 +300,22 @@ class GanStage(Stage):
         chosen = slices.organ_indices[torch.linspace(0, len(slices.organ_indices) - 1, 12).long()]
         real, label = slices.batch(chosen, self.context.device)
         return image_grid([picture(sample.image), picture(sample.image, sample.logits.argmax(1)), picture(real, label)])
+
+
+def _check_labels(slices: SliceSet) -> None:
+    """Make sure that there are pairs of image and label to compare with: labels that know every class.
+
+    Raises:
+        SemganError: if there are none.
+    """
+    if len(slices.labelled_indices) == 0:
+        raise SemganError("the joint GAN needs labelled training volumes", remedy="add labels to the data list")
+    partial = len(slices.partly_labelled)
+    if len(slices.fully_labelled_indices) == 0:
+        problem = (
+            "the joint GAN needs labels that know every class: in others, what they do not know looks like background"
+        )
+        remedy = "complete the labels of some volumes, or train the student alone (`semgan train student`)"
+        raise SemganError(problem, remedy=remedy)
+    if partial:
+        logger.warning("the joint GAN takes no labels of %d volumes, which know some classes only", partial)

@@ -9,7 +9,8 @@ import numpy as np
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import label_endings, stem
-from monai_semgan.io.reading import read_label
+from monai_semgan.io.label_ids import id_type
+from monai_semgan.io.reading import ANY_ID, read_label
 from monai_semgan.io.volume import Volume
 from monai_semgan.organs import structure_key
 
@@ -70,10 +71,10 @@ def read_organ_folder(folder: Path, labels: Mapping[int, str] | None, like: Volu
     for index, name in labels.items():
         if name not in files:
             continue
-        volume = read_label(files[name], like)
+        volume = read_label(files[name], like, ANY_ID)
         like = like or volume
         mask = volume.array != 0
-        label = np.zeros(mask.shape, np.uint8) if label is None else label
+        label = np.zeros(mask.shape, id_type(max(labels))) if label is None else label
         shared = np.unique(label[mask & (label != 0)])
         if len(shared):
             problem = f"{name} and {labels[int(shared[0])]} share voxels"
