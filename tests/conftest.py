@@ -141,3 +141,21 @@ def radiograph_bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
             content["network_data_format"]["inputs"]["image"]["modality"] = "DX"
         path.write_text(json.dumps(content))
     return folder
+
+
+@pytest.fixture(scope="session")
+def photograph_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle as one for pictures in colours, with random weights."""
+    import torch
+    from monai.bundle import ConfigParser
+
+    config, metadata = tiny_config(), tiny_metadata()
+    config["slices"] |= {"field_of_view": "image", "image_channels": 3}
+    for name in ("generator_def", "encoder_def", "student_def"):
+        config[name]["image_channels"] = 3
+    metadata["network_data_format"]["inputs"]["image"] |= {"modality": "XC", "num_channels": 3}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = ConfigParser(copy.deepcopy(config)).get_parsed_content("network_def")
+        network.generator.update_mean_latent(256)
+    return write_bundle(tmp_path_factory.mktemp("bundle") / "photographs", config, metadata, network)

@@ -26,7 +26,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--count", type=non_negative_int, default=16, metavar="N", help="slices (default 16)")
-    parser.add_argument("--patients", type=non_negative_int, default=1, metavar="N", help="volumes (default 1)")
+    parser.add_argument(
+        "--patients", type=non_negative_int, metavar="N", help="volumes (default 1; 0 for models of single images)"
+    )
     parser.add_argument("--seed", type=non_negative_int, default=0, help="the same seed gives the same result")
     parser.add_argument(
         "--truncation", type=float, default=0.7, metavar="T", help="0 to 1: from typical to varied (default 0.7)"
@@ -43,18 +45,36 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not 0 < arguments.truncation <= 1:
         raise SemganError(f"truncation of {arguments.truncation}", remedy="give a number above 0, up to 1")
-    if arguments.count + arguments.patients == 0:
+    if arguments.count == 0 and arguments.patients == 0:
         raise SemganError("nothing to generate", remedy="raise --count or --patients")
     folder = check_output(arguments.out / "sheet.png", (".png",)).parent
     from monai_semgan.bundle.load import load_bundle
 
     bundle = load_bundle(arguments.bundle, arguments.device)
+    patients = _patients(bundle, arguments)
     with bar(arguments, "stopping") as progress:
         if arguments.count:
             _write_slices(bundle, arguments, folder, progress)
-        for number in range(arguments.patients):
+        for number in range(patients):
             _write_patient(bundle, arguments, folder, number, progress)
     return 0
+
+
+def _patients(bundle: Bundle, arguments: argparse.Namespace) -> int:
+    """How many volumes are wanted.
+
+    Raises:
+        SemganError: nothing can be generated, or not in this format.
+    """
+    single = bundle.preprocessing.field_of_view == "image"
+    if bundle.preprocessing.image_channels == 3 and arguments.format == "nifti":
+        raise SemganError("the model makes pictures in colours", remedy="leave out --format nifti", path=bundle.folder)
+    if single and (arguments.patients or arguments.count == 0):
+        problem = f"the model makes single {bundle.preprocessing.images}, no patients"
+        raise SemganError(problem, remedy="use --count, and leave out --patients", path=bundle.folder)
+    if arguments.patients is None:
+        return 0 if single else 1
+    return int(arguments.patients)
 
 
 def _write_slices(bundle: Bundle, arguments: argparse.Namespace, folder: Path, progress: Progress) -> None:
@@ -75,13 +95,13 @@ def _write_slices(bundle: Bundle, arguments: argparse.Namespace, folder: Path, p
 
 
 def _write_png(bundle: Bundle, stem: Path, image: Any, label: Any) -> None:
-    """Write a grey image, and its label as a palette image whose pixel values are the ids."""
+    """Write an image, and its label as a palette image whose pixel values are the ids."""
     from PIL import Image
 
     from monai_semgan.outputs.overlay import as_radiologists_see, palette_of, save_picture
 
-    grey = ((as_radiologists_see(image) + 1) * 127.5).round().astype("uint8")
-    save_picture(Image.fromarray(grey), stem.with_name(f"{stem.name}_image.png"))
+    values = ((as_radiologists_see(image) + 1) * 127.5).round().astype("uint8")
+    save_picture(Image.fromarray(values), stem.with_name(f"{stem.name}_image.png"))
     picture = Image.fromarray(as_radiologists_see(label))
     picture.putpalette(palette_of(bundle.labels).astype("uint8").reshape(-1).tolist())
     save_picture(picture, stem.with_name(f"{stem.name}_label.png"))

@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 
 from monai_semgan.inference.views import AIR
-from monai_semgan.training.augmentation.contrast import ContrastRandomisation, blur
+from monai_semgan.training.augmentation.colour import COLOURS, ColourRandomisation, Randomisation
+from monai_semgan.training.augmentation.contrast import ContrastRandomisation
+from monai_semgan.training.augmentation.degradation import blur
 
 Corruption = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
-"""Slices `(D, 1, H, W)` in -1..1 and classes `(D, H, W)` to both, corrupted."""
+"""Slices `(D, C, H, W)` in -1..1 and classes `(D, H, W)` to both, corrupted."""
 
 
 def _image_only(change: Callable[[torch.Tensor, torch.Generator], torch.Tensor]) -> Corruption:
@@ -28,9 +30,14 @@ def _noise(image: torch.Tensor, generator: torch.Generator, strength: float) -> 
 
 
 def _contrast(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """One contrast for the whole volume."""
-    flat = image.permute(1, 0, 2, 3).reshape(1, 1, -1, image.shape[-1])
-    randomise = ContrastRandomisation(clean_probability=0.0, resolution_probability=0.0, blur_probability=0.0)
+    """One contrast, or light and camera, for the whole volume."""
+    channels = image.shape[1]
+    flat = image.permute(1, 0, 2, 3).reshape(1, channels, -1, image.shape[-1])
+    randomise: Randomisation = ContrastRandomisation(
+        clean_probability=0.0, resolution_probability=0.0, blur_probability=0.0
+    )
+    if channels == COLOURS:
+        randomise = ColourRandomisation(clean_probability=0.0)
     changed = randomise(flat, None, generator)
     return changed.reshape(image.shape[1], image.shape[0], *image.shape[2:]).permute(1, 0, 2, 3)
 

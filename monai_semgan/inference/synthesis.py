@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from monai_semgan.bundle.labels import CONFIG
 from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.io.image2d import image2d_volume
 from monai_semgan.io.volume import Volume
 from monai_semgan.organs import structure_key
 from monai_semgan.utils.device import autocast
@@ -52,7 +53,7 @@ class SyntheticSlices:
     """Hold generated slices.
 
     Attributes:
-        image: `(N, H, W)` in [-1, 1].
+        image: `(N, H, W)` in [-1, 1], or `(N, H, W, 3)` in colours.
         label: ids `(N, H, W)` uint8, rendered by the same latents.
     """
 
@@ -101,8 +102,11 @@ def sample_patient(
 
     Raises:
         Cancelled: if the user wants to stop.
-        SemganError: if the bundle's description of patients does not fit its labels.
+        SemganError: if the bundle's description of patients does not fit its labels, or it is for single images.
     """
+    if bundle.preprocessing.field_of_view == "image":
+        problem = f"the model makes single {bundle.preprocessing.images}, no patients"
+        raise SemganError(problem, remedy="generate slices (semgan sample --patients 0)", path=bundle.folder)
     shape = patient_shape(bundle)
     levels = organ_levels(shape, bundle.labels)
 
@@ -112,6 +116,25 @@ def sample_patient(
 
     slices, _ = with_cpu_fallback(bundle.network, compute)
     return as_volumes(slices, bundle, shape.slice_mm)
+
+
+def sample_image2d(
+    bundle: Bundle, seed: int = 0, truncation: float = 0.7, progress: Progress | None = None
+) -> tuple[Volume, Volume]:
+    """Generate a single image with its label, as if they had been read from pictures: of a model for such images.
+
+    Args:
+        bundle: the model.
+        seed: the same seed gives the same image.
+        truncation: 1 for the full variety, less for a more typical image.
+        progress: told when it is done.
+
+    Raises:
+        Cancelled: if the user wants to stop.
+    """
+    slices = sample_slices(bundle, 1, seed, truncation, progress)
+    upright = np.rot90((slices.image[0] + 1) * 127.5).round().astype(np.uint8)
+    return image2d_volume(upright), image2d_volume(np.rot90(slices.label[0]))
 
 
 def _walk(
@@ -253,12 +276,18 @@ def _render(
     for start in range(0, len(w_plus), BATCH):
         with autocast(w_plus.device, enabled=draft):  # drafts need no precision
             sample = _sample(network, w_plus[start : start + BATCH], draft)
-        images.append(sample.image.mean(1).clamp(-1, 1).cpu().numpy())
+        images.append(_pictures(sample.image.clamp(-1, 1)))
         labels.append(sample.logits.argmax(1).to(torch.uint8).cpu().numpy())
         progress.update(min(start + BATCH, len(w_plus)), len(w_plus))
         if progress.should_stop():
             raise Cancelled
     return SyntheticSlices(np.concatenate(images), np.concatenate(labels))
+
+
+def _pictures(images: torch.Tensor) -> np.ndarray:
+    """Images `(N, C, H, W)` as `(N, H, W)`, or in colours `(N, H, W, 3)`."""
+    values: np.ndarray = images.cpu().numpy()
+    return values[:, 0] if values.shape[1] == 1 else values.transpose(0, 2, 3, 1)
 
 
 def _sample(network: InversionSegmenter, w_plus: torch.Tensor, draft: bool) -> JointSample:

@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Function)
 DICOM = "dicom.series_reader.read_dicom"
 """Also reads folders, and files without ending that carry the mark of DICOM."""
 
-_IMAGE2D = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_IMAGE2D = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 _READERS: dict[str, Function | str] = {
     ".nii": "nifti.read_nifti",

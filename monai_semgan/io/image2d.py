@@ -1,4 +1,4 @@
-"""Reads pictures (PNG, TIFF, JPEG), grey or in colours, as single images, and writes labels as PNG, with Pillow.
+"""Reads pictures (PNG, TIFF, JPEG, BMP), grey or in colours, as single images, and writes labels as PNG, with Pillow.
 
 What Pillow (13.0) reads otherwise than it is meant is told by the headers: several values of 16 bits a pixel, which it
 cuts to 8, are read by SimpleITK; "white is zero" in TIFF, which it heeds up to 8 bits only, and signs of 8 and 32 bits.
@@ -25,8 +25,9 @@ from monai_semgan.io.limits import check_voxels, memory_error
 from monai_semgan.io.volume import Volume
 from monai_semgan.modalities import PHOTOGRAPH
 from monai_semgan.organs import Segments
+from monai_semgan.utils.files import check_output, written_aside
 
-FORMATS = ("PNG", "JPEG", "TIFF")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 """Pillow's names of what holds one value per pixel, apart from opacity."""
@@ -71,10 +72,7 @@ def read_image2d(path: Path) -> Volume:
         if left_white and array.ndim == 2:
             array = _inverted(array)
     notes = (*notes, TURNED.format(turned)) if turned != 1 else notes
-    if array.ndim == 3:
-        return _photograph(array, path, notes)
-    fits = np.can_cast(array.dtype, np.int16)
-    return _volume(array.astype(np.int16 if fits else np.float32), path, notes)
+    return image2d_volume(array, path, notes)
 
 
 def read_image2d_label(path: Path) -> Volume:
@@ -109,6 +107,19 @@ def write_image2d_label(array: np.ndarray, like: Volume, path: Path, segments: S
     Image.fromarray(np.ascontiguousarray(_rows_and_columns(array)).astype(np.uint8)).save(path, format="PNG")
 
 
+def write_image2d(colours: np.ndarray, path: Path) -> Path:
+    """Write red, green and blue of a single image, (3, I, J, K) uint8, as PNG, complete or not at all.
+
+    Raises:
+        SemganError: it cannot be written.
+    """
+    layers = [_rows_and_columns(channel) for channel in colours]
+    path = check_output(path, (".png",))
+    with written_aside(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(np.stack(layers, axis=-1))).save(temporary, format="PNG")
+    return path
+
+
 def check_single_image(volume: Volume, path: Path) -> None:
     """Make sure that an image fits into a picture.
 
@@ -130,16 +141,25 @@ def _rows_and_columns(array: np.ndarray) -> np.ndarray:
     return plane
 
 
-def _volume(pixels: np.ndarray, path: Path, notes: tuple[str, ...]) -> Volume:
+def image2d_volume(pixels: np.ndarray, path: Path | None = None, notes: tuple[str, ...] = ()) -> Volume:
+    """The volume of a picture: a radiograph of grey values (rows, columns), a photograph of colours.
+
+    Args:
+        pixels: (rows, columns), or (rows, columns, 3) uint8.
+        path: it came from.
+        notes: what a user should know.
+    """
+    if pixels.ndim == 3:
+        volume = _volume(brightness(pixels), path, notes)
+        colour = np.ascontiguousarray(pixels.transpose(2, 1, 0))[..., None]
+        return replace(volume, modality=PHOTOGRAPH, colour=colour)
+    fits = np.can_cast(pixels.dtype, np.int16)
+    return _volume(pixels.astype(np.int16 if fits else np.float32), path, notes)
+
+
+def _volume(pixels: np.ndarray, path: Path | None, notes: tuple[str, ...]) -> Volume:
     array = np.ascontiguousarray(pixels.transpose())[:, :, None]
     return Volume(array, PLACE.copy(), path, None, notes, "DX", None, spacing_known=False)
-
-
-def _photograph(colours: np.ndarray, path: Path, notes: tuple[str, ...]) -> Volume:
-    """The volume of red, green and blue (rows, columns, 3) uint8."""
-    volume = _volume(brightness(colours), path, notes)
-    colour = np.ascontiguousarray(colours.transpose(2, 1, 0))[..., None]
-    return replace(volume, modality=PHOTOGRAPH, colour=colour)
 
 
 def _opened(path: Path) -> Image.Image:

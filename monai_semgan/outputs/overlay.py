@@ -13,6 +13,8 @@ from monai_semgan.organs import find_organ
 from monai_semgan.utils.files import check_output, written_aside
 
 if TYPE_CHECKING:
+    import torch
+
     from monai_semgan.inference.segmentation import Segmentation
 
 COLOURS = (
@@ -35,20 +37,27 @@ def palette_of(names: Mapping[int, str]) -> np.ndarray:
 
 
 def blend(image: np.ndarray, label: np.ndarray, names: Mapping[int, str]) -> np.ndarray:
-    """Draw labels over a grey image.
+    """Draw labels over an image.
 
     Args:
-        image: `(H, W)` in [-1, 1].
+        image: `(H, W)` in [-1, 1], or `(H, W, 3)` in colours.
         label: ids `(H, W)`.
         names: structure name by id, which says the colour.
 
     Returns:
         `(H, W, 3)` uint8.
     """
-    grey = np.repeat(((np.clip(image, -1, 1) + 1) * 127.5)[..., None], 3, axis=-1)
+    channels = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1)
+    plain = (np.clip(channels, -1, 1) + 1) * 127.5
     shown = (label > 0)[..., None]
     colours = palette_of(names)[label]
-    return np.where(shown, grey * (1 - OPACITY) + colours * OPACITY, grey).round().astype(np.uint8)
+    return np.where(shown, plain * (1 - OPACITY) + colours * OPACITY, plain).round().astype(np.uint8)
+
+
+def as_pictures(slices: torch.Tensor) -> np.ndarray:
+    """Turn slices `(D, C, H, W)` into what `blend` draws on: `(D, H, W)`, or `(D, H, W, 3)` in colours."""
+    values: np.ndarray = slices.numpy()
+    return values[:, 0] if values.shape[1] == 1 else values.transpose(0, 2, 3, 1)
 
 
 def as_radiologists_see(plane: np.ndarray) -> np.ndarray:
@@ -114,7 +123,7 @@ def volume_overlay(
     """Draw slices of a stack on an image grid, those with organs spread evenly.
 
     Args:
-        image: `(D, H, W)` in [-1, 1], rows to the left, columns to the front, slices to the head.
+        image: `(D, H, W)` in [-1, 1], rows to the left, columns to the front, slices to the head; or `(D, H, W, 3)`.
         label: ids `(D, H, W)`.
         labels: organ name by id.
         count: number of slices.
@@ -135,7 +144,7 @@ def save_overlay(segmentation: Segmentation, labels: Mapping[int, str], path: st
     Raises:
         SemganError: if it cannot be written.
     """
-    image = segmentation.prepared.image[:, 0].numpy()
+    image = as_pictures(segmentation.prepared.image)
     return save_picture(volume_overlay(image, label_on_slices(segmentation), labels), path)
 
 

@@ -22,14 +22,14 @@ def picture(image: torch.Tensor, label: torch.Tensor | None = None) -> np.ndarra
     """Slices as RGB, anterior up and the patient's right on the left, with the labels tinted in.
 
     Args:
-        image: (N, C, H, W) in [-1, 1]; the first channel is shown.
+        image: (N, C, H, W) in [-1, 1], grey or red, green and blue.
         label: (N, H, W) class ids, or None.
 
     Returns:
         (N, W, H, 3) uint8.
     """
-    grey = ((image[:, 0].detach().float().cpu().clamp(-1, 1) + 1) * 127.5).numpy()
-    rgb = np.repeat(grey[..., None], 3, axis=-1)
+    values = ((image.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).numpy().transpose(0, 2, 3, 1)
+    rgb = values if values.shape[-1] == 3 else np.repeat(values[..., :1], 3, axis=-1)
     if label is not None:
         ids = label.detach().cpu().numpy().astype(np.int64)
         ids[ids == 255] = 0

@@ -6,17 +6,21 @@ import torch
 from torch import Tensor
 
 from monai_semgan.inversion.objectives.base import FeaturesFn, ReconstructionObjective, State
+from monai_semgan.inversion.objectives.colour_map import apply_colours, fit_colours, identity_colours
 from monai_semgan.inversion.objectives.l1_features import L1FeatureObjective
 from monai_semgan.inversion.objectives.registry import register_objective
 
+COLOURS = 3
+"""Channels of a picture in colours."""
+
 
 class IntensityMapObjective(ReconstructionObjective):
-    """Compare `f(rendered image)` with the target, f being one map of grey values for the whole volume.
+    """Compare `f(rendered image)` with the target, f being one map of grey values, or of colours, for the whole volume.
 
     f is piecewise linear, not necessarily monotone: `f(r) = sum_k c_k hat_k(r)`. Few numbers, fitted to all slices by
     robust least squares in closed form and drawn towards the identity, cannot explain anatomy away. It is the
     test-time normaliser of Karani et al., "Test-time adaptable neural networks" (MedIA 2021), turned round to the
-    generator's side.
+    generator's side. Of pictures in colours f is affine in red, green and blue, see `colour_map`.
 
     Until `refit` is called f is the identity.
 
@@ -48,9 +52,10 @@ class IntensityMapObjective(ReconstructionObjective):
 
     def prepare(self, target: Tensor) -> State:
         """Prepare the targets `(D, C, H, W)`, with the identity as map."""
+        grey = torch.linspace(-1.0, 1.0, self.knots, device=target.device)
         return {
             "target": target.detach(),
-            "coefficients": torch.linspace(-1.0, 1.0, self.knots, device=target.device),
+            "coefficients": identity_colours(target.device) if target.shape[1] == COLOURS else grey,
             "inner": self.inner.prepare(target),
         }
 
@@ -61,6 +66,8 @@ class IntensityMapObjective(ReconstructionObjective):
     def apply(self, image: Tensor, state: State) -> Tensor:
         """Map rendered images `(n, C, H, W)` to the target's contrast."""
         coefficients = state["coefficients"].float()
+        if image.shape[1] == COLOURS:
+            return apply_colours(image, coefficients)
         index, weight = locate(image.float(), self.knots)
         return torch.lerp(coefficients[index], coefficients[index + 1], weight)
 
@@ -71,6 +78,10 @@ class IntensityMapObjective(ReconstructionObjective):
         The weights of the robust fit are those of Huber's loss, at the median absolute residual.
         """
         step = self.stride
+        if images.shape[1] == COLOURS:
+            seen, wanted = (part[:, :, ::step, ::step] for part in (images, state["target"]))
+            state["coefficients"].copy_(fit_colours(seen, wanted, self.ridge, self.iterations))
+            return
         design = self._design(images[:, :, ::step, ::step])
         target = state["target"][:, :, ::step, ::step].float().mean(dim=1).reshape(-1)
         penalty, prior = map_penalty(self.knots, self.ridge, self.smoothness, design.device)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from monai_semgan.outputs.overlay import as_radiologists_see, blend
+from monai_semgan.outputs.overlay import as_pictures, as_radiologists_see, blend
 
 if TYPE_CHECKING:
     from monai_semgan.inference.segmentation import Segmentation
@@ -37,7 +37,7 @@ def organ_pictures(
         names: structure name by id, which says the colours.
     """
     prepared = segmentation.prepared
-    image = prepared.image[:, 0].numpy()
+    image = as_pictures(prepared.image)
     where = np.argwhere(label == index)
     if not len(where):
         return {}

@@ -45,6 +45,6 @@ def rendered_residual(bundle: Bundle, prepared: PreparedVolume) -> tuple[list[in
 
 
 def body_mean(residual: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-    """Compute the mean `(D,)` of a residual `(D, H, W)` over the pixels of slices `(D, 1, H, W)` that are not air."""
-    body = image[:, 0] > AIR
+    """Compute the mean `(D,)` of a residual `(D, H, W)` over the pixels of slices `(D, C, H, W)` that are not air."""
+    body = image.amax(1) > AIR
     return (residual * body).sum((1, 2)) / body.sum((1, 2)).clamp_min(1)

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from monai_semgan.training.augmentation.degradation import Degradation
 from monai_semgan.training.augmentation.random_draws import BatchRandom, per_sample
 
 UNKNOWN = 255
@@ -95,6 +96,18 @@ class ContrastRandomisation:
         result = self._acquire(result, body, random)
         return image.index_copy(0, chosen, result.to(image.dtype))
 
+    @property
+    def _degradation(self) -> Degradation:
+        return Degradation(
+            self.blur_probability,
+            self.blur_sigma,
+            self.resolution_probability,
+            self.resolution_factor,
+            self.noise_probability,
+            self.noise_std,
+            rician_probability=0.5,
+        )
+
     def _recolour(self, image: Tensor, labels: Tensor | None, random: BatchRandom) -> Tensor:
         """Apply curves and random networks: `(N, C, H, W)` in [-1, 1] to arbitrary values."""
         curved = random.chance(self.curve_probability)
@@ -138,29 +151,8 @@ class ContrastRandomisation:
         dark = per_sample(random.chance(self.dark_air_probability)) & (body.mean(dim=(1, 2, 3), keepdim=True) > 0.01)
         body = torch.where(dark, body, 1.0)
         image = robust_unit_range(image, body, random) * body
-        image = self._degrade(image, size, random)
+        image = self._degradation(image, random)
         return image.clamp_(0.0, 1.0).mul_(2.0).sub_(1.0)
-
-    def _degrade(self, image: Tensor, size: tuple[int, int], random: BatchRandom) -> Tensor:
-        rows = random.chance(self.blur_probability).nonzero().flatten()
-        if len(rows):
-            image = image.index_copy(0, rows, blur(image[rows], random.uniform(0.3, self.blur_sigma, len(rows))))
-        rows = random.chance(self.resolution_probability).nonzero().flatten()
-        if len(rows):
-            factors = random.uniform(1.2, self.resolution_factor, 2).tolist()
-            coarse = [max(4, round(side / factor)) for side, factor in zip(size, factors, strict=True)]
-            small = F.interpolate(image[rows], size=coarse, mode="bilinear", antialias=True)
-            image = image.index_copy(0, rows, F.interpolate(small, size=size, mode="bilinear"))
-        rows = random.chance(self.noise_probability).nonzero().flatten()
-        if len(rows):
-            std = per_sample(random.uniform(0.0, self.noise_std, len(rows)))
-            noisy = image[rows] + random.normal(*image[rows].shape) * std
-            # The magnitude of a complex signal (Rician noise) lifts the black background.
-            imaginary = random.normal(*noisy.shape) * std
-            rician = per_sample(random.chance(0.5, len(rows)))
-            noisy = torch.where(rician, torch.sqrt(noisy.square() + imaginary.square()), noisy)
-            image = image.index_copy(0, rows, noisy)
-        return image
 
 
 def body_mask(image: Tensor, air_level: float) -> Tensor:
@@ -292,15 +284,3 @@ def robust_unit_range(image: Tensor, body: Tensor, random: BatchRandom) -> Tenso
     high = percentile(random.uniform(0.97, 1.0))
     floor = per_sample(random.uniform(0.0, 0.15))
     return (image - low) / (high - low).clamp_min(1e-3) * (1.0 - floor) + floor
-
-
-def blur(image: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur with one width in pixels per sample, images `(N, C, H, W)`, widths `(N,)`."""
-    count, channels = image.shape[:2]
-    radius = max(1, int(2.5 * float(sigma.max()) + 0.5))
-    offset = torch.arange(-radius, radius + 1, device=image.device)
-    kernel = torch.exp(-0.5 * (offset / sigma[:, None]).square())
-    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)[:, None, None]
-    padded = F.pad(image, [radius] * 4, mode="replicate").flatten(0, 1)[None]
-    rows = F.conv2d(padded, kernel, groups=count * channels)
-    return F.conv2d(rows, kernel.transpose(2, 3), groups=count * channels).view_as(image)

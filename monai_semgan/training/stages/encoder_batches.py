@@ -11,7 +11,7 @@ import torch
 from monai_semgan.data.sampler import StepSampler
 from monai_semgan.networks import JointGenerator
 from monai_semgan.slicing.encoding import UNLABELLED
-from monai_semgan.training.augmentation.contrast import ContrastRandomisation
+from monai_semgan.training.augmentation.colour import randomisation_for
 from monai_semgan.training.augmentation.paired import PairedAugmentation
 from monai_semgan.training.engine.seeds import step_generator
 from monai_semgan.training.labelled_sampler import LabelledSampler
@@ -100,7 +100,7 @@ class EncoderBatches:
         self.context, self.settings, self.tuned = context, settings, tuned
         self.same_classes = generator.num_classes == context.num_classes
         self.paired = gentler(PairedAugmentation(), settings.geometry)
-        self.contrast = ContrastRandomisation(tied_labels=context.tied_labels)
+        self.contrast = randomisation_for(context.slices.images.shape[1], context.tied_labels)
         self.shares = batch_shares(settings, context.slices)
         self.samplers = self._samplers()
         pool = PoolSettings(

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 
 from monai_semgan.inversion.objectives.base import ReconstructionObjective
-from monai_semgan.inversion.objectives.intensity_map import hats, locate, map_penalty
+from monai_semgan.inversion.objectives.colour_map import apply_colours, fit_colours
+from monai_semgan.inversion.objectives.intensity_map import COLOURS, hats, locate, map_penalty
 from monai_semgan.networks import Latent
 
 KNOTS = 9
@@ -60,7 +61,7 @@ def search_offset(
 def mapped(image: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     """Map the grey values of rendered images to those of their inputs, each by a map of its own.
 
-    The maps are piecewise linear and fitted in closed form; no gradient goes through the fit.
+    The maps are piecewise linear, or of colours affine, and fitted in closed form; no gradient goes through the fit.
 
     Args:
         image: rendered images `(N, C, H, W)`, about -1 to 1.
@@ -69,11 +70,19 @@ def mapped(image: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     Returns:
         `(N, C, H, W)`.
     """
+    if image.shape[1] == COLOURS:
+        return torch.cat([_mapped_colours(*pair) for pair in zip(image.split(1), source.split(1), strict=True)])
     coefficients = _fit(image.detach(), source)
     index, weight = locate(image.float(), KNOTS)
     left = coefficients.gather(1, index.flatten(1)).view_as(image)
     right = coefficients.gather(1, index.flatten(1) + 1).view_as(image)
     return torch.lerp(left, right, weight)
+
+
+def _mapped_colours(image: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Do the same to one picture `(1, 3, H, W)`."""
+    seen, wanted = (x[:, :, ::STRIDE, ::STRIDE] for x in (image.detach(), source))
+    return apply_colours(image, fit_colours(seen, wanted, PENALTY, iterations=1))
 
 
 @torch.no_grad()
