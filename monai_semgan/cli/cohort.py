@@ -130,6 +130,7 @@ def settings_of(arguments: argparse.Namespace) -> CohortSettings:
         None if arguments.statistics is None else str(arguments.statistics),
         arguments.series,
         arguments.resample,
+        arguments.plane,
     )
 
 

@@ -79,6 +79,12 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--modality", choices=("auto", "CT", "MR", "DX"), default="auto", help="default: told by file or values"
     )
+    parser.add_argument(
+        "--plane",
+        choices=("auto", "stored", "axial"),
+        default="auto",
+        help="cut volumes of thick slices as they are stored, or all axially (default: as the model was trained)",
+    )
     parser.add_argument("--labels", type=name_list, metavar="NAMES", help="only these organs, for example liver,spleen")
     parser.add_argument(
         "--maps", type=Path, metavar="DIR", help="also write probabilities, uncertainty, reconstruction"
@@ -166,6 +172,7 @@ def segment_scan(volume: Volume, bundle: Bundle, arguments: argparse.Namespace) 
             on_step=on_step_of(progress),
             steps=arguments.steps,
             objective=arguments.objective,
+            plane=arguments.plane,
         )
 
 

@@ -110,6 +110,7 @@ class CaseRunner:
             batch_size=settings.batch_size,
             steps=settings.steps,
             objective=settings.objective,
+            plane=settings.plane,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from monai_semgan._version import __version__
 from monai_semgan.bundle.digest import model_digest, weights_digest
@@ -45,6 +46,7 @@ class CohortSettings:
         statistics: name of a JSON file there.
         series: number or UID of the DICOM series to take in every scan, and which of its volumes.
         resample: DICOM slices are taken too that are tilted, unevenly spaced or in part missing.
+        plane: `axial` or `stored`; `auto` for that which the model was trained on.
     """
 
     bundle: Path | None = None
@@ -66,6 +68,7 @@ class CohortSettings:
     statistics: str | None = None
     series: str | None = None
     resample: bool = False
+    plane: Literal["auto", "axial", "stored"] = "auto"
 
     def __post_init__(self) -> None:
         check_ranges(self, counts=("batch_size",), not_negative=("steps",))
@@ -104,6 +107,8 @@ class CohortSettings:
     def key(self) -> str:
         """Hash the model with its configuration, and the settings."""
         values = {name: value for name, value in asdict(self).items() if name not in WITHOUT_EFFECT}
+        if self.plane == "auto":  # as in results of before there was a choice
+            del values["plane"]
         return fingerprint([__version__, model_digest(bundle_folder(self.bundle)), values])
 
 

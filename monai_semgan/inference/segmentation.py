@@ -22,6 +22,7 @@ from monai_semgan.inversion.objectives.registry import AUTO, check_objective
 from monai_semgan.inversion.search import VolumeInverter
 from monai_semgan.io.reading import read_volume
 from monai_semgan.quality.assessment import DomainModel, assess_domain
+from monai_semgan.slicing.planes import stack_axes
 from monai_semgan.slicing.postprocessing import label_on_grid
 from monai_semgan.utils.gpu import FULL, with_cpu_fallback
 from monai_semgan.utils.progress import OnStep, StepEvent
@@ -106,6 +107,7 @@ def segment(
             If it raises `Cancelled`, an inversion ends with the best result so far, which says so in `cancelled`.
         settings: fields of `InversionSettings` that replace those of the bundle, for example `steps`; None changes
             nothing. A preview heeds `batch_size` only. `series` and `resample` are those of `read_volume`, for a file.
+            `plane`, `axial` or `stored`, replaces the plane that the model was trained on, see `Preprocessing`.
 
     Raises:
         SemganError: if the mode, a label or a setting is unknown or makes no sense, or no slice lies in the range.
@@ -120,9 +122,12 @@ def segment(
     volume = read_volume(scan, **reading) if isinstance(scan, (str, Path)) else scan
     started = time.perf_counter()
     chosen = tuple(bundle.labels if labels is None else parse_labels(labels, bundle.labels))
+    preprocessing = bundle.preprocessing.in_plane(settings.pop("plane", None))
     inversion = inversion_settings(bundle, mode, **settings)
     with undivided():
-        prepared = bundle.preprocessing(volume, modality)
+        prepared = preprocessing(volume, modality)
+    asked_for = other_plane(volume, preprocessing.plane, bundle.preprocessing.plane)
+    prepared = replace(prepared, notes=(*prepared.notes, *asked_for))
     if slice_range_mm is not None:
         prepared = prepared.between(*slice_range_mm)
     single = bundle.preprocessing.field_of_view == "image"
@@ -150,6 +155,13 @@ def segment(
 
     found, full = with_cpu_fallback(bundle.network, compute)
     return with_device_note(found, FULL if full else bundle.device_note)
+
+
+def other_plane(volume: Volume, used: str, learnt: str) -> tuple[str, ...]:
+    """Say that a user has chosen another plane than that which a model was trained on, if it makes a difference."""
+    if len({str(stack_axes(volume.affine, volume.array.shape, plane)) for plane in (used, learnt)}) == 1:
+        return ()
+    return (f"Cut in the {used} plane, as asked for: the model was trained on the {learnt} one.",)
 
 
 def with_device_note(found: Segmentation, note: str) -> Segmentation:

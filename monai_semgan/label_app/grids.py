@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monai_semgan.errors import SemganError
 from monai_semgan.label_app.label_numbers import Ids, numbered, renumbered, told_names
 
 if TYPE_CHECKING:
     from monai_semgan.io.volume import Volume
 
 NIFTI = (".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz")
-HEADERS = (".nrrd", ".nhdr", ".mha", ".mhd")
 
 STORED_ELSEWHERE_MM = 1e-2
 """A label whose header differs by more from that of its scan is written anew on the grid of the scan."""
@@ -28,34 +26,9 @@ def read_grid(path: str | Path) -> Volume:
     Raises:
         SemganError: the file cannot be read.
     """
-    path = Path(path)
-    try:
-        return _grid(path)
-    except SemganError:
-        raise
-    except Exception as error:  # the libraries have no common class for what damaged files make them raise
-        raise SemganError("not a readable image", remedy="copy or export it again", path=path) from error
+    from monai_semgan.io.header_grid import read_grid as read
 
-
-def _grid(path: Path) -> Volume:
-    from monai_semgan.io.itk import read_itk_place
-    from monai_semgan.io.nifti import read_nifti_place
-    from monai_semgan.io.reading import read_volume
-    from monai_semgan.io.volume import Volume
-
-    name, header = path.name.lower(), None
-    if name.endswith(NIFTI):
-        shape, place, header = read_nifti_place(path)
-    elif name.endswith(HEADERS):
-        shape, place = read_itk_place(path)
-    else:  # of other formats the header alone does not tell
-        volume = read_volume(path)
-        return Volume(np.broadcast_to(np.uint8(0), volume.array.shape), volume.affine, path, volume.header)
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) == 2:
-        shape = (*shape, 1)
-    return Volume(np.broadcast_to(np.uint8(0), shape), place.affine, path, header, other_affines=place.others)
+    return read(path)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from monai_semgan.slicing.body import find_body
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.grey_values import look_at_values
 from monai_semgan.slicing.padding import Padding, find_padding
-from monai_semgan.slicing.planes import AXIAL, PLANES, plane_notes
+from monai_semgan.slicing.planes import AUTO, AXIAL, PLANES, plane_notes
 from monai_semgan.slicing.planning import body_in_view, plan_frame, plan_slices
 from monai_semgan.utils.settings import checked
 
@@ -161,6 +161,10 @@ class Preprocessing:
             raise SemganError(
                 f"{len(self.label_ids)} label ids for {self.num_classes - 1} classes", remedy="give one id per class"
             )
+
+    def in_plane(self, plane: str | None) -> Preprocessing:
+        """The same for another plane, `axial` or `stored`; `auto` and None: that of the model."""
+        return self if plane in (None, AUTO) or self.field_of_view == "image" else replace(self, plane=str(plane))
 
     def __call__(self, volume: Volume, modality: str | None = None) -> PreparedVolume:
         """Normalise a volume and cut it into slices.

@@ -11,24 +11,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
+from monai_semgan.outputs.directions import axis_ends, plane_across
 from monai_semgan.outputs.overlay import as_pictures, as_radiologists_see, blend
 
 if TYPE_CHECKING:
     from monai_semgan.inference.segmentation import Segmentation
 
 WIDTH = 300
-LETTERS = {"axial": "RLAP", "coronal": "RLHF", "sagittal": "PAHF"}
-"""What lies left, right, above and below in a picture of each plane."""
-
 CURVE_SIZE = (640, 120)
 
 
 def organ_pictures(
     segmentation: Segmentation, label: np.ndarray, index: int, names: Mapping[int, str]
 ) -> dict[str, str]:
-    """Return PNG data addresses by plane, through the middle of an organ; `axial` alone for single images.
+    """Return PNG data addresses by plane, through the middle of an organ; that of the slices alone for single images.
 
-    The patient's right is on the left of axial and coronal pictures, as radiologists hang them.
+    The plane of the slices comes first. Where that is the axial one, the patient's right is on the left of axial and
+    coronal pictures, as radiologists hang them.
 
     Args:
         segmentation: the result.
@@ -43,18 +42,20 @@ def organ_pictures(
         return {}
     d, h, w = (int(v) for v in _middle(where))
     pixel, distance = _spacing(segmentation)
-    planes = {"axial": (image[d], label[d], pixel, pixel)}
-    if image.shape[0] > 1:
-        planes["coronal"] = (image[:, :, w].T, label[:, :, w].T, pixel, distance)
-        planes["sagittal"] = (image[:, h].T, label[:, h].T, pixel, distance)
-    return {
-        name: data_address(
-            _panel(
-                name, blend(plane, ids, names), plane.shape[1] * up_mm / (plane.shape[0] * across_mm), len(image) > 1
-            )
-        )
-        for name, (plane, ids, across_mm, up_mm) in planes.items()
-    }
+    if len(image) == 1:
+        return {"axial": data_address(_panel("", blend(image[d], label[d], names), image.shape[2] / image.shape[1]))}
+    geometry, planes = prepared.geometry, {}
+    (rows, columns, slices) = axis_ends(geometry)
+    for across, ends, plane, ids, up_mm in (
+        (2, (*rows, *columns), image[d], label[d], pixel),
+        (1, (*rows, *slices), image[:, :, w].T, label[:, :, w].T, distance),
+        (0, (*columns, *slices), image[:, h].T, label[:, h].T, distance),
+    ):
+        left, right, below, above = ends
+        proportion = plane.shape[1] * up_mm / (plane.shape[0] * pixel)
+        panel = _panel(left + right + above + below, blend(plane, ids, names), proportion)
+        planes[plane_across(geometry, across)] = data_address(panel)
+    return planes
 
 
 def data_address(picture: Image.Image) -> str:
@@ -64,14 +65,21 @@ def data_address(picture: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def curve_svg(values: Sequence[float | None], slices: Sequence[int], last: int, name: str) -> str:
-    """Draw a curve from the feet (left) to the head (right) as SVG.
+def curve_svg(
+    values: Sequence[float | None],
+    slices: Sequence[int],
+    last: int,
+    name: str,
+    ends: tuple[str, str] = ("feet", "head"),
+) -> str:
+    """Draw a curve by slice as SVG.
 
     Args:
         values: one for every slice in `slices`; where None stands, the curve has a gap.
         slices: their numbers.
         last: number of the scan's last slice.
         name: a plain word.
+        ends: words for where the first and the last slice lie.
     """
     width, height = CURVE_SIZE
     top = max((value for value in values if value is not None), default=0.0) or 1e-6
@@ -87,8 +95,8 @@ def curve_svg(values: Sequence[float | None], slices: Sequence[int], last: int, 
         f"{lines}"
         f'<text x="36" y="20" text-anchor="end">{top:.2f}</text>'
         f'<text x="36" y="{height - 18}" text-anchor="end">0</text>'
-        f'<text x="40" y="{height - 5}">feet, slice 0</text>'
-        f'<text x="{width - 10}" y="{height - 5}" text-anchor="end">head, slice {last}</text></svg>'
+        f'<text x="40" y="{height - 5}">{ends[0]}, slice 0</text>'
+        f'<text x="{width - 10}" y="{height - 5}" text-anchor="end">{ends[1]}, slice {last}</text></svg>'
     )
 
 
@@ -114,14 +122,14 @@ def _spacing(segmentation: Segmentation) -> tuple[float, float]:
     return float(np.linalg.norm(affine[:3, 0])), float(np.linalg.norm(affine[:3, 2]))
 
 
-def _panel(name: str, plane: np.ndarray, proportion: float, lettered: bool) -> Image.Image:
-    """Draw a plane `(across, up, 3)` so many times as high as wide, with the letters of the directions."""
+def _panel(letters: str, plane: np.ndarray, proportion: float) -> Image.Image:
+    """Draw a plane `(across, up, 3)` so many times as high as wide, with letters left, right, above and below."""
     image_grid = as_radiologists_see(plane)
     height = max(1, round(WIDTH * proportion))
     picture = Image.fromarray(image_grid).resize((WIDTH, height), Image.Resampling.BILINEAR)
-    if lettered:
+    if letters:
         draw = ImageDraw.Draw(picture)
         places = ((4, height // 2 - 6), (WIDTH - 11, height // 2 - 6), (WIDTH // 2, 2), (WIDTH // 2, height - 13))
-        for letter, place in zip(LETTERS[name], places, strict=True):
+        for letter, place in zip(letters, places, strict=True):
             draw.text(place, letter, fill=(255, 255, 120))
     return picture

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from monai_semgan.organs import find_organ
+from monai_semgan.outputs.directions import WORDS, axis_ends
 from monai_semgan.outputs.overlay import label_on_slices
 from monai_semgan.outputs.report.content import ReportContent, SliceCurve, report_content
 from monai_semgan.outputs.report.pictures import curve_svg, organ_pictures
@@ -79,14 +80,21 @@ def render(content: ReportContent, segmentation: Segmentation, title: str) -> st
     pictures = {organ.name: organ_pictures(segmentation, label, organ.label, names) for organ in found}
     colours = {organ.name: css_colour(organ.name, organ.label) for organ in content.organs}
     last = int(content.scan["slices"]) - 1
-    curves = {curve.name: _drawn(curve, last) for curve in (content.curve, content.uncertainty) if curve}
+    first_end, last_end = axis_ends(segmentation.prepared.geometry)[2]
+    ends = (WORDS[first_end], WORDS[last_end])
+    curves = {curve.name: _drawn(curve, last, ends) for curve in (content.curve, content.uncertainty) if curve}
     return environment.get_template(TEMPLATE).render(
-        content=content, title=title, pictures=pictures, colours=colours, curves=curves
+        content=content,
+        title=title,
+        pictures=pictures,
+        colours=colours,
+        curves=curves,
+        upwards=segmentation.prepared.geometry.upwards,
     )
 
 
-def _drawn(curve: SliceCurve, last: int) -> Markup:
-    return Markup(curve_svg(curve.values, curve.slices, last, curve.name))
+def _drawn(curve: SliceCurve, last: int, ends: tuple[str, str]) -> Markup:
+    return Markup(curve_svg(curve.values, curve.slices, last, curve.name, ends))
 
 
 def css_colour(name: str, label: int) -> str:
