@@ -15,15 +15,23 @@ from monai_semgan.authoring.metadata import data_formats
 from monai_semgan.authoring.readme import data_licence, new_readme
 from monai_semgan.bundle.labels import CONFIG, METADATA, bundle_folder, organ_labels, read_json, read_metadata
 from monai_semgan.errors import SemganError
+from monai_semgan.modalities import MODALITIES, PHOTOGRAPH, SINGLE_IMAGES
 from monai_semgan.networks.generator import SLIM_CHANNELS
 from monai_semgan.organs import structure_key
+from monai_semgan.slicing.planes import AXIAL
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.utils.files import utf8, write_error
 
 TASK_SETTINGS = ("domain",)
 """Sections of inference.json that were measured on the template's own scans."""
 
-MODALITIES = ("CT", "MR", "DX")
+IMAGE_CLASSES = {
+    "CT": "one channel, CT in HU",
+    "MR": "one channel, MR in arbitrary units",
+    "DX": "one channel, radiographs in arbitrary units",
+    PHOTOGRAPH: "three channels: red, green and blue of photographs, 0 to 255",
+}
+"""What the metadata says of the input, by modality."""
 
 
 def create_bundle(
@@ -36,6 +44,7 @@ def create_bundle(
     window: tuple[float, float] | None = None,
     authors: str | None = None,
     template: str | Path | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> Path:
     """Write a bundle that is ready to be trained.
 
@@ -44,12 +53,13 @@ def create_bundle(
     Args:
         folder: of the bundle, must not exist yet; its name is the bundle's.
         labels: organ names of the ids 1, 2, ...
-        modality: of the scans to learn from, `CT`, `MR` or `DX` (radiographs).
+        modality: of the scans to learn from, `CT`, `MR`, `DX` (radiographs) or `XC` (photographs in colours).
         size: side of a slice in pixels, a power of two from 8 to 512.
         pixel_mm: pixel spacing of the slices in mm.
         window: HU that become -1 and 1 in CT; that of soft tissue when left out.
         authors: for the metadata.
         template: bundle whose configurations are taken over; the one that comes with the package when left out.
+        preprocessing: of a run, in place of size, pixel and window.
 
     Returns:
         The folder.
@@ -63,20 +73,18 @@ def create_bundle(
     names = check_labels(labels)
     if modality not in MODALITIES:
         raise SemganError(f"unknown modality {modality!r}", remedy=f"use {', '.join(MODALITIES)}")
-    settings = _preprocessing(names, modality, size, pixel_mm, window)
+    settings = preprocessing or _preprocessing(names, modality, size, pixel_mm, window)
+    size = settings.size
     writers = authors or f"The makers of {folder.name}"
     changes: dict[str, dict[str, Any]] = {
-        "slices": {
-            "size": size,
-            "pixel_mm": pixel_mm,
-            "window": list(settings.window),
-            "num_classes": settings.num_classes,
-            "field_of_view": settings.field_of_view,
-        },
+        "slices": _slices(settings),
         "generator_def": {"channels": _channels(size), "resample_filter": [1, 3, 3, 1]},
         "encoder_def": _spatial(read_json(origin / CONFIG)["encoder_def"], size),
+        "student_def": {},
         "inferer": {"modality": modality},
     }
+    for network in ("generator_def", "encoder_def", "student_def"):
+        changes[network]["image_channels"] = settings.image_channels
     draft = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     try:
@@ -88,6 +96,15 @@ def create_bundle(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
+
+
+def _slices(settings: Preprocessing) -> dict[str, Any]:
+    """The section `slices` of the configurations; what is None or as in all old bundles is left out."""
+    values = settings.to_dict()
+    kept = ("size", "pixel_mm", "window", "percentiles", "num_classes", "field_of_view", "image_channels")
+    found = {name: values[name] for name in kept}
+    found |= {"label_ids": values["label_ids"]} if settings.label_ids is not None else {}
+    return found | ({"plane": settings.plane} if settings.plane != AXIAL else {})
 
 
 def check_labels(labels: Sequence[str]) -> list[str]:
@@ -111,8 +128,10 @@ def _preprocessing(
 ) -> Preprocessing:
     if size not in SLIM_CHANNELS or size < 8:
         raise SemganError(f"slices of {size} pixels are not possible", remedy="use a power of two from 8 to 512")
-    field = "image" if modality == "DX" else "body"
-    settings = Preprocessing(size=size, pixel_mm=pixel_mm, num_classes=len(names) + 1, field_of_view=field)
+    field, channels = "image" if modality in SINGLE_IMAGES else "body", 3 if modality == PHOTOGRAPH else 1
+    settings = Preprocessing(
+        size=size, pixel_mm=pixel_mm, num_classes=len(names) + 1, field_of_view=field, image_channels=channels
+    )
     return replace(settings, window=window) if window is not None else settings
 
 
@@ -203,9 +222,7 @@ def _metadata(
         "authors": authors,
         "copyright": f"Copyright (c) {authors}",
         "data_source": "own data",
-        "image_classes": {"CT": "one channel, CT in HU", "MR": "one channel, MR in arbitrary units"}.get(
-            modality, "one channel, radiographs in arbitrary units"
-        ),
+        "image_classes": IMAGE_CLASSES[modality],
         "label_classes": "one channel of ids: " + ", ".join(f"{i} {label}" for i, label in enumerate(channels)),
         "pred_classes": f"{len(channels)} channels: {', '.join(channels)}",
         "eval_metrics": {},

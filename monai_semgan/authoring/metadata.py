@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+COLOURS = ("red", "green", "blue")
+
 TENSOR = {"dtype": "float32", "is_patch_data": False}
 
 
@@ -21,7 +23,7 @@ def data_formats(
 
     Args:
         labels: organ names of the ids 1, 2, ...
-        modality: `CT`, `MR` or `DX`.
+        modality: `CT`, `MR`, `DX` or `XC`.
         size: side of a slice in pixels.
         image_channels: of the image.
         num_latents: codes of an image in W+.
@@ -38,7 +40,9 @@ def data_formats(
         where = {"0": "added to one channel of the generator's trunk per channel"}
         found["spatial"] = _tensor("feature", "latent", channels, [side, side], [], where)
     rendering = {key: value for key, value in image.items() if key != "modality"}
-    rendering |= {"format": "magnitude", "channel_def": {"0": "rendered image"}}
+    rendering |= {"format": "magnitude"}
+    if image_channels == 1:
+        rendering |= {"channel_def": {"0": "rendered image"}}
     return {
         "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": pred}},
         "generator_data_format": {"inputs": {"latent": noise}, "outputs": {"image": rendering, "pred": pred}},
@@ -50,7 +54,9 @@ def data_formats(
 def image_format(modality: str, size: int, image_channels: int) -> dict[str, Any]:
     """A slice, as the networks see it."""
     unit = "hounsfield" if modality == "CT" else "magnitude"
-    return _tensor("image", unit, image_channels, [size, size], [-1, 1], {"0": "image"}) | {"modality": modality}
+    names = COLOURS if image_channels == len(COLOURS) else ("image",)
+    channel_def = {str(index): name for index, name in enumerate(names)}
+    return _tensor("image", unit, image_channels, [size, size], [-1, 1], channel_def) | {"modality": modality}
 
 
 def label_format(labels: Sequence[str], size: int) -> dict[str, Any]:

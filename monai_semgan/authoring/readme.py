@@ -6,13 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from monai_semgan.slicing.planes import AXIAL
+
 if TYPE_CHECKING:
     from monai_semgan.slicing.preprocessing import Preprocessing
 
 TABLE_START = "label"
 """Heading of the first column of the table of structures."""
 
-SCANS = {"CT": "CT", "MR": "MRI", "DX": "radiographs"}
+SCANS = {"CT": "CT", "MR": "MRI", "DX": "radiographs", "XC": "colour photographs"}
 """What users call the scans of a modality."""
 
 
@@ -25,7 +27,7 @@ def new_readme(
         template: readme of another bundle; its sections on networks, system and commands are taken over.
         name: of the bundle.
         labels: organ names of the ids 1, 2, ...
-        modality: `CT`, `MR` or `DX`.
+        modality: `CT`, `MR`, `DX` or `XC`.
         preprocessing: how scans become slices.
         authors: who makes the bundle.
     """
@@ -64,13 +66,16 @@ def _sections(text: str) -> dict[str, str]:
 def _preprocessing(settings: Preprocessing) -> str:
     low, high = settings.percentiles
     if settings.field_of_view == "image":
+        values = "Values 0 to 255 of red, green and blue" if settings.image_channels == 3 else None
         return (
             f"The whole image is fitted into {settings.size} x {settings.size} pixels.\n"
-            f"Percentiles {low:g} and {high:g} become -1 and 1. Labels come back on exactly the image's grid."
+            f"{values or f'Percentiles {low:g} and {high:g}'} become -1 and 1. "
+            "Labels come back on exactly the image's grid."
         )
     window = " to ".join(f"{value:g}" for value in settings.window)
+    cut = "Axial slices" if settings.plane == AXIAL else "Slices as they are stored, where they are thick,"
     return (
-        f"Axial slices of {settings.size} x {settings.size} pixels of {settings.pixel_mm:g} mm, centred on the body;\n"
+        f"{cut} of {settings.size} x {settings.size} pixels of {settings.pixel_mm:g} mm, centred on the body;\n"
         "the pixels grow where the body is wider.\n"
         f"CT: {window} HU to -1 to 1. MR: percentiles {low:g} and {high:g} of the body to -1 to 1.\n"
         "Labels come back on exactly the scan's grid."
@@ -102,6 +107,12 @@ def with_dice_table(text: str, table: str) -> str:
     """Put a table of `dice_table` in place of the one in a readme; a readme without one stays as it is."""
     old = re.compile(rf"^\| {TABLE_START} \|.*\n(?:\|.*\n)*", re.MULTILINE)
     return old.sub(lambda _: table, text, count=1)
+
+
+def with_section(text: str, title: str, body: str) -> str:
+    """Put a text below a heading of the second level in place of the one there; without the heading nothing changes."""
+    old = re.compile(rf"^(## \**{re.escape(title)}\**\n).*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+    return old.sub(lambda found: f"{found[1]}\n{body.strip()}\n\n", text, count=1).rstrip("\n") + "\n"
 
 
 def data_licence(authors: str) -> str:

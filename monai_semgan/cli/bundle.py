@@ -11,6 +11,7 @@ from monai_semgan.cli.arguments import name_list, note, positive_int, say
 DESCRIPTION = """\
 Make and hand on model bundles, the folders that --bundle of the other commands, MONAI and MONAI Label take.
 
+  semgan bundle make RUN                 a bundle of a run of `semgan train`, complete
   semgan bundle new lungs --labels "right lung,left lung" --modality CT
   python -m monai.bundle run --config_file lungs/configs/train_gan.json --bundle_root lungs --dataset_dir DATA
   semgan bundle fill lungs               take the weights that its training left in lungs/runs
@@ -30,10 +31,21 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    _add_make(actions, common)
     _add_new(actions, common)
     _add_fill(actions, common)
     _add_pack(actions, common)
     _add_update(actions, common)
+
+
+def _add_make(actions: Any, common: argparse.ArgumentParser) -> None:
+    text = "make a bundle of a trained run; its settings, labels and figures are those of the run"
+    parser = actions.add_parser("make", parents=[common], help=text, description=text, allow_abbrev=False)
+    parser.add_argument("source", type=Path, metavar="RUN", help="folder of a run of `semgan train`")
+    parser.add_argument("--out", type=Path, metavar="BUNDLE", help="folder of the bundle (default RUN_bundle, or NAME)")
+    parser.add_argument("--name", metavar="NAME", help="of the bundle (default: that of its folder)")
+    parser.add_argument("--authors", metavar="NAMES", help="for the metadata")
+    parser.set_defaults(run=make)
 
 
 def _add_new(actions: Any, common: argparse.ArgumentParser) -> None:
@@ -43,7 +55,7 @@ def _add_new(actions: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", type=name_list, required=True, metavar="NAMES", help="names of the ids 1, 2, ..., with commas"
     )
-    parser.add_argument("--modality", choices=("CT", "MR", "DX"), default="CT", help="of the scans (default CT)")
+    parser.add_argument("--modality", choices=("CT", "MR", "DX", "XC"), default="CT", help="of the scans (default CT)")
     parser.add_argument("--size", type=positive_int, default=128, metavar="N", help="slice in pixels (default 128)")
     parser.add_argument("--pixel-mm", type=float, default=2.75, metavar="MM", help="pixel spacing (default 2.75)")
     parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="HU of CT (default -125 275)")
@@ -75,6 +87,16 @@ def _add_update(actions: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="BUNDLE", help="bundle, is changed")
     parser.add_argument("--dry-run", action="store_true", help="change nothing, print what would change")
     parser.set_defaults(run=update)
+
+
+def make(arguments: argparse.Namespace) -> int:
+    """Run `semgan bundle make`."""
+    from monai_semgan.authoring.make import make_bundle
+
+    folder = make_bundle(arguments.source, arguments.out, name=arguments.name, authors=arguments.authors)
+    say(f"wrote {folder}")
+    say(f"try: semgan segment SCAN --output LABEL.nii.gz --bundle {folder}")
+    return 0
 
 
 def new(arguments: argparse.Namespace) -> int:

@@ -69,14 +69,14 @@ _LABEL_WRITERS: dict[str, Function | str] = {
     ".seg.nrrd": "seg_nrrd.write_seg_nrrd",
     "/rtstruct.dcm": "dicom.rtstruct.write_rtstruct",
     ".dcm": "dicom.seg_writing.write_dicom_seg",
-    ".png": "image2d.write_image2d_label",
+    ".png": "image2d_writing.write_image2d_label",
 }
 """`function(array, like, path, segments)`, for formats that hold labels only; a key may name the whole file."""
 
 _LABEL_CHECKS: dict[str, Function | str] = {
     "/rtstruct.dcm": "dicom.rtstruct.check_rtstruct",
     ".dcm": "dicom.seg_writing.check_dicom_seg",
-    ".png": "image2d.check_single_image",
+    ".png": "image2d_writing.check_single_image",
 }
 """`function(like, path)`: raises, before long computations, where labels of a scan cannot be written in this format."""
 

@@ -1,4 +1,4 @@
-"""Reads pictures (PNG, TIFF, JPEG, BMP), grey or in colours, as single images, and writes labels as PNG, with Pillow.
+"""Reads pictures (PNG, TIFF, JPEG, BMP), grey or in colours, as single images, with Pillow.
 
 What Pillow (13.0) reads otherwise than it is meant is told by the headers: several values of 16 bits a pixel, which it
 cuts to 8, are read by SimpleITK; "white is zero" in TIFF, which it heeds up to 8 bits only, and signs of 8 and 32 bits.
@@ -24,8 +24,11 @@ from monai_semgan.io.image2d_colour import COLOUR_MODES, OPACITY, brightness, in
 from monai_semgan.io.limits import check_voxels, memory_error
 from monai_semgan.io.volume import Volume
 from monai_semgan.modalities import PHOTOGRAPH
-from monai_semgan.organs import Segments
-from monai_semgan.utils.files import check_output, written_aside
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+
+DRAFT = (256, 256)
+"""Pixels that tell whether there are colours."""
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 
@@ -75,6 +78,24 @@ def read_image2d(path: Path) -> Volume:
     return image2d_volume(array, path, notes)
 
 
+def has_colours(path: Path) -> bool:
+    """Whether a file is a picture in colours; those that are stored in colours but all grey are none.
+
+    Only a reduced copy of a JPEG is decoded, which takes milliseconds. False for files that cannot be read: what is
+    wrong with them is told when they are.
+    """
+    if not path.name.lower().endswith(ENDINGS):
+        return False
+    try:
+        with _opened(path) as picture:
+            if picture.mode not in COLOUR_MODES:
+                return False
+            picture.draft("RGB", DRAFT)
+            return not is_grey(_deep(picture, path) if _cut_by_pillow(picture, path) else _pixels(picture, path, "RGB"))
+    except SemganError:
+        return False
+
+
 def read_image2d_label(path: Path) -> Volume:
     """Read a label map (columns, rows, 1) from a picture; of one with a palette the indices are the ids.
 
@@ -92,53 +113,6 @@ def read_image2d_label(path: Path) -> Volume:
         if turned_round:
             array = (1 if picture.mode == "1" else 255) - array
     return _volume(array.astype(np.int32), path, ())
-
-
-def write_image2d_label(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:
-    """Write a label map (I, J, 1) as PNG of 8 bits whose grey values are the ids, pixel by pixel as the image.
-
-    Args:
-        array: label ids.
-        like: the image.
-        path: `.png`.
-        segments: names of the ids; a PNG has no place for them.
-    """
-    check_single_image(like, path)
-    Image.fromarray(np.ascontiguousarray(_rows_and_columns(array)).astype(np.uint8)).save(path, format="PNG")
-
-
-def write_image2d(colours: np.ndarray, path: Path) -> Path:
-    """Write red, green and blue of a single image, (3, I, J, K) uint8, as PNG, complete or not at all.
-
-    Raises:
-        SemganError: it cannot be written.
-    """
-    layers = [_rows_and_columns(channel) for channel in colours]
-    path = check_output(path, (".png",))
-    with written_aside(path) as temporary:
-        Image.fromarray(np.ascontiguousarray(np.stack(layers, axis=-1))).save(temporary, format="PNG")
-    return path
-
-
-def check_single_image(volume: Volume, path: Path) -> None:
-    """Make sure that an image fits into a picture.
-
-    Raises:
-        SemganError: it is a volume.
-    """
-    if 1 not in volume.array.shape:
-        count = "x".join(map(str, volume.array.shape))
-        raise SemganError(
-            f"a picture holds a single image, and the input is a volume of {count} voxels",
-            remedy="use .nii.gz, .nrrd or .seg.nrrd (--overlay makes pictures)",
-            path=path,
-        )
-
-
-def _rows_and_columns(array: np.ndarray) -> np.ndarray:
-    thin = max(axis for axis in range(3) if array.shape[axis] == 1)
-    plane: np.ndarray = array.take(0, axis=thin).transpose()
-    return plane
 
 
 def image2d_volume(pixels: np.ndarray, path: Path | None = None, notes: tuple[str, ...] = ()) -> Volume:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from monai_semgan.inversion.result import predictive_entropy
-from monai_semgan.io.image2d import write_image2d
 from monai_semgan.io.image2d_colour import WEIGHTS
+from monai_semgan.io.image2d_writing import write_image2d
 from monai_semgan.io.streaming import write_map_slabs
 from monai_semgan.slicing.scan_maps import scan_maps
 from monai_semgan.utils.files import check_output_folder

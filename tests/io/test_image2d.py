@@ -171,8 +171,8 @@ def test_a_list_of_pictures_trains_on_whole_images(tmp_path: Path) -> None:
     grey, label = chest()
     items = []
     for number in range(4):
-        save(tmp_path, f"i{number}.png", grey + np.uint8(number))
-        save(tmp_path, f"l{number}.png", label)
+        save(tmp_path, f"i{number}.png", np.roll(grey, number, axis=0))
+        save(tmp_path, f"l{number}.png", np.roll(label, number, axis=0))
         items.append({"image": f"i{number}.png", "label": f"l{number}.png"})
     path = tmp_path / "list.json"
     path.write_text(json.dumps({"training": items[:3], "validation": items[3:]}))

@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from monai_semgan.errors import SemganError
-from monai_semgan.io.image2d import image2d_volume, write_image2d
+from monai_semgan.io.image2d import image2d_volume
+from monai_semgan.io.image2d_writing import write_image2d
 from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.slicing.preprocessing import GREY_IN_COLOUR, Preprocessing
 from tests.io.test_image2d import png16, tiff

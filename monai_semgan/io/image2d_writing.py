@@ -1,0 +1,60 @@
+"""Writes labels and colours of single images as PNG, with Pillow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from monai_semgan.errors import SemganError
+from monai_semgan.io.volume import Volume
+from monai_semgan.organs import Segments
+from monai_semgan.utils.files import check_output, written_aside
+
+
+def write_image2d_label(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:
+    """Write a label map (I, J, 1) as PNG of 8 bits whose grey values are the ids, pixel by pixel as the image.
+
+    Args:
+        array: label ids.
+        like: the image.
+        path: `.png`.
+        segments: names of the ids; a PNG has no place for them.
+    """
+    check_single_image(like, path)
+    Image.fromarray(np.ascontiguousarray(_rows_and_columns(array)).astype(np.uint8)).save(path, format="PNG")
+
+
+def write_image2d(colours: np.ndarray, path: Path) -> Path:
+    """Write red, green and blue of a single image, (3, I, J, K) uint8, as PNG, complete or not at all.
+
+    Raises:
+        SemganError: it cannot be written.
+    """
+    layers = [_rows_and_columns(channel) for channel in colours]
+    path = check_output(path, (".png",))
+    with written_aside(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(np.stack(layers, axis=-1))).save(temporary, format="PNG")
+    return path
+
+
+def check_single_image(volume: Volume, path: Path) -> None:
+    """Make sure that an image fits into a picture.
+
+    Raises:
+        SemganError: it is a volume.
+    """
+    if 1 not in volume.array.shape:
+        count = "x".join(map(str, volume.array.shape))
+        raise SemganError(
+            f"a picture holds a single image, and the input is a volume of {count} voxels",
+            remedy="use .nii.gz, .nrrd or .seg.nrrd (--overlay makes pictures)",
+            path=path,
+        )
+
+
+def _rows_and_columns(array: np.ndarray) -> np.ndarray:
+    thin = max(axis for axis in range(3) if array.shape[axis] == 1)
+    plane: np.ndarray = array.take(0, axis=thin).transpose()
+    return plane
