@@ -44,7 +44,6 @@ def create_bundle(
     window: tuple[float, float] | None = None,
     authors: str | None = None,
     template: str | Path | None = None,
-    preprocessing: Preprocessing | None = None,
 ) -> Path:
     """Write a bundle that is ready to be trained.
 
@@ -59,7 +58,6 @@ def create_bundle(
         window: HU that become -1 and 1 in CT; that of soft tissue when left out.
         authors: for the metadata.
         template: bundle whose configurations are taken over; the one that comes with the package when left out.
-        preprocessing: of a run, in place of size, pixel and window.
 
     Returns:
         The folder.
@@ -67,13 +65,35 @@ def create_bundle(
     Raises:
         SemganError: if it exists, the labels or sizes make no sense, or it cannot be written.
     """
-    folder, origin = Path(folder), bundle_folder(template)
-    if folder.exists():
-        raise SemganError("exists already", remedy="choose another folder or delete it", path=folder)
     names = check_labels(labels)
     if modality not in MODALITIES:
         raise SemganError(f"unknown modality {modality!r}", remedy=f"use {', '.join(MODALITIES)}")
-    settings = preprocessing or _preprocessing(names, modality, size, pixel_mm, window)
+    settings = _preprocessing(names, modality, size, pixel_mm, window)
+    return create_like(folder, names, modality, settings, authors=authors, template=template)
+
+
+def create_like(
+    folder: str | Path,
+    names: Sequence[str],
+    modality: str,
+    settings: Preprocessing,
+    *,
+    authors: str | None = None,
+    template: str | Path | None = None,
+) -> Path:
+    """Write a bundle for slices that are cut and scaled like those of a run; arguments and errors as above.
+
+    Args:
+        folder: see `create_bundle`.
+        names: see there.
+        modality: see there.
+        settings: how scans become slices.
+        authors: see there.
+        template: see there.
+    """
+    folder, origin = Path(folder), bundle_folder(template)
+    if folder.exists():
+        raise SemganError("exists already", remedy="choose another folder or delete it", path=folder)
     size = settings.size
     writers = authors or f"The makers of {folder.name}"
     changes: dict[str, dict[str, Any]] = {
