@@ -98,15 +98,15 @@ def load_datalist(path: str | Path, base_dir: str | Path | None = None) -> DataL
     sections, assumed = _with_patients(sections)
     if "numTraining" in content:
         sections = {n: tuple(replace(e, image=with_channel(e.image)) for e in found) for n, found in sections.items()}
-    datalist = DataList(**sections)
+    datalist = DataList(sections["training"], sections["validation"], sections["test"])
     _check_files(datalist, path, base)
     _check_patients(datalist, path, assumed)
     entries = [entry for _, entry in _entries(datalist)]
     if nnunet:  # its predictions are called like the case, without the channel
         entries = [replace(entry, name=entry.patient) for entry in entries]
     named = iter(with_names(entries, base))
-    found = {name: tuple(islice(named, len(section))) for name, section in sections.items()}
-    return DataList(**found, notes=(*notes, *shared_labels(datalist, path)))
+    training, validation, test = (tuple(islice(named, len(sections[name]))) for name in SECTIONS)
+    return DataList(training, validation, test, (*notes, *shared_labels(datalist, path)))
 
 
 def with_names(entries: Sequence[Entry], root: Path | None = None) -> list[Entry]:

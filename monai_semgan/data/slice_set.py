@@ -133,14 +133,12 @@ class SliceSet:
         """The volumes with these numbers, as a set of their own."""
         index = torch.cat([self.volume_slices(v) for v in volumes])
         order = torch.cat([torch.full_like(self.volume_slices(v), new) for new, v in enumerate(volumes)])
-        pick = {
-            name: tuple(getattr(self, name)[v] for v in volumes)
-            for name in ("patients", "entries", "geometries", "modalities")
-        }
-        picked = SliceSet(self.images[index], self.labels[index], order, preprocessing=self.preprocessing, **pick)
+        names = ("patients", "entries", "geometries", "modalities", *(["id_counts"] if self.id_counts else []))
+        pick: dict[str, Any] = {name: tuple(getattr(self, name)[v] for v in volumes) for name in names}
         known = None if self.known is None else self.known[list(volumes)]
-        counts = tuple(self.id_counts[v] for v in volumes) if self.id_counts else ()
-        return replace(picked, file_ids=self.file_ids, known=known, id_counts=counts)
+        return replace(
+            self, images=self.images[index], labels=self.labels[index], volume_index=order, known=known, **pick
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Write the set as two small files, to carry it to another machine.

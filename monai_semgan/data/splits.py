@@ -61,6 +61,20 @@ class Fold:
         return Fold(int(found[1]), int(found[2]))
 
 
+@dataclass(frozen=True)
+class Choice:
+    """How a validation is chosen where the list names none.
+
+    Args:
+        fold: which part is held out; a share of the patients when left out.
+        keep: patients that an earlier stage of the run was scored on, which are held out again; empty where it had no
+            validation. None for a new run.
+    """
+
+    fold: Fold | None = None
+    keep: Collection[str] | None = None
+
+
 def with_validation(
     datalist: DataList, fold: Fold | None = None, keep: Collection[str] | None = None, path: Path | None = None
 ) -> DataList:

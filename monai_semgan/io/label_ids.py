@@ -25,9 +25,9 @@ def mapped_ids(label: np.ndarray, ids: Mapping[int, int]) -> np.ndarray:
     highest = int(label.max(initial=0))
     if highest < TABLE:
         table = np.zeros(highest + 1, dtype)
-        for old, new in ids.items():
-            if 0 <= old <= highest:
-                table[old] = new
+        for index, wanted in ids.items():
+            if 0 <= index <= highest:
+                table[index] = wanted
         return table[label]
     old = np.array(sorted(ids), dtype=np.int64)
     new = np.array([ids[index] for index in old.tolist()], dtype)

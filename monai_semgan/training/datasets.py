@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,22 +12,27 @@ from typing import TYPE_CHECKING
 import torch
 
 from monai_semgan._moved import moved_names
+from monai_semgan.data.copies import copied_files, copied_slices
 from monai_semgan.data.datalist import SECTIONS, Entry, load_datalist
+from monai_semgan.data.label_checks import describe_ids, unseen_classes
 from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
+from monai_semgan.data.splits import Choice, Fold, with_validation
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, plain_ids
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.engine.distributed import Workers
-from monai_semgan.training.engine.record import DataRecord
-from monai_semgan.training.engine.run_files import read_json, write_json
+from monai_semgan.training.engine.record import DataRecord, sections_of
+from monai_semgan.training.engine.run_files import read_json, stage_folders, write_json
 from monai_semgan.training.run_plan import PACKED_TRAINING as TRAINING
 from monai_semgan.training.run_plan import RunPlan, list_names
 from monai_semgan.utils.progress import NullProgress
 
 if TYPE_CHECKING:
     from monai_semgan.utils.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 VALIDATION = "validation"
 PATIENTS = "patients.json"
@@ -42,7 +48,8 @@ class RunData:
     Args:
         training: labelled and unlabelled volumes, in the order of the data list.
         validation: labelled volumes, or None.
-        sections: patients by section of the data list, whether they are used or not.
+        sections: patients by section of the data list, whether they are used or not; those that were taken out of the
+            training list to be scored on stand under `validation`.
     """
 
     training: SliceSet
@@ -76,6 +83,7 @@ class RunData:
             validation=list(self.validation.patients) if self.validation is not None else [],
             slices=len(self.training),
             labelled_slices=len(self.training.labelled_indices),
+            partly_labelled=known_names(self.training),
             sections={name: list(patients) for name, patients in self.sections.items()},
         )
 
@@ -83,6 +91,15 @@ class RunData:
 def labelled_volumes(slices: SliceSet) -> list[int]:
     """Numbers of the volumes with a label."""
     return sorted(set(slices.volume_index[slices.labelled_indices].tolist()))
+
+
+def known_names(slices: SliceSet) -> dict[str, list[str]]:
+    """Names, or numbers, of the classes that labels know, by patient; of labels that know some classes only."""
+    names, known = slices.class_names, {}
+    for volume in slices.partly_labelled:
+        (row,) = slices.known_classes(slices.volume_slices(volume)[:1]).tolist()
+        known[slices.patients[volume]] = [names.get(k, str(k)) for k in range(1, len(row)) if row[k]]
+    return known
 
 
 def hide_labels(slices: SliceSet, keep: int) -> SliceSet:
@@ -102,8 +119,33 @@ def hide_labels(slices: SliceSet, keep: int) -> SliceSet:
     return dataclasses.replace(slices, labels=labels, known=known)
 
 
+def validation_choice(run: Path, fold: str | None) -> Choice:
+    """How the validation of a run is chosen where its data list names none: as for its other stages, if any.
+
+    Args:
+        run: folder of the run.
+        fold: such as `2/5`; a share of the patients when left out.
+
+    Raises:
+        SemganError: if there is no such fold.
+    """
+    if fold is not None:
+        return Choice(Fold.parse(fold))
+    records = (read_json(folder / "record.json").get("data") for folder in stage_folders(run))
+    known = next((record for record in records if record), None)
+    if known is None:
+        return Choice()
+    return Choice(keep=[patient for patient, section in sections_of(known).items() if section == VALIDATION])
+
+
 def load_run_data(
-    source: Path, plan: RunPlan, cache: Path, labelled: int, workers: Workers, progress: Progress
+    source: Path,
+    plan: RunPlan,
+    cache: Path,
+    labelled: int,
+    workers: Workers,
+    progress: Progress,
+    choice: Choice | None = None,
 ) -> RunData:
     """Slices of a data list, through the cache; or packed ones (see `pack`) when `source` is a folder.
 
@@ -114,16 +156,20 @@ def load_run_data(
         labelled: training volumes that keep their labels; -1 for all.
         workers: the first process fills the cache before the others read it.
         progress: told after every volume.
+        choice: of the validation, where the data list names none.
 
     Raises:
         SemganError: if the data cannot be used, labels would be lost, or packed slices were cut otherwise.
     """
     if source.is_dir():
+        if choice is not None and choice.fold is not None:
+            remedy = "give the data list, or leave out --fold"
+            raise SemganError("packed slices have their validation and no folds", remedy=remedy, path=source)
         data = _load_packed(source, plan)
     else:
         if not workers.is_main:
             workers.wait()
-        data = _build(source, plan, cache, progress)
+        data = _build(source, plan, cache, progress, choice or Choice(), workers.is_main)
         if workers.is_main:
             workers.wait()
     if labelled >= 0:
@@ -131,15 +177,22 @@ def load_run_data(
     return data
 
 
-def _build(source: Path, plan: RunPlan, cache: Path, progress: Progress) -> RunData:
-    entries = load_datalist(source)
+def _build(
+    source: Path, plan: RunPlan, cache: Path, progress: Progress, choice: Choice | None = None, tell: bool = True
+) -> RunData:
+    choice = choice or Choice()
+    entries = with_validation(load_datalist(source), choice.fold, choice.keep, source)
+    notes = [*entries.notes, *copied_files(entries, source)]
     if not entries.training:
         raise SemganError("the training list is empty", remedy='fill "training"', path=source)
     scored = [entry for entry in entries.validation if entry.label is not None]
     preprocessing = plan.preprocessing
     training = build_slice_set(_named(entries.training, plan), preprocessing, cache, progress)
-    plan.check_ids(training.file_ids, source)
     validation = build_slice_set(_named(scored, plan), preprocessing, cache, progress) if scored else None
+    plan.check_ids(describe_ids((training, validation), plan.names), source)
+    found = [*notes, *copied_slices(training, validation, source), *unseen_classes(training)]
+    for note in dict.fromkeys(found if tell else ()):
+        logger.warning("%s", note)
     sections = {name: [entry.patient for entry in getattr(entries, name)] for name in SECTIONS}
     return RunData(training, validation, sections)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from monai_semgan.data.datalist import load_datalist
+from monai_semgan.data.datalist import DataList, load_datalist
+from monai_semgan.data.label_checks import MASK, is_mask
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
 from monai_semgan.organs import structure_key
@@ -18,6 +19,15 @@ from monai_semgan.training.engine.run_files import read_json, stage_folders
 from monai_semgan.training.training_settings import TrainSettings
 
 logger = logging.getLogger(__name__)
+
+PICTURES = 16
+"""Pictures of a list that are looked at for colours, about."""
+
+PLAN = "plan.json"
+"""Name of the plan in the folder of a run; `settings.json` beside it holds the settings themselves."""
+
+MOST_COUNTED = 40
+"""Ids up to this one may be classes by their count alone; others need names."""
 
 PACKED_TRAINING = "training"
 """Folder of the training slices among packed ones."""
@@ -36,9 +46,20 @@ class RunPlan:
     preprocessing: Preprocessing
     names: Mapping[int, str]
     chosen: bool
+    modality: str | None = None
 
-    def check_ids(self, found: Iterable[int], path: Path | None = None) -> None:
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Structure name by class, where one is known."""
+        ids = self.preprocessing.label_ids or range(1, self.preprocessing.num_classes)
+        return {number: self.names[index] for number, index in enumerate(ids, start=1) if index in self.names}
+
+    def check_ids(self, found: Mapping[int, str], path: Path | None = None) -> None:
         """Tell which ids of the label files become background.
+
+        Args:
+            found: what is to be said of every id, see `describe_ids`.
+            path: of the data list, for errors.
 
         Raises:
             SemganError: if there are such ids and nobody has chosen the classes.
@@ -47,12 +68,14 @@ class RunPlan:
         beyond = sorted(set(found) - set(known) - {0})
         if not beyond:
             return
-        words = ", ".join(f"{index} ({self.names[index]})" if index in self.names else str(index) for index in beyond)
+        words = ", ".join(found[index] for index in beyond)
         if self.chosen:
             logger.warning("label ids that become background: %s", words)
             return
         problem = f"the label files hold ids beyond the {self.preprocessing.num_classes} classes: {words}"
-        remedy = f"give --classes {beyond[-1] + 1} for all of them, or choose with --labels"
+        remedy = 'name them in the list ("labels": {"1": "liver"}), or choose with --labels: others become background'
+        if beyond[-1] <= MOST_COUNTED:
+            remedy = f"give --classes {beyond[-1] + 1} for all of them, or choose with --labels"
         raise SemganError(problem, remedy=remedy, path=path)
 
 
@@ -121,6 +144,9 @@ def _classes(
         return {**known, **listed}, kept.label_ids, True
     if listed:
         return dict(listed), tuple(sorted(listed)), False
+    if is_mask(load_datalist(source).training):
+        logger.warning("the labels are masks of 0 and %d, and nothing names them: one class is learnt", MASK)
+        return {}, (MASK,), False
     return {}, tuple(range(1, Preprocessing().num_classes)), False
 
 
@@ -155,7 +181,7 @@ def kept_settings(run: Path, view: str, quiet: bool = False) -> ModelSettings | 
     the field of view of their data.
     """
     folders = stage_folders(run)
-    if not folders:
+    if not folders and not (run / PLAN).is_file():
         return None
     found = find_settings(run)
     if found is not None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from monai_semgan.data.splits import Fold
 from monai_semgan.errors import SemganError
 from monai_semgan.training.engine.loop import LoopSettings
 from monai_semgan.training.engine.schedule import Schedule, parse_duration
@@ -37,6 +38,8 @@ class TrainSettings(LoopSettings):
         labels: structure names by id in label files, in the order of the classes; or names alone, whose ids the data
             list tells, or which are 1, 2, ... All other ids become background, which is told.
         labelled: how many training volumes keep their label; -1 for all.
+        fold: `2/5` holds out the second of five equal parts of the labelled training patients to score on. Left out, a
+            share of them is held out where the data list names no validation (see `monai_semgan.data.splits`).
         seed: seed of everything random.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         init: weights to begin with: files or folders, such as another run.
@@ -60,6 +63,7 @@ class TrainSettings(LoopSettings):
     num_classes: int | None = None
     labels: Mapping[int, str] | Sequence[str] | None = None
     labelled: int = -1
+    fold: str | None = None
     seed: int = 0
     device: str | torch.device = "auto"
     init: str | Path | Sequence[str | Path] | None = None
@@ -72,6 +76,8 @@ class TrainSettings(LoopSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, counts=("size", "batch_size", "num_classes"), positive=("pixel_mm",), not_negative=("seed",))
+        if self.fold is not None:
+            Fold.parse(self.fold)
         if self.labelled < -1:
             raise SemganError(f"the setting labelled cannot be {self.labelled}", remedy="give a number, or -1 for all")
         for name in ("window", "percentiles"):

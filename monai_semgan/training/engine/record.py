@@ -22,6 +22,7 @@ class DataRecord:
         slices: number of training slices.
         labelled_slices: number of training slices with a label.
         sections: patients by section of the data list, whether the stage used them or not.
+        partly_labelled: by patient, what labels know that know some classes only.
     """
 
     labelled: list[str] = field(default_factory=list)
@@ -30,6 +31,7 @@ class DataRecord:
     slices: int = 0
     labelled_slices: int = 0
     sections: dict[str, list[str]] = field(default_factory=dict)
+    partly_labelled: dict[str, list[str]] = field(default_factory=dict)
 
     def patients_hash(self) -> str:
         """SHA-256 of the patients of all sections, whatever their order."""

@@ -1,0 +1,76 @@
+"""What label files hold, against what is to be learnt of them: ids that are no class, classes that no label shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monai_semgan.data.entries import read_entry_label
+from monai_semgan.errors import SemganError
+from monai_semgan.slicing.encoding import UNLABELLED
+
+if TYPE_CHECKING:
+    from monai_semgan.data.datalist import Entry
+    from monai_semgan.data.slice_set import SliceSet
+
+MASK = 255
+"""The id of what is shown, in masks that programs for pictures write."""
+
+
+def describe_ids(sets: Iterable[SliceSet | None], names: Mapping[int, str]) -> dict[int, str]:
+    """Tell of every id in label files what it is called, how many voxels have it, and in which file.
+
+    Args:
+        sets: slices, which know what their label files hold.
+        names: organ name by id.
+
+    Returns:
+        Words by id, such as `7 (aorta, 1234 voxels in case_3.nii.gz and 2 more files)`.
+    """
+    words: dict[int, list[str]] = {}
+    files: dict[int, Counter[str]] = {}
+    for slices in sets:
+        if slices is None:
+            continue
+        for entry, counts in zip(slices.entries, slices.id_counts, strict=False):
+            for index, count in counts.items():
+                files.setdefault(index, Counter())[entry.label.name if entry.label else ""] += count
+        for index in slices.file_ids:
+            words[index] = [names[index]] if index in names else []
+    for index, found in files.items():
+        (file, count), *others = found.most_common()
+        more = f" and {len(others)} more file{'' if len(others) == 1 else 's'}" if others else ""
+        words.setdefault(index, []).append(f"{count} voxel{'' if count == 1 else 's'} in {file}{more}")
+    return {index: f"{index} ({', '.join(told)})" if told else str(index) for index, told in words.items()}
+
+
+def unseen_classes(slices: SliceSet) -> list[str]:
+    """Sentences on classes that no label of a training shows, or none knows: they cannot be learnt."""
+    preprocessing, names = slices.preprocessing, slices.class_names
+    ids = preprocessing.label_ids or tuple(range(1, preprocessing.num_classes))
+    shown = set(slices.labels.unique().tolist()) - {0, UNLABELLED}
+    if not shown:
+        return []
+    notes = []
+    for number, index in enumerate(ids, start=1):
+        if number in shown:
+            continue
+        name = f"{names[number]} (id {index})" if number in names else f"id {index}"
+        why = "in label files, but too small for a pixel" if index in slices.file_ids else "in no label file"
+        notes.append(f"no training label shows {name}, which is {why}: it cannot be learnt, leave it out with --labels")
+    return notes
+
+
+def is_mask(entries: Sequence[Entry]) -> bool:
+    """Whether labels are masks of 0 and 255, going by the first; for lists that name nothing."""
+    entry = next((entry for entry in entries if entry.label is not None and entry.label.is_file()), None)
+    if entry is None:
+        return False
+    try:
+        ids = set(np.unique(read_entry_label(entry).array).tolist())
+    except SemganError:  # it is told when it is prepared
+        return False
+    return ids <= {0, MASK} and MASK in ids
