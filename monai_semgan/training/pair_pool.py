@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 
+from monai_semgan.errors import Cancelled
 from monai_semgan.networks import JointGenerator
 from monai_semgan.slicing.encoding import encode
 from monai_semgan.training.engine.seeds import step_generator
@@ -85,6 +87,7 @@ class PairPool:
         rank: number of this process.
         device: where pairs are rendered and kept.
         settings: size of the stock, and variety.
+        should_stop: asked while pairs are rendered, which may take minutes after a resume; they raise `Cancelled` then.
     """
 
     def __init__(
@@ -94,7 +97,9 @@ class PairPool:
         rank: int,
         device: torch.device,
         settings: PoolSettings | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
+        self.should_stop = should_stop
         self.generator, self.seed, self.rank, self.device = generator, seed, rank, device
         self.settings = settings or PoolSettings()
         self._stock: dict[int, Pairs] = {}
@@ -113,6 +118,12 @@ class PairPool:
         picks = [(self._stock[wanted[w]], r) for w, r in zip(which, row, strict=True)]
         image, label, latents = (torch.stack([chunk[part][r] for chunk, r in picks]) for part in range(3))
         return Pairs(image.float() / 127.5 - 1.0, label.long(), latents)
+
+    def first(self, chunks: int) -> Pairs:
+        """All pairs of the first chunks, pixels as uint8; they stay in stock for the first steps."""
+        for number in range(chunks):
+            self._stock[number] = self._stock.get(number) or self.render(number)
+        return Pairs(*(torch.cat(parts) for parts in zip(*(self._stock[n] for n in range(chunks)), strict=True)))
 
     @property
     def acceptance(self) -> float:
@@ -150,6 +161,8 @@ class PairPool:
         latents = self._latents(count, source)
         images, labels, keep = [], [], []
         for part in latents.split(self.settings.batch):
+            if self.should_stop():
+                raise Cancelled
             with autocast(self.device, self.settings.mixed_precision):
                 sample = self.generator.synthesis(part)
             images.append(encode(sample.image))

@@ -165,6 +165,7 @@ def run_stage(
         model.preprocessing.num_classes,
         initial_weights(settings.sources, out, name),
         settings.mixed_precision,
+        settings.schedule(),
     )
     torch.manual_seed(step_seed(settings.seed, 0, 0, "initial"))
     stage, network = build_stage(name, own, context, out, settings.sources)

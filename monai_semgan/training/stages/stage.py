@@ -18,7 +18,7 @@ from monai_semgan.organs import pairs
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.engine.gradient_guard import GradientGuard
-from monai_semgan.training.engine.schedule import cosine_factor
+from monai_semgan.training.engine.schedule import Schedule, cosine_factor
 
 if TYPE_CHECKING:
     from monai_semgan.data.slice_set import SliceSet
@@ -38,6 +38,7 @@ class StageContext:
         num_classes: classes with the background.
         initial: weights to begin with, by prefix (see `training.files.gather_weights`).
         mixed_precision: use bfloat16 where the device is fast with it.
+        schedule: how long the stage trains, where that is known.
         should_stop: whether someone waits for the end of the run (SIGTERM, Ctrl-C); what takes longer than some
             seconds besides the steps asks it, see `Stage.check_stop`.
     """
@@ -51,6 +52,7 @@ class StageContext:
     num_classes: int = 5
     initial: Mapping[str, torch.Tensor] = field(default_factory=dict)
     mixed_precision: bool = True
+    schedule: Schedule | None = None
     should_stop: Callable[[], bool] = lambda: False
 
     @property

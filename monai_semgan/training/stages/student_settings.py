@@ -11,6 +11,9 @@ from monai_semgan.utils.settings import check_ranges, checked
 Teacher = Literal["self", "rendering", "both"]
 """Who labels unlabelled slices."""
 
+PairUse = Literal["measured", "always"]
+"""Whether generated pairs must show first that they help."""
+
 
 @checked
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class StudentSettings:
         contrast: randomise the contrast of the input.
         contrast_probability: share of the images that get a random contrast.
         generated_fraction: share of generated pairs in a batch; 0 without a generator.
+        pairs: use generated pairs where a short trial before the first step says that they help (`measured`; see
+            `training/pair_trial.py`), or in any case (`always`).
         organ_fraction: share of slices with an organ among the labelled ones of a batch.
         channels: channels of the U-Net by level.
         ema_images: half-life of the averaged weights in images.
@@ -50,6 +55,7 @@ class StudentSettings:
     contrast: bool = True
     contrast_probability: float = 0.8
     generated_fraction: float = 0.3
+    pairs: PairUse = "measured"
     organ_fraction: float = 0.67
     channels: Sequence[int] = (32, 64, 128, 192, 192)
     ema_images: float = 8_000.0

@@ -18,13 +18,14 @@ from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.training.augmentation.contrast import ContrastRandomisation
 from monai_semgan.training.augmentation.paired import PairedAugmentation
 from monai_semgan.training.engine.ema import MovingAverage
-from monai_semgan.training.engine.seeds import step_generator
+from monai_semgan.training.engine.seeds import step_generator, step_seed
 from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.labelled_sampler import LabelledSampler
 from monai_semgan.training.more_classes import student_classes, with_more_classes
 from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import frozen
 from monai_semgan.training.pseudo_labels import known_pixels, sure_labels
+from monai_semgan.training.stages.pair_decision import PairDecision, decide
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
 from monai_semgan.training.stages.student_settings import StudentSettings
@@ -83,6 +84,8 @@ class StudentStage(Stage):
             raise SemganError(
                 "the student needs labelled training volumes", remedy="add labels to the data list, or raise --labelled"
             )
+        # the same initial weights whether a generator has been built before or not
+        torch.manual_seed(step_seed(context.seed, 0, 0, "initial"))
         student = build_student(context.slices.images.shape[1], context.num_classes, tuple(settings.channels))
         student = student.to(context.device)
         self.networks["student"] = student
@@ -101,6 +104,7 @@ class StudentStage(Stage):
         self.progress = 0.0
         self._divide_batch(generator is not None)
         self.pool = self._pair_pool(generator) if generator is not None and self.generated > 0 else None
+        self.decision: PairDecision | None = PairDecision(True) if settings.pairs == "always" else None
         self.scores: dict[str, list[float]] = {}
         self.load_pretrained(context.initial)
 
@@ -133,7 +137,15 @@ class StudentStage(Stage):
             settings.truncation,
             mixed_precision=context.mixed_precision,
         )
-        return PairPool(frozen(generator, context.device), context.seed, context.workers.rank, context.device, pool)
+        generator, rank = frozen(generator, context.device), context.workers.rank
+        return PairPool(generator, context.seed, rank, context.device, pool, lambda: context.should_stop())
+
+    def _decide_pairs(self, decision: PairDecision) -> None:
+        """Leave generated pairs out of the batches, as if there were no generator, unless they are used."""
+        self.decision = decision
+        if not decision.used:
+            self.pool = None
+            self._divide_batch(with_pairs=False)
 
     def load_pretrained(self, weights: Mapping[str, torch.Tensor]) -> list[str]:
         """Load the student that `weights` holds; one that knows fewer classes keeps them and learns the others.
@@ -209,6 +221,8 @@ class StudentStage(Stage):
 
     def step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of AdamW on Dice + cross-entropy, over the pixels whose label is known."""
+        if self.pool is not None and self.decision is None:
+            self._decide_pairs(decide(self.context, self.pool, self.settings))
         student = self.networks["student"].train()
         image, label = self.batch(step)
         with autocast(self.context.device, self.context.mixed_precision):
@@ -241,8 +255,22 @@ class StudentStage(Stage):
 
     def details(self) -> dict[str, Any]:
         """Dice of every validation patient and organ, and how many of the generator's pairs could be believed."""
-        generated = {} if self.pool is None else {"plausible_pairs": round(self.pool.acceptance, 4)}
+        generated: dict[str, Any] = {} if self.pool is None else {"plausible_pairs": round(self.pool.acceptance, 4)}
+        if self.decision is not None and self.settings.pairs == "measured":
+            generated["pairs"] = self.decision.to_dict()
         return {"validation_dice": self.scores, **generated}
+
+    def extra_state(self) -> dict[str, Any]:
+        """Whether generated pairs are used, if that is measured; None before the first step."""
+        if self.settings.pairs == "always":
+            return {}
+        return {"pairs": None if self.decision is None else self.decision.to_dict()}
+
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `extra_state` gave; a run of before goes on with its pairs."""
+        kept = state.get("pairs", PairDecision(True).to_dict())
+        if kept is not None and self.settings.pairs == "measured":
+            self._decide_pairs(PairDecision.from_dict(kept))
 
     def image_grid(self) -> np.ndarray:
         """Rows: an augmented training batch with its labels, and what the student makes of it."""

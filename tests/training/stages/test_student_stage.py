@@ -98,7 +98,7 @@ def test_resumed_training_equals_uninterrupted_training(
 ) -> None:
     settings = {**STUDENT, "confidence": 0.0, "unlabelled_fraction": 0.5}
     if kind == "generated pairs":
-        settings |= {"generated_fraction": 0.5, "init": generator_file, "consistency": False}
+        settings |= {"generated_fraction": 0.5, "pairs": "always", "init": generator_file, "consistency": False}
         settings |= {"pool_chunk": 4, "pool_refresh": 3, "pool_chunks": 2}
     if kind == "a rendering that teaches":
         save_weights(tmp_path / "inverting.pt", inverting_weights())
