@@ -29,6 +29,7 @@ from monai_semgan.bundle.pending import put_in_place
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import part, save_weights, with_prefix
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_settings, plain_ids
+from monai_semgan.slicing.planes import AXIAL
 from monai_semgan.training.engine.run_files import gather_weights
 from monai_semgan.training.engine.run_files import read_json as read_record
 from monai_semgan.training.pretrained import (
@@ -81,6 +82,7 @@ def fill_bundle(folder: str | Path, sources: Sequence[str | Path] = ()) -> Path:
         _check_bundle(kept, folder)
         ids = kept.preprocessing.label_ids
         changes["slices"] |= {"pixel_mm": kept.preprocessing.pixel_mm, **({"label_ids": list(ids)} if ids else {})}
+        changes["slices"] |= {"plane": kept.preprocessing.plane} if kept.preprocessing.plane != AXIAL else {}
     classes = changes["slices"]["num_classes"]
     if classes != len(labels) + 1:
         problem = f"weights for {classes - 1} labels, the bundle names {len(labels)}: {', '.join(labels)}"
@@ -147,6 +149,8 @@ def _check_bundle(kept: ModelSettings, folder: Path) -> None:
     if bundle.preprocessing.label_ids is None and kept.preprocessing.num_classes == bundle.preprocessing.num_classes:
         # ids of label files are the data's business: a new bundle does not know them yet
         bundle = replace(bundle, preprocessing=replace(bundle.preprocessing, label_ids=kept.label_ids))
+    if "plane" not in read_json(folder / CONFIG).get("slices", {}):  # the same with the plane of the slices
+        bundle = replace(bundle, preprocessing=replace(bundle.preprocessing, plane=kept.preprocessing.plane))
     found = kept.difference(bundle)
     if found is not None:
         problem = f"the weights were trained with {found.name} {found.own}, the bundle says {found.other}"

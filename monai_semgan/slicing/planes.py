@@ -128,8 +128,8 @@ def propose_plane(affines: Sequence[np.ndarray], shapes: Sequence[Sequence[int]]
         return PlaneProposal(AXIAL, _axial_reason(total, count), doubts)
     ratios = [thickness(affine) for (affine, _), needs in zip(places, stored, strict=True) if needs]
     reason = (
-        f"{count} of {total} volumes have slices across the patient's axial planes that are {np.median(ratios):.1f} "
-        "times as far apart as their pixels: the slices are taken as stored."
+        f"{count} of {total} volumes have thick slices ({np.median(ratios):.1f} pixels apart) that are not axial: "
+        "slices are taken as they are stored."
     )
     return PlaneProposal(STORED, reason, tuple(_mixture(places)))
 

@@ -97,15 +97,17 @@ class LoadLabeld(MapTransform):
 class PlanSlicesd(MapTransform):
     """Find modality and body, and note in the meta data how a scan is normalised and where its slices lie.
 
-    Slices are axial in the patient's coordinates, whatever the order and direction in which the scan is stored, have
-    the bundle's pixel spacing, and are centred on the body. Voxels stay as they are, but for constant fills at the
-    border, which become air.
+    Slices are axial in the patient's coordinates, whatever the order and direction in which the scan is stored, or the
+    thick ones of the scan where the bundle has been trained on such (`slices#plane`). They have the bundle's pixel
+    spacing, and are centred on the body. Voxels stay as they are, but for constant fills at the border, which become
+    air.
 
     Args:
         keys: of the scans.
         preprocessing: how volumes become slices.
         modality: `CT`, `MR` or `DX`; when left out as the entry tells under `modality`, or the file, or guessed.
         allow_missing_keys: leave out keys that are not there.
+        plane: `axial` or `stored`, in place of that of the bundle.
     """
 
     def __init__(
@@ -114,9 +116,10 @@ class PlanSlicesd(MapTransform):
         preprocessing: Preprocessing,
         modality: str | None = None,
         allow_missing_keys: bool = False,
+        plane: str | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.preprocessing = preprocessing
+        self.preprocessing = preprocessing.in_plane(plane)
         self.modality = modality
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -18,12 +18,14 @@ from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
 from monai_semgan.io.label_names import NAMES, names_from
+from monai_semgan.slicing.planes import propose_plane
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.datasets import RunData, hide_labels
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.loop import StageResult
 from monai_semgan.training.engine.run_files import STAGES
 from monai_semgan.training.engine.run_lock import locked_run
+from monai_semgan.training.list_plane import tell_plane
 from monai_semgan.training.run import check_options, run_stage, stage_settings
 from monai_semgan.training.run_plan import RunPlan
 from monai_semgan.training.stages.stage_registry import stage_names
@@ -202,6 +204,9 @@ class StageTraining:
             remedy = "give --dataset_dir a data list with training volumes"
             raise SemganError("train#dataset#data: there are no training volumes", remedy=remedy)
         RunPlan(training.preprocessing, dict(training.entries[0].names), chosen=True).check_ids(training.file_ids)
+        if training.preprocessing.field_of_view != "image":
+            places = [(geometry.source_affine, geometry.source_shape) for geometry in training.geometries]
+            tell_plane(propose_plane(*zip(*places, strict=True)), training.preprocessing.plane)  # type: ignore[arg-type]
         if self.settings.labelled >= 0:
             training = hide_labels(training, self.settings.labelled)
         if len(training.labelled_indices) == 0 and self.stage != "encoder":
