@@ -17,6 +17,9 @@ from monai_semgan.slicing.scan_maps import scan_maps
 from monai_semgan.transforms.dictionary import RANGE
 from monai_semgan.transforms.scan_meta import HEADER, NAME, OTHER_AFFINES, SCAN, affine_tensor, geometry_of
 
+COLOURS = 3
+"""Channels of pictures in colours."""
+
 
 class RestoreLabeld(MapTransform):
     """Turn probabilities on the slices into label ids on exactly the scan's grid, as `semgan segment` does.
@@ -68,8 +71,8 @@ class RestoreLabeld(MapTransform):
 class RestoreMapsd(MapTransform):
     """Bring the inferer's maps to the scan's grid, in the scan's units, as new keys.
 
-    `uncertainty`, and after an inversion `reconstruction` and `residual`, each `(1, I, J, K)` float32. The inferer's
-    dictionary stays, for `RestoreLabeld`.
+    `uncertainty`, and after an inversion `reconstruction` and `residual`, each `(1, I, J, K)` float32; what was
+    rendered in colours `(3, I, J, K)` uint8. The inferer's dictionary stays, for `RestoreLabeld`.
 
     Args:
         keys: of the inferer's dictionary.
@@ -92,6 +95,11 @@ class RestoreMapsd(MapTransform):
             found = [torch.as_tensor(done[key][name])[0].permute(2, 0, 1) for name in names if name in done[key]]
             for name, (slices, fill) in scan_maps((low, high), *found).items():
                 done[name] = on_scan(torch.from_numpy(restore(slices, fill))[None], image, done.get(NAME))
+            rendered = done[key].get("recon")
+            if rendered is not None and len(rendered) == COLOURS:
+                scaled = (torch.as_tensor(rendered).permute(3, 0, 1, 2).clamp(-1, 1) + 1) * 127.5
+                colours = torch.from_numpy(restore(scaled)).round().clamp(0, 255).to(torch.uint8)
+                done["reconstruction"] = on_scan(colours, image, done.get(NAME))
         return done
 
 

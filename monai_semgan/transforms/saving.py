@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from monai.utils import MetaKeys
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import writable_endings
+from monai_semgan.io.image2d_writing import write_image2d
 from monai_semgan.io.writing import write_label, write_volume
 from monai_semgan.organs import Segments
 from monai_semgan.transforms.scan_meta import SCAN, as_volume
@@ -24,6 +25,9 @@ NAMING = ("data_root_dir", "separate_folder", "folder_layout", "output_name_form
 MEANINGLESS = {"resample": False, "print_log": False}
 """Arguments that may be given with these values, as bundles do for MONAI's `SaveImaged`."""
 
+BYTES_ONLY = (".seg.nrrd", ".png")
+"""Endings of files that hold numbers up to 255 and nothing else."""
+
 
 class SaveImageOnScand(SaveImaged):
     """Write labels or maps on exactly the grid of their scan, whole files or none.
@@ -32,12 +36,15 @@ class SaveImageOnScand(SaveImaged):
     scan's file carries: both forms with their codes, and units. Two scans that would get one file are an error.
 
     Args:
-        keys: of the labels or maps, `(1, I, J, K)` as `RestoreLabeld` and `RestoreMapsd` make them.
+        keys: of the labels or maps, `(1, I, J, K)`, or `(3, I, J, K)` in colours, as `RestoreLabeld` and `RestoreMapsd`
+            make them.
         output_dir: folder.
         output_postfix: what follows the scan's name and `_`.
-        output_ext: ending of the files: `.nii.gz`, `.nii`, `.nrrd`, `.mha`; `.seg.nrrd` for labels.
+        output_ext: ending of the files: `.nii.gz`, `.nii`, `.nrrd`, `.mha`; for labels `.seg.nrrd`, and for those of
+            single images, and colours, `.png`.
         output_dtype: stored type.
         labels: structure name by id, for formats that hold names.
+        label_ids: ids of the classes 1, 2, ... in label files, which other formats get; the same when left out.
         allow_missing_keys: leave out keys that are not there.
         options: others of MONAI's `SaveImaged` that name files, such as `data_root_dir` and `separate_folder`.
 
@@ -53,6 +60,7 @@ class SaveImageOnScand(SaveImaged):
         output_ext: str = ".nii.gz",
         output_dtype: Any = np.uint8,
         labels: Mapping[int, str] | None = None,
+        label_ids: Sequence[int] | None = None,
         allow_missing_keys: bool = False,
         **options: Any,
     ) -> None:
@@ -62,9 +70,10 @@ class SaveImageOnScand(SaveImaged):
                 remedy = f"leave it out; known are {', '.join(NAMING)}"
                 raise SemganError(f"{name}: results lie on the scan's grid as they are", remedy=remedy)
         self.labels = dict(labels) if labels is not None else None
+        self.ids = dict(enumerate(label_ids, start=1)) if label_ids is not None else None
         self.dtype = np.dtype(output_dtype)
         self._written: dict[Path, str] = {}
-        endings = (*writable_endings(), *((".seg.nrrd",) if self.dtype == np.uint8 else ()))
+        endings = (*writable_endings(), *(BYTES_ONLY if self.dtype == np.uint8 else ()))
         ending = output_ext.lower() if output_ext.startswith(".") else f".{output_ext.lower()}"
         if ending not in endings:
             raise SemganError(f"output_ext: {output_ext!r} cannot be written", remedy=f"use {', '.join(endings)}")
@@ -107,7 +116,9 @@ class SaveImageOnScand(SaveImaged):
 
     def _write(self, image: MetaTensor, path: Path) -> None:
         like = as_volume(image)
-        if self.dtype == np.uint8:
-            write_label(like.array, like, path, Segments(self.labels) if self.labels else None)
+        if like.colour is not None and path.suffix == ".png":
+            write_image2d(like.colour, path)
+        elif self.dtype == np.uint8:
+            write_label(like.array, like, path, Segments(self.labels) if self.labels else None, self.ids)
         else:
             write_volume(like.array, like, path, self.dtype)
