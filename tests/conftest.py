@@ -113,6 +113,22 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
 
 
+@pytest.fixture(scope="session")
+def student_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle without generator and encoder."""
+    from monai_semgan.networks.weights import load_weights, part, save_weights, with_prefix
+
+    folder = tmp_path_factory.mktemp("bundle") / "student"
+    shutil.copytree(tiny_bundle, folder)
+    path = folder / "configs" / "inference.json"
+    config = json.loads(path.read_text())
+    config["network_def"] |= {"generator": None, "encoder": None}
+    path.write_text(json.dumps(config))
+    weights = folder / "models" / "model.pt"
+    save_weights(weights, with_prefix(part(load_weights(weights), "student"), "student"))
+    return folder
+
+
 @pytest.fixture
 def ct_scan(tmp_path: Path) -> Path:
     """A CT of the phantom whose axes are stored in an unusual order and direction, and lie oblique."""

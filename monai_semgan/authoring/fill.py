@@ -25,6 +25,7 @@ from monai_semgan.bundle.labels import (
     read_metadata,
 )
 from monai_semgan.bundle.load import load_bundle
+from monai_semgan.bundle.modes import STUDENT_ALONE
 from monai_semgan.bundle.pending import put_in_place
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import part, save_weights, with_prefix
@@ -36,6 +37,7 @@ from monai_semgan.training.pretrained import (
     encoder_arguments,
     generator_arguments,
     student_channels,
+    student_ends,
     trained_filter,
     trained_spatial_size,
     tuned,
@@ -57,7 +59,8 @@ RUNS = "runs"
 def fill_bundle(folder: str | Path, sources: Sequence[str | Path] = ()) -> Path:
     """Take trained weights into a bundle as `models/model.pt`, and make its configurations describe them.
 
-    Measured values of older weights are dropped: `eval_metrics`, and the section `domain` of `semgan calibrate`.
+    Weights of a student alone make a bundle of mode preview only. Measured values of older weights are dropped:
+    `eval_metrics`, and the section `domain` of `semgan calibrate`.
 
     Args:
         folder: of the bundle.
@@ -75,7 +78,8 @@ def fill_bundle(folder: str | Path, sources: Sequence[str | Path] = ()) -> Path:
     paths = [Path(source) for source in sources] or [folder / RUNS]
     weights = _weights(paths)
     records = _records(paths)
-    changes = _architecture(weights, records, paths)
+    alone = {name.partition(".")[0] for name in weights} == {"student"}
+    changes = _student_alone(weights, folder) if alone else _architecture(weights, records, paths)
     kept = run_settings(paths)
     if kept is not None:
         _check_weights(kept, changes["slices"], paths[0])
@@ -90,6 +94,8 @@ def fill_bundle(folder: str | Path, sources: Sequence[str | Path] = ()) -> Path:
     if kept is None:
         logger.warning("no %s with these weights: window and percentiles are those of the bundle", SETTINGS)
     _write(folder, changes, labels, weights, _summary(records))
+    if alone:
+        logger.warning("the bundle holds %s", STUDENT_ALONE)
     return folder
 
 
@@ -193,8 +199,9 @@ def _architecture(
     """Values of the configurations' sections that describe the networks of the weights."""
     for name, stage in PARTS.items():
         if not part(weights, name):
-            problem = f"no weights of the {name}"
-            raise SemganError(problem, remedy=f"train the stage {stage} first or name its run", path=paths[0])
+            problem, remedy = f"no weights of the {name}", f"train the stage {stage} first or name its run"
+            remedy += "" if name == "student" else "; the run of a student alone makes a bundle for previews"
+            raise SemganError(problem, remedy=remedy, path=paths[0])
     generator: dict[str, Any] = generator_arguments(part(weights, "generator"))
     slices = {"size": generator.pop("size"), "num_classes": generator.pop("num_classes")}
     for record in records.values():
@@ -205,11 +212,27 @@ def _architecture(
     encoder = _encoder_arguments(part(weights, "encoder"), records.get("encoder", {}))
     if encoder["spatial_channels"] > 0:
         encoder["spatial_size"] = trained_spatial_size(paths, int(slices["size"]))
+    slices["image_channels"] = generator["image_channels"]
     return {
         "slices": slices,
         "generator_def": generator | {"resample_filter": list(trained_filter(paths))},
         "encoder_def": encoder,
         "student_def": student,
+        "network_def": {"generator": "@generator_def", "encoder": "@encoder_def"},
+    }
+
+
+def _student_alone(weights: Mapping[str, torch.Tensor], folder: Path) -> dict[str, dict[str, Any]]:
+    """The same for a student without generator and encoder, whose sections stay for a later training."""
+    state = part(weights, "student")
+    channels, classes = student_ends(state)
+    size = bundle_settings(folder).preprocessing.size  # a U-Net takes any; that of the run is compared with it
+    return {
+        "slices": {"size": size, "num_classes": classes, "image_channels": channels},
+        "generator_def": {"image_channels": channels},
+        "encoder_def": {"image_channels": channels},
+        "student_def": {"image_channels": channels, "channels": student_channels(state)},
+        "network_def": {"generator": None, "encoder": None},
     }
 
 
@@ -244,7 +267,8 @@ def _write(
         (draft / "configs").mkdir(parents=True)
         for path in (folder / "configs").glob("*.json"):
             config = {k: v for k, v in read_json(path).items() if k not in TASK_SETTINGS}
-            write_json(draft / "configs" / path.name, with_changes(config, changes))
+            own = {name: value for name, value in changes.items() if name != "network_def" or path.name == CONFIG.name}
+            write_json(draft / "configs" / path.name, with_changes(config, own))
         write_json(draft / METADATA, _metadata(folder, draft, labels))
         save_weights(draft / WEIGHTS, weights)
         write_json(draft / RECORD, record)

@@ -30,12 +30,14 @@ def check_parts(
         SemganError: naming the first contradiction.
     """
     classes = preprocessing.num_classes
-    generator = network.generator
-    facts = (
-        ("slices#num_classes", classes, "labels in channel_def, with background", len(labels) + 1),
-        ("generator_def#num_classes", generator.num_classes, "slices#num_classes", classes),
-        ("generator_def#size", generator.size, "slices#size", preprocessing.size),
-    )
+    facts = [("slices#num_classes", classes, "labels in channel_def, with background", len(labels) + 1)]
+    if network.renders:
+        channels = network.generator.image_channels
+        facts += [
+            ("generator_def#num_classes", network.generator.num_classes, "slices#num_classes", classes),
+            ("generator_def#size", network.generator.size, "slices#size", preprocessing.size),
+            ("generator_def#image_channels", channels, "slices#image_channels", preprocessing.image_channels),
+        ]
     for name, value, other, expected in facts:
         if value != expected:
             problem = f"{name} is {value}, {other} says {expected}"

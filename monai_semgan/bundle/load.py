@@ -25,6 +25,7 @@ from monai_semgan.bundle.labels import (
     read_json,
     read_metadata,
 )
+from monai_semgan.bundle.modes import MODES, STUDENT_MODES
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ class Bundle:
     def device(self) -> torch.device:
         """Where the network lies."""
         return next(self.network.parameters()).device
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """What `segment` can do with it: `MODES`, or the preview alone where it is a student alone."""
+        return MODES if self.network.renders else STUDENT_MODES
 
     @cached_property
     def weights_sha256(self) -> str:

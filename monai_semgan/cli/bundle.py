@@ -120,11 +120,13 @@ def new(arguments: argparse.Namespace) -> int:
 def fill(arguments: argparse.Namespace) -> int:
     """Run `semgan bundle fill`."""
     from monai_semgan.authoring.fill import fill_bundle
-    from monai_semgan.bundle.labels import WEIGHTS
+    from monai_semgan.bundle.labels import CONFIG, WEIGHTS, read_json
+    from monai_semgan.bundle.modes import MODES, modes_of
 
     folder = fill_bundle(arguments.folder, arguments.runs)
     say(f"wrote {folder / WEIGHTS}")
-    say(f"try: semgan selfcheck --bundle {folder}")
+    whole = modes_of(read_json(folder / CONFIG)) == MODES
+    say(f"try: semgan selfcheck {'' if whole else 'SCAN '}--bundle {folder}")
     return 0
 
 

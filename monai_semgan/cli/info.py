@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +54,24 @@ def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
     choice = prepare_threads()  # before anything loads PyTorch
     from monai_semgan.bundle.digest import weights_digest
     from monai_semgan.bundle.labels import (
+        CONFIG,
         METADATA,
         bundle_folder,
         dice_by_label,
         learnt_modalities,
         organ_labels,
+        read_json,
         read_metadata,
         read_record,
     )
+    from monai_semgan.bundle.modes import modes_of
     from monai_semgan.utils.device import bfloat16_reason, device_reason, fast_bfloat16, select_device
 
     path = bundle_folder(folder)
     metadata, record = read_metadata(path), read_record(path)
     labels = organ_labels(metadata, path / METADATA)
     device = select_device(device_name)
+    modes = modes_of(read_json(path / CONFIG))
     return {
         "semgan": __version__,
         "python": platform.python_version(),
@@ -95,7 +99,7 @@ def gather(folder: Path | None, device_name: str) -> dict[str, Any]:
             "dice_of_labels": {str(index): figures for index, figures in dice_by_label(record, labels).items()},
             "weights_sha256": weights_digest(path),
         },
-        "modes": ["preview", "encoder", "invert", "refine"],
+        "modes": list(modes),
         "dice": record.get("dice", {}),
     }
 
@@ -113,9 +117,17 @@ def as_text(facts: Mapping[str, Any]) -> str:
         f"model: {bundle['name']} {bundle['version']}, learnt from {' and '.join(bundle['modalities']) or '?'}",
         f"  folder: {bundle['folder']}",
         f"  weights: {bundle['weights_sha256'][:16] or 'none'}",
+        *_mode_lines(facts["modes"]),
         *_label_lines(bundle["labels"], bundle["dice_of_labels"]),
     ]
     return "\n".join([*lines, *_dice_lines(facts["dice"])])
+
+
+def _mode_lines(modes: Sequence[str]) -> list[str]:
+    """A line for a model that cannot do everything."""
+    from monai_semgan.bundle.modes import MODES, STUDENT_ALONE
+
+    return [] if len(modes) == len(MODES) else [f"  holds {STUDENT_ALONE}"]
 
 
 def _label_lines(labels: Mapping[str, str], dice: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from monai_semgan.bundle.load import load_bundle
 
     bundle = load_bundle(arguments.bundle, arguments.device)
+    bundle.network.check_renders("a synthetic image")
     patients = _patients(bundle, arguments)
     with bar(arguments, "stopping") as progress:
         if arguments.count:

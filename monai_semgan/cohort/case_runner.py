@@ -39,6 +39,8 @@ class CaseRunner:
     def __init__(self, settings: CohortSettings, output: Path) -> None:
         self.settings, self.output = settings, output
         self.bundle = load_bundle(settings.bundle, settings.device)
+        if settings.mode not in self.bundle.modes:
+            self.bundle.network.check_renders(f"mode {settings.mode}")
         chosen_labels(self.bundle, settings.labels)  # an unknown name is told before the first scan
         self.model, self.key = settings.model_hash(), settings.key()
 

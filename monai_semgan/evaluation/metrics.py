@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -143,10 +143,13 @@ def score_volume(
     for index, name in labels.items():
         found, true = prediction == index, reference.array == index
         hd95, assd = surface_distances(found, true, spacing) if with_distance else (math.nan, math.nan)
-        counts = float(true.sum()), float(found.sum())
-        volumes = (math.nan, math.nan) if in_pixels else tuple(count * reference.voxel_ml for count in counts)
-        pixels = counts if in_pixels else (math.nan, math.nan)
-        scores[name] = OrganScore(dice(found, true), hd95, *volumes, assd, *pixels, assumed)
+        score = OrganScore(dice(found, true), hd95, math.nan, math.nan, assd, assumed=assumed)
+        true_size, found_size = float(true.sum()), float(found.sum())
+        if in_pixels:
+            scores[name] = replace(score, reference_pixels=true_size, predicted_pixels=found_size)
+        else:
+            ml = reference.voxel_ml
+            scores[name] = replace(score, reference_ml=true_size * ml, predicted_ml=found_size * ml)
     return scores
 
 

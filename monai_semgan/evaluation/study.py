@@ -60,8 +60,8 @@ def evaluate(
         return evaluate_bundle(model, entries, mode, **options)
     folder = bundle if bundle is None or isinstance(bundle, (str, Path)) else bundle.folder
     names = organ_names(entries, Path(predictions), folder, options.get("prediction_labels"))
-    told = {"label_ids": names.files, "note": names.note}
-    return evaluate_predictions(Path(predictions), entries, names.labels, **told, **options)
+    options |= {"label_ids": names.files, "note": names.note}
+    return evaluate_predictions(Path(predictions), entries, names.labels, **options)
 
 
 def labelled_section(data: str | Path | DataList, section: str | None = None) -> tuple[str, list[Entry]]:
@@ -161,8 +161,10 @@ def evaluate_bundle(
         options: as `score_bundle`.
 
     Raises:
-        SemganError: if no entry has a label.
+        SemganError: if no entry has a label, or the model does not have the mode.
     """
+    if mode not in bundle.modes:
+        bundle.network.check_renders(f"mode {mode}")
     progress = progress or NullProgress()
     entries = with_names(labelled_entries(entries))
     settings = {"mode": mode, "weights": bundle.weights_sha256[:12]} | options

@@ -227,4 +227,5 @@ def _cell(value: float) -> str:
 
 def _score(kept: dict[str, Any]) -> OrganScore:
     """A score as `scores.json` keeps it; `null` stands for NaN."""
-    return OrganScore(**{name: math.nan if value is None else value for name, value in kept.items()})
+    told: dict[str, Any] = {name: math.nan if value is None else value for name, value in kept.items()}
+    return OrganScore(**told)

@@ -13,6 +13,7 @@ import torch
 
 from monai_semgan.bundle.labels import CONFIG
 from monai_semgan.bundle.load import load_bundle
+from monai_semgan.bundle.modes import MODES
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.preview import PreviewSettings, preview_slices
 from monai_semgan.inference.remarks import Remark, remarks_on, unlearnt_modality, with_reservation
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from monai_semgan.networks import InversionSegmenter
     from monai_semgan.quality.assessment import DomainAssessment
     from monai_semgan.slicing.preprocessing import PreparedVolume
-
-MODES = ("preview", "encoder", "invert", "refine")
-"""preview: the student; encoder: latents of the encoder, rendered; invert: these latents optimised; refine: both."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +114,8 @@ def segment(
     if mode not in MODES:
         raise SemganError(f"unknown mode {mode!r}", remedy=f"use {', '.join(MODES)}")
     bundle = load_bundle(bundle) if bundle is None or isinstance(bundle, (str, Path)) else bundle
+    if mode not in bundle.modes:
+        bundle.network.check_renders(f"mode {mode}")
     reading = {name: settings.pop(name) for name in ("series", "resample") if name in settings}
     if reading and not isinstance(scan, (str, Path)):
         raise SemganError(f"{' and '.join(reading)} is for files", remedy="give the file, or read_volume the setting")

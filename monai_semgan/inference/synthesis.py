@@ -77,6 +77,8 @@ def sample_slices(
         Cancelled: if the user wants to stop.
     """
 
+    bundle.network.check_renders("a synthetic image")
+
     def compute(network: InversionSegmenter) -> SyntheticSlices:
         generator = network.generator
         latents = generator.broadcast(_random_latents(generator, count, seed, truncation))
@@ -107,6 +109,7 @@ def sample_patient(
     if bundle.preprocessing.field_of_view == "image":
         problem = f"the model makes single {bundle.preprocessing.images}, no patients"
         raise SemganError(problem, remedy="generate slices (semgan sample --patients 0)", path=bundle.folder)
+    bundle.network.check_renders("a synthetic patient")
     shape = patient_shape(bundle)
     levels = organ_levels(shape, bundle.labels)
 

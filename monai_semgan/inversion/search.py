@@ -52,6 +52,7 @@ class VolumeInverter:
         in_domain: bool = True,
         reconstruction: ReconstructionObjective | None = None,
     ) -> None:
+        network.check_renders("an inversion")
         self.network = network
         self.settings = settings or InversionSettings()
         self.in_domain = in_domain

@@ -12,30 +12,46 @@ from monai_semgan.io.volume import Volume
 from monai_semgan.organs import Segments
 from monai_semgan.utils.files import check_output, written_aside
 
+LARGEST_GREY = 65_535
+
 
 def write_image2d_label(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:
-    """Write a label map (I, J, 1) as PNG of 8 bits whose grey values are the ids, pixel by pixel as the image.
+    """Write a label map (I, J, 1) as PNG whose grey values are the ids, pixel by pixel as the image.
+
+    It has 8 bits, or 16 where the type of the array is larger than uint8.
 
     Args:
         array: label ids.
         like: the image.
         path: `.png`.
         segments: names of the ids; a PNG has no place for them.
+
+    Raises:
+        SemganError: it is a volume, or an id needs more than 16 bits.
     """
     check_single_image(like, path)
-    Image.fromarray(np.ascontiguousarray(_rows_and_columns(array)).astype(np.uint8)).save(path, format="PNG")
+    if int(array.max(initial=0)) > LARGEST_GREY:
+        problem = f"a PNG holds ids up to {LARGEST_GREY}, and one is {int(array.max())}"
+        raise SemganError(problem, remedy="write .nii.gz", path=path)
+    stored = np.uint8 if array.dtype == np.uint8 else np.uint16
+    Image.fromarray(np.ascontiguousarray(_rows_and_columns(array)).astype(stored)).save(path, format="PNG")
 
 
-def write_image2d(colours: np.ndarray, path: Path) -> Path:
-    """Write red, green and blue of a single image, (3, I, J, K) uint8, as PNG, complete or not at all.
+def write_image2d(channels: np.ndarray, path: Path) -> Path:
+    """Write a single image of 8 bits as PNG, complete or not at all.
+
+    Args:
+        channels: (C, I, J, K), 0 black and 255 white: one of grey values, or red, green and blue.
+        path: `.png`.
 
     Raises:
         SemganError: it cannot be written.
     """
-    layers = [_rows_and_columns(channel) for channel in colours]
+    layers = [_rows_and_columns(channel) for channel in channels]
+    pixels = np.stack(layers, axis=-1) if len(layers) > 1 else layers[0]
     path = check_output(path, (".png",))
     with written_aside(path) as temporary:
-        Image.fromarray(np.ascontiguousarray(np.stack(layers, axis=-1))).save(temporary, format="PNG")
+        Image.fromarray(np.ascontiguousarray(pixels).astype(np.uint8)).save(temporary, format="PNG")
     return path
 
 

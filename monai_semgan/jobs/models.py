@@ -18,9 +18,11 @@ from monai_semgan.bundle.labels import (
     learnt_modalities,
     measured_dice,
     organ_labels,
+    read_json,
     read_metadata,
     read_record,
 )
+from monai_semgan.bundle.modes import modes_of
 from monai_semgan.errors import SemganError
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.jobs.contract import Code, Label, Mode, ModeInfo, ModelInfo
@@ -96,7 +98,7 @@ def _served_model(folder: Path | str | None) -> ServedModel:
         modalities=list(learnt_modalities(metadata)),
         slice_axis=SLICE_AXIS,
         labels=contract_labels(labels, dice_by_label(record, labels)),
-        modes=[_mode(mode, path, record) for mode in Mode],
+        modes=[_mode(mode, path, record) for mode in Mode if mode.value in modes_of(read_json(path / CONFIG))],
         research_only=RESEARCH_ONLY,
     )
     return ServedModel(path, info, labels)

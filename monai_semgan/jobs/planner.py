@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from monai_semgan.bundle.modes import STUDENT_ALONE
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.segmentation import parse_labels
 from monai_semgan.inversion.objectives.registry import OBJECTIVES
@@ -49,6 +50,7 @@ class TaskPlanner:
         """
         model = self._model(request)
         self._label_ids(request, model)
+        _check_mode(request, model)
         _check_objective(request)
         path = self._source(request)
         self._check_range(request, path)
@@ -115,6 +117,12 @@ class TaskPlanner:
         low, high = check_scan(path, self.python).heights
         if request.slice_range_mm[1] < low or request.slice_range_mm[0] > high:
             raise JobError(f"slice_range_mm lies outside the volume, which reaches from {low:.1f} to {high:.1f} mm")
+
+
+def _check_mode(request: JobRequest, model: ServedModel) -> None:
+    known = [mode.name for mode in model.info.modes]
+    if request.mode not in known:
+        raise JobError(f"mode {request.mode.value} is not for this model, which holds {STUDENT_ALONE}")
 
 
 def _check_objective(request: JobRequest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,17 +50,21 @@ class LocalEngine:
 
     def __init__(self, folder: str | None = None, device: str = "auto") -> None:
         from monai_semgan.bundle.labels import (
+            CONFIG,
             METADATA,
             bundle_folder,
             dice_by_label,
             organ_labels,
+            read_json,
             read_metadata,
             read_record,
         )
+        from monai_semgan.bundle.modes import modes_of
 
         self.folder = bundle_folder(folder)
         self.labels = organ_labels(read_metadata(self.folder), self.folder / METADATA)
         self.dice = dice_by_label(read_record(self.folder), self.labels)
+        self.modes = modes_of(read_json(self.folder / CONFIG))
         self.device = device
         self._lock = threading.Lock()
         self._bundle: Bundle | None = None
@@ -108,14 +112,17 @@ class LocalEngine:
         return str(label), params
 
 
-def infer_tasks(engine: Engine, dice: Mapping[int, Mapping[str, float]] | None = None) -> dict[str, InferTask]:
+def infer_tasks(
+    engine: Engine, dice: Mapping[int, Mapping[str, float]] | None = None, modes: Collection[str] = tuple(MODES)
+) -> dict[str, InferTask]:
     """Return the tasks `semgan_preview`, `semgan_invert` and `semgan_refine`, which share one engine.
 
     Args:
         engine: what does it.
         dice: measured for the preview, by label id and modality; their descriptions tell it.
+        modes: what the model can do; a student alone has the preview only.
     """
-    return {f"semgan_{mode}": SemganInferTask(engine, mode, dice) for mode in MODES}
+    return {f"semgan_{mode}": SemganInferTask(engine, mode, dice) for mode in MODES if mode in modes}
 
 
 class SemganInferTask(InferTask):

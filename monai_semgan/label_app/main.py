@@ -69,8 +69,8 @@ class SemganApp(MONAILabelApp):
         return StudiesDatastore(self.studies, reload, read_only, str(self.home))
 
     def init_infers(self) -> dict[str, InferTask]:
-        """Return one task for each of the modes preview, invert and refine."""
-        return infer_tasks(self.engine, self._local.dice)
+        """Return one task for each of the modes preview, invert and refine that the model has."""
+        return infer_tasks(self.engine, self._local.dice, self._local.modes)
 
     def init_batch_infer(self) -> BatchInferTask:
         """Return batches that also run without a GPU."""
@@ -81,8 +81,8 @@ class SemganApp(MONAILabelApp):
         return strategies(model=self._model_digest, usable=Openable())
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
-        """Return what gives unlabelled images the scores that strategies rank by."""
-        return scoring_methods(self.engine, self._model_digest)
+        """Return what gives unlabelled images the scores that strategies rank by; none for a student alone."""
+        return scoring_methods(self.engine, self._model_digest) if "invert" in self._local.modes else {}
 
     def _load_sessions(self, load: bool = False) -> SafeSessions | None:
         return SafeSessions(settings.MONAI_LABEL_SESSION_PATH, settings.MONAI_LABEL_SESSION_EXPIRY) if load else None

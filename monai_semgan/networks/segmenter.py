@@ -6,39 +6,78 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from monai_semgan.errors import SemganError
 from monai_semgan.networks.encoder import LatentEncoder
 from monai_semgan.networks.generator import JointGenerator, JointSample
 from monai_semgan.networks.latent import Latent
+
+
+def needs_generator(what: str) -> SemganError:
+    """What to tell a user who asks a student for more than a preview.
+
+    Args:
+        what: was asked for.
+    """
+    remedy = "use mode preview, or train the stages gan and encoder too and fill the bundle with all"
+    return SemganError(f"{what} needs generator and encoder, and this model is a student alone", remedy=remedy)
 
 
 class InversionSegmenter(nn.Module):
     """Segment slices by the student (`preview`) or by encoding and rendering (`encoder`).
 
     Test-time optimisation is no part of `forward`: it belongs to the inferer, which uses `encode` and `render`.
+    Without generator and encoder it is a student alone, which can do nothing but `preview`.
 
     Args:
-        generator: joint generator.
-        encoder: encoder to its latents.
+        generator: joint generator; None in a student alone.
+        encoder: encoder to its latents; None in a student alone.
         student: feed-forward network to logits.
         forward_mode: what `forward` runs: `preview` or `encoder`.
 
     Raises:
         ValueError: if the mode is unknown.
+        SemganError: if one of generator and encoder is missing, or both are and `forward` is to need them.
     """
 
     __constants__ = ("feed_forward",)
+    __jit_unused_properties__ = ("renders",)
 
     def __init__(
-        self, generator: JointGenerator, encoder: LatentEncoder, student: nn.Module, forward_mode: str = "preview"
+        self,
+        generator: JointGenerator | None,
+        encoder: LatentEncoder | None,
+        student: nn.Module,
+        forward_mode: str = "preview",
     ) -> None:
         super().__init__()
         if forward_mode not in ("preview", "encoder"):
             raise ValueError(f"forward_mode must be preview or encoder, not {forward_mode!r}")
-        self.generator = generator
-        self.encoder = encoder
+        alone = generator is None or encoder is None
+        if alone and not (generator is None and encoder is None and forward_mode == "preview"):
+            raise needs_generator(f"a network with forward_mode {forward_mode} or one of the two")
+        self.generator: JointGenerator = generator  # type: ignore[assignment]  # whoever uses it asks `renders` first
+        self.encoder: LatentEncoder = encoder  # type: ignore[assignment]
         self.student = student
         self.forward_mode = forward_mode
         self.feed_forward = forward_mode == "preview"
+
+    @property
+    def renders(self) -> bool:
+        """Whether there are generator and encoder, and not a student alone."""
+        return self.generator is not None
+
+    @torch.jit.unused
+    def check_renders(self, what: str) -> None:
+        """Make sure, before long computations, that there are generator and encoder.
+
+        Args:
+            what: needs them, such as `mode invert`.
+
+        Raises:
+            SemganError: this is a student alone.
+        """
+        if not self.renders:
+            raise needs_generator(what)
 
     def preview(self, image: torch.Tensor) -> torch.Tensor:
         """Compute logits `(N, K, H, W)` of the student for `(N, C, H, W)`."""
@@ -47,11 +86,13 @@ class InversionSegmenter(nn.Module):
     @torch.jit.unused
     def encode(self, image: torch.Tensor) -> Latent:
         """Encode images `(N, C, H, W)`."""
+        self.check_renders("encoding")
         return self.encoder.encode(image, self.generator)
 
     @torch.jit.unused
     def render(self, latent: Latent) -> JointSample:
         """Render image and logits of latents, without noise."""
+        self.check_renders("rendering")
         return self.generator.synthesis(latent.w_plus, latent.spatial)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

@@ -62,6 +62,12 @@ def student_channels(state: Mapping[str, torch.Tensor]) -> list[int]:
     return [*widths, int(state[f"{prefix}conv.unit0.conv.weight"].shape[0])]
 
 
+def student_ends(state: Mapping[str, torch.Tensor]) -> tuple[int, int]:
+    """Channels of the images, and classes, of the student of a state dict (without prefix)."""
+    first, last = (state[f"model.{name}.conv.unit0.conv.weight"] for name in ("0", "2.1"))
+    return int(first.shape[1]), int(last.shape[0])
+
+
 def truncated(state: Mapping[str, torch.Tensor], size: int) -> dict[str, torch.Tensor]:
     """The state dict without the resolutions above `size`."""
 

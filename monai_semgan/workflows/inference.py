@@ -90,11 +90,11 @@ def check_agreement(network: Any, preprocessing: Any, labels: Mapping[int, str],
     """
     folder, metadata = Path(bundle_root), read_metadata(Path(bundle_root))
     check_parts(network, preprocessing, labels, learnt_modalities(metadata), folder)
-    image, generator = metadata["network_data_format"]["inputs"]["image"], network.generator
-    facts = (
-        ("inputs#image#spatial_shape", list(image["spatial_shape"]), "slices#size", [preprocessing.size] * 2),
-        ("inputs#image#num_channels", image["num_channels"], "generator_def#image_channels", generator.image_channels),
-    )
+    image = metadata["network_data_format"]["inputs"]["image"]
+    facts = [("inputs#image#spatial_shape", list(image["spatial_shape"]), "slices#size", [preprocessing.size] * 2)]
+    if network.renders:
+        channels = network.generator.image_channels
+        facts.append(("inputs#image#num_channels", image["num_channels"], "generator_def#image_channels", channels))
     for name, value, other, expected in facts:
         if value != expected:
             problem = f"{name} is {value}, {other} says {expected}"

@@ -12,6 +12,7 @@ from torch import distributed
 
 from monai_semgan.cohort.case_runner import disk_full
 from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.networks import InversionSegmenter
 from monai_semgan.transforms.scan_meta import NAME
 from monai_semgan.workflows.scan_dataset import ENTRY, FAILED, FAILURE, entries_of, explained
 
@@ -42,8 +43,11 @@ class ScanEvaluator(SupervisedEvaluator):
         """Segment all scans.
 
         Raises:
-            SemganError: scans failed; all others are done.
+            SemganError: scans failed, all others are done; or the model cannot do what the inferer asks of it.
         """
+        mode = getattr(self.inferer, "run_mode", "preview")
+        if mode != "preview" and isinstance(self.network, InversionSegmenter):
+            self.network.check_renders(f"mode {mode}")
         self.failures, self.count = [], 0
         super().run(global_epoch)
         failures = [failure for part in from_all(self.failures) for failure in part]

@@ -175,7 +175,8 @@ def warm_up(bundle: Bundle) -> None:
     array[8:40, 8:32] = 60.0
     array[16:24, 12:24] = 200.0
     volume = Volume(array, np.diag([-8.0, 8.0, 5.0, 1.0]))
-    segment(volume, bundle, "refine", modality=(bundle.modalities or ("CT",))[0], steps=1)
+    mode = "refine" if "refine" in bundle.modes else "preview"
+    segment(volume, bundle, mode, modality=(bundle.modalities or ("CT",))[0], steps=1)
 
 
 def in_plain_words(error: Exception) -> str:

@@ -163,10 +163,10 @@ def report_content(
 def residual_curve(segmentation: Segmentation, bundle: Bundle) -> SliceCurve | None:
     """Return the residual by slice: that of the inversion, otherwise of some slices as the encoder's codes render them.
 
-    None for single images.
+    None for single images, and for a student alone.
     """
     prepared = segmentation.prepared
-    if prepared.image.shape[0] < 2:
+    if prepared.image.shape[0] < 2 or not bundle.network.renders:
         return None
     if segmentation.inversion is None:
         slices, values = rendered_residual(bundle, prepared)
