@@ -16,7 +16,7 @@ from monai_semgan.evaluation.prediction_ids import REMEDY, LabelIds, choose_ids
 from monai_semgan.evaluation.predictions import Prediction, find_predictions
 from monai_semgan.evaluation.scores import PatientScore, Study, labelled_entries, organs_listed, remarks_on, score_entry
 from monai_semgan.io.formats import find_segment_reader
-from monai_semgan.io.reading import read_label
+from monai_semgan.io.reading import ANY_ID, read_label
 from monai_semgan.organs import structure_key
 from monai_semgan.utils.progress import NullProgress, Progress
 
@@ -104,7 +104,7 @@ class _Scorer:
         return [f"ignored in the predictions, being no organs of the model: {what}"] if what else []
 
     def _of_file(self, path: Path, entry: Entry, reference: Volume) -> dict[str, OrganScore]:
-        found = read_label(path, reference, names=self.ids.classes)
+        found = read_label(path, reference, ANY_ID, self.ids.classes)
         names = self.ids.of(entry)
         if find_segment_reader(path) is None:
             self._check_ids(found, names)
@@ -136,7 +136,7 @@ class _Scorer:
             if index not in known:
                 continue
             file = prediction.organs.get(name)
-            mask = found if file is None else read_label(file, reference).array
+            mask = found if file is None else read_label(file, reference, ANY_ID).array
             label = np.where(mask > 0, np.uint8(index), np.uint8(0))
             scores |= score_entry(label, reference, entry, {index: name}, self.with_distance)
         return scores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from monai_semgan.data.list_names import names_in
 from monai_semgan.data.scan_folder import BOOKKEEPING
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import find_segment_reader
-from monai_semgan.io.reading import read_label
+from monai_semgan.io.reading import ANY_ID, read_label
 from monai_semgan.organs import structure_key
 from monai_semgan.quality.overlap import dice
 
@@ -43,8 +43,8 @@ class LabelIds:
     """Organ names by id, in every kind of file that an evaluation reads.
 
     Args:
-        classes: as the model numbers them in what it writes.
-        files: as it expects them in label files whose list tells no names.
+        classes: as the model numbers them.
+        files: as it expects them in label files whose list tells no names, and writes them.
         predictions: in the files to be scored; None where these follow the list.
         told: whether somebody said so, so that further ids are organs that the model does not know.
     """
@@ -59,7 +59,7 @@ class LabelIds:
         return dict(self.predictions if self.predictions is not None else dict(entry.names) or self.files)
 
     def reference(self, entry: Entry) -> Volume:
-        """The label of an entry, in the ids that the model writes.
+        """The label of an entry, by the model's numbers.
 
         Raises:
             SemganError: as `read_entry_label`.
@@ -104,8 +104,8 @@ def choose_ids(
         folder: of the predictions.
         entries: of the data list.
         found: predictions by name of the entry.
-        classes: organ name by id that the model writes.
-        files: organ name by id in label files; as `classes` when left out.
+        classes: organ name by the model's own number.
+        files: organ name by id in label files, those that the model writes among them; as `classes` when left out.
 
     Raises:
         SemganError: the file cannot be used; or model and list number organs differently and nothing tells which ids
@@ -114,7 +114,8 @@ def choose_ids(
     files = files or classes
     if option is not None and option not in ("model", "list"):
         return LabelIds(classes, files, _names_for(Path(option), classes), True), f"ids as {option} says"
-    model, listed = LabelIds(classes, files, classes, True), LabelIds(classes, files, None, True)
+    written = classes if files == classes else _written_ids(entries, found, classes, files)
+    model, listed = LabelIds(classes, files, written, True), LabelIds(classes, files, None, True)
     if option is not None:
         return (model, "ids of the model") if option == "model" else (listed, "ids of the data list")
     if (folder / NNUNET).is_file():
@@ -122,9 +123,28 @@ def choose_ids(
     if (folder / BOOKKEEPING).is_dir():
         return model, ""
     plain = [entry for entry in entries if entry.name in found and _is_plain(found[entry.name])]
-    if all(_agree(listed.of(entry), classes) for entry in plain):
-        return LabelIds(classes, files, classes, any(entry.names for entry in entries)), ""
+    if all(_agree(listed.of(entry), written) for entry in plain):
+        return LabelIds(classes, files, written, any(entry.names for entry in entries)), ""
     return _by_comparison(model, listed, plain, found)
+
+
+def _written_ids(
+    entries: Sequence[Entry],
+    found: Mapping[str, Prediction],
+    classes: Mapping[int, str],
+    files: Mapping[int, str],
+) -> Mapping[int, str]:
+    """Names by id in what a model has written: ids of its label files, but its own numbers in results of 0.2."""
+    plain = [found[entry.name] for entry in entries if entry.name in found and _is_plain(found[entry.name])]
+    ids = {int(index) for prediction in plain[:LOOKED_AT] for index in _ids_of(prediction.path)} - {0}
+    return classes if ids and ids <= set(classes) and not ids <= set(files) else files
+
+
+def _ids_of(path: Path) -> Iterable[int]:
+    try:
+        return np.unique(read_label(path, max_label=ANY_ID).array)
+    except SemganError:  # it is told when it is scored
+        return ()
 
 
 def names_of_file(path: Path) -> dict[int, str]:
@@ -181,7 +201,7 @@ def _overlaps(model: LabelIds, listed: LabelIds, entry: Entry, prediction: Predi
     """Mean Dice of a prediction under both meanings; None where it cannot be read."""
     try:
         reference = model.reference(entry)
-        stored = read_label(prediction.path, reference)
+        stored = read_label(prediction.path, reference, ANY_ID)
     except SemganError:  # it is told when it is scored
         return None
     scores = []

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monai_semgan.io.organ_folder import is_label_file, organ_files
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import label_endings, stem
+from monai_semgan.io.organ_folder import is_label_file, organ_files
 
 if TYPE_CHECKING:
     from monai_semgan.data.datalist import Entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from monai_semgan.io.formats import (
     find_label_check,
     find_label_writer,
     find_writer,
+    image2d_endings,
     label_endings,
     writable_endings,
 )
+from monai_semgan.io.label_ids import mapped_ids
 from monai_semgan.io.volume import sheared
 from monai_semgan.organs import Segments
 from monai_semgan.utils.files import check_output, written_aside
@@ -45,14 +48,22 @@ def write_volume(array: np.ndarray, like: Volume, path: str | Path, dtype: Any =
     return path
 
 
-def write_label(array: np.ndarray, like: Volume, path: str | Path, segments: Segments | None = None) -> Path:
-    """Write label ids (I, J, K) as uint8; see `write_volume`.
+def write_label(
+    array: np.ndarray,
+    like: Volume,
+    path: str | Path,
+    segments: Segments | None = None,
+    ids: Mapping[int, int] | None = None,
+) -> Path:
+    """Write label ids (I, J, K) as uint8, or as int32 where ids are over 255; see `write_volume`.
 
     Args:
         array: (I, J, K).
         like: the volume whose grid it has.
         path: see `check_label_output`.
         segments: names of the ids and of the model, for formats that hold them.
+        ids: number in the file of each id, for formats whose values are all that tells labels apart; the same when
+            left out.
 
     Raises:
         SemganError: as `write_volume`; `.dcm` is asked for but the scan is not DICOM. If the label of a DICOM scan
@@ -60,15 +71,19 @@ def write_label(array: np.ndarray, like: Volume, path: str | Path, segments: Seg
     """
     path = check_label_output(path)
     write = find_label_writer(path)
+    if ids is not None and (write is None or path.name.lower().endswith(image2d_endings())):
+        array = mapped_ids(array, ids)
+    else:
+        array = array.astype(np.uint8, copy=False)
     if write is None:
-        return write_volume(array, like, path, np.uint8)
+        return write_volume(array, like, path)
     if array.shape != like.array.shape:
         raise ValueError(f"array has shape {array.shape}, the grid {like.array.shape}")
     if segments is None:
         segments = Segments({int(index): f"label {index}" for index in np.unique(array) if index > 0})
     try:
         with written_aside(path) as temporary:
-            write(array.astype(np.uint8, copy=False), like, temporary, segments)
+            write(array, like, temporary, segments)
     except Exception as error:
         if like.source is None or isinstance(error.__cause__, OSError):  # the disk is full, or cannot be written
             raise
@@ -80,7 +95,7 @@ def _kept_as_nifti(error: Exception, array: np.ndarray, like: Volume, path: Path
     """Keep a label that a format would not take, and say so; the work of hours may be behind it."""
     kept = path.with_name(f"{path.name}.nii.gz")
     try:
-        write_volume(array, like, kept, np.uint8)
+        write_volume(array, like, kept)
     except Exception:  # the first failure tells more
         return error
     problem = error.problem if isinstance(error, SemganError) else f"could not be written ({type(error).__name__})"

@@ -185,7 +185,7 @@ def write_results(
 
     labels, model = chosen_labels(bundle, outputs.names), model_facts(bundle)
     segments = Segments(labels, model["name"], model["version"])
-    files = [write_label(segmentation.label, volume, outputs.label, segments)]
+    files = [write_label(segmentation.label, volume, outputs.label, segments, bundle.preprocessing.file_ids)]
     if outputs.split is not None:
         from monai_semgan.outputs.organ_files import write_organ_files
 

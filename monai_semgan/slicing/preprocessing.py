@@ -283,6 +283,11 @@ class Preprocessing:
                 path=volume.path,
             )
 
+    @property
+    def file_ids(self) -> dict[int, int] | None:
+        """Id in label files by class; None where these are the same."""
+        return None if self.label_ids is None else dict(enumerate(self.label_ids, start=1))
+
     def classes(self, label: np.ndarray) -> np.ndarray:
         """Turn ids of a label file into class indices 0 .. `num_classes - 1`, as uint8 of the same shape."""
         ids = self.label_ids if self.label_ids is not None else range(1, self.num_classes)

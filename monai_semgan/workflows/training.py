@@ -14,6 +14,7 @@ from monai.transforms import Compose
 
 from monai_semgan.data.cache import entry_item, labelled_of
 from monai_semgan.data.datalist import Entry, load_datalist
+from monai_semgan.data.label_checks import describe_ids
 from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
@@ -203,7 +204,8 @@ class StageTraining:
         if training is None:
             remedy = "give --dataset_dir a data list with training volumes"
             raise SemganError("train#dataset#data: there are no training volumes", remedy=remedy)
-        RunPlan(training.preprocessing, dict(training.entries[0].names), chosen=True).check_ids(training.file_ids)
+        names = dict(training.entries[0].names)
+        RunPlan(training.preprocessing, names, chosen=True).check_ids(describe_ids((training, validation), names))
         if training.preprocessing.field_of_view != "image":
             places = [(geometry.source_affine, geometry.source_shape) for geometry in training.geometries]
             tell_plane(propose_plane(*zip(*places, strict=True)), training.preprocessing.plane)  # type: ignore[arg-type]
