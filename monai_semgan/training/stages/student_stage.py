@@ -12,6 +12,7 @@ from monai.losses import DiceCELoss
 
 from monai_semgan.data.sampler import StepSampler
 from monai_semgan.errors import SemganError
+from monai_semgan.losses.label_losses import marginal_logits
 from monai_semgan.networks import InversionSegmenter, JointGenerator, build_student
 from monai_semgan.networks.weights import part, with_prefix
 from monai_semgan.slicing.encoding import UNLABELLED
@@ -24,7 +25,7 @@ from monai_semgan.training.labelled_sampler import LabelledSampler
 from monai_semgan.training.more_classes import student_classes, with_more_classes
 from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import frozen
-from monai_semgan.training.pseudo_labels import known_pixels, sure_labels
+from monai_semgan.training.pseudo_labels import fill_unknown, known_pixels, partial_rows, sure_labels
 from monai_semgan.training.stages.pair_decision import PairDecision, decide
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
@@ -191,6 +192,7 @@ class StudentStage(Stage):
         label = cast("torch.Tensor", moved)
         if self.with_unlabelled:
             label = torch.cat([self.teach(image[: self.unlabelled]), label[self.unlabelled :]])
+        label = self._filled(image, label, self.known(step))
         if self.settings.contrast:
             chosen = (
                 torch.rand(len(image), generator=source, device=context.device) < self.settings.contrast_probability
@@ -198,6 +200,24 @@ class StudentStage(Stage):
             randomised = self.contrast(image, label, source)
             image = torch.where(chosen[:, None, None, None], randomised, image)
         return image, label
+
+    def known(self, step: int) -> torch.Tensor | None:
+        """Which classes the labels of a step's batch know (N, K); None where all training labels know everything."""
+        context = self.context
+        if not context.slices.partly_labelled:
+            return None
+        real = [context.slices.known_classes(sampler.batch(step), context.device) for sampler in self._samplers()]
+        pairs = torch.ones(self.generated, context.num_classes, dtype=torch.bool, device=context.device)
+        return torch.cat([*real, pairs])
+
+    def _filled(self, image: torch.Tensor, label: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+        """Labels of a batch, those that know some classes only filled by the teacher once it has learnt enough."""
+        if known is None or not self.settings.consistency or self.progress < self.settings.consistency_from:
+            return label
+        rows = partial_rows(known)
+        if len(rows) == 0:
+            return label
+        return label.index_copy(0, rows, fill_unknown(label[rows], known[rows], self.teach(image[rows])))
 
     def _samplers(self) -> list[LabelledSampler | StepSampler]:
         """Who draws the real slices of a batch now."""
@@ -227,12 +247,15 @@ class StudentStage(Stage):
         image, label = self.batch(step)
         with autocast(self.context.device, self.context.mixed_precision):
             logits = student(image)
+        logits, known = logits.float(), self.known(step)
+        if known is not None:
+            logits = marginal_logits(logits, label, known)
         logs = {}
         if self.with_unlabelled:
             logs["sure"] = (label[: self.unlabelled] != UNLABELLED).float().mean()
-            loss = self.loss(*known_pixels(logits.float(), label))
+            loss = self.loss(*known_pixels(logits, label))
         else:
-            loss = self.loss(logits.float(), label[:, None])
+            loss = self.loss(logits, label[:, None])
         self.optimisers["student"].zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer_step("student", student.parameters(), max_norm=5.0)
