@@ -129,7 +129,7 @@ def propose_plane(affines: Sequence[np.ndarray], shapes: Sequence[Sequence[int]]
     ratios = [thickness(affine) for (affine, _), needs in zip(places, stored, strict=True) if needs]
     reason = (
         f"{count} of {total} volumes have thick slices ({np.median(ratios):.1f} pixels apart) that are not axial: "
-        "slices are taken as they are stored."
+        "cut as they are stored, they lose nothing."
     )
     return PlaneProposal(STORED, reason, tuple(_mixture(places)))
 

@@ -51,7 +51,7 @@ def tell_plane(found: PlaneProposal, plane: str) -> None:
         plane: `axial` or `stored`.
     """
     if found.plane != plane:
-        logger.warning("slices are cut in the %s plane, give another with --plane (slices#plane)", plane)
+        logger.warning("slices are cut in the %s plane, --plane (slices#plane) chooses; but see:", plane)
     if found.plane != AXIAL or plane != AXIAL:
         logger.warning("%s", found.reason)
     for doubt in found.doubts:
