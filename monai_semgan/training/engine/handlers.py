@@ -14,8 +14,11 @@ from ignite.engine import Engine, Events
 from monai.handlers import TensorBoardStatsHandler
 
 from monai_semgan.training.engine.distributed import Workers
+from monai_semgan.training.engine.loss_history import LossHistory
 from monai_semgan.training.engine.schedule import Schedule, Stopwatch
+from monai_semgan.training.engine.stage_checks import StageChecks
 from monai_semgan.training.stages.stage import Stage
+from monai_semgan.utils.progress import ETA
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -140,6 +143,8 @@ class IntervalHandler:
 
     def _check(self, engine: Engine) -> None:
         step = engine.state.iteration
+        if engine.should_terminate:  # the loop writes the last checkpoint
+            return
         late = self.seconds is not None and time.monotonic() - self._last >= self.seconds
         if late or (self.steps is not None and step % self.steps == 0):
             self.action(step)
@@ -167,22 +172,34 @@ class MilestoneHandler:
 
     def _check(self, engine: Engine) -> None:
         reached = int(self.schedule.fraction(engine.state.iteration) * self.count)
-        if self._reached is not None and self._reached < reached < self.count:
+        if self._reached is not None and self._reached < reached < self.count and not self.schedule.stopped:
             self.action(engine.state.iteration)
         self._reached = reached
 
 
 class ProgressHandler:
-    """Tell the progress display where the stage stands, a few times a second at most.
+    """Tell the progress display where the stage stands, a few times a second at most, and keep the losses.
 
     Args:
         progress: the display.
         schedule: knows the progress.
+        checks: know the last scores, and how long those to come will take.
         log_every: steps between two readings of the losses (each reading waits for the GPU).
+        milestones: parts into which checks cut the schedule.
+        history: of losses.
     """
 
-    def __init__(self, progress: Progress, schedule: ScheduleHandler, log_every: int) -> None:
-        self.progress, self.schedule, self.log_every = progress, schedule, log_every
+    def __init__(
+        self,
+        progress: Progress,
+        schedule: ScheduleHandler,
+        checks: StageChecks,
+        log_every: int,
+        milestones: int,
+        history: LossHistory,
+    ) -> None:
+        self.progress, self.schedule, self.checks = progress, schedule, checks
+        self.log_every, self.milestones, self.history = log_every, milestones, history
         self.losses: dict[str, float] = {}
         self._shown = 0.0
         self._first: tuple[int, float] | None = None
@@ -200,24 +217,44 @@ class ProgressHandler:
         images = stage.images_seen(step) - stage.images_seen(self._first[0])
         return images / max(1e-9, self.schedule.watch.elapsed - self._first[1])
 
+    def eta_seconds(self, step: int) -> float | None:
+        """Seconds to the end of the stage: training at the speed so far, checks and pictures; None at the start."""
+        schedule, elapsed = self.schedule.schedule, self.schedule.watch.elapsed
+        ends: list[float] = []
+        if schedule.budget is not None:
+            ends.append(schedule.budget - elapsed)
+        if schedule.steps is not None and self._first is not None and step > self._first[0]:
+            ends.append((schedule.steps - step) * (elapsed - self._first[1]) / (step - self._first[0]))
+        if not ends:
+            return None
+        left = self.milestones - 1 - int(self.schedule.fraction(step) * self.milestones)
+        return max(0.0, min(ends)) + self.checks.expected(max(0, left))
+
     def _update(self, engine: Engine) -> None:
         step = engine.state.iteration
-        if step % self.log_every == 0:
+        if step % self.log_every == 0 or not self.losses:
             self.losses = {name: float(value) for name, value in engine.state.output[0].items()}
+            self.history.add(step, self.losses)
         now = time.monotonic()
         if now - self._shown < 0.3 and self.schedule.fraction(step) < 1.0 and not engine.should_terminate:
             return
         self._shown = now
+        if self.schedule.stage.context.device.type == "cpu":  # elsewhere reading them waits for the device
+            self.losses = {name: float(value) for name, value in engine.state.output[0].items()}
+        self._tell(step)
+
+    def _tell(self, step: int) -> None:
         schedule = self.schedule.schedule
         if schedule.budget is None:
             done, total = step, schedule.steps or step
         else:
             total = round(schedule.budget)
             done = round(self.schedule.fraction(step) * total)
-        speed = self.images_per_second(step)
-        self.progress.update(
-            done, total, self.schedule.stage.name, step=step, images_per_s=round(speed, 1), **self.losses
-        )
+        eta = self.eta_seconds(step)
+        values = {} if eta is None else {ETA: round(eta, 1)}
+        values |= {**self.checks.shown, **self.losses, "step": step}
+        speed = round(self.images_per_second(step), 1)
+        self.progress.update(done, total, self.schedule.stage.name, **values, images_per_s=speed)
 
 
 def board_handler(writer: SummaryWriter, stage: Stage, log_every: int) -> TensorBoardStatsHandler:

@@ -1,13 +1,14 @@
-"""The loop around a stage: MONAI's trainer, schedule, checkpoints, records, sheets."""
+"""The loop around a stage: MONAI's trainer, schedule, checks, checkpoints, records, and the page of the run."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import logging
-import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,18 +28,21 @@ from monai_semgan.training.engine.handlers import (
     StopRequest,
     board_handler,
 )
+from monai_semgan.training.engine.loss_history import LossHistory
 from monai_semgan.training.engine.schedule import Schedule, Stopwatch, parse_duration
 from monai_semgan.training.engine.seeds import step_seed
-from monai_semgan.training.image_grids import write_png
+from monai_semgan.training.engine.stage_checks import StageChecks
+from monai_semgan.training.run_page.run_content import FAILED, FINISHED, STOPPED, TRAINING, LiveStage
+from monai_semgan.training.run_page.run_writing import write_run_page
 from monai_semgan.training.stages.stage import Stage
-from monai_semgan.utils.json_text import nan_where_null
 from monai_semgan.utils.settings import check_ranges, checked
 from monai_semgan.utils.versions import machine, versions
 
 if TYPE_CHECKING:
     from monai_semgan.utils.progress import Progress
 
-logger = logging.getLogger(__name__)
+PAGE_SECONDS = 10.0
+"""Least time between two pages of the run that are written without a check."""
 
 
 @checked
@@ -49,7 +53,7 @@ class LoopSettings:
     Args:
         checkpoint_seconds: most seconds between two checkpoints; a kill loses no more than that.
         checkpoint_steps: most steps between two checkpoints, or None.
-        validations: parts into which the stage is cut by validations and sheets; the last is at the end.
+        validations: parts into which the stage is cut by validations and sheets; the last is at the end, on all slices.
         log_every: steps between two readings of the losses.
         slot: time, such as `9m` or seconds, after which this process stops cleanly, to be resumed in another, or None.
         tensorboard: write TensorBoard files.
@@ -58,7 +62,7 @@ class LoopSettings:
 
     checkpoint_seconds: float = 60.0
     checkpoint_steps: int | None = None
-    validations: int = 4
+    validations: int = 8
     log_every: int = 20
     slot: str | float | None = None
     tensorboard: bool = True
@@ -132,12 +136,12 @@ class StageLoop:
         self.fingerprint, self.description = dict(fingerprint), dict(description)
         self.progress = progress
         self.start = 0
-        self.metrics: dict[str, float] = {}
-        self.history: list[dict[str, float]] = []
+        self.checks = StageChecks(stage, folder)
+        self.losses = LossHistory()
         self.watch = Stopwatch()
-        self.checked = 0.0
         self.fresh_optimisers = False
         self._writer: Any = None
+        self._page_written = 0.0
 
     @property
     def checkpoint_path(self) -> Path:
@@ -166,16 +170,17 @@ class StageLoop:
             state = files.load_checkpoint(self.checkpoint_path)
             self._check_fingerprint(state["settings"])
             self.stage.load_state_dict(state["stage"])
-            self._take_up(state["step"], state["elapsed"], state["metrics"], state["history"])
-            self.checked = float(state.get("checked", 0.0))
+            self._take_up(state["step"], state["elapsed"], state)
         elif record_path.exists():
             self._resume_from_weights(files.read_json(record_path))
         self.stage.context.workers.share(self.stage.networks.values())
         self.stage.context.workers.share(average.network for average in self.stage.averages.values())
 
-    def _take_up(self, step: int, elapsed: float, metrics: dict[str, float], history: list[dict[str, float]]) -> None:
-        self.start, self.metrics, self.history = int(step), dict(metrics), list(history)
-        self.watch = Stopwatch(float(elapsed))
+    def _take_up(self, step: int, elapsed: float, state: Mapping[str, Any]) -> None:
+        """Go on from a step; `state` is a checkpoint or a record."""
+        self.start, self.watch = int(step), Stopwatch(float(elapsed))
+        self.checks.load(state)
+        self.losses = LossHistory(state.get("losses", ()))
 
     def _resume_from_weights(self, content: dict[str, Any]) -> None:
         """Continue from half-precision weight files when the full checkpoint did not travel with them."""
@@ -184,9 +189,7 @@ class StageLoop:
         self._check_fingerprint(content["settings"])
         self.stage.load_pretrained(files.gather_weights(self.folder))
         self.stage.load_extra_state(content.get("extra", {}))
-        metrics, history = nan_where_null(content["metrics"]), nan_where_null(content["history"])
-        self._take_up(content["step"], content["seconds"], metrics, history)
-        self.checked = float(content.get("check_seconds", 0.0))
+        self._take_up(content["step"], content["seconds"], content)
         self.fresh_optimisers = True
 
     def _check_fingerprint(self, before: Mapping[str, Any]) -> None:
@@ -199,28 +202,51 @@ class StageLoop:
                 )
 
     def run(self) -> StageResult:
-        """Train to the end of the schedule, or until stopped; the last checkpoint is written either way."""
-        workers = self.stage.context.workers
+        """Train to the end of the schedule, or until stopped; the last checkpoint is written either way.
+
+        Who stops it waits for the step in hand and the checkpoint alone. A last check that was left out for that is
+        made when the run is resumed.
+        """
         with StopRequest(self.progress, self.settings.slot_seconds) as stop:
+            self.stage.context.should_stop = lambda: stop.cancelled
             warmup = self.start if self.fresh_optimisers else None
             schedule = ScheduleHandler(self.stage, self.schedule, self.watch, stop, warmup_from=warmup)
-            speed = ProgressHandler(self.progress, schedule, self.settings.log_every)
-            done = self.schedule.done(self.start, self.watch.elapsed)
-            step = self.start if done else self._train(schedule, speed)
-            finished = self.schedule.done(step, schedule.elapsed)
-            if workers.is_main:
-                with self.watch.paused():
-                    self._refuse_divergence(step)
-                    if not done and not stop.cancelled:
-                        self._evaluate(step, finished)
-                    self._save(step, speed.images_per_second(step))
-                    if self._writer is not None:
-                        self._writer.close()
-            cancelled = schedule.stopped and stop.cancelled
-        workers.wait()
-        images = self.stage.images_seen(step)
+            settings = self.settings
+            speed = ProgressHandler(
+                self.progress, schedule, self.checks, settings.log_every, settings.validations, self.losses
+            )
+            try:
+                return self._run(schedule, speed, stop)
+            except SemganError as error:
+                with contextlib.suppress(SemganError):
+                    self._show(self.start, speed, FAILED, str(error))
+                raise
+
+    def _run(self, schedule: ScheduleHandler, speed: ProgressHandler, stop: StopRequest) -> StageResult:
+        workers = self.stage.context.workers
+        done = self.schedule.done(self.start, self.watch.elapsed)
+        step = self.start if done else self._train(schedule, speed)
+        finished = self.schedule.done(step, schedule.elapsed)
+        if workers.is_main:
+            with self.watch.paused():
+                self._refuse_divergence(step)
+                if not stop.cancelled and not (done and self.checks.complete):
+                    self._evaluate(step, finished)
+                complete = finished and self.checks.complete
+                self._save(step, speed.images_per_second(step))
+                self._show(step, speed, FINISHED if complete else STOPPED)
+                if self._writer is not None:
+                    self._writer.close()
+        _, unchecked = workers.agree(0.0, workers.is_main and not self.checks.complete)
         return StageResult(
-            self.stage.name, self.folder, step, schedule.elapsed, images, finished, cancelled, dict(self.metrics)
+            self.stage.name,
+            self.folder,
+            step,
+            schedule.elapsed,
+            self.stage.images_seen(step),
+            finished and not unchecked,
+            stop.cancelled and (schedule.stopped or unchecked),
+            dict(self.checks.metrics),
         )
 
     def _train(self, schedule: ScheduleHandler, speed: ProgressHandler) -> int:
@@ -238,16 +264,18 @@ class StageLoop:
         trainer.state.epoch = self.start // trainer.state.epoch_length
         self.watch = schedule.watch = Stopwatch(self.watch.elapsed)
         handlers: list[Any] = [schedule, speed]
+        self.checks.complete = False
         if context.workers.is_main:
             if self.settings.tensorboard:
                 self._writer = SummaryWriter(str(self.folder / "tb"), purge_step=self.start or None)
                 handlers.append(board_handler(self._writer, self.stage, self.settings.log_every))
-            save = lambda step: self._save(step, speed.images_per_second(step))  # noqa: E731
-            handlers.append(MilestoneHandler(self._validate, schedule, self.settings.validations))
+            validate, save = partial(self._validate, speed), partial(self._checkpoint, speed)
+            handlers.append(MilestoneHandler(validate, schedule, self.settings.validations))
             seconds, steps = self.settings.checkpoint_seconds, self.settings.checkpoint_steps
             handlers.append(IntervalHandler(save, context.workers, seconds, steps))
             trainer.add_event_handler(Events.EPOCH_COMPLETED, self._publish)
             handlers.extend(self.handlers)
+            self._show(self.start, speed)
         for handler in handlers:
             handler.attach(trainer)
         trainer.run()
@@ -266,35 +294,32 @@ class StageLoop:
     def _publish(self, trainer: Trainer) -> None:
         """Show losses and scores to handlers that read the trainer's metrics."""
         losses = {name: float(value) for name, value in (trainer.state.output or [{}])[0].items()}
-        trainer.state.metrics = losses | {f"validation_{name}": value for name, value in self.metrics.items()}
+        trainer.state.metrics = losses | {f"validation_{name}": value for name, value in self.checks.metrics.items()}
 
-    def _validate(self, step: int) -> None:
+    def _validate(self, speed: ProgressHandler, step: int) -> None:
         with self.watch.paused():
-            self._evaluate(step, False)
+            if self._evaluate(step, False):
+                self._show(step, speed)
 
-    def _check_seconds(self, final: bool) -> float:
-        """Seconds that a check may take; those before the end leave half of the checks' time to the last one."""
-        share = self.stage.check_share
-        if share == 0:
-            return math.inf
-        trained = self.watch.elapsed / (1.0 - share)
-        return max(0.0, trained * (share if final else 0.5 * share) - self.checked)
+    def _checkpoint(self, speed: ProgressHandler, step: int) -> None:
+        self._save(step, speed.images_per_second(step))
+        if time.monotonic() - self._page_written >= PAGE_SECONDS:
+            with self.watch.paused():
+                self._show(step, speed)
 
-    def _evaluate(self, step: int, final: bool) -> None:
-        started = time.monotonic()
-        self.stage.check_seconds = self._check_seconds(final)
-        found = self.stage.evaluate(final)
-        if found:
-            self.metrics = found
-            self.history.append({"step": step, "images": self.stage.images_seen(step), **self.metrics})
-            logger.info("%s at step %d: %s", self.stage.name, step, self.metrics)
-        picture = self.stage.image_grid()
-        write_png(self.folder / "sheets" / f"step_{step:08d}.png", picture)
-        if self._writer is not None:
-            for name, value in self.metrics.items():
-                self._writer.add_scalar(f"validation/{name}", value, step)
-            self._writer.add_image("sheet", picture, step, dataformats="HWC")
-        self.checked += time.monotonic() - started
+    def _evaluate(self, step: int, final: bool) -> bool:
+        return self.checks.run(step, self.watch.elapsed, final, self._writer)
+
+    def _show(self, step: int, speed: ProgressHandler, state: str = TRAINING, message: str = "") -> None:
+        """Write the page of the run."""
+        if not self.stage.context.workers.is_main:
+            return
+        with self.checks.timed("pictures"):
+            elapsed = self.watch.elapsed
+            record = self._record(step, elapsed, speed.images_per_second(step))
+            share, eta = self.schedule.fraction(step, elapsed), speed.eta_seconds(step)
+            write_run_page(self.folder.parent, LiveStage(record, state, share, eta, message))
+        self._page_written = time.monotonic()
 
     def _refuse_divergence(self, step: int) -> None:
         """Raise before weights that are of no use replace good ones, on disk or as the end of the run.
@@ -321,10 +346,23 @@ class StageLoop:
         for stem, prefixed in parts.items():
             weights = {k: v for name, state in prefixed.items() for k, v in with_prefix(state, name).items()}
             files.save_weight_files(self.folder, stem, weights)
-        state = {"step": step, "elapsed": elapsed, "metrics": self.metrics, "history": self.history}
-        content = {**state, "checked": self.checked, "settings": self.fingerprint, "stage": self.stage.state_dict()}
+        state = {"step": step, "elapsed": elapsed, "settings": self.fingerprint, "stage": self.stage.state_dict()}
+        content = {**state, **self._told(elapsed), "checked": self.checks.spent}
         save_atomically(self.checkpoint_path, content)
         files.write_json(self.folder / "record.json", self._record(step, elapsed, speed))
+
+    def _told(self, elapsed: float) -> dict[str, Any]:
+        """What checkpoint and record tell of scores, losses and times."""
+        spent = {"training": elapsed, **self.checks.seconds}
+        if "preparation_seconds" in self.description:
+            spent["preparation"] = self.description["preparation_seconds"]
+        return {
+            "metrics": self.checks.metrics,
+            "history": self.checks.history,
+            "losses": self.losses.entries,
+            "seconds_by_kind": {name: round(seconds, 3) for name, seconds in spent.items()},
+            "validated": self.checks.complete,
+        }
 
     def _record(self, step: int, elapsed: float, speed: float) -> dict[str, Any]:
         context = self.stage.context
@@ -336,10 +374,9 @@ class StageLoop:
             "images_per_s": round(speed, 2),
             "finished": self.schedule.done(step, elapsed),
             "seed": context.seed,
-            "metrics": self.metrics,
-            "history": self.history,
+            **self._told(elapsed),
             "schedule": dataclasses.asdict(self.asked),
-            "check_seconds": round(self.checked, 3),
+            "check_seconds": round(self.checks.spent, 3),
             "settings": self.fingerprint,
             **self.description,
             "versions": versions(),

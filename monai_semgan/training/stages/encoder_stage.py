@@ -33,7 +33,7 @@ from monai_semgan.training.stages.spatial_spread import spatial_spread
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import GeneratorSource, register_stage
 from monai_semgan.training.teachers import build_student_teacher
-from monai_semgan.training.validation import patient_dice, summary
+from monai_semgan.training.validation_check import ValidationCheck
 from monai_semgan.utils.device import autocast
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,8 @@ class EncoderStage(Stage):
         self.losses = EncoderLosses(settings, self.objective, factor, self.original.mean_latent, self._latent_spread())
         self.batches = EncoderBatches(context, settings, self.original, self.tune != "none")
         self.student = None if settings.teacher == "self" else self._student()
-        self.scores: dict[str, list[float]] = {}
+        self.check = ValidationCheck(self)
+        self.pictured: Batch | None = None
         self.sure, self.taught = torch.zeros((), device=context.device), 0
         given = {name: tensor for name, tensor in context.initial.items() if name.startswith("encoder.")}
         self.load_pretrained(with_spatial_part(given, encoder))
@@ -201,6 +202,7 @@ class EncoderStage(Stage):
         for network in self.networks.values():
             network.train()
         batch = self.batch(step)
+        self.pictured = self.pictured or batch
         targets = self.losses.targets(batch)
         for optimiser in self.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
@@ -283,11 +285,8 @@ class EncoderStage(Stage):
     def evaluate(self, final: bool) -> dict[str, float]:
         """Patient-level Dice of the rendered labels, and the reconstruction error, on the validation volumes.
 
-        Before the end only every fourth slice is looked at.
+        Before the end as many slices are looked at as there is time for.
         """
-        context = self.context
-        if context.validation is None:
-            return {}
         errors: list[torch.Tensor] = []
 
         def segment(image: torch.Tensor) -> torch.Tensor:
@@ -295,9 +294,16 @@ class EncoderStage(Stage):
             errors.append(slice_mean((sample.image - image).abs()).cpu())
             return sample.logits
 
-        every = 1 if final else 4
-        self.scores = patient_dice(segment, context.validation, context.device, context.num_classes, 16, every)
-        return {**summary(self.scores), "l1": round(float(torch.cat(errors).mean()), 4)}
+        found = self.check(segment, 16, final, self.check_seconds)
+        return {**found, "l1": round(float(torch.cat(errors).mean()), 4)} if found else {}
+
+    def final_check_seconds(self) -> float:
+        """How long the validation of all slices will take."""
+        return self.check.full_seconds
+
+    def worst_slices(self) -> np.ndarray | None:
+        """The worst validation slices: images, references, predictions."""
+        return self.check.picture()
 
     def details(self) -> dict[str, Any]:
         """What the scores do not tell.
@@ -307,7 +313,7 @@ class EncoderStage(Stage):
         """
         features = "random" if isinstance(self.objective.features_fn, FrozenFeatures) else "image discriminator"
         details = {
-            "validation_dice": self.scores,
+            **self.check.details(),
             "features": features,
             "plausible_pairs": round(self.batches.pool.acceptance, 4),
         }
@@ -317,7 +323,7 @@ class EncoderStage(Stage):
 
     def image_grid(self) -> np.ndarray:
         """Rows: inputs, clean targets with labels, reconstructions, and these with the rendered labels."""
-        batch = self.batch(0)
+        batch = self.pictured or self.batch(0)  # the first batch of this process: one of its own takes seconds
         sample = self.render(batch.source)
         label = torch.where(batch.label == UNLABELLED, 0, batch.label)
         rows = [

@@ -51,8 +51,6 @@ class GanStage(Stage):
         SemganError: if no training slice is labelled.
     """
 
-    check_share = 0.05
-
     @staticmethod
     def build(
         context: StageContext, settings: GanSettings, generator: Callable[[], TrainedGenerator]

@@ -61,6 +61,10 @@ class StageContext:
         return pairs(self.slices.class_names)
 
 
+CHECK_SHARE = 0.05
+"""Share of a stage's time for checks and pictures."""
+
+
 class Stage(abc.ABC):
     """One stage of training.
 
@@ -73,7 +77,7 @@ class Stage(abc.ABC):
     """
 
     name: str = ""
-    check_share: float = 0.0
+    check_share: float = CHECK_SHARE
     """Share of the stage's time that `evaluate` and `image_grid` may take, within the time budget. With 0 they take as
     long as they need, beyond it."""
     check_seconds: float = math.inf
@@ -108,6 +112,14 @@ class Stage(abc.ABC):
     def evaluate(self, final: bool) -> dict[str, float]:
         """Figures of merit of the averaged weights, in full at the end; empty when there is nothing to score on."""
         return {}
+
+    def final_check_seconds(self) -> float:
+        """How long `evaluate` will take at the end, as far as it is known; 0 where it is not."""
+        return 0.0
+
+    def worst_slices(self) -> np.ndarray | None:
+        """A picture (H, W, 3) uint8 of the worst validation slices of the last `evaluate`; None without any."""
+        return None
 
     def details(self) -> dict[str, Any]:
         """What only this stage can say in the record (the last evaluation in full, say)."""

@@ -16,7 +16,7 @@ from monai_semgan.losses.label_losses import marginal_logits
 from monai_semgan.networks import InversionSegmenter, JointGenerator, build_student
 from monai_semgan.networks.weights import part, with_prefix
 from monai_semgan.slicing.encoding import UNLABELLED
-from monai_semgan.training.augmentation.contrast import ContrastRandomisation
+from monai_semgan.training.augmentation.colour import randomisation_for
 from monai_semgan.training.augmentation.paired import PairedAugmentation
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.engine.seeds import step_generator, step_seed
@@ -31,7 +31,7 @@ from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
 from monai_semgan.training.stages.student_settings import StudentSettings
 from monai_semgan.training.teachers import build_rendering
-from monai_semgan.training.validation import patient_dice, summary
+from monai_semgan.training.validation_check import ValidationCheck
 from monai_semgan.utils.device import autocast
 
 __all__ = ["StudentSettings", "StudentStage"]
@@ -100,13 +100,14 @@ class StudentStage(Stage):
         self.base_rates["student"] = settings.learning_rate
         self.loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
         self.paired = PairedAugmentation()
-        self.contrast = ContrastRandomisation(tied_labels=context.tied_labels)
+        self.contrast = randomisation_for(context.slices.images.shape[1], context.tied_labels)
         self.rendering = rendering
         self.progress = 0.0
         self._divide_batch(generator is not None)
         self.pool = self._pair_pool(generator) if generator is not None and self.generated > 0 else None
         self.decision: PairDecision | None = PairDecision(True) if settings.pairs == "always" else None
-        self.scores: dict[str, list[float]] = {}
+        self.check = ValidationCheck(self)
+        self.pictured: tuple[torch.Tensor, torch.Tensor] | None = None
         self.load_pretrained(context.initial)
 
     def _divide_batch(self, with_pairs: bool) -> None:
@@ -245,6 +246,7 @@ class StudentStage(Stage):
             self._decide_pairs(decide(self.context, self.pool, self.settings))
         student = self.networks["student"].train()
         image, label = self.batch(step)
+        self.pictured = self.pictured or (image, label)
         with autocast(self.context.device, self.context.mixed_precision):
             logits = student(image)
         logits, known = logits.float(), self.known(step)
@@ -269,19 +271,23 @@ class StudentStage(Stage):
             return self.averages["student"].network(image).float()
 
     def evaluate(self, final: bool) -> dict[str, float]:
-        """Patient-level Dice on the validation volumes."""
-        context = self.context
-        if context.validation is None:
-            return {}
-        self.scores = patient_dice(self.segment, context.validation, context.device, context.num_classes, batch=32)
-        return summary(self.scores)
+        """Patient-level Dice on the validation volumes: before the end of as many slices as there is time for."""
+        return self.check(self.segment, 32, final, self.check_seconds)
+
+    def final_check_seconds(self) -> float:
+        """How long the validation of all slices will take."""
+        return self.check.full_seconds
+
+    def worst_slices(self) -> np.ndarray | None:
+        """The worst validation slices: images, references, predictions."""
+        return self.check.picture()
 
     def details(self) -> dict[str, Any]:
         """Dice of every validation patient and organ, and how many of the generator's pairs could be believed."""
         generated: dict[str, Any] = {} if self.pool is None else {"plausible_pairs": round(self.pool.acceptance, 4)}
         if self.decision is not None and self.settings.pairs == "measured":
             generated["pairs"] = self.decision.to_dict()
-        return {"validation_dice": self.scores, **generated}
+        return {**self.check.details(), **generated}
 
     def extra_state(self) -> dict[str, Any]:
         """Whether generated pairs are used, if that is measured; None before the first step."""
@@ -297,7 +303,7 @@ class StudentStage(Stage):
 
     def image_grid(self) -> np.ndarray:
         """Rows: an augmented training batch with its labels, and what the student makes of it."""
-        image, label = self.batch(0)
+        image, label = self.pictured or self.batch(0)  # the first batch of this process: one of its own takes seconds
         prediction = self.segment(image).argmax(1)
         return image_grid([picture(image), picture(image, label), picture(image, prediction)])
 

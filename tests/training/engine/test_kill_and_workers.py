@@ -92,7 +92,7 @@ def test_a_slot_ends_the_process_and_the_next_one_goes_on(datalist: Path, tmp_pa
     assert not first.finished and not first.cancelled
     (second,) = train("student", datalist, tmp_path, resume=True, **settings)
     assert second.finished and second.steps > first.steps
-    assert first.seconds < 3.0 <= second.seconds, "the time of the first slot counts"
+    assert first.seconds < 0.95 * 3.0 <= second.seconds, "the time of the first slot counts"
 
 
 def test_gradients_are_averaged_and_weights_shared_between_two_processes() -> None:

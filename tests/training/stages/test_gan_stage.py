@@ -68,14 +68,13 @@ def test_checks_come_out_of_the_time_budget(datalist: Path, tmp_path: Path) -> N
     loop = StageLoop(gan, tmp_path, Schedule(budget=1000.0), {}, {}, NullProgress(), LoopSettings(tensorboard=False))
     loop.watch = Stopwatch(950.0)
     assert loop.finished, "the last 50 s are for checks"
-    loop._evaluate(1, False)
-    assert 24.0 < gan.check_seconds < 26.0
-    loop.checked = 30.0
-    loop._evaluate(2, False)
-    assert gan.check_seconds == 0.0
-    loop._evaluate(3, True)
-    assert 19.0 < gan.check_seconds < 21.0
-    assert len(loop.history) == 2, "the second check had no time left and was skipped"
+    loop.checks.run(1, 950.0, False)
+    assert 14.0 < gan.check_seconds < 15.1, "scores take their part of it, pictures the rest"
+    loop.checks.seconds["checks"] = 30.0
+    assert not loop.checks.run(2, 950.0, False)
+    loop.checks.run(3, 950.0, True)
+    assert 11.0 < gan.check_seconds < 12.1
+    assert len(loop.checks.history) == 2, "the second check had no time left and was skipped"
 
 
 @pytest.mark.parametrize("extra", [{}, {"path_weight": 1.0, "joint_loss": "logistic", "noise": False}])
