@@ -63,12 +63,12 @@ def radiograph_lists(folder: Path) -> dict[str, dict[str, Any]]:
     found = {source: _radiographs(folder / source) for source in ("jsrt", "shenzhen")}
     test = [one for i, one in enumerate(found["jsrt"]) if i % 24 in JSRT_TEST]
     training = [one for i, one in enumerate(found["jsrt"]) if i % 24 not in JSRT_TEST]
-    lungs = {"labels": {"1": "lungs"}}
-    lists: dict[str, dict[str, Any]] = {"shenzhen": {**lungs, "test": found["shenzhen"]}}
+    lists: dict[str, dict[str, Any]] = {"shenzhen": {"labels": {"1": "lungs"}, "test": found["shenzhen"]}}
     for count in LABELLED_RADIOGRAPHS:
         labelled = {i * len(training) // count for i in range(count)}
         entries = [one if i in labelled else {"image": one["image"]} for i, one in enumerate(training)]
-        lists[f"jsrt_{count}"] = {**lungs, "training": entries, "test": test}
+        names = {"1": "lungs", "2": "heart"}
+        lists[f"jsrt_{count}"] = {"labels": names, "training": entries, "test": test}
     return lists
 
 
