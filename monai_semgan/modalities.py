@@ -30,15 +30,20 @@ SINGLE_IMAGES = (*PROJECTIONS, PHOTOGRAPH)
 MODALITIES = ("CT", "MR", "DX", PHOTOGRAPH)
 """What models are made for."""
 
-SPELLINGS = {"CT": "CT", "MR": "MR", "MRI": "MR", "DX": "DX", "CR": "DX", "RG": "DX", "XR": "DX", "X-RAY": "DX"}
-SPELLINGS |= {"XC": PHOTOGRAPH, "DMS": PHOTOGRAPH, "PHOTO": PHOTOGRAPH}
+SPELLINGS = {
+    "CT": "CT",
+    **dict.fromkeys(("MR", "MRI"), "MR"),
+    **dict.fromkeys(("DX", "CR", "RG", "PX", "XR", "XRAY", "X-RAY", "RADIOGRAPH"), "DX"),
+    **dict.fromkeys((PHOTOGRAPH, "DMS", "PHOTO"), PHOTOGRAPH),
+}
+"""What people and files call a modality, in capitals; DICOM's `CR`, `RG` and `PX` are radiographs as `DX` is."""
 
 
 def canonical_modality(name: str) -> str:
     """Return `CT`, `MR`, `DX` (radiographs) or `XC` (colour photographs) for the usual spellings of a modality.
 
     Args:
-        name: for example `ct`, `MRI`, `cr`.
+        name: for example `ct`, `MRI`, `cr`, `XR`.
 
     Raises:
         SemganError: the modality is none of these.
@@ -46,7 +51,7 @@ def canonical_modality(name: str) -> str:
     try:
         return SPELLINGS[str(name).strip().upper()]
     except KeyError:
-        remedy = "use CT, MR, DX (radiographs) or XC (colour photographs)"
+        remedy = "use CT, MR, DX or XR (radiographs), or XC (colour photographs)"
         raise SemganError(f"unknown modality '{name}'", remedy=remedy) from None
 
 

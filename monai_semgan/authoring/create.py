@@ -15,7 +15,7 @@ from monai_semgan.authoring.metadata import data_formats
 from monai_semgan.authoring.readme import data_licence, new_readme
 from monai_semgan.bundle.labels import CONFIG, METADATA, bundle_folder, organ_labels, read_json, read_metadata
 from monai_semgan.errors import SemganError
-from monai_semgan.modalities import MODALITIES, PHOTOGRAPH, SINGLE_IMAGES
+from monai_semgan.modalities import PHOTOGRAPH, SINGLE_IMAGES, canonical_modality
 from monai_semgan.networks.generator import SLIM_CHANNELS
 from monai_semgan.organs import structure_key
 from monai_semgan.slicing.planes import AXIAL
@@ -66,8 +66,7 @@ def create_bundle(
         SemganError: if it exists, the labels or sizes make no sense, or it cannot be written.
     """
     names = check_labels(labels)
-    if modality not in MODALITIES:
-        raise SemganError(f"unknown modality {modality!r}", remedy=f"use {', '.join(MODALITIES)}")
+    modality = canonical_modality(modality)
     settings = _preprocessing(names, modality, size, pixel_mm, window)
     return create_like(folder, names, modality, settings, authors=authors, template=template)
 

@@ -11,7 +11,7 @@ from typing import Any
 from monai_semgan.bundle.compatibility import refuse_newer
 from monai_semgan.bundle.pending import finish_pending
 from monai_semgan.errors import SemganError
-from monai_semgan.modalities import MODALITIES
+from monai_semgan.modalities import MODALITIES, header_modality
 from monai_semgan.organs import structure_key
 from monai_semgan.utils.foreign_text import read_foreign_text
 
@@ -133,8 +133,8 @@ def organ_labels(metadata: Mapping[str, Any], path: Path | None = None) -> dict[
 def learnt_modalities(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     """Modalities of the input in the metadata: `CT`, `MR`, `DX` (radiographs), `XC` (photographs); else empty."""
     image = metadata.get("network_data_format", {}).get("inputs", {}).get("image", {})
-    names = str(image.get("modality", "")).upper().replace("MRI", "MR").replace("/", ",").split(",")
-    return tuple(name.strip() for name in names if name.strip() in MODALITIES)
+    names = map(header_modality, str(image.get("modality", "")).replace("/", ",").split(","))
+    return tuple(dict.fromkeys(name for name in names if name in MODALITIES))
 
 
 def read_json(path: Path) -> dict[str, Any]:

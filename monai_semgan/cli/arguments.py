@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai_semgan.errors import SemganError
 from monai_semgan.utils.progress import BarProgress, CancelToken, NullProgress, Progress
 from monai_semgan.utils.threads import VARIABLE
 
@@ -49,6 +50,21 @@ def threads_option(parser: Any) -> None:
         metavar="N",
         help=f"processor threads (default: ${VARIABLE}, $OMP_NUM_THREADS, or the cores that are free)",
     )
+
+
+def modality_name(text: str) -> str:
+    """Parse an option that names a modality, in any spelling: `XR` is `DX`."""
+    from monai_semgan.modalities import canonical_modality
+
+    try:
+        return canonical_modality(text)
+    except SemganError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def modality_or_auto(text: str) -> str:
+    """Parse an option that names a modality, or leaves it to file and values."""
+    return text if text == "auto" else modality_name(text)
 
 
 def positive_int(text: str) -> int:

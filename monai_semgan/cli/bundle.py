@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from monai_semgan.cli.arguments import name_list, note, positive_int, say
+from monai_semgan.cli.arguments import modality_name, name_list, note, positive_int, say
 
 DESCRIPTION = """\
 Make and hand on model bundles, the folders that --bundle of the other commands, MONAI and MONAI Label take.
@@ -55,7 +55,8 @@ def _add_new(actions: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", type=name_list, required=True, metavar="NAMES", help="names of the ids 1, 2, ..., with commas"
     )
-    parser.add_argument("--modality", choices=("CT", "MR", "DX", "XC"), default="CT", help="of the scans (default CT)")
+    told = "CT, MR, DX or XR (radiographs), or XC (photographs in colours); default CT"
+    parser.add_argument("--modality", type=modality_name, default="CT", metavar="NAME", help=told)
     parser.add_argument("--size", type=positive_int, default=128, metavar="N", help="slice in pixels (default 128)")
     parser.add_argument("--pixel-mm", type=float, default=2.75, metavar="MM", help="pixel spacing (default 2.75)")
     parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="HU of CT (default -125 275)")

@@ -12,6 +12,7 @@ from monai_semgan.cli.arguments import (
     EXIT_INTERRUPTED,
     bar,
     describe,
+    modality_or_auto,
     model_options,
     name_column,
     name_list,
@@ -77,7 +78,11 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     threads_option(parser)
     parser.add_argument("--mode", choices=("preview", "encoder", "invert", "refine"), default="preview")
     parser.add_argument(
-        "--modality", choices=("auto", "CT", "MR", "DX"), default="auto", help="default: told by file or values"
+        "--modality",
+        type=modality_or_auto,
+        default="auto",
+        metavar="NAME",
+        help="CT, MR, DX or XR (radiographs), or XC (photographs in colours); default: told by file or values",
     )
     parser.add_argument(
         "--plane",

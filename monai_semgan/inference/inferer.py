@@ -19,6 +19,7 @@ from monai_semgan.inversion.objectives.registry import AUTO, check_objective
 from monai_semgan.inversion.result import InversionResult, predictive_entropy
 from monai_semgan.inversion.search import CPU_BATCH, VolumeInverter
 from monai_semgan.losses.label_losses import PixelConstraints
+from monai_semgan.modalities import header_modality
 from monai_semgan.networks import InversionSegmenter, Latent
 from monai_semgan.utils.gpu import with_cpu_fallback
 from monai_semgan.utils.progress import OnStep
@@ -65,7 +66,7 @@ class SliceInversionInferer(SliceInferer):
         self.preview_settings = (
             preview if isinstance(preview, PreviewSettings) else make_settings(PreviewSettings, preview or {})
         )
-        self.modality = modality
+        self.modality = header_modality(modality)
         super().__init__(spatial_dim=2, roi_size=(1, 1), sw_batch_size=self.settings.batch_size or CPU_BATCH)
 
     def __call__(  # type: ignore[override]
@@ -110,7 +111,7 @@ class SliceInversionInferer(SliceInferer):
         self, inputs: torch.Tensor, network: InversionSegmenter, modality: str | None = None, distance_mm: float = 0.0
     ) -> torch.Tensor:
         """Compute the student's probabilities `(N, K, H, W, D)` for `(N, C, H, W, D)`; see `preview_slices`."""
-        out_of_domain = modality is not None and modality.upper() != self.modality.upper()
+        out_of_domain = modality is not None and header_modality(modality) != self.modality
         plain = getattr(inputs, "as_tensor", lambda: inputs)()
         parts = [
             preview_slices(network, volume.permute(3, 0, 1, 2), self.preview_settings, out_of_domain, distance_mm)
@@ -153,7 +154,7 @@ class SliceInversionInferer(SliceInferer):
             raise SemganError(f"input of shape {tuple(inputs.shape)}", remedy="give one volume as (1, C, H, W, D)")
         slices = getattr(inputs, "as_tensor", lambda: inputs)()[0].permute(3, 0, 1, 2)
         settings = self.settings.rendering_only() if self.run_mode == "encoder" else self.settings
-        in_domain = modality is None or modality.upper() == self.modality.upper()
+        in_domain = modality is None or header_modality(modality) == self.modality
         distance = slice_facts(inputs)[1]
         if self.run_mode == "refine" and student is None:
             student = self.preview(inputs, network, modality, distance)[0].permute(3, 0, 1, 2)

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraint
 API_VERSION = "1.1"
 """Clients refuse a server with another first number."""
 
+MODALITY = "^(CT|MR|DX|XR|CR|RG|PX|XC)$"
+"""Spellings of the modalities; all but CT, MR and XC (photographs) are radiographs."""
+
 MAX_STEPS = 10_000
 
 ImageId = Annotated[str, StringConstraints(pattern=r"^[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,199}$")]
@@ -85,7 +88,7 @@ class JobRequest(Model):
         default=None, max_length=128, description="as `/semgan/models` names it; the first if left out"
     )
     mode: Mode = Mode.preview
-    modality: str | None = Field(default=None, pattern="^(CT|MR)$", description="guessed from the values when left out")
+    modality: str | None = Field(default=None, pattern=MODALITY, description="guessed from the values when left out")
     steps: int | None = Field(
         default=None, ge=1, le=MAX_STEPS, description="of the inversion; the model's own when left out"
     )
