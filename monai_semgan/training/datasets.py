@@ -50,11 +50,13 @@ class RunData:
         validation: labelled volumes, or None.
         sections: patients by section of the data list, whether they are used or not; those that were taken out of the
             training list to be scored on stand under `validation`.
+        notes: what a user should know of list and labels, one sentence each.
     """
 
     training: SliceSet
     validation: SliceSet | None
     sections: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def model(self) -> ModelSettings:
@@ -169,7 +171,7 @@ def load_run_data(
     else:
         if not workers.is_main:
             workers.wait()
-        data = _build(source, plan, cache, progress, choice or Choice(), workers.is_main)
+        data = _build(source, plan, cache, progress, choice)
         if workers.is_main:
             workers.wait()
     if labelled >= 0:
@@ -177,9 +179,7 @@ def load_run_data(
     return data
 
 
-def _build(
-    source: Path, plan: RunPlan, cache: Path, progress: Progress, choice: Choice | None = None, tell: bool = True
-) -> RunData:
+def _build(source: Path, plan: RunPlan, cache: Path, progress: Progress, choice: Choice | None = None) -> RunData:
     choice = choice or Choice()
     entries = with_validation(load_datalist(source), choice.fold, choice.keep, source)
     notes = [*entries.notes, *copied_files(entries, source)]
@@ -190,11 +190,9 @@ def _build(
     training = build_slice_set(_named(entries.training, plan), preprocessing, cache, progress)
     validation = build_slice_set(_named(scored, plan), preprocessing, cache, progress) if scored else None
     plan.check_ids(describe_ids((training, validation), plan.names), source)
-    found = [*notes, *copied_slices(training, validation, source), *unseen_classes(training)]
-    for note in dict.fromkeys(found if tell else ()):
-        logger.warning("%s", note)
+    notes += [*copied_slices(training, validation, source), *unseen_classes(training)]
     sections = {name: [entry.patient for entry in getattr(entries, name)] for name in SECTIONS}
-    return RunData(training, validation, sections)
+    return RunData(training, validation, sections, tuple(dict.fromkeys(notes)))
 
 
 def _named(entries: Sequence[Entry], plan: RunPlan) -> list[Entry]:
@@ -239,6 +237,8 @@ def pack_slices(
     if isinstance(plan, Preprocessing):
         plan = RunPlan(plan, list_names(datalist), chosen=True)
     data = _build(datalist, plan, out / "cache", progress or NullProgress())
+    for note in data.notes:
+        logger.warning("%s", note)
     data.training.save(out / TRAINING)
     if data.validation is not None:
         data.validation.save(out / VALIDATION)

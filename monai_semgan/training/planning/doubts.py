@@ -89,11 +89,8 @@ def own_doubts(evidence: Evidence) -> Iterator[str]:
         yield f"more than {CONSTANT_SHARE:.0%} of {_named(constant)} has one and the same grey value."
 
 
-def unseen_classes(evidence: Evidence) -> Iterator[str]:
-    """A class that no label shows cannot be learnt, and ids without names are hard to use."""
-    for one in evidence.classes:
-        if not one.scans:
-            yield f"no label shows {one.name} (id {one.file_id}): it cannot be learnt."
+def unnamed_classes(evidence: Evidence) -> Iterator[str]:
+    """Ids without names are hard to use; that no label shows a class is told when slices are cut."""
     unnamed = [str(one.file_id) for one in evidence.classes if one.name == f"label {one.file_id}"]
     if unnamed:
         example = ", ".join(f'"{index}": "..."' for index in unnamed[:2])
@@ -220,7 +217,7 @@ def _named(names: Sequence[str]) -> str:
 CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     same_image_twice,
     mixed_modality,
-    unseen_classes,
+    unnamed_classes,
     few_labels,
     own_doubts,
     swapped_sides,

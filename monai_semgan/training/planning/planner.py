@@ -13,7 +13,7 @@ from monai_semgan.data.datalist import load_datalist
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_settings, plain_ids
 from monai_semgan.slicing.preprocessing import Preprocessing
-from monai_semgan.training.datasets import RunData, load_run_data
+from monai_semgan.training.datasets import RunData, load_run_data, validation_choice
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.run_files import stage_folders
 from monai_semgan.training.planning.data_plan import PLAN_PAGE, DataPlan, changed_since, find_plan
@@ -89,9 +89,10 @@ def make_plan(
     names = propose_names(found) if settings.labels is None and settings.num_classes is None else {}
     proposal = _proposal(found, view, slices, names)
     run_plan = replace(plan_run(source, settings, proposal), modality=modality)
-    data = load_run_data(source, run_plan, out / "cache", -1, Alone(torch.device("cpu")), progress)
+    choice = validation_choice(out, settings.fold)
+    data = load_run_data(source, run_plan, out / "cache", -1, Alone(torch.device("cpu")), progress, choice)
     plan = _decided(source, found, settings, slices, run_plan, data, modality)
-    plan = replace(plan, doubts=(*datalist.notes, *doubts, *plan.doubts))
+    plan = replace(plan, doubts=(*data.notes, *doubts, *plan.doubts))
     model = _model(data, run_plan)
     page = plan_page(plan, model, data)
     model.save(out / SETTINGS)

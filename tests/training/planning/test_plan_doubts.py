@@ -69,10 +69,6 @@ def test_sides_of_a_pair_that_are_mixed_up_are_told() -> None:
     assert doubts(people, {1: "left kidney", 2: "right kidney"}) == ""
 
 
-def test_a_class_that_no_label_shows_is_told_by_name_and_id() -> None:
-    assert "no label shows aorta (id 8): it cannot be learnt" in doubts(PEOPLE, {**NAMES, 8: "aorta"})
-
-
 def test_ids_without_a_name_are_told_with_what_to_write() -> None:
     assert 'nothing names the ids 2: give "labels": {"2": "..."}' in doubts(PEOPLE, {1: "liver", 2: "label 2"})
 
