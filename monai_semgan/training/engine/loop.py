@@ -17,7 +17,7 @@ from ignite.engine import Events
 from monai.engines import Trainer
 from torch.utils.tensorboard import SummaryWriter
 
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.networks.weights import load_weights, save_atomically, save_weights, with_prefix
 from monai_semgan.training.engine import run_files as files
 from monai_semgan.training.engine.handlers import (
@@ -142,6 +142,7 @@ class StageLoop:
         self.fresh_optimisers = False
         self._writer: Any = None
         self._page_written = 0.0
+        self._together = False  # in a step that all processes have to make, or none
 
     @property
     def checkpoint_path(self) -> Path:
@@ -208,7 +209,7 @@ class StageLoop:
         made when the run is resumed.
         """
         with StopRequest(self.progress, self.settings.slot_seconds) as stop:
-            self.stage.context.should_stop = lambda: stop.cancelled
+            self.stage.context.should_stop = lambda: stop.cancelled and not self._together
             warmup = self.start if self.fresh_optimisers else None
             schedule = ScheduleHandler(self.stage, self.schedule, self.watch, stop, warmup_from=warmup)
             settings = self.settings
@@ -259,7 +260,7 @@ class StageLoop:
             iteration_update=self._step,
             decollate=False,
         )
-        trainer.logger.setLevel(logging.WARNING)
+        trainer.logger.setLevel(logging.CRITICAL)  # what ends it is told once, by whoever runs the loop
         trainer.state.iteration = self.start
         trainer.state.epoch = self.start // trainer.state.epoch_length
         self.watch = schedule.watch = Stopwatch(self.watch.elapsed)
@@ -278,14 +279,20 @@ class StageLoop:
             self._show(self.start, speed)
         for handler in handlers:
             handler.attach(trainer)
-        trainer.run()
+        try:
+            trainer.run()
+        except Cancelled:  # before the step in hand has changed anything
+            schedule.stopped = True
+            return int(trainer.state.iteration) - 1
         return int(trainer.state.iteration)
 
     def _step(self, engine: Trainer, step: int) -> list[dict[str, torch.Tensor]]:
         """One step; its scalars as a list of one, the form that MONAI's handlers expect."""
         context = self.stage.context
         torch.manual_seed(step_seed(context.seed, context.workers.rank, step, "global"))
+        self._together = context.workers.size > 1
         losses = self.stage.step(step)
+        self._together = False
         broken = self.stage.guard.broken()
         if broken:
             raise self._diverged(f"gradients of the {broken} are no numbers", step + 1)

@@ -267,6 +267,7 @@ class GanStage(Stage):
         generator.update_mean_latent()
         z = torch.randn(count, generator.latent_dim, generator=torch.Generator().manual_seed(20_240_101))
         for part in z.to(self.context.device).split(batch):
+            self.check_stop()
             with autocast(self.context.device, self.context.mixed_precision):
                 sample = generator(part, truncation)
             yield JointSample(sample.image.clamp(-1, 1), sample.logits)
