@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from monai_semgan.errors import SemganError
+from monai_semgan.io.formats import image2d_endings
 from monai_semgan.jobs.contract import MAX_STEPS
 
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha")
+"""Of labels, and of volumes that are sent."""
+
+PICTURE_LABEL = ".png"
+"""Of labels of single images."""
+
+SENT_ENDINGS = (*EXTENSIONS, *image2d_endings())
+"""Of images that are sent to be segmented."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,9 @@ class InferRequest:
         """
         extension, steps = params.get("result_extension") or ".nii.gz", params.get("steps")
         labels, maps = params.get("labels") or [], params.get("maps") or False
-        if extension not in EXTENSIONS:
-            raise SemganError("unknown result_extension", remedy=f"use {', '.join(EXTENSIONS)}")
+        if extension not in (*EXTENSIONS, PICTURE_LABEL):
+            remedy = f"use {', '.join(EXTENSIONS)}, or for single images {PICTURE_LABEL}"
+            raise SemganError("unknown result_extension", remedy=remedy)
         if steps is not None and (type(steps) is not int or not 1 <= steps <= MAX_STEPS):
             raise SemganError(f"steps is not a whole number from 1 to {MAX_STEPS}")
         if isinstance(labels, str):

@@ -18,11 +18,14 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from monai_semgan.errors import SemganError
+from monai_semgan.io.formats import image2d_endings
 from monai_semgan.jobs.job_errors import Conflict, JobError, NoSpace, QueueFull, TooLarge, Unknown, in_words
 from monai_semgan.jobs.storage.store import make_folder, remove_folder
 from monai_semgan.utils.files import write_error, written_aside
 
-SUFFIXES = (".nrrd", ".nii", ".nii.gz", ".mha")
+SUFFIXES = (".nrrd", ".nii", ".nii.gz", ".mha", *image2d_endings())
+"""Of volumes, and of pictures, for models of single images."""
+
 VOLUME = "volume"
 ARRIVAL = "arrival.json"
 

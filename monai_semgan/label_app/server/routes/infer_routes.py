@@ -16,6 +16,7 @@ from monailabel.endpoints.infer import ResultType, send_response
 from monai_semgan.jobs.api.callers import asker_of
 from monai_semgan.jobs.api.own_threads import OwnThreads
 from monai_semgan.jobs.ownership import Asker
+from monai_semgan.label_app.infer_request import SENT_ENDINGS
 from monai_semgan.label_app.server.checked_forms import CheckedRoute
 from monai_semgan.label_app.server.received_files import check_unread_image, discard, receive
 from monai_semgan.label_app.server.routes.shared import (
@@ -102,7 +103,7 @@ def _infer(gone: Callable[[], bool], asker: Asker, background: BackgroundTasks, 
 def _image(asked: Asked) -> Iterator[str]:
     """Yield the file, or the id in the datastore, of the image that is asked for."""
     if asked.file is not None:
-        path = receive(asked.file)  # the worker tells if it cannot be read
+        path = receive(asked.file, SENT_ENDINGS)  # the worker tells if it cannot be read
         check_unread_image(path)
         try:
             yield str(path)
