@@ -37,7 +37,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("stage", choices=("gan", "encoder", "student", "all"))
-    parser.add_argument("--data", type=Path, required=True, metavar="LIST", help="data list (JSON), or packed slices")
+    parser.add_argument(
+        "--data", type=Path, metavar="LIST", help="data list (JSON), or packed slices (default: that of RUN's plan)"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     _add_length(parser)
     _add_setup(parser)
@@ -56,30 +58,28 @@ def _add_length(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_setup(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what (left out: as in the run that goes on, the packed slices or the data list)")
-    group.add_argument("--size", type=positive_int, metavar="N", help="pixels of a slice (default 128)")
-    group.add_argument("--pixel-mm", type=float, metavar="MM", help="pixel spacing (default 2.75)")
-    group.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="HU of CT (default -125 275)")
-    group.add_argument(
-        "--percentiles", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the body in MR (default 0.5 99.5)"
-    )
-    group.add_argument(
-        "--labels",
-        type=label_names,
-        metavar="NAMES",
-        help='labels to learn: "1:liver,6:aorta", or names that the data list knows; all others become background',
-    )
+    title = "what (left out: as the plan of RUN says, which is made from the data where there is none)"
+    group = parser.add_argument_group(title)
+    slice_options(group)
     group.add_argument(
         "--classes",
         type=positive_int,
         metavar="K",
-        help="with background, without --labels: ids from K on become background (default: the list's labels, or 5)",
+        help="with background, without --labels: ids from K on become background",
     )
     group.add_argument(
         "--labelled", type=non_negative_int, metavar="N", help="use the labels of the first N volumes only"
     )
     group.add_argument(
+        "--fold",
+        metavar="K/N",
+        help="score on part K of N of the labelled training patients (default: the list's validation, or a fifth)",
+    )
+    group.add_argument(
         "--init", type=Path, action="append", metavar="WEIGHTS", help="file or run to begin with; repeatable"
+    )
+    group.add_argument(
+        "--from", dest="from_run", type=Path, metavar="RUN", help="run to begin with: its weights and its settings"
     )
     group.add_argument("--batch-size", type=positive_int, metavar="N", help="images per step")
     group.add_argument("--seed", type=non_negative_int, metavar="N", help="seed of everything random (default 0)")
@@ -94,6 +94,25 @@ def _add_setup(parser: argparse.ArgumentParser) -> None:
         help="a setting of the stage; repeatable",
     )
     group.add_argument("--list-settings", action=ListSettings, help="print every setting of --set and end")
+
+
+def slice_options(group: Any) -> None:
+    """Add the options that a plan decides where they are left out."""
+    group.add_argument("--size", type=positive_int, metavar="N", help="pixels of a slice")
+    group.add_argument("--pixel-mm", type=float, metavar="MM", help="pixel spacing")
+    group.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help="HU that become -1 and 1 in CT")
+    group.add_argument(
+        "--percentiles", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the body that do so in MR"
+    )
+    group.add_argument(
+        "--plane", choices=("auto", "stored", "axial"), help="cut volumes as they are stored, or axially (default auto)"
+    )
+    group.add_argument(
+        "--labels",
+        type=label_names,
+        metavar="NAMES",
+        help='labels to learn: "1:liver,6:aorta", or names that the data list knows; all others become background',
+    )
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -124,12 +143,9 @@ def label_names(text: str) -> dict[int, str] | list[str]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
-    if not arguments.data.exists():
-        raise SemganError(
-            "no such data list", remedy="give a JSON file, or a folder of packed slices", path=arguments.data
-        )
     if not is_text(arguments.out):
         raise SemganError("the name is not UTF-8 text, which TensorBoard needs", remedy="rename it", path=arguments.out)
+    data = _data(arguments)
     from monai_semgan.training.run import train
     from monai_semgan.training.training_settings import TrainSettings
     from monai_semgan.utils.progress import NullProgress
@@ -137,17 +153,35 @@ def run(arguments: argparse.Namespace) -> int:
     settings = TrainSettings.gather(_chosen(arguments))
     with BarProgress("training") as shown:
         progress: Progress = shown if is_main_process() and not arguments.quiet else NullProgress()
-        results = train(arguments.stage, arguments.data, arguments.out, settings, progress=progress)
+        results = train(arguments.stage, data, arguments.out, settings, progress=progress)
     return _report(arguments, results, say if is_main_process() else lambda line: None)
+
+
+def _data(arguments: argparse.Namespace) -> Path:
+    """The data list that was given, or that of the plan."""
+    from monai_semgan.training.planning.data_plan import find_plan
+
+    if arguments.data is not None:
+        if not arguments.data.exists():
+            problem, remedy = "no such data list", "give a JSON file, or a folder of packed slices"
+            raise SemganError(problem, remedy=remedy, path=arguments.data)
+        return Path(arguments.data)
+    plan = find_plan(arguments.out)
+    if plan is None:
+        raise SemganError("no plan here tells the data list", remedy="give it with --data", path=arguments.out)
+    if not plan.source.exists():
+        problem = "the data list of the plan is no longer there"
+        raise SemganError(problem, remedy="give the place where it is now with --data", path=plan.source)
+    return plan.source
 
 
 def _chosen(arguments: argparse.Namespace) -> dict[str, Any]:
     """Settings that stand on the command line."""
-    same = ["budget", "steps", "slot", "resume", "more_labels", "size", "pixel_mm", "window", "percentiles", "labels"]
-    same += ["labelled", "init", "batch_size", "seed", "device"]
+    same = ["budget", "steps", "slot", "resume", "more_labels", "size", "pixel_mm", "window", "percentiles", "plane"]
+    same += ["labels", "labelled", "fold", "init", "from_run", "batch_size", "seed", "device"]
     chosen = {name: getattr(arguments, name) for name in same} | {"num_classes": arguments.classes}
     given = {name: value for name, value in chosen.items() if value is not None}
-    return given | dict(arguments.set)
+    return {"plan": True} | given | dict(arguments.set)
 
 
 def is_main_process() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.data.splits import Choice, Fold, with_validation
 from monai_semgan.errors import SemganError
+from monai_semgan.modalities import MODALITIES
 from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, plain_ids
 from monai_semgan.slicing.preprocessing import Preprocessing
@@ -38,8 +40,6 @@ VALIDATION = "validation"
 PATIENTS = "patients.json"
 """Beside packed slices: patients by section of the data list."""
 
-MODALITIES = ("CT", "MR", "DX")
-
 
 @dataclasses.dataclass(frozen=True)
 class RunData:
@@ -51,12 +51,14 @@ class RunData:
         sections: patients by section of the data list, whether they are used or not; those that were taken out of the
             training list to be scored on stand under `validation`.
         notes: what a user should know of list and labels, one sentence each.
+        preparation_seconds: how long it took to prepare them, or to read them from the cache.
     """
 
     training: SliceSet
     validation: SliceSet | None
     sections: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    preparation_seconds: float = 0.0
 
     @property
     def model(self) -> ModelSettings:
@@ -163,6 +165,7 @@ def load_run_data(
     Raises:
         SemganError: if the data cannot be used, labels would be lost, or packed slices were cut otherwise.
     """
+    started = time.monotonic()
     if source.is_dir():
         if choice is not None and choice.fold is not None:
             remedy = "give the data list, or leave out --fold"
@@ -176,7 +179,7 @@ def load_run_data(
             workers.wait()
     if labelled >= 0:
         data = dataclasses.replace(data, training=hide_labels(data.training, labelled))
-    return data
+    return dataclasses.replace(data, preparation_seconds=time.monotonic() - started)
 
 
 def _build(source: Path, plan: RunPlan, cache: Path, progress: Progress, choice: Choice | None = None) -> RunData:
@@ -196,9 +199,9 @@ def _build(source: Path, plan: RunPlan, cache: Path, progress: Progress, choice:
 
 
 def _named(entries: Sequence[Entry], plan: RunPlan) -> list[Entry]:
-    """The entries with the structure names of the plan."""
+    """The entries with the structure names of the plan, and its modality where the list tells none."""
     names = tuple(sorted(plan.names.items()))
-    return [dataclasses.replace(entry, names=names) for entry in entries]
+    return [dataclasses.replace(one, names=names, modality=one.modality or plan.modality) for one in entries]
 
 
 def _load_packed(source: Path, plan: RunPlan) -> RunData:

@@ -12,10 +12,13 @@ from monai_semgan.data.datalist import DataList, load_datalist
 from monai_semgan.data.label_checks import MASK, is_mask
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
+from monai_semgan.io.image2d import has_colours
+from monai_semgan.modalities import SINGLE_IMAGES
 from monai_semgan.organs import structure_key
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_settings, plain_ids
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.engine.run_files import read_json, stage_folders
+from monai_semgan.training.list_plane import usual_plane
 from monai_semgan.training.training_settings import TrainSettings
 
 logger = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ class RunPlan:
         preprocessing: how they are cut.
         names: structure names by id in label files; empty where nothing tells them.
         chosen: whether someone has said which ids are classes, so that all others may become background.
+        modality: of scans of which the data list does not tell it; None to look at file and values.
     """
 
     preprocessing: Preprocessing
@@ -96,7 +100,11 @@ def plan_run(source: Path, settings: TrainSettings, kept: ModelSettings | None =
     else:
         listed, base = list_names(source), kept.preprocessing if kept is not None else Preprocessing()
         base = replace(base, field_of_view=field_of_view(source))
-    asked = {name: getattr(settings, name) for name in ("size", "pixel_mm", "window", "percentiles")}
+        if kept is None and base.field_of_view == "image":
+            base = replace(base, image_channels=image_channels(load_datalist(source)))
+        if kept is None and settings.plane is None:
+            base = replace(base, plane=usual_plane(load_datalist(source), base, settings))
+    asked = {name: getattr(settings, name) for name in ("size", "pixel_mm", "window", "percentiles", "plane")}
     base = replace(base, **{name: value for name, value in asked.items() if value is not None})
     if source.is_dir() and settings.labels is None and settings.num_classes is None:
         return RunPlan(base, listed, True)
@@ -112,7 +120,7 @@ def list_names(source: Path) -> dict[int, str]:
 
 
 def field_of_view(source: Path) -> str:
-    """`Preprocessing.field_of_view` for a data list or packed slices: `image` when they are radiographs.
+    """`Preprocessing.field_of_view` for a data list or packed slices: `image` when they are single images.
 
     Raises:
         SemganError: if radiographs and volumes are mixed.
@@ -120,10 +128,16 @@ def field_of_view(source: Path) -> str:
     if source.is_dir():
         return SliceSet.load(source / PACKED_TRAINING).preprocessing.field_of_view
     entries = load_datalist(source)
-    kinds = {entry.modality == "DX" for entry in (*entries.training, *entries.validation)}
+    kinds = {entry.modality in SINGLE_IMAGES for entry in (*entries.training, *entries.validation)}
     if len(kinds) > 1:
         raise SemganError("lists both radiographs and volumes", remedy="make a list for each", path=source)
     return "image" if kinds == {True} else "body"
+
+
+def image_channels(entries: DataList) -> int:
+    """`Preprocessing.image_channels` for single images: 3 when one of some training pictures has colours."""
+    every = max(1, len(entries.training) // PICTURES)
+    return 3 if any(has_colours(entry.image) for entry in entries.training[::every]) else 1
 
 
 def _classes(
@@ -175,7 +189,7 @@ def _asked_labels(labels: Any, listed: Mapping[int, str], source: Path) -> dict[
 
 
 def kept_settings(run: Path, view: str, quiet: bool = False) -> ModelSettings | None:
-    """The settings of a run that has trained something, or None.
+    """The settings of a run that has trained something, or has a plan; else None.
 
     Runs of 0.1 have no settings file: their records tell the size, and the rest could not be chosen then; `view` is
     the field of view of their data.

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 
@@ -34,6 +34,7 @@ class TrainSettings(LoopSettings):
         pixel_mm: pixel spacing of the slices in mm.
         window: HU that become -1 and 1 in CT.
         percentiles: percentiles of the body that become -1 and 1 in MR.
+        plane: in which volumes are cut, `axial` or `stored`; `auto` leaves it to the plan.
         num_classes: classes with the background; higher label ids become background, which is told.
         labels: structure names by id in label files, in the order of the classes; or names alone, whose ids the data
             list tells, or which are 1, 2, ... All other ids become background, which is told.
@@ -43,9 +44,13 @@ class TrainSettings(LoopSettings):
         seed: seed of everything random.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         init: weights to begin with: files or folders, such as another run.
+        from_run: folder of a run to begin with: its weights, and its settings where none are given; what it was trained
+            on is remembered.
         resume: continue a run that was stopped or killed; starts one when there is none.
         more_labels: resume although training patients have a label that had none.
-        batch_size: images per step and process; default of the stage.
+        plan: look at the data first where the run has no plan, as `semgan train` does: what is left out comes from
+            them, and `plan.html` shows them. A plan that is there is gone by in any case.
+        batch_size: images per step and process; that of the plan, or of the stage.
         mixed_precision: bfloat16 where the device is fast with it.
         options: settings of the stages, see `GanSettings`, `EncoderSettings`, `StudentSettings`; with the stage's name
             before it (`gan_channels`) a setting is that stage's alone.
@@ -60,6 +65,7 @@ class TrainSettings(LoopSettings):
     pixel_mm: float | None = None
     window: tuple[float, float] | None = None
     percentiles: tuple[float, float] | None = None
+    plane: Literal["auto", "axial", "stored"] | None = None
     num_classes: int | None = None
     labels: Mapping[int, str] | Sequence[str] | None = None
     labelled: int = -1
@@ -67,8 +73,10 @@ class TrainSettings(LoopSettings):
     seed: int = 0
     device: str | torch.device = "auto"
     init: str | Path | Sequence[str | Path] | None = None
+    from_run: str | Path | None = None
     resume: bool = False
     more_labels: bool = False
+    plan: bool = False
     batch_size: int | None = None
     mixed_precision: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -80,6 +88,8 @@ class TrainSettings(LoopSettings):
             Fold.parse(self.fold)
         if self.labelled < -1:
             raise SemganError(f"the setting labelled cannot be {self.labelled}", remedy="give a number, or -1 for all")
+        if self.plane == "auto":
+            object.__setattr__(self, "plane", None)
         for name in ("window", "percentiles"):
             value = getattr(self, name)
             object.__setattr__(self, name, tuple(value) if value is not None else None)
@@ -98,9 +108,10 @@ class TrainSettings(LoopSettings):
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The files and folders of `init`."""
+        """The files and folders to begin with: `from_run`, then those of `init`."""
         found = (self.init,) if isinstance(self.init, (str, Path)) else tuple(self.init or ())
-        return tuple(Path(source) for source in found)
+        earlier = () if self.from_run is None else (self.from_run,)
+        return tuple(Path(source) for source in (*earlier, *found))
 
     @property
     def stage_options(self) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from monai_semgan.training.engine.run_files import STAGES
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.list_plane import tell_plane
 from monai_semgan.training.run import check_options, run_stage, stage_settings
+from monai_semgan.training.run_page.run_writing import write_run_page
 from monai_semgan.training.run_plan import RunPlan
 from monai_semgan.training.stages.stage_registry import stage_names
 from monai_semgan.training.training_settings import TrainSettings
@@ -122,7 +123,7 @@ class StageTrainingSettings(TrainSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, counts=("epoch_length",))
-        for name in ("size", "pixel_mm", "window", "percentiles", "num_classes", "labels"):
+        for name in ("size", "pixel_mm", "window", "percentiles", "plane", "num_classes", "labels"):
             if getattr(self, name) is not None:
                 problem = f"the setting {name} of the training stands elsewhere in a bundle"
                 raise SemganError(problem, remedy="set it in the section slices")
@@ -189,6 +190,8 @@ class StageTraining:
                 settings = replace(self.settings, steps=steps, epochs=self.max_epochs, init=self._sources())
                 handlers, progress = self.handlers, NullProgress()
                 self.result = run_stage(self.stage, data, self.output_dir, settings, workers, progress, handlers)
+                if workers.is_main:
+                    write_run_page(self.output_dir)
         finally:
             workers.close()
         return self.result

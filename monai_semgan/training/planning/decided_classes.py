@@ -86,7 +86,8 @@ def refuse_others(survey: Survey, names: Mapping[int, str]) -> None:
     ((index, scan), voxels), more = counts.most_common(1)[0], len(others) - 1
     problem = f"the label of {scan} holds {voxels} voxels of the id {index}, which the data list does not name"
     problem += f" (nor {more} other ids)" if more else ""
-    remedy = 'add it to "labels" of the list, or choose what is learnt with --labels; all others become background'
+    known = ",".join(f"{number}:{name}" for number, name in names.items())
+    remedy = f'add it to "labels" of the list, or give --labels "{known}": all others become background then'
     raise SemganError(problem, remedy=remedy)
 
 

@@ -56,13 +56,13 @@ def find_doubts(evidence: Evidence) -> tuple[str, ...]:
 
 
 def same_image_twice(evidence: Evidence) -> Iterator[str]:
-    """Two scans with equal voxels are one patient, whatever they are called."""
+    """A scan of the test with the voxels of another one; others are told when slices are cut."""
     groups: dict[str, list[ScanLook]] = {}
     for scan in evidence.survey.scans:
         groups.setdefault(scan.digest, []).append(scan)
     for group in groups.values():
-        if len(group) > 1:
-            yield f"{_named([scan.name for scan in group])} are the same image: keep one."
+        if len(group) > 1 and any(scan.section == "test" for scan in group):
+            yield f"{_named([scan.name for scan in group])} are the same image: keep one, or the test is too easy."
 
 
 def mixed_modality(evidence: Evidence) -> Iterator[str]:
@@ -152,22 +152,21 @@ def _odd(scans: Sequence[ScanLook], what: str, factor: float, value: Callable[[S
 def swapped_sides(evidence: Evidence) -> Iterator[str]:
     """Structures whose order from right to left is the other way round than in nearly all people."""
     place = {structure_key(one.name): one for one in evidence.classes}
+    wrong: dict[tuple[str, ...], list[str]] = {}
     for right, left in right_of():
         first, second = place.get(structure_key(right)), place.get(structure_key(left))
-        if first is None or second is None:
-            continue
-        wrong = [
-            scan.name
-            for scan in evidence.survey.labelled
-            if first.file_id in scan.labels
-            and second.file_id in scan.labels
-            and scan.labels[first.file_id].middle_mm[0] > scan.labels[second.file_id].middle_mm[0]
-        ]
-        if wrong:
-            yield (
-                f"{first.name} lies on the patient's left of {second.name} in {_named(wrong)}: are the sides, or the "
-                "ids, mixed up?"
-            )
+        if first is not None and second is not None:
+            scans = tuple(scan.name for scan in evidence.survey.labelled if _is_left_of(scan, first, second))
+            wrong.setdefault(scans, []).append(f"{first.name} on the patient's left of {second.name}")
+    for scans, places in wrong.items():
+        if scans:
+            yield f"{_named(places)}, in {_named(scans)}: are the sides, or the ids, mixed up?"
+
+
+def _is_left_of(scan: ScanLook, first: PlannedClass, second: PlannedClass) -> bool:
+    """Whether a label shows both, the first on the patient's left; x of RAS grows to the right."""
+    one, other = scan.labels.get(first.file_id), scan.labels.get(second.file_id)
+    return one is not None and other is not None and one.middle_mm[0] < other.middle_mm[0]
 
 
 def unlikely_volumes(evidence: Evidence) -> Iterator[str]:

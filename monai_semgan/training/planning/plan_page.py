@@ -20,7 +20,9 @@ from monai_semgan.training.planning.scan_look import ScanLook
 
 TEMPLATE = "plan.html"
 
-SCANS_SHOWN = 8
+SCANS_SHOWN, IMAGES_SHOWN = 8, 25
+"""Volumes with some slices each, and single images."""
+
 MOST_ROWS = 200
 """Scans in the table; of more the first are listed."""
 
@@ -66,9 +68,7 @@ def plan_page(plan: DataPlan, model: ModelSettings, data: RunData) -> str:
         scans=plan.scans[:MOST_ROWS],
         left_out=max(0, len(plan.scans) - MOST_ROWS),
         unit=_unit(plan.scans),
-        sections={
-            name: sum(scan.section == name for scan in plan.scans) for name in ("training", "validation", "test")
-        },
+        counts=_counts(plan, data),
         notice=RESEARCH_ONLY,
     )
 
@@ -78,6 +78,13 @@ def of_modality(scans: Sequence[ScanLook], modality: str) -> list[ScanLook]:
     return [scan for scan in scans if scan.modality == modality]
 
 
+def _counts(plan: DataPlan, data: RunData) -> dict[str, int]:
+    """Scans by what they are for; some of the training list may be kept to score on."""
+    validation = data.validation.num_volumes if data.validation is not None else 0
+    test = sum(scan.section == "test" for scan in plan.scans)
+    return {"training": data.training.num_volumes, "validation": validation, "test": test}
+
+
 def _unit(scans: Sequence[ScanLook]) -> str:
     return "ml" if all(scan.spacing_known for scan in scans) else "pixels"
 
@@ -85,10 +92,11 @@ def _unit(scans: Sequence[ScanLook]) -> str:
 def _examples(plan: DataPlan, data: RunData) -> list[ShownScan]:
     """Scans spread over training and validation, labelled ones first."""
     colours = {one.index: one.colour for one in plan.classes}
-    found = _of(data.training, SCANS_SHOWN - 2, colours)
-    if data.validation is not None:
-        found += _of(data.validation, 2, colours)
-    return found
+    single = data.training.preprocessing.field_of_view == "image"
+    most = IMAGES_SHOWN if single else SCANS_SHOWN
+    scored = most // 4 if data.validation is not None else 0
+    found = _of(data.training, most - scored, colours)
+    return found + (_of(data.validation, scored, colours) if data.validation is not None else [])
 
 
 def _of(slices: SliceSet, count: int, colours: dict[int, tuple[int, int, int]]) -> list[ShownScan]:

@@ -14,7 +14,7 @@ from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.run_files import stage_folders
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.planning.data_plan import PLAN_PAGE, DataPlan, find_plan
-from monai_semgan.training.planning.planner import check_choices, check_list, kept_plan, make_plan
+from monai_semgan.training.planning.plan_making import check_choices, check_list, kept_plan, make_plan
 from monai_semgan.training.training_settings import TrainSettings
 from monai_semgan.utils.progress import NullProgress
 
@@ -104,7 +104,7 @@ def plan_of_run(
 def tell(plan: DataPlan, out: Path) -> None:
     """Say what is unusual in a plan that nobody has looked at."""
     for decision in plan.decisions:
-        if not decision.usual:
+        if not (decision.usual or decision.chosen):
             logger.warning("plan: %s", decision)
     for doubt in plan.doubts:
         logger.warning("doubt: %s", doubt)

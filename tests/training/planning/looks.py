@@ -8,7 +8,7 @@ from typing import Any
 from monai_semgan.training.planning.scan_look import BINS, LabelLook, ScanLook
 
 LIVER = LabelLook(
-    voxels=30_000, ml=1500.0, slices=(60, 60, 30), middle_mm=(-60.0, 0.0, 0.0), grey=(40.0, 50.0, 100.0, 150.0, 160.0)
+    voxels=30_000, ml=1500.0, slices=(60, 60, 30), middle_mm=(60.0, 0.0, 0.0), grey=(40.0, 50.0, 100.0, 150.0, 160.0)
 )
 
 SCAN = ScanLook(

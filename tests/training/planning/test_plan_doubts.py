@@ -15,7 +15,7 @@ from tests.training.planning.looks import liver, scan
 
 NAMES = {1: "liver", 2: "spleen"}
 PEOPLE = [
-    scan(f"p{number}", labels={1: liver(), 2: liver(ml=200.0, middle_mm=(80.0, 0.0, 0.0))}) for number in range(6)
+    scan(f"p{number}", labels={1: liver(), 2: liver(ml=200.0, middle_mm=(-80.0, 0.0, 0.0))}) for number in range(6)
 ]
 
 
@@ -40,7 +40,7 @@ def test_good_data_give_no_cause_to_doubt() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"digest": "p0"}, "p0 and p2 are the same image"),
+        ({"digest": "p0", "section": "test"}, "p0 and p2 are the same image"),
         ({"modality": "MR"}, "mixes modalities (5 CT, 1 MR)"),
         ({"guessed": True}, "modality of 1 scans (p2)"),
         ({"labels": {1: liver(ml=5.0)}}, "the labels of p2 are empty, or nearly so"),
@@ -57,13 +57,13 @@ def test_one_scan_unlike_the_others_is_told_by_name(changes: dict[str, object], 
 
 
 def test_a_mirrored_label_is_told() -> None:
-    mirrored = {1: liver(middle_mm=(60.0, 0.0, 0.0)), 2: liver(ml=200.0, middle_mm=(-80.0, 0.0, 0.0))}
+    mirrored = {1: liver(middle_mm=(-60.0, 0.0, 0.0)), 2: liver(ml=200.0, middle_mm=(80.0, 0.0, 0.0))}
     found = doubts(changed(4, labels=mirrored))
-    assert "liver lies on the patient's left of spleen in p4: are the sides" in found
+    assert "liver on the patient's left of spleen, in p4: are the sides" in found
 
 
 def test_sides_of_a_pair_that_are_mixed_up_are_told() -> None:
-    sides = {1: liver(ml=150.0, middle_mm=(50.0, 0.0, 0.0)), 2: liver(ml=150.0, middle_mm=(-50.0, 0.0, 0.0))}
+    sides = {1: liver(ml=150.0, middle_mm=(-50.0, 0.0, 0.0)), 2: liver(ml=150.0, middle_mm=(50.0, 0.0, 0.0))}
     people = [replace(one, labels=sides) for one in PEOPLE]
     assert "p0, p1, p2, p3 and 2 more" in doubts(people, {1: "right kidney", 2: "left kidney"})
     assert doubts(people, {1: "left kidney", 2: "right kidney"}) == ""
@@ -74,12 +74,12 @@ def test_ids_without_a_name_are_told_with_what_to_write() -> None:
 
 
 def test_a_structure_smaller_than_two_pixels_is_told() -> None:
-    tiny = {1: liver(), 2: liver(voxels=20, ml=0.2, slices=(5, 5, 5), middle_mm=(80.0, 0.0, 0.0))}
+    tiny = {1: liver(), 2: liver(voxels=20, ml=0.2, slices=(5, 5, 5), middle_mm=(-80.0, 0.0, 0.0))}
     assert "spleen is 1.1 pixels wide in a slice of 128" in doubts([replace(one, labels=tiny) for one in PEOPLE])
 
 
 def test_volumes_that_no_adult_has_are_told() -> None:
-    huge = {1: liver(ml=9000.0), 2: liver(ml=200.0, middle_mm=(80.0, 0.0, 0.0))}
+    huge = {1: liver(ml=9000.0), 2: liver(ml=200.0, middle_mm=(-80.0, 0.0, 0.0))}
     assert "liver has 9000 ml on average" in doubts([replace(one, labels=huge) for one in PEOPLE])
 
 

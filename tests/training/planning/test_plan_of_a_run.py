@@ -199,3 +199,18 @@ def test_broken_plans_are_refused_in_one_line(tmp_path: Path, content: str, word
     (tmp_path / PLAN).write_text(content)
     with pytest.raises(SemganError, match=words):
         find_plan(tmp_path)
+
+
+def test_sides_are_looked_at_in_the_patient_whatever_way_voxels_are_stored(listed: Path, tmp_path: Path) -> None:
+    def doubts(name: str) -> str:
+        return "\n".join(plan_training(listed, tmp_path / name)[0].doubts)
+
+    assert "on the patient's left of" not in doubts("right")
+    for path in listed.parent.glob("*.nii.gz"):
+        image = nibabel.load(path)
+        voxels = np.asarray(image.dataobj)[::-1]
+        affine = image.affine @ np.array([[-1, 0, 0, 63], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+        nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
+    assert "on the patient's left of" not in doubts("flipped")
+    change(listed, labels={"1": "left kidney", "2": "right kidney"})
+    assert "right kidney on the patient's left of left kidney, in image_0" in doubts("wrong")

@@ -20,7 +20,7 @@ from monai_semgan.training.planning.data_plan import PLAN_PAGE, DataPlan, change
 from monai_semgan.training.planning.decided_budget import decide_batches, decide_shares
 from monai_semgan.training.planning.decided_classes import classes_decision, describe_classes, propose_names
 from monai_semgan.training.planning.decided_slices import decide_plane, decide_slices
-from monai_semgan.training.planning.decision import Decision
+from monai_semgan.training.planning.decision import Decision, shown
 from monai_semgan.training.planning.doubts import Evidence, find_doubts
 from monai_semgan.training.planning.plan_page import plan_page
 from monai_semgan.training.planning.survey import Survey, survey
@@ -144,7 +144,8 @@ def check_choices(out: Path, settings: TrainSettings, source: Path, remedy: str)
     wanted = plan_run(source, settings, kept)
     differs = kept.difference(replace(kept, preprocessing=wanted.preprocessing, labels=wanted.class_names))
     if differs is not None:
-        problem = f"the plan says {differs.name} {differs.own}, not {differs.other}"
+        told = "was trained with" if stage_folders(out) else "the plan says"
+        problem = f"{told} {differs.name} {differs.own}, not {differs.other}"
         raise SemganError(problem, remedy=f"leave the option out, or {remedy}", path=out)
 
 
@@ -209,7 +210,7 @@ def _model(data: RunData, run_plan: RunPlan) -> ModelSettings:
 def _or_choice(decision: Decision, settings: TrainSettings, preprocessing: Preprocessing) -> Decision:
     if decision.name in CHOICES and getattr(settings, decision.name) is not None:
         value = getattr(preprocessing, decision.name)
-        reason = f"your choice; the data would have made it {decision.value}."
+        reason = f"your choice; the data would have made it {shown(decision.value)}."
         return Decision(decision.name, value, reason if value != decision.value else "your choice.", chosen=True)
     return decision
 
