@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from monai_semgan.data.entries import known_classes
 from monai_semgan.quality.overlap import beyond_labels, dice, means_by_organ, overall
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def told_classes(slices: SliceSet, volume: int) -> dict[int, bool]:
         volume: its number.
     """
     entry, preprocessing = slices.entries[volume], slices.preprocessing
-    known, names = known_classes(entry, preprocessing), dict(entry.names)
+    known, names = slices.known_classes(slices.volume_slices(volume)[:1])[0].tolist(), dict(entry.names)
     ids = preprocessing.label_ids or range(1, preprocessing.num_classes)
     told = {number: known[number] and (not names or index in names) for number, index in enumerate(ids, start=1)}
     return told if not all(known) or (names and any(told.values())) else {}

@@ -92,6 +92,15 @@ def test_which_classes_are_known_travels_with_the_slices(tmp_path: Path) -> None
     assert hide_labels(slices, 1).partly_labelled == (0,)
 
 
+def test_only_what_a_label_knows_is_scored_also_in_packed_slices(tmp_path: Path) -> None:
+    slices = slices_of(partial_list(tmp_path))
+    everywhere = lambda image: torch.nn.functional.one_hot(image[:, 0].long() * 0 + 1, 3).permute(0, 3, 1, 2).float()  # noqa: E731
+    for found in (slices, SliceSet.load(slices.save(tmp_path / "packed"))):
+        scores = patient_dice(everywhere, found, torch.device("cpu"), 3, batch=8)
+        unscored = [[score != score for score in scores[f"p{number}"]] for number in range(4)]
+        assert unscored == [[False, True], [True, False]] * 2
+
+
 def test_what_a_label_shows_beyond_what_it_knows_is_not_learnt(tmp_path: Path) -> None:
     path = write_patients(tmp_path, training=1, unlabelled=0)
     content = json.loads(path.read_text()) | {"labels": NAMES}

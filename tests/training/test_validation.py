@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_semgan.data.datalist import Entry
+from monai_semgan.data.preparation import known_by_volume
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.evaluation.scores import PatientScore, Study, score_entry
 from monai_semgan.io.volume import Volume
@@ -94,7 +95,9 @@ def three_classes(names: tuple[tuple[int, str], ...] = (), labelled: tuple[str, 
     """Two scans whose labels show class 1 alone."""
     slices = scans(["ann", "bob"])
     entries = tuple(replace(entry, names=names, labelled=labelled) for entry in slices.entries)
-    return replace(slices, entries=entries, preprocessing=Preprocessing(size=16, num_classes=3))
+    preprocessing = Preprocessing(size=16, num_classes=3)
+    known = known_by_volume(entries, preprocessing)
+    return replace(slices, entries=entries, preprocessing=preprocessing, known=known)
 
 
 def finds_more(image: torch.Tensor) -> torch.Tensor:
