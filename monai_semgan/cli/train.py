@@ -81,6 +81,9 @@ def _add_setup(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--from", dest="from_run", type=Path, metavar="RUN", help="run to begin with: its weights and its settings"
     )
+    group.add_argument(
+        "--from", dest="from_run", type=Path, metavar="RUN", help="run to begin with: its weights and its settings"
+    )
     group.add_argument("--batch-size", type=positive_int, metavar="N", help="images per step")
     group.add_argument("--seed", type=non_negative_int, metavar="N", help="seed of everything random (default 0)")
     group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")

@@ -13,10 +13,12 @@ import torch
 
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings
+from monai_semgan.training.data_check import check_data
 from monai_semgan.training.datasets import RunData, load_run_data
+from monai_semgan.training.earlier_run import with_earlier_run
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.loop import StageLoop, StageResult, write_combined
-from monai_semgan.training.engine.record import DataRecord, moved_patient, new_labels, other_patients
+from monai_semgan.training.engine.record import DataRecord
 from monai_semgan.training.engine.run_files import gather_weights, read_json, stage_folders
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.engine.seeds import step_seed
@@ -70,7 +72,7 @@ def train(
     Raises:
         SemganError: on anything that the user can mend.
     """
-    settings = from_old_keywords(settings, old)
+    settings = with_earlier_run(from_old_keywords(settings, old), Path(out))
     names = list(budget_shares()) if stage == "all" else [find_stage(stage).name]
     check_options(names, settings)
     for name in names:
@@ -154,6 +156,7 @@ def run_stage(
     """
     model = keep_settings(out, data.model, kept_settings(out, data.model.preprocessing.field_of_view))
     own, device = stage_settings(name, settings.stage_options), workers.device
+    printed, added = check_data(out, name, data, settings)
     data = data.labelled_only() if find_stage(name).labelled_only else data
     context = StageContext(
         data.training.to(device),
@@ -170,57 +173,21 @@ def run_stage(
     torch.manual_seed(step_seed(settings.seed, 0, 0, "initial"))
     stage, network = build_stage(name, own, context, out, settings.sources)
     record = data.record()
-    added = check_patients(out, name, record, settings)
     description = {"data": dataclasses.asdict(record), "network": network}
     prints = fingerprint(settings, own, model, record)
     loop = StageLoop(stage, out / name, settings.schedule(), prints, description, progress, settings, handlers)
     loop.prepare(settings.resume)
     if added and loop.finished:
         problem = f"this {name} run is finished, it would not learn from the new labels of {', '.join(added)}"
-        remedy = "give more steps or time, or start another run from its weights with --init"
+        remedy = "give more steps or time, or start another run from its weights with --from"
         raise SemganError(problem, remedy=remedy, path=out / name)
     if workers.is_main:
         model.save(out / SETTINGS)
+        printed.save(out)
     result = loop.run()
     if workers.is_main:
         write_combined(out)
     return result
-
-
-def check_patients(out: Path, name: str, record: DataRecord, settings: TrainSettings) -> list[str]:
-    """Compare the patients with those that a run has been trained on.
-
-    A stage goes on with the same patients in each section and the same ones labelled; with `more_labels` training
-    patients may have got labels. Other stages of the run must not have been trained on what this one is scored on, or
-    the other way round.
-
-    Returns:
-        Training patients with new labels.
-
-    Raises:
-        SemganError: naming the first patient who is elsewhere than before.
-    """
-    now, path = dataclasses.asdict(record), out / name
-    remedy = "go on with the same data list, or choose another --out (output_dir)"
-    for folder in stage_folders(out):
-        before = read_json(folder / "record.json").get("data", {})
-        moved = moved_patient(before, now)
-        if moved:
-            raise SemganError(f"{moved}, since the {folder.name} was trained", remedy=remedy, path=folder)
-    before = read_json(path / "record.json").get("data")
-    if not before or not settings.resume:
-        return []
-    changed = other_patients(before, now)
-    if changed:
-        raise SemganError(f"was started with other patients: {changed}", remedy=remedy, path=path)
-    added, lost = new_labels(before, now)
-    if lost:
-        raise SemganError(f"was started with a label of {', '.join(lost)}, who has none now", remedy=remedy, path=path)
-    if added and not settings.more_labels:
-        remedy = "start another --out (output_dir) from its weights with --init (generator_weights)"
-        remedy += ", or go on in this one with --more-labels (more_labels)"
-        raise SemganError(f"was started without a label of {', '.join(added)}", remedy=remedy, path=path)
-    return added
 
 
 def fingerprint(settings: TrainSettings, own: Any, model: ModelSettings, record: DataRecord) -> dict[str, Any]:

@@ -63,6 +63,8 @@ def test_a_run_keeps_what_it_was_trained_with(listed: Path, tmp_path: Path) -> N
         "num_classes": 3,
         "label_ids": [1, 2],
         "field_of_view": "body",
+        "plane": "axial",
+        "image_channels": 1,
         "labels": {"1": "right kidney", "2": "left_kidney"},
         "paired_labels": [[1, 2]],
     }
