@@ -2,9 +2,9 @@
 
     python examples/lesion_list.py FOLDER lesions.json --validation 20 --test 50
 
-ISIC: `NAME.jpg` and `NAME_segmentation.png`, in one folder or in two below FOLDER. PH2: below a folder `IMD002`, a picture
-`IMD002_Dermoscopic_Image/IMD002.bmp` and a mask `IMD002_lesion/IMD002_lesion.bmp`. Pictures without a mask are listed
-too: the generator and the encoder learn from them.
+ISIC: `NAME.jpg` and `NAME_segmentation.png`, in one folder or in two below FOLDER. PH2: below a folder `IMD002`, a
+picture `IMD002_Dermoscopic_Image/IMD002.bmp` and a mask `IMD002_lesion/IMD002_lesion.bmp`. Pictures without a mask are
+listed too: the generator and the encoder learn from them.
 """
 
 from __future__ import annotations
