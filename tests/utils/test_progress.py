@@ -102,3 +102,57 @@ def test_a_partial_result_is_made_only_when_asked_for() -> None:
     assert made == []
     assert converted.partial() == 21 and made == [1]
     assert StepEvent("preview", 1, 2).converted(str).partial() is None
+
+
+class Clock:
+    """A time that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def logged(seconds: int, total: int = 1800, **values: float) -> list[str]:
+    """Lines in a log file of work that tells every second where it stands."""
+    stream, clock = io.StringIO(), Clock()
+    with BarProgress(stream=stream, clock=clock) as bar:
+        for second in range(seconds + 1):
+            clock.now = 100.0 + second
+            bar.update(second, total, "student", **values)
+    assert "\r" not in stream.getvalue()
+    return stream.getvalue().splitlines()
+
+
+def test_a_log_file_gets_lines_with_the_truth_at_sensible_intervals() -> None:
+    lines = logged(1800)
+    assert lines[0] == "student 0/1800, 00:00, ETA ?"
+    assert lines[1] == "student 10/1800, 00:10, ETA 29:50"
+    assert lines[-1] == "student 1800/1800, 30:00, ETA 00:00"
+    assert 40 < len(lines) < 100
+
+
+def test_hours_fill_a_log_file_with_hundreds_of_lines_at_most() -> None:
+    assert len(logged(40_000, 40_000)) < 250
+
+
+def test_work_that_ends_early_leaves_its_last_state() -> None:
+    assert logged(17)[-1] == "student 17/1800, 00:17, ETA 29:43"
+
+
+def test_a_time_left_that_is_told_is_shown_in_place_of_an_estimate() -> None:
+    assert logged(1, total=4, ETA=3700.0, loss=0.25)[-1] == "student 25 %, 00:01, ETA 1:01:40, loss=0.25"
+
+
+def test_a_terminal_gets_a_bar_with_the_time_left_that_is_told() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    with BarProgress(stream=stream) as bar:
+        bar.update(1, 4, "student", ETA=75.0, dice=0.875)
+        bar.update(4, 4, "student", ETA=0.0, dice=0.9)
+    shown = stream.getvalue()
+    assert "student 25 % |" in shown and "ETA 01:15, dice=0.875" in shown and "student 100 % |" in shown
