@@ -85,7 +85,7 @@ def create_like(
     Args:
         folder: see `create_bundle`.
         names: see there.
-        modality: see there.
+        modality: see there; of a run with several `CT/MR`, of which the first is that of the inversion.
         settings: how scans become slices.
         authors: see there.
         template: see there.
@@ -100,7 +100,7 @@ def create_like(
         "generator_def": {"channels": _channels(size), "resample_filter": [1, 3, 3, 1]},
         "encoder_def": _spatial(read_json(origin / CONFIG)["encoder_def"], size),
         "student_def": {},
-        "inferer": {"modality": modality},
+        "inferer": {"modality": modality.partition("/")[0]},
     }
     for network in ("generator_def", "encoder_def", "student_def"):
         changes[network]["image_channels"] = settings.image_channels
@@ -241,7 +241,7 @@ def _metadata(
         "authors": authors,
         "copyright": f"Copyright (c) {authors}",
         "data_source": "own data",
-        "image_classes": IMAGE_CLASSES[modality],
+        "image_classes": "; or ".join(IMAGE_CLASSES[one] for one in modality.split("/")),
         "label_classes": "one channel of ids: " + ", ".join(f"{i} {label}" for i, label in enumerate(channels)),
         "pred_classes": f"{len(channels)} channels: {', '.join(channels)}",
         "eval_metrics": {},

@@ -33,11 +33,13 @@ from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_se
 from monai_semgan.slicing.planes import AXIAL
 from monai_semgan.training.engine.run_files import gather_weights
 from monai_semgan.training.engine.run_files import read_json as read_record
+from monai_semgan.training.folds import with_folds
 from monai_semgan.training.pretrained import (
     encoder_arguments,
     generator_arguments,
     student_channels,
     student_ends,
+    student_members,
     trained_filter,
     trained_spatial_size,
     tuned,
@@ -75,11 +77,12 @@ def fill_bundle(folder: str | Path, sources: Sequence[str | Path] = ()) -> Path:
     """
     folder = bundle_folder(folder)
     labels = list(organ_labels(read_metadata(folder), folder / METADATA).values())
-    paths = [Path(source) for source in sources] or [folder / RUNS]
+    paths = with_folds([Path(source) for source in sources] or [folder / RUNS])
     weights = _weights(paths)
     records = _records(paths)
     alone = {name.partition(".")[0] for name in weights} == {"student"}
     changes = _student_alone(weights, folder) if alone else _architecture(weights, records, paths)
+    changes["student_def"]["members"] = student_members(part(weights, "student"))
     kept = run_settings(paths)
     if kept is not None:
         _check_weights(kept, changes["slices"], paths[0])
@@ -284,7 +287,7 @@ def _write(
 def _metadata(folder: Path, draft: Path, labels: Sequence[str]) -> dict[str, Any]:
     """The bundle's metadata with the formats of the networks in the draft, and a new version where there was one."""
     metadata = read_metadata(folder)
-    modality = (*learnt_modalities(metadata), "CT")[0]
+    modality = "/".join(learnt_modalities(metadata)) or "CT"
     version = next_version(metadata["version"]) if (folder / WEIGHTS).exists() else metadata["version"]
     history = {**metadata.get("changelog", {}), version: "weights of a training run"}
     news = {"version": version, "changelog": history, "eval_metrics": {}}

@@ -58,7 +58,7 @@ def make_bundle(
     try:
         draft.mkdir(parents=True)
         labels = check_labels([kept.labels[index] for index in sorted(kept.labels)])
-        create_like(made, labels, kept.modality[0], kept.preprocessing, authors=authors)
+        create_like(made, labels, "/".join(kept.modality), kept.preprocessing, authors=authors)
         fill_bundle(made, [run])
         _tell_figures(made, run, kept)
         made.rename(folder)
@@ -88,7 +88,7 @@ def _settings(run: Path) -> ModelSettings:
         raise SemganError(f"bundles have no slices of {kept.preprocessing.size} pixels", path=run)
     if len(kept.modality) > 1:
         logger.warning(
-            "the run was trained on %s: the bundle takes scans for %s unless a modality is given",
+            "the run was trained on %s: inversions treat all but %s as scans of another modality",
             " and ".join(kept.modality),
             kept.modality[0],
         )

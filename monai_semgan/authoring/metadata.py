@@ -23,7 +23,7 @@ def data_formats(
 
     Args:
         labels: organ names of the ids 1, 2, ...
-        modality: `CT`, `MR`, `DX` or `XC`.
+        modality: `CT`, `MR`, `DX` or `XC`; several as `CT/MR`.
         size: side of a slice in pixels.
         image_channels: of the image.
         num_latents: codes of an image in W+.

@@ -27,12 +27,12 @@ def new_readme(
         template: readme of another bundle; its sections on networks, system and commands are taken over.
         name: of the bundle.
         labels: organ names of the ids 1, 2, ...
-        modality: `CT`, `MR`, `DX` or `XC`.
+        modality: `CT`, `MR`, `DX` or `XC`; several as `CT/MR`.
         preprocessing: how scans become slices.
         authors: who makes the bundle.
     """
     sections = _sections(template)
-    organs, scans = ", ".join(labels), SCANS[modality]
+    organs, scans = ", ".join(labels), " and ".join(SCANS[one] for one in modality.split("/"))
     start = (
         f"# {name}\n\n{organs[:1].upper()}{organs[1:]} in {scans}.\n\n### **Authors**\n\n{authors}\n\n"
         f"### **Tags**\n\nSegmentation, generative model, GAN inversion, {organs}, {scans}\n"
