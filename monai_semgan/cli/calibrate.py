@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.data.datalist import Entry
 
+ENOUGH = 5
+"""Labelled scans with which a score is more than rough."""
+
 DESCRIPTION = """\
 Fit the out-of-domain score of a bundle on labelled scans, as they are and made unlike (other contrast, noise, blur,
 turned, ...), and write it into the bundle's configs/inference.json, section `domain`. Afterwards `semgan segment`
@@ -33,7 +36,12 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="bundle, is changed")
     parser.add_argument("--data", type=Path, required=True, metavar="LIST", help="data list with labels (JSON)")
     parser.add_argument("--section", default="training", choices=("training", "validation", "test"))
-    parser.add_argument("--modes", nargs="+", default=["preview", "encoder"], choices=("preview", "encoder", "invert"))
+    parser.add_argument(
+        "--modes",
+        nargs="+",
+        choices=("preview", "encoder", "invert"),
+        help="default preview and encoder, of a student alone preview",
+    )
     parser.add_argument(
         "--limit", type=positive_int, default=5, metavar="N", help="scans that are segmented (default 5)"
     )
@@ -50,13 +58,17 @@ def run(arguments: argparse.Namespace) -> int:
     from monai_semgan.bundle.load import load_bundle
     from monai_semgan.data.datalist import load_datalist
     from monai_semgan.evaluation.study import labelled_entries
-    from monai_semgan.utils.files import write_utf8
+    from monai_semgan.utils.files import check_output, write_utf8
     from monai_semgan.utils.json_text import json_text
 
     entries = labelled_entries(getattr(load_datalist(arguments.data), arguments.section), arguments.data)
+    path = check_output(arguments.bundle / CONFIG, (".json",)) if arguments.bundle.is_dir() else arguments.bundle
     bundle = load_bundle(arguments.bundle, arguments.device)
+    arguments.modes = arguments.modes or [mode for mode in ("preview", "encoder") if mode in bundle.modes]
+    for mode in set(arguments.modes) - set(bundle.modes):
+        bundle.network.check_renders(f"mode {mode}")
+    note_few(entries, bundle)
     section, clean = fit(bundle, entries, arguments)
-    path = bundle.folder / CONFIG
     write_utf8(path, json_text(read_json(path) | {"domain": section}, indent=4) + "\n")
     for kind, weights in section["weights"].items():
         say(f"{kind}: " + ", ".join(f"{name} {value:g}" for name, value in weights.items()))
@@ -67,6 +79,21 @@ def run(arguments: argparse.Namespace) -> int:
             note(f"{unusual} of {len(scores)} would be called unusual; small structures raise scores: choose --limits")
     say(f"wrote {path}")
     return 0
+
+
+def note_few(entries: list[Entry], bundle: Bundle) -> None:
+    """Say before the work what a score will lack that is fitted to few scans."""
+    from monai_semgan.evaluation.calibration import FEWEST
+    from monai_semgan.evaluation.scores import organs_listed
+
+    whole = sum(organs_listed(entry, bundle.labels) == dict(bundle.labels) for entry in entries)
+    if whole < FEWEST:
+        scans = "1 scan has" if whole == 1 else f"{whole} scans have"
+        note(f"{scans} labels of all organs, {FEWEST} are needed: the score will not heed sizes and places of organs")
+    elif len(entries) < ENOUGH:
+        note(
+            f"{len(entries)} labelled scans: a score fitted to fewer than {ENOUGH} is rough, do not rely on its limits"
+        )
 
 
 def fit(

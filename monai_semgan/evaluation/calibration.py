@@ -23,7 +23,15 @@ from monai_semgan.inference.segmentation import inversion_settings, invert, prev
 from monai_semgan.inference.views import smooth_across
 from monai_semgan.io.reading import read_volume
 from monai_semgan.io.volume import voxel_ml
-from monai_semgan.quality.assessment import PART, PART_SIGNS, DomainModel, found_organs, kind_of, too_low
+from monai_semgan.quality.assessment import (
+    PART,
+    PART_SIGNS,
+    DomainModel,
+    found_organs,
+    judged_affine,
+    kind_of,
+    too_low,
+)
 from monai_semgan.quality.features import FEATURES, OrganPrior, OrganShape, organ_shapes, quality_features
 from monai_semgan.quality.overlap import dice
 from monai_semgan.slicing.postprocessing import natural_part
@@ -82,7 +90,17 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class _Result:
-    """What was found in a scan or in a part of it: `found` (D, K, H, W), `truth` (D, H, W), organs that are listed."""
+    """What was found in a scan or in a part of it.
+
+    Attributes:
+        sample: what is known of it.
+        found: `(D, K, H, W)` probabilities.
+        truth: `(D, H, W)` classes.
+        affine: by which it is judged.
+        organs: name by class.
+        listed: organs that the label knows.
+        single: a single image, which is no part of anything.
+    """
 
     sample: Sample
     found: torch.Tensor
@@ -90,6 +108,7 @@ class _Result:
     affine: np.ndarray
     organs: Mapping[int, str]
     listed: frozenset[str]
+    single: bool = False
 
     def part(self, where: slice) -> _Result:
         """The same of some slices."""
@@ -97,8 +116,12 @@ class _Result:
         return replace(self, sample=sample, found=self.found[where].clone(), truth=self.truth[where])
 
 
+FEWEST = 3
+"""So many scans it takes to tell how sizes and places of organs spread."""
+
+
 def organ_priors(shapes: Sequence[Mapping[str, OrganShape]]) -> dict[str, OrganPrior]:
-    """Size and place of the organs over volumes; organs seen in fewer than three are left out."""
+    """Size and place of the organs over volumes; organs seen in fewer than `FEWEST` are left out."""
     offsets: dict[str, list[np.ndarray]] = {}
     volumes: dict[str, list[float]] = {}
     for volume in shapes:
@@ -108,7 +131,7 @@ def organ_priors(shapes: Sequence[Mapping[str, OrganShape]]) -> dict[str, OrganP
             volumes.setdefault(name, []).append(math.log(shape.ml))
     priors = {}
     for name, logs in volumes.items():
-        if len(logs) < 3:
+        if len(logs) < FEWEST:
             continue
         place, spread = np.mean(offsets[name], axis=0), np.std(offsets[name], axis=0, ddof=1)
         spread = np.maximum(spread, SMALLEST_SPREAD["mm"])
@@ -133,7 +156,8 @@ def label_shapes(bundle: Bundle, entries: Sequence[Entry], progress: Progress | 
         names = names_of_ids(bundle.preprocessing, bundle.labels)
         true = read_entry_label(entry, volume, names).array
         label = bundle.preprocessing.label_slices(true, prepared.geometry)
-        shapes.append(organ_shapes(label.numpy(), prepared.geometry.grid_affine, bundle.labels))
+        affine = judged_affine(bundle.preprocessing, prepared.geometry.grid_affine)
+        shapes.append(organ_shapes(label.numpy(), affine, bundle.labels))
     progress.update(len(entries), len(entries))
     return shapes
 
@@ -181,9 +205,11 @@ def collect(
             geometry = replace(prepared.geometry, grid_affine=affine, num_slices=len(corrupted))
             found = probabilities(bundle, replace(prepared, image=corrupted, geometry=geometry), mode)
             sample = Sample(entry.patient, name, mode, "", {}, 0.0, entry.name)
-            result = _Result(sample, found, truth.numpy(), affine, bundle.labels, listed)
+            judged = judged_affine(bundle.preprocessing, affine)
+            single = bundle.preprocessing.field_of_view == "image"
+            result = _Result(sample, found, truth.numpy(), judged, bundle.labels, listed, single)
             smoothing = preview_settings(bundle).smoothing_mm if mode == "preview" else 0.0
-            for where in part_places(len(found), affine, np.random.default_rng([seed, number, place])):
+            for where in part_places(len(found), judged, np.random.default_rng([seed, number, place])):
                 yield from _samples(result.part(where), priors, smoothing)
             yield from _samples(result, priors, smoothing)
     progress.update(total, total)
@@ -284,7 +310,8 @@ def _samples(result: _Result, priors: Mapping[str, OrganPrior], smoothing_mm: fl
     distance = float(np.linalg.norm(result.affine[:3, 2]))
     found = smooth_across(result.found, smoothing_mm, distance)
     label = found.argmax(1).numpy()
-    height = len(label) * distance if too_low(len(label), result.affine) else 0.0
+    part = not result.single and too_low(len(label), result.affine)
+    height = len(label) * distance if part else 0.0
     judged = found_organs(found, result.affine, result.organs) if height else set(result.organs.values())
     features = quality_features(found, result.affine, result.organs, priors)
     for index, name in result.organs.items():

@@ -22,7 +22,7 @@ from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.objectives.registry import AUTO, check_objective
 from monai_semgan.inversion.search import VolumeInverter
 from monai_semgan.io.reading import read_volume
-from monai_semgan.quality.assessment import DomainModel, assess_domain
+from monai_semgan.quality.assessment import DomainModel, assess_domain, judged_affine
 from monai_semgan.slicing.planes import stack_axes
 from monai_semgan.slicing.postprocessing import label_on_grid
 from monai_semgan.utils.gpu import FULL, with_cpu_fallback
@@ -179,7 +179,9 @@ def assess(
     model = domain_model(bundle)
     if model is None:
         return None
-    found = assess_domain(model, probabilities, prepared.geometry.grid_affine, bundle.labels, mode, chosen)
+    affine = judged_affine(bundle.preprocessing, prepared.geometry.grid_affine)
+    single = bundle.preprocessing.field_of_view == "image"
+    found = assess_domain(model, probabilities, affine, bundle.labels, mode, chosen, as_whole=single)
     return with_reservation(found, unlearnt_modality(prepared, bundle.modalities))
 
 

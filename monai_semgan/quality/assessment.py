@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from monai_semgan.errors import SemganError
 from monai_semgan.io.volume import voxel_ml
 from monai_semgan.organs import speck_ml
 from monai_semgan.quality.features import FEATURES, OrganPrior, quality_features, slice_uncertainty
+
+if TYPE_CHECKING:
+    from monai_semgan.slicing.preprocessing import Preprocessing
 
 LIMITS = (0.25, 0.5)
 """Scores from which a scan is unusual, and out of domain, unless the bundle says otherwise."""
@@ -125,6 +128,25 @@ def too_low(slices: int, affine: np.ndarray) -> str:
     return f"{count} only, {height:.0f} mm high"
 
 
+def judged_affine(preprocessing: Preprocessing, affine: np.ndarray) -> np.ndarray:
+    """The affine by which sizes and places are judged: of single images the same whatever a file says a pixel measures.
+
+    Most pictures do not tell it, and one radiograph may be stored in many sizes.
+
+    Args:
+        preprocessing: of the model.
+        affine: `(4, 4)` index (row, column, slice) to RAS mm.
+
+    Returns:
+        That of a volume as it is; of a single image with pixels of `pixel_mm`, one mm deep.
+    """
+    if preprocessing.field_of_view != "image":
+        return affine
+    judged = np.array(affine, dtype=np.float64)
+    judged[:3, :3] *= np.array([preprocessing.pixel_mm] * 2 + [1.0]) / np.linalg.norm(judged[:3, :3], axis=0)
+    return judged
+
+
 def kind_of(mode: str) -> str:
     """Whose probabilities a mode gives out: the student's (refine leans on it) or the generator's."""
     return "preview" if mode in ("preview", "refine") else "rendered"
@@ -149,7 +171,7 @@ def assess_domain(
         organs: name by id of all organs of the model; they are one another's landmarks.
         mode: of the segmentation.
         chosen: ids of the organs that count; all when left out.
-        as_whole: judge a part of a body like a whole one, to compare it with another.
+        as_whole: judge a part of a body like a whole one: a single image, or to compare it with another.
 
     Returns:
         None if the model has no weights for results of this kind; without a score if the scan is a part of a body and
