@@ -31,9 +31,8 @@ from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import part, save_weights, with_prefix
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_settings, plain_ids
 from monai_semgan.slicing.planes import AXIAL
-from monai_semgan.training.engine.run_files import gather_weights
+from monai_semgan.training.engine.run_files import FOLDS, gather_weights, with_folds
 from monai_semgan.training.engine.run_files import read_json as read_record
-from monai_semgan.training.folds import with_folds
 from monai_semgan.training.pretrained import (
     encoder_arguments,
     generator_arguments,
@@ -193,6 +192,11 @@ def _records(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
             record = read_record(candidate / "record.json")
             if record.get("stage") in PARTS.values():
                 found[record["stage"]] = record
+        folds = read_record(place / FOLDS)
+        if folds.get("finished") and folds["stage"] in found:  # patients of one fold were trained on in the others
+            scored = {"metrics": folds["metrics"], "data": {**found[folds["stage"]]["data"]}}
+            scored["data"]["validation"] = folds["patients"]
+            found[folds["stage"]] |= scored
     return found
 
 

@@ -17,7 +17,7 @@ from monai_semgan.networks.generator import SLIM_CHANNELS
 from monai_semgan.organs import RESEARCH_ONLY, find_organ
 from monai_semgan.slicing.model_settings import ModelSettings
 from monai_semgan.training.engine.run_files import read_json as read_record
-from monai_semgan.training.engine.run_files import stage_folders
+from monai_semgan.training.engine.run_files import stage_folders, with_folds
 from monai_semgan.utils.files import utf8, write_error
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def make_bundle(
 
 def _settings(run: Path) -> ModelSettings:
     """Settings of a run that tell everything a bundle has to know."""
-    if not run.is_dir() or not stage_folders(run):
+    if not run.is_dir() or not any(map(stage_folders, with_folds([run]))):
         raise SemganError("no trained run", remedy="train it first: semgan train all --out RUN", path=run)
     kept = run_settings([run])
     if kept is None:

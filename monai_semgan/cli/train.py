@@ -76,10 +76,13 @@ def _add_setup(parser: argparse.ArgumentParser) -> None:
         help="score on part K of N of the labelled training patients (default: the list's validation, or a fifth)",
     )
     group.add_argument(
-        "--init", type=Path, action="append", metavar="WEIGHTS", help="file or run to begin with; repeatable"
+        "--folds",
+        type=positive_int,
+        metavar="N",
+        help="train for each of N folds, in RUN/fold_1 ..., which share --budget; a bundle averages their students",
     )
     group.add_argument(
-        "--from", dest="from_run", type=Path, metavar="RUN", help="run to begin with: its weights and its settings"
+        "--init", type=Path, action="append", metavar="WEIGHTS", help="file or run to begin with; repeatable"
     )
     group.add_argument(
         "--from", dest="from_run", type=Path, metavar="RUN", help="run to begin with: its weights and its settings"
@@ -149,6 +152,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not is_text(arguments.out):
         raise SemganError("the name is not UTF-8 text, which TensorBoard needs", remedy="rename it", path=arguments.out)
     data = _data(arguments)
+    from monai_semgan.training.folds import train_folds
     from monai_semgan.training.run import train
     from monai_semgan.training.training_settings import TrainSettings
     from monai_semgan.utils.progress import NullProgress
@@ -156,8 +160,16 @@ def run(arguments: argparse.Namespace) -> int:
     settings = TrainSettings.gather(_chosen(arguments))
     with BarProgress("training") as shown:
         progress: Progress = shown if is_main_process() and not arguments.quiet else NullProgress()
-        results = train(arguments.stage, data, arguments.out, settings, progress=progress)
-    return _report(arguments, results, say if is_main_process() else lambda line: None)
+        if arguments.folds is not None:
+            results, summary = train_folds(
+                arguments.stage, data, arguments.out, settings, arguments.folds, progress=progress
+            )
+        else:
+            results, summary = train(arguments.stage, data, arguments.out, settings, progress=progress), None
+    tell = say if is_main_process() else lambda line: None
+    for line in summary.table() if summary is not None else ():
+        tell(line)
+    return _report(arguments, results, tell)
 
 
 def _data(arguments: argparse.Namespace) -> Path:
@@ -196,7 +208,8 @@ def _report(arguments: argparse.Namespace, results: list[Any], tell: Callable[[s
     for result in results:
         figures = ", ".join(f"{name} {value:.3f}" for name, value in getattr(result, "metrics", {}).items())
         state = "finished" if result.finished else "stopped early"
-        tell(f"{result.stage}: {state} after {result.steps} steps" + (f" ({figures})" if figures else ""))
+        name = f"{result.folder.parent.name}/{result.stage}" if arguments.folds else result.stage
+        tell(f"{name}: {state} after {result.steps} steps" + (f" ({figures})" if figures else ""))
     tell(f"wrote {arguments.out}")
     if all(result.finished for result in results):
         return 0

@@ -8,7 +8,7 @@ from monai_semgan.networks.encoder import LatentEncoder
 from monai_semgan.networks.generator import JointGenerator, JointSample
 from monai_semgan.networks.latent import Latent
 from monai_semgan.networks.segmenter import InversionSegmenter
-from monai_semgan.networks.unet import StudentUNet, build_student
+from monai_semgan.networks.unet import StudentEnsemble, StudentUNet, build_student
 
 if TYPE_CHECKING:
     from monai_semgan.networks.discriminators import ImageDiscriminator, JointDiscriminator
@@ -21,6 +21,7 @@ __all__ = [
     "JointSample",
     "Latent",
     "LatentEncoder",
+    "StudentEnsemble",
     "StudentUNet",
     "build_student",
 ]

@@ -106,19 +106,44 @@ class StudentUNet(nn.Module):
             return up(x.float())
 
 
+class StudentEnsemble(nn.Module):
+    """Several students of the same classes, such as those of the folds of a training: their mean probability.
+
+    Args:
+        members: networks from `(N, C, H, W)` to logits `(N, K, H, W)`.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Map `(N, C, H, W)` to logits `(N, K, H, W)` whose softmax is the mean of the members' ones."""
+        total = torch.zeros(1, device=image.device)
+        for member in self.members:
+            total = total + member(image).float().softmax(dim=1)
+        return torch.log((total / len(self.members)).clamp_min(1e-7))  # a literal, for TorchScript
+
+
 def build_student(
-    image_channels: int = 1, num_classes: int = 5, channels: Sequence[int] = (32, 64, 128, 192, 192)
-) -> StudentUNet:
-    """Build the residual U-Net for slices.
+    image_channels: int = 1,
+    num_classes: int = 5,
+    channels: Sequence[int] = (32, 64, 128, 192, 192),
+    members: int = 1,
+) -> StudentUNet | StudentEnsemble:
+    """Build the residual U-Net for slices, or several of them whose probabilities are averaged.
 
     Args:
         image_channels: 1 or 3.
         num_classes: label channels, background included.
         channels: channels by level; the first level works at half the resolution, which halves the time on a CPU.
+        members: number of networks.
 
     Returns:
         Network from `(N, C, H, W)` to logits `(N, K, H, W)`; H and W must be multiples of `2 ** (levels - 1)`.
     """
+    if members > 1:
+        return StudentEnsemble([StudentUNet(image_channels, num_classes, channels) for _ in range(members)])
     return StudentUNet(image_channels, num_classes, channels)
 
 

@@ -53,9 +53,18 @@ def encoder_arguments(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     }
 
 
+def student_members(state: Mapping[str, torch.Tensor]) -> int:
+    """Count the networks of a student (state dict without prefix): several where their probabilities are averaged."""
+    return max(1, len({name.split(".")[1] for name in state if name.startswith("members.")}))
+
+
+def _first_member(state: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    return part(state, "members.0") or state
+
+
 def student_channels(state: Mapping[str, torch.Tensor]) -> list[int]:
     """Channels by level of the student of a state dict (without prefix), whose levels lie inside one another."""
-    prefix, widths = "model.", []
+    state, prefix, widths = _first_member(state), "model.", []
     while (name := f"{prefix}0.conv.unit0.conv.weight") in state:
         widths.append(int(state[name].shape[0]))
         prefix += "1.submodule."
@@ -64,6 +73,7 @@ def student_channels(state: Mapping[str, torch.Tensor]) -> list[int]:
 
 def student_ends(state: Mapping[str, torch.Tensor]) -> tuple[int, int]:
     """Channels of the images, and classes, of the student of a state dict (without prefix)."""
+    state = _first_member(state)
     first, last = (state[f"model.{name}.conv.unit0.conv.weight"] for name in ("0", "2.1"))
     return int(first.shape[1]), int(last.shape[0])
 

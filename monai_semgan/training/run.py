@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +16,15 @@ import torch
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings
 from monai_semgan.training.data_check import check_data
-from monai_semgan.training.datasets import RunData, load_run_data
+from monai_semgan.training.datasets import RunData, load_run_data, validation_choice
 from monai_semgan.training.earlier_run import with_earlier_run
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.loop import StageLoop, StageResult, write_combined
 from monai_semgan.training.engine.record import DataRecord
-from monai_semgan.training.engine.run_files import gather_weights, read_json, stage_folders
+from monai_semgan.training.engine.run_files import gather_weights, stage_folders
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.engine.seeds import step_seed
+from monai_semgan.training.planning.plan_use import plan_of_run, with_batches
 from monai_semgan.training.pretrained import (
     BILINEAR,
     build_generator,
@@ -29,6 +32,7 @@ from monai_semgan.training.pretrained import (
     told_filter,
     trained_spatial_size,
 )
+from monai_semgan.training.run_page.run_writing import write_run_page
 from monai_semgan.training.run_plan import field_of_view, keep_settings, kept_settings, plan_run
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import TrainedGenerator, budget_shares, find_stage, stage_position
@@ -54,9 +58,9 @@ def train(
 ) -> list[StageResult]:
     """Train one stage, or all one after the other.
 
-    Layout of `out`: `settings.json` (see `ModelSettings`), `cache/` (preprocessed slices), for each stage
-    `checkpoint.pt`, `weights.pt` and other weight files in half precision of at most 16 MiB, `record.json`, `tb/`,
-    `sheets/`; and `model.pt` with all averaged weights.
+    Layout of `out`: `settings.json` (see `ModelSettings`), `plan.json` and `plan.html` where it was planned, `cache/`
+    (preprocessed slices), for each stage `checkpoint.pt`, `weights.pt` and other weight files in half precision of at
+    most 16 MiB, `record.json`, `tb/`, `sheets/`; and `model.pt` with all averaged weights.
 
     Args:
         stage: `gan`, `encoder`, `student` or `all`.
@@ -73,6 +77,17 @@ def train(
         SemganError: on anything that the user can mend.
     """
     settings = with_earlier_run(from_old_keywords(settings, old), Path(out))
+    with open_run(stage, Path(out), settings) as (names, workers):
+        return run_stages(names, Path(datalist), Path(out), settings, workers, progress or NullProgress())
+
+
+@contextlib.contextmanager
+def open_run(stage: str, out: Path, settings: TrainSettings) -> Iterator[tuple[list[str], Workers]]:
+    """Check the settings of a training and hold its folder; gives the names of its stages, and the processes.
+
+    Raises:
+        SemganError: if a setting makes no sense, or another process trains in the folder.
+    """
     names = list(budget_shares()) if stage == "all" else [find_stage(stage).name]
     check_options(names, settings)
     for name in names:
@@ -81,23 +96,55 @@ def train(
     device = settings.device if isinstance(settings.device, torch.device) else select_device(settings.device)
     workers = Workers(Workers.local_device(device))
     try:
-        with locked_run(Path(out), workers):
-            return _run_stages(names, Path(datalist), Path(out), settings, workers, progress or NullProgress())
+        with locked_run(out, workers):
+            yield names, workers
     finally:
         workers.close()
 
 
-def _run_stages(
-    names: Sequence[str], source: Path, out: Path, settings: TrainSettings, workers: Workers, progress: Progress
+def run_stages(
+    names: Sequence[str],
+    source: Path,
+    out: Path,
+    settings: TrainSettings,
+    workers: Workers,
+    progress: Progress,
+    home: Path | None = None,
 ) -> list[StageResult]:
-    kept = kept_settings(out, field_of_view(source), quiet=True)
-    data = load_run_data(source, plan_run(source, settings, kept), out / "cache", settings.labelled, workers, progress)
+    """Train stages one after the other, until one is stopped.
+
+    Args:
+        names: of the stages.
+        source: data list, or packed slices.
+        out: folder of the run.
+        settings: of the run.
+        workers: the processes.
+        progress: display and cancel.
+        home: folder of plan and cache, where several runs share them; `out` when left out.
+
+    Raises:
+        SemganError: on anything that the user can mend.
+    """
+    home = out if home is None else home
+    plan = plan_of_run(source, home, settings, workers, progress)
+    settings, shares = with_batches(settings, plan), plan.shares if plan is not None else budget_shares()
+    view = field_of_view(source)
+    kept = kept_settings(out, view, quiet=True) or kept_settings(home, view, quiet=True)
+    slices = replace(plan_run(source, settings, kept), modality=plan.modality if plan is not None else None)
+    choice = validation_choice(out, settings.fold)
+    data = load_run_data(source, slices, home / "cache", settings.labelled, workers, progress, choice)
+    told = plan.doubts if plan is not None else ()
+    for note in (note for note in data.notes if workers.is_main and note not in told):
+        logger.warning("%s", note)
     results: list[StageResult] = []
+    names = [name for name in names if name in shares] if len(names) > 1 else names
     for name in names:
-        share = budget_shares()[name] if len(names) > 1 else 1.0
+        share = shares[name] if len(names) > 1 else 1.0
         results.append(run_stage(name, data, out, settings.with_share(share), workers, progress))
         if not results[-1].finished:
             break
+    if workers.is_main:
+        write_run_page(out)
     return results
 
 
@@ -173,7 +220,11 @@ def run_stage(
     torch.manual_seed(step_seed(settings.seed, 0, 0, "initial"))
     stage, network = build_stage(name, own, context, out, settings.sources)
     record = data.record()
-    description = {"data": dataclasses.asdict(record), "network": network}
+    description: dict[str, Any] = {
+        "data": dataclasses.asdict(record),
+        "network": network,
+        "preparation_seconds": round(data.preparation_seconds, 3),
+    }
     prints = fingerprint(settings, own, model, record)
     loop = StageLoop(stage, out / name, settings.schedule(), prints, description, progress, settings, handlers)
     loop.prepare(settings.resume)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from monai_semgan.errors import SemganError
-from monai_semgan.networks import InversionSegmenter, JointGenerator, LatentEncoder, StudentUNet, build_student
+from monai_semgan.networks import InversionSegmenter, JointGenerator, LatentEncoder, StudentUNet
 from monai_semgan.networks.weights import load_into, part
 from monai_semgan.training.more_classes import student_classes
 from monai_semgan.training.pretrained import encoder_arguments, student_channels
@@ -64,7 +64,7 @@ def build_student_teacher(weights: Mapping[str, torch.Tensor], num_classes: int,
         has = f"the student in --init knows {known} classes, not {num_classes}" if known else "there is no student"
         raise SemganError(f"{has}, so none can teach", remedy=remedy)
     channels = student_channels(state)
-    network = build_student(state["model.0.residual.weight"].shape[1], known, channels)
+    network = StudentUNet(state["model.0.residual.weight"].shape[1], known, channels)
     load_into(network, state)
     return network.to(device).eval().requires_grad_(False)
 

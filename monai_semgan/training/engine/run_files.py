@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ WEIGHT_FILE_LIMIT = 16 * 2**20
 
 #: Stages in their order, and the sub-folder of a run that each owns.
 STAGES = ("gan", "encoder", "student")
+
+#: Scores of a cross-validation, in the folder that holds its folds.
+FOLDS = "folds.json"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -114,3 +117,9 @@ def gather_weights(source: str | Path) -> dict[str, torch.Tensor]:
     for path in paths:
         weights.update(load_weights(path))
     return weights
+
+
+def with_folds(paths: Sequence[Path]) -> list[Path]:
+    """Put the first fold before the folder of a cross-validation, whose own weights are of the students alone."""
+    places = [[path / "fold_1", path] if (path / FOLDS).is_file() else [path] for path in paths]
+    return [place for found in places for place in found]

@@ -111,7 +111,8 @@ class EncoderBatches:
             settings.mixing,
             mixed_precision=context.mixed_precision,
         )
-        self.pool = PairPool(generator, context.seed, context.workers.rank, context.device, pool)
+        rank = context.workers.rank
+        self.pool = PairPool(generator, context.seed, rank, context.device, pool, lambda: context.should_stop())
 
     def _samplers(self) -> list[LabelledSampler | StepSampler]:
         """What draws the real slices of a batch."""
