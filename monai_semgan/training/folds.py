@@ -15,6 +15,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import part, save_weights
 from monai_semgan.slicing.model_settings import SETTINGS, find_settings
 from monai_semgan.training.engine.run_files import FOLDS, STAGES, gather_weights, read_json, write_json
+from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.engine.schedule import parse_duration
 from monai_semgan.training.run import open_run, run_stages
 from monai_semgan.training.training_settings import TrainSettings
@@ -142,7 +143,8 @@ def train_folds(
         for number in range(1, count + 1):
             chosen = replace(own, fold=f"{number}/{count}", slot=left)
             folder = out / f"fold_{number}"
-            ended = run_stages(names, source, folder, chosen, workers, progress or NullProgress(), home=out)
+            with locked_run(folder, workers):
+                ended = run_stages(names, source, folder, chosen, workers, progress or NullProgress(), home=out)
             results.extend(ended)
             if workers.is_main:
                 summary = summarise(out, count)

@@ -16,6 +16,8 @@ from monai_semgan.cli import main
 from monai_semgan.errors import SemganError
 from monai_semgan.networks import StudentEnsemble, StudentUNet, build_student
 from monai_semgan.networks.weights import load_weights, part
+from monai_semgan.training.engine.distributed import Workers
+from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.folds import FoldScore, FoldsSummary, train_folds
 from monai_semgan.training.training_settings import TrainSettings
 from tests.training.phantoms import TINY, write_patients
@@ -84,6 +86,13 @@ def test_folds_that_were_stopped_go_on_with_the_next_call(listed: Path, tmp_path
     results, summary = train_folds("student", listed, tmp_path, TrainSettings.gather(settings), 2)
     assert [result.steps for result in results] == [6, 6] and summary.finished
     assert (tmp_path / "model.pt").exists()
+
+
+def test_a_fold_that_another_process_trains_is_left_alone(listed: Path, tmp_path: Path) -> None:
+    settings = TrainSettings.gather({**STUDENT, "steps": 1})
+    alone = Workers(torch.device("cpu"))
+    with locked_run(tmp_path / "fold_1", alone), pytest.raises(SemganError, match="another process trains"):
+        train_folds("student", listed, tmp_path, settings, 2)
 
 
 def test_the_folds_share_one_cache_and_the_time(trained: Path) -> None:
