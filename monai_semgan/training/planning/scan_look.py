@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from nibabel.orientations import aff2axcodes
@@ -210,28 +210,28 @@ def _body(
 
 def _labels(label: Volume, volume: Volume) -> dict[int, LabelLook]:
     """What is known of each id, from one pass over the voxels that have one."""
-    flat = label.array.reshape(-1)
+    order: Literal["C", "F"] = "F" if volume.array.flags.f_contiguous else "C"  # as it is stored: others take a copy
+    image, flat = (array.ravel(order) for array in (volume.array, label.array))
     where = np.flatnonzero(flat)
     ids = flat[where]
-    order = np.argsort(ids, kind="stable")
-    found, starts = np.unique(ids[order], return_index=True)
-    groups = np.split(where[order], starts[1:]) if found.size else []
+    sorting = np.argsort(ids, kind="stable")
+    found, starts = np.unique(ids[sorting], return_index=True)
+    groups = np.split(where[sorting], starts[1:]) if found.size else []
     one = 1.0 if _single(volume) and not volume.spacing_known else volume.voxel_ml
-    return {int(index): _look(group, volume, one) for index, group in zip(found, groups, strict=True)}
+    looks = {}
+    for index, voxels in zip(found, groups, strict=True):
+        grey = image[voxels[:: max(1, voxels.size // MOST_SAMPLES)]]
+        looks[int(index)] = _look(np.unravel_index(voxels, volume.array.shape, order), grey, volume.affine, one)
+    return looks
 
 
-def _look(voxels: np.ndarray, volume: Volume, one: float) -> LabelLook:
-    places = np.unravel_index(voxels, volume.array.shape)
-    middle = volume.affine[:3, :3] @ [float(place.mean()) for place in places] + volume.affine[:3, 3]
-    grey = volume.array.reshape(-1)[voxels[:: max(1, voxels.size // MOST_SAMPLES)]]
+def _look(places: Sequence[np.ndarray], grey: np.ndarray, affine: np.ndarray, one: float) -> LabelLook:
+    middle = affine[:3, :3] @ [float(place.mean()) for place in places] + affine[:3, 3]
     low, lower, half, higher, high = (float(value) for value in np.percentile(grey, (0.5, 1, 50, 99, 99.5)))
     slices = tuple(int(np.count_nonzero(np.bincount(place))) for place in places)
+    voxels = int(places[0].size)
     return LabelLook(
-        int(voxels.size),
-        float(voxels.size * one),
-        _three(slices, int),
-        _three(middle.round(1), float),
-        (low, lower, half, higher, high),
+        voxels, voxels * one, _three(slices, int), _three(middle.round(1), float), (low, lower, half, higher, high)
     )
 
 
