@@ -184,7 +184,7 @@ class ProgressHandler:
         progress: the display.
         schedule: knows the progress.
         checks: know the last scores, and how long those to come will take.
-        log_every: steps between two readings of the losses (each reading waits for the GPU).
+        log_every: most steps between two readings of the losses (each reading waits for the GPU).
         milestones: parts into which checks cut the schedule.
         history: of losses.
     """
@@ -231,17 +231,15 @@ class ProgressHandler:
         return max(0.0, min(ends)) + self.checks.expected(max(0, left))
 
     def _update(self, engine: Engine) -> None:
-        step = engine.state.iteration
-        if step % self.log_every == 0 or not self.losses:
+        step, now = engine.state.iteration, time.monotonic()
+        show = now - self._shown >= 0.3 or self.schedule.fraction(step) >= 1.0 or engine.should_terminate
+        cheap = show and self.schedule.stage.context.device.type == "cpu"  # elsewhere reading waits for the device
+        if cheap or step % self.log_every == 0 or not self.losses:
             self.losses = {name: float(value) for name, value in engine.state.output[0].items()}
             self.history.add(step, self.losses)
-        now = time.monotonic()
-        if now - self._shown < 0.3 and self.schedule.fraction(step) < 1.0 and not engine.should_terminate:
-            return
-        self._shown = now
-        if self.schedule.stage.context.device.type == "cpu":  # elsewhere reading them waits for the device
-            self.losses = {name: float(value) for name, value in engine.state.output[0].items()}
-        self._tell(step)
+        if show:
+            self._shown = now
+            self._tell(step)
 
     def _tell(self, step: int) -> None:
         schedule = self.schedule.schedule

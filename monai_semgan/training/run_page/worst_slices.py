@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 SHOWN = 8
 """Slices that are kept."""
 
-EACH = 2
-"""Of one volume at most: neighbours look alike."""
+EACH, APART = 2, 4
+"""Of one volume at most, and so many slices from each other: neighbours look alike."""
+
+REMEMBERED = 2 * EACH * APART
+"""Slices of a volume among which these are chosen."""
 
 LEAST_SHARE = 0.002
 """Share of the slice that is labelled, found or both: a few pixels at the end of an organ tell nothing."""
@@ -70,12 +74,12 @@ class WorstSlices:
             volume = int(self.slices.volume_index[int(indices[row])])
             kept = self._by_volume.setdefault(volume, [])
             kept.append(WorstSlice(dice, int(indices[row]), predictions[row].to(torch.uint8)))
-            self._by_volume[volume] = heapq.nsmallest(EACH, kept, key=lambda one: one.dice)
+            self._by_volume[volume] = heapq.nsmallest(REMEMBERED, kept, key=lambda one: one.dice)
 
     @property
     def found(self) -> list[WorstSlice]:
         """The worst slices, the worst first."""
-        every = [one for kept in self._by_volume.values() for one in kept]
+        every = [one for kept in self._by_volume.values() for one in _apart(kept)]
         return heapq.nsmallest(SHOWN, every, key=lambda one: one.dice)
 
     def described(self) -> list[dict[str, Any]]:
@@ -95,3 +99,12 @@ class WorstSlices:
         image, label = self.slices.batch([one.index for one in found])
         prediction = torch.stack([one.prediction for one in found])
         return image_grid([picture(image.cpu()), picture(image, label), picture(image, prediction)])
+
+
+def _apart(kept: Sequence[WorstSlice]) -> list[WorstSlice]:
+    """The worst slices of a volume that are no neighbours."""
+    chosen: list[WorstSlice] = []
+    for one in kept:
+        if len(chosen) < EACH and all(abs(one.index - other.index) >= APART for other in chosen):
+            chosen.append(one)
+    return chosen

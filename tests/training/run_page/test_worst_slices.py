@@ -12,7 +12,7 @@ from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.slicing.preprocessing import Preprocessing
-from monai_semgan.training.run_page.worst_slices import EACH, WorstSlices
+from monai_semgan.training.run_page.worst_slices import APART, EACH, WorstSlices
 
 
 @pytest.fixture
@@ -41,6 +41,8 @@ def test_a_volume_shows_two_slices_at_most_and_unlabelled_ones_none(slices: Slic
     worst = watched(slices, torch.zeros_like(slices.labels).long())
     scans = [one["scan"] for one in worst.described()]
     assert sorted(scans) == ["p0"] * EACH + ["p1"] * EACH
+    numbers = sorted(one["slice"] for one in worst.described() if one["scan"] == "p0")
+    assert numbers[1] - numbers[0] >= APART, "neighbours look alike"
 
 
 def test_the_picture_has_a_column_for_each_and_rows_of_image_reference_and_prediction(slices: SliceSet) -> None:
