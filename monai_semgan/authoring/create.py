@@ -17,6 +17,7 @@ from monai_semgan.bundle.labels import CONFIG, METADATA, bundle_folder, organ_la
 from monai_semgan.errors import SemganError
 from monai_semgan.modalities import PHOTOGRAPH, SINGLE_IMAGES, canonical_modality
 from monai_semgan.networks.generator import SLIM_CHANNELS
+from monai_semgan.networks.slice_sizes import check_slice_size
 from monai_semgan.organs import structure_key
 from monai_semgan.slicing.planes import AXIAL
 from monai_semgan.slicing.preprocessing import Preprocessing
@@ -53,7 +54,7 @@ def create_bundle(
         folder: of the bundle, must not exist yet; its name is the bundle's.
         labels: organ names of the ids 1, 2, ...
         modality: of the scans to learn from, `CT`, `MR`, `DX` (radiographs) or `XC` (photographs in colours).
-        size: side of a slice in pixels, a power of two from 8 to 512.
+        size: side of a slice in pixels, a power of two from 32 to 512.
         pixel_mm: pixel spacing of the slices in mm.
         window: HU that become -1 and 1 in CT; that of soft tissue when left out.
         authors: for the metadata.
@@ -145,8 +146,7 @@ def check_labels(labels: Sequence[str]) -> list[str]:
 def _preprocessing(
     names: Sequence[str], modality: str, size: int, pixel_mm: float, window: tuple[float, float] | None
 ) -> Preprocessing:
-    if size not in SLIM_CHANNELS or size < 8:
-        raise SemganError(f"slices of {size} pixels are not possible", remedy="use a power of two from 8 to 512")
+    check_slice_size(size)
     field, channels = "image" if modality in SINGLE_IMAGES else "body", 3 if modality == PHOTOGRAPH else 1
     settings = Preprocessing(
         size=size, pixel_mm=pixel_mm, num_classes=len(names) + 1, field_of_view=field, image_channels=channels

@@ -13,7 +13,7 @@ from monai_semgan.authoring.fill import fill_bundle, run_settings
 from monai_semgan.authoring.readme import SCANS, dice_table, with_section
 from monai_semgan.bundle.labels import METADATA, RECORD, dice_by_label, read_json
 from monai_semgan.errors import SemganError
-from monai_semgan.networks.generator import SLIM_CHANNELS
+from monai_semgan.networks.slice_sizes import GENERATOR_SIZES
 from monai_semgan.organs import RESEARCH_ONLY, find_organ
 from monai_semgan.slicing.model_settings import ModelSettings
 from monai_semgan.training.engine.run_files import read_json as read_record
@@ -84,8 +84,10 @@ def _settings(run: Path) -> ModelSettings:
         raise SemganError(problem, remedy=remedy, path=run)
     if not kept.modality:
         raise SemganError("nothing tells the modality", remedy='write it as "modality": ["CT"] there', path=run)
-    if kept.preprocessing.size not in SLIM_CHANNELS:
-        raise SemganError(f"bundles have no slices of {kept.preprocessing.size} pixels", path=run)
+    if kept.preprocessing.size not in GENERATOR_SIZES:  # of a student alone
+        sizes = ", ".join(map(str, GENERATOR_SIZES))
+        problem = f"bundles have no slices of {kept.preprocessing.size} pixels"
+        raise SemganError(problem, remedy=f"train with one of {sizes}", path=run)
     if len(kept.modality) > 1:
         logger.warning(
             "the run was trained on %s: inversions treat all but %s as scans of another modality",

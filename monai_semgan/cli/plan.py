@@ -47,11 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
     from monai_semgan.errors import SemganError
     from monai_semgan.modalities import canonical_modality
+    from monai_semgan.networks.slice_sizes import check_slice_size
     from monai_semgan.training.planning.plan_use import plan_training
     from monai_semgan.training.training_settings import TrainSettings
 
     if not is_text(arguments.out):
         raise SemganError("the name is not UTF-8 text", remedy="rename it", path=arguments.out)
+    if arguments.size is not None:
+        check_slice_size(arguments.size)
     names = ("size", "pixel_mm", "window", "percentiles", "plane", "labels")
     chosen = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     modality = canonical_modality(arguments.modality) if arguments.modality else None

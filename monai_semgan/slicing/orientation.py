@@ -83,8 +83,8 @@ def turned_to_view(affine: np.ndarray, across: int) -> list[tuple[int, int]]:
         fit = float(rows @ np.asarray(view.rows) + columns @ np.asarray(view.columns))
         return (round(fit, 6), *np.round(rows, 6).tolist(), *np.round(columns, 6).tolist())
 
-    axes = tuple(directions)
-    (row, column), row_sign, column_sign = max(product((axes, axes[::-1]), (1, -1), (1, -1)), key=merit)
+    first, second = directions
+    (row, column), row_sign, column_sign = max(product(((first, second), (second, first)), (1, -1), (1, -1)), key=merit)
     forward = 1 if float(affine[:3, across] @ np.asarray(view.slices)) >= 0 else -1
     return [(row, row_sign), (column, column_sign), (across, forward)]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from monai_semgan.errors import SemganError
+from monai_semgan.networks.slice_sizes import check_slice_size
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings
 from monai_semgan.training.data_check import check_data
 from monai_semgan.training.datasets import RunData, load_run_data, validation_choice
@@ -92,7 +93,9 @@ def open_run(stage: str, out: Path, settings: TrainSettings) -> Iterator[tuple[l
     check_options(names, settings)
     for name in names:
         settings.schedule()
-        stage_settings(name, settings.stage_options)
+        own = stage_settings(name, settings.stage_options)
+        if settings.size is not None:
+            check_stage_size(name, settings.size, own)
     device = settings.device if isinstance(settings.device, torch.device) else select_device(settings.device)
     workers = Workers(Workers.local_device(device))
     try:
@@ -162,6 +165,21 @@ def stage_settings(name: str, options: Mapping[str, Any], where: str = "") -> An
     return make_settings(settings_class(name), chosen, where=where)
 
 
+def check_stage_size(name: str, size: int, own: Any) -> None:
+    """Refuse slices that a stage cannot be trained on.
+
+    Args:
+        name: of the stage.
+        size: H = W in pixels.
+        own: settings of the stage.
+
+    Raises:
+        SemganError: with the sizes that are possible.
+    """
+    student = name == "student"
+    check_slice_size(size, len(own.channels) if student else 1, renders=not student)
+
+
 def settings_class(name: str) -> type:
     """The settings dataclass of a stage."""
     return find_stage(name).settings
@@ -203,6 +221,7 @@ def run_stage(
     """
     model = keep_settings(out, data.model, kept_settings(out, data.model.preprocessing.field_of_view))
     own, device = stage_settings(name, settings.stage_options), workers.device
+    check_stage_size(name, model.preprocessing.size, own)
     printed, added = check_data(out, name, data, settings)
     data = data.labelled_only() if find_stage(name).labelled_only else data
     context = StageContext(
@@ -284,7 +303,8 @@ def build_stage(
         encoders = [folder for folder in earlier if folder.name == "encoder"]
         spatial_size = trained_spatial_size(encoders or sources, context.size)
         classes = None if any_classes else context.num_classes
-        network = build_generator(context.initial, context.size, classes, resample_filter)
+        channels = context.slices.images.shape[1]
+        network = build_generator(context.initial, context.size, classes, resample_filter, channels)
         if network is not None and not told:
             logger.warning(
                 "nothing beside the weights tells with which filter the generator was trained: taking %s; give the run "

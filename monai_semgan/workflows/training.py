@@ -27,7 +27,7 @@ from monai_semgan.training.engine.loop import StageResult
 from monai_semgan.training.engine.run_files import STAGES
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.list_plane import tell_plane
-from monai_semgan.training.run import check_options, run_stage, stage_settings
+from monai_semgan.training.run import check_options, check_stage_size, run_stage, stage_settings
 from monai_semgan.training.run_page.run_writing import write_run_page
 from monai_semgan.training.run_plan import RunPlan
 from monai_semgan.training.stages.stage_registry import stage_names
@@ -180,6 +180,8 @@ class StageTraining:
         Raises:
             SemganError: on anything that the user can mend.
         """
+        own = stage_settings(self.stage, self.settings.stage_options)
+        check_stage_size(self.stage, self.dataset.preprocessing.size, own)
         device = self.settings.device
         chosen = select_device(device) if isinstance(device, str) else device
         workers = Workers(Workers.local_device(chosen))
