@@ -192,7 +192,7 @@ def _build(source: Path, plan: RunPlan, cache: Path, progress: Progress, choice:
     preprocessing = plan.preprocessing
     training = build_slice_set(_named(entries.training, plan), preprocessing, cache, progress)
     validation = build_slice_set(_named(scored, plan), preprocessing, cache, progress) if scored else None
-    plan.check_ids(describe_ids((training, validation), plan.names), source)
+    notes += plan.check_ids(describe_ids((training, validation), plan.names), source)
     notes += [*copied_slices(training, validation, source), *unseen_classes(training)]
     sections = {name: [entry.patient for entry in getattr(entries, name)] for name in SECTIONS}
     return RunData(training, validation, sections, tuple(dict.fromkeys(notes)))

@@ -29,6 +29,9 @@ PICTURES = 16
 PLAN = "plan.json"
 """Name of the plan in the folder of a run; `settings.json` beside it holds the settings themselves."""
 
+MOST_TOLD = 4
+"""Ids of which a message tells number and file; further ones are listed."""
+
 MOST_COUNTED = 40
 """Ids up to this one may be classes by their count alone; others need names."""
 
@@ -58,12 +61,15 @@ class RunPlan:
         ids = self.preprocessing.label_ids or range(1, self.preprocessing.num_classes)
         return {number: self.names[index] for number, index in enumerate(ids, start=1) if index in self.names}
 
-    def check_ids(self, found: Mapping[int, str], path: Path | None = None) -> None:
+    def check_ids(self, found: Mapping[int, str], path: Path | None = None) -> list[str]:
         """Tell which ids of the label files become background.
 
         Args:
             found: what is to be said of every id, see `describe_ids`.
             path: of the data list, for errors.
+
+        Returns:
+            A sentence on them, if there are any.
 
         Raises:
             SemganError: if there are such ids and nobody has chosen the classes.
@@ -71,11 +77,11 @@ class RunPlan:
         known = self.preprocessing.label_ids or range(1, self.preprocessing.num_classes)
         beyond = sorted(set(found) - set(known) - {0})
         if not beyond:
-            return
-        words = ", ".join(found[index] for index in beyond)
+            return []
+        words, more = ", ".join(found[index] for index in beyond[:MOST_TOLD]), beyond[MOST_TOLD:]
+        words += f" and {', '.join(map(str, more))}" if more else ""
         if self.chosen:
-            logger.warning("label ids that become background: %s", words)
-            return
+            return [f"label ids that become background: {words}"]
         problem = f"the label files hold ids beyond the {self.preprocessing.num_classes} classes: {words}"
         remedy = 'name them in the list ("labels": {"1": "liver"}), or choose with --labels: others become background'
         if beyond[-1] <= MOST_COUNTED:

@@ -64,9 +64,10 @@ class LoadVolumed(MapTransform):
 
 
 class LoadLabeld(MapTransform):
-    """Read label files that belong to a scan as `MetaTensor` `(1, I, J, K)` uint8 of the file's ids.
+    """Read label files that belong to a scan as `MetaTensor` `(1, I, J, K)` of the file's ids, uint8 or int32.
 
-    Named segments (DICOM SEG, `.seg.nrrd`) get the ids that the entry of the data list tells under `label_names`.
+    A folder holds one file per organ, called as the entry of the data list tells under `label_names`. Named segments
+    (DICOM SEG, `.seg.nrrd`) get the ids that it tells there.
 
     Args:
         keys: of the labels.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,6 +36,8 @@ from monai_semgan.training.training_settings import TrainSettings
 from monai_semgan.utils.device import select_device
 from monai_semgan.utils.progress import NullProgress, Progress
 from monai_semgan.utils.settings import GROUPED, check_ranges, checked, field_names, refuse_unknown
+
+logger = logging.getLogger(__name__)
 
 
 def list_volumes(dataset_dir: str | Path, section: str, name: str = "datalist.json") -> list[dict[str, str]]:
@@ -210,7 +213,9 @@ class StageTraining:
             remedy = "give --dataset_dir a data list with training volumes"
             raise SemganError("train#dataset#data: there are no training volumes", remedy=remedy)
         names = dict(training.entries[0].names)
-        RunPlan(training.preprocessing, names, chosen=True).check_ids(describe_ids((training, validation), names))
+        plan = RunPlan(training.preprocessing, names, chosen=True)
+        for note in plan.check_ids(describe_ids((training, validation), names)):
+            logger.warning("%s", note)
         if training.preprocessing.field_of_view != "image":
             places = [(geometry.source_affine, geometry.source_shape) for geometry in training.geometries]
             tell_plane(propose_plane(*zip(*places, strict=True)), training.preprocessing.plane)  # type: ignore[arg-type]
