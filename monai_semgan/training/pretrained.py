@@ -62,6 +62,19 @@ def _first_member(state: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tenso
     return part(state, "members.0") or state
 
 
+def with_one_student(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Take the first of several students whose probabilities a bundle averages, as the one to begin a training with.
+
+    Args:
+        weights: by prefix; those of a single student, or of none, are left as they are.
+    """
+    state = part(weights, "student")
+    if student_members(state) == 1:
+        return dict(weights)
+    others = {name: tensor for name, tensor in weights.items() if not name.startswith("student.")}
+    return {**others, **with_prefix(_first_member(state), "student")}
+
+
 def student_channels(state: Mapping[str, torch.Tensor]) -> list[int]:
     """Channels by level of the student of a state dict (without prefix), whose levels lie inside one another."""
     state, prefix, widths = _first_member(state), "model.", []
@@ -141,15 +154,19 @@ def trained_spatial_size(sources: Iterable[Path], size: int) -> int:
 
 
 def build_generator(
-    weights: Mapping[str, torch.Tensor], size: int, num_classes: int | None, resample_filter: Sequence[int] = BILINEAR
+    weights: Mapping[str, torch.Tensor],
+    size: int,
+    num_classes: int | None,
+    resample_filter: Sequence[int] = BILINEAR,
+    image_channels: int | None = None,
 ) -> JointGenerator | None:
     """The generator among `weights` at `size` pixels, or None when they hold none.
 
     Higher resolutions than `size` are cut off, which the skip architecture allows. With `num_classes` None it may know
-    any classes.
+    any classes, with `image_channels` None render grey values or colours.
 
     Raises:
-        SemganError: if the weights are of a smaller generator or of other classes.
+        SemganError: if the weights are of a smaller generator, or of other classes or channels.
     """
     state = part(weights, "generator")
     if not state:
@@ -159,6 +176,9 @@ def build_generator(
     if trained < size:
         problem = f"the generator makes {trained} pixels, not {size}"
         raise SemganError(problem, remedy=f"use --size {trained} or other weights in --init")
+    if image_channels not in (None, arguments["image_channels"]):
+        problem = f"the generator makes images of {arguments['image_channels']} channels, not {image_channels}"
+        raise SemganError(problem, remedy="use weights that were trained on such images in --init")
     if num_classes is not None and arguments["num_classes"] != num_classes:
         problem = f"the generator knows {arguments['num_classes']} classes, not {num_classes}"
         raise SemganError(problem, remedy="use weights for these labels in --init")

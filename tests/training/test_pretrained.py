@@ -101,6 +101,12 @@ def test_any_classes_are_taken_where_that_is_asked_for() -> None:
     assert generator is not None and generator.num_classes == 3
 
 
+def test_a_generator_of_grey_values_is_none_of_colours() -> None:
+    with pytest.raises(SemganError, match="images of 1 channels, not 3; use weights that were trained on such images"):
+        build_generator(generator_state(), 32, 3, image_channels=3)
+    assert build_generator(generator_state(), 32, 3, image_channels=1) is not None
+
+
 def test_the_image_discriminator_is_rebuilt_for_its_own_size_only() -> None:
     original = ImageDiscriminator(32, 1, CHANNELS).eval()
     state = with_prefix(original.state_dict(), "image_discriminator")

@@ -82,7 +82,8 @@ class GanStage(Stage):
         context, settings = self.context, self.settings
         device, channels, size = context.device, settings.channels, context.size
         image_channels = context.slices.images.shape[1]
-        generator = build_generator(context.initial, size, context.num_classes, settings.resample_filter)
+        taps, classes = settings.resample_filter, context.num_classes
+        generator = build_generator(context.initial, size, classes, taps, image_channels)
         if generator is None:
             generator = JointGenerator(
                 size,
