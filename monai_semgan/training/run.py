@@ -32,6 +32,7 @@ from monai_semgan.training.pretrained import (
     holds_generator,
     told_filter,
     trained_spatial_size,
+    with_one_student,
 )
 from monai_semgan.training.run_page.run_writing import write_run_page
 from monai_semgan.training.run_plan import field_of_view, keep_settings, kept_settings, plan_run
@@ -288,7 +289,7 @@ def initial_weights(sources: Sequence[Path], out: Path, name: str) -> dict[str, 
         earlier = stage_position(folder.name) < stage_position(name)
         if earlier and any(folder.glob("weights*.pt")):
             weights.update(gather_weights(folder))
-    return weights
+    return with_one_student(weights)
 
 
 def build_stage(

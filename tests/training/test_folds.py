@@ -20,7 +20,7 @@ from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.folds import FoldScore, FoldsSummary, train_folds
 from monai_semgan.training.training_settings import TrainSettings
-from tests.training.phantoms import TINY, write_patients
+from tests.training.phantoms import TINY, train, write_patients
 
 STUDENT: dict[str, Any] = {**TINY, "channels": (8, 16), "generated_fraction": 0.0}
 
@@ -76,6 +76,15 @@ def test_the_students_of_all_folds_are_averaged_in_a_bundle(trained: Path, tmp_p
     record = json.loads((tmp_path / "bundle" / "models" / "model.json").read_text())
     assert record["training"]["student"]["data"]["validation"] == 5
     assert record["training"]["student"]["metrics"]["dice"] == told(trained)["over_folds"]["dice"]["mean"]
+
+
+def test_a_training_that_begins_with_averaged_students_takes_the_first(
+    listed: Path, trained: Path, tmp_path: Path
+) -> None:
+    settings = {**STUDENT, "steps": 1, "learning_rate": 1e-12, "init": trained / "model.pt"}
+    train("student", listed, tmp_path, **settings)
+    first, new = (load_weights(run / "student" / "weights.pt") for run in (trained / "fold_1", tmp_path))
+    assert all(torch.allclose(first[name], new[name], atol=1e-3) for name in first)
 
 
 def test_folds_that_were_stopped_go_on_with_the_next_call(listed: Path, tmp_path: Path) -> None:
