@@ -70,12 +70,14 @@ class DataPrint:
         labelled: training patients whose labels are used.
         scans: figures of every scan, called as its patient (see `scan_keys`).
         ancestors: what the weights that the run began with were trained on, each with `sections` and `labelled`.
+        known: by training patient, what labels know that know some classes only.
     """
 
     sections: Mapping[str, Sequence[str]]
     labelled: Sequence[str]
     scans: Mapping[str, ScanFigures] = field(default_factory=dict)
     ancestors: Sequence[Mapping[str, Any]] = ()
+    known: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @staticmethod
     def of(data: RunData) -> DataPrint:
@@ -84,7 +86,7 @@ class DataPrint:
         if data.validation is not None:
             scans |= _figures(data.validation)
         record = data.record()
-        return DataPrint(record.sections, sorted(set(record.labelled)), scans)
+        return DataPrint(record.sections, sorted(set(record.labelled)), scans, known=record.partly_labelled)
 
     @staticmethod
     def load(run: Path) -> DataPrint | None:
@@ -93,7 +95,8 @@ class DataPrint:
         if "sections" not in content:
             return None
         scans = {name: ScanFigures(**figures) for name, figures in content["scans"].items()}
-        return DataPrint(content["sections"], content["labelled"], scans, content.get("ancestors", ()))
+        ancestors, known = content.get("ancestors", ()), content.get("known", {})
+        return DataPrint(content["sections"], content["labelled"], scans, ancestors, known)
 
     def save(self, run: Path) -> None:
         """Write it into the folder of a run."""
@@ -102,6 +105,7 @@ class DataPrint:
             "sections": self.sections,
             "labelled": self.labelled,
             "ancestors": self.ancestors,
+            **({"known": self.known} if self.known else {}),
         }
         scans = ",\n".join(f"  {json.dumps(name)}: {json_text(asdict(scan))}" for name, scan in self.scans.items())
         head = json_text(content, indent=1).rstrip().removesuffix("}").rstrip()
@@ -118,6 +122,11 @@ class DataPrint:
             what = self.scans[name].differs(now.scans[name])
             if what:
                 return f"the {what} of {name} is another one now"
+        for patient in sorted(set(self.labelled) & set(now.labelled)):
+            before, after = (sorted(one.known.get(patient, ())) for one in (self, now))
+            if before != after:
+                told = " and ".join(", ".join(words) or "all classes" for words in (before, after))
+                return f'what the label of {patient} knows ("labelled") was and is now: {told}'
         return None
 
     def scored_ancestor(self) -> str | None:

@@ -80,3 +80,7 @@ def test_what_partial_labels_know_is_recorded(tmp_path: Path) -> None:
     train("student", path, tmp_path / "run", **SHORT)
     record = json.loads((tmp_path / "run" / "student" / "record.json").read_text())
     assert record["data"]["partly_labelled"] == {"p1": ["spleen"]}
+    content["training"][1]["labelled"] = ["spleen", "liver"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(SemganError, match="p1"):
+        train("student", path, tmp_path / "run", **SHORT, resume=True)
