@@ -9,14 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-WIDTH, HEIGHT = 460, 300
+WIDTH, HEIGHT = 460, 310
 """Pixels of a panel."""
 
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 30, 58
+LEFT, RIGHT, TOP, BOTTOM = 58, 14, 30, 76
 """Pixels around its axes."""
 
 COLOURS = ("#1f6fb4", "#d9541e", "#3a9a4a", "#8a4fb0", "#b8860b", "#1a9c9c", "#c23b78", "#6b6b6b")
 TICKS = 5
+LINE = 17
+"""Pixels from line to line of the legend, which has two."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def _draw_panel(draw: ImageDraw.ImageDraw, panel: Panel, x0: int, y0: int) -> No
 def _draw_curves(
     draw: ImageDraw.ImageDraw, curves: Sequence[Curve], place: _Place, legend: tuple[int, int], right: int
 ) -> None:
-    font, x = ImageFont.load_default(11), float(legend[0])
+    font, x, y = ImageFont.load_default(11), float(legend[0]), legend[1]
     for curve, colour in zip(curves, COLOURS, strict=False):
         places = [place(*point) for point in curve.points]
         if len(places) > 1:
@@ -108,9 +110,11 @@ def _draw_curves(
         for px, py in places if len(places) < 20 else ():
             draw.ellipse((px - 2, py - 2, px + 2, py + 2), colour)
         width = draw.textlength(curve.name, font)
-        if x + 14 + width <= right:
-            draw.rectangle((x, legend[1] + 4, x + 9, legend[1] + 8), colour)
-            draw.text((x + 13, legend[1]), curve.name, "#202020", font)
+        if x + 14 + width > right:
+            x, y = float(legend[0]), y + LINE
+        if y < legend[1] + 2 * LINE:
+            draw.rectangle((x, y + 4, x + 9, y + 8), colour)
+            draw.text((x + 13, y), curve.name, "#202020", font)
         x += 24 + width
 
 

@@ -199,6 +199,7 @@ def _times(record: Mapping[str, Any]) -> str:
 def _panels(name: str, record: Mapping[str, Any], labels: Mapping[int, str]) -> list[Panel]:
     """Losses, scores from 0 to 1, and a panel for every other score."""
     losses = _curves(record.get("losses", ()), lambda key: key)
+    losses = {key: losses[key] for key in sorted(losses, key=lambda key: key != "loss")}  # the sum of all comes first
     scores = _curves(record.get("history", ()), lambda key: _named(key, labels))
     bounded = [curve for key, curve in scores.items() if key.startswith(BETWEEN_0_AND_1)]
     panels = [Panel(f"{name}: losses", "step", list(losses.values())[: len(COLOURS)])]
