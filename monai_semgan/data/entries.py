@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from monai_semgan.data.datalist import Entry
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import find_segment_reader
@@ -19,6 +21,9 @@ from monai_semgan.organs import structure_key
 
 if TYPE_CHECKING:
     from monai_semgan.slicing.preprocessing import Preprocessing
+
+MASK = 255
+"""Number by which pictures of masks show their one structure; other programs write 1."""
 
 Key = tuple[str, tuple[str, ...]]
 """What names of organs are compared by: see `structure_key`."""
@@ -44,9 +49,34 @@ def read_entry_label(entry: Entry, like: Volume | None = None, names: Mapping[in
     if segments and like is None:
         like = read_volume(entry.image)
     label = read_label(entry.label, like, ANY_ID, names or own)
+    if not segments:
+        label = of_mask(label, own or names or {})
     if segments or names is None or own is None:
         return label
     return renumbered(label, own, names, strict=True)
+
+
+def of_mask(label: Volume, names: Mapping[int, str]) -> Volume:
+    """A label map as it is; of a mask, which shows one structure by 255, in the id that this has.
+
+    A mask of 1 is one where the structure has the id 255; otherwise 1 may be another structure of an atlas.
+
+    Args:
+        label: ids.
+        names: organ name by id that they may have; nothing is a mask where there are none.
+
+    Raises:
+        SemganError: it is a mask of 0 and 255, and there are several structures that it may show.
+    """
+    highest = int(label.array.max(initial=0)) if names else 0
+    known = highest == MASK or (highest == 1 and list(names) == [MASK])
+    if not known or highest in names or not bool(np.isin(label.array, (0, highest)).all()):
+        return label
+    if len(names) == 1:
+        return replace(label, array=mapped_ids(label.array, {highest: next(iter(names))}))
+    problem = f"is a mask of 0 and 255, and which of {', '.join(names.values())} it shows is not told"
+    remedy = f'name it in the data list: "labels": {{"255": "{next(iter(names.values()))}"}}'
+    raise SemganError(problem, remedy=remedy, path=label.path)
 
 
 def known_keys(entry: Entry, names: Mapping[int, str] | None = None) -> frozenset[Key] | None:

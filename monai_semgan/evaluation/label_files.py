@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monai_semgan.data.datalist import with_names
-from monai_semgan.data.entries import renumbered
+from monai_semgan.data.entries import of_mask, renumbered
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.evaluation.metrics import OrganScore
 from monai_semgan.evaluation.prediction_ids import REMEDY, LabelIds, choose_ids
@@ -107,6 +107,7 @@ class _Scorer:
         found = read_label(path, reference, ANY_ID, self.ids.classes)
         names = self.ids.of(entry)
         if find_segment_reader(path) is None:
+            found = of_mask(found, names)
             self._check_ids(found, names)
             found = found if names == self.ids.classes else renumbered(found, names, self.ids.classes)
         return score_entry(found.array, reference, entry, self.ids.classes, self.with_distance)

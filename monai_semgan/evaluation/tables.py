@@ -185,7 +185,7 @@ def _organ_table(study: Study, organs: list[str]) -> list[str]:
         cells = [_spread(values(study, organ, measure), count) for measure in MEASURES]
         lines.append(f"| {organ} | {count} | {' | '.join(cells)} |")
     mean = study.dice.get("mean", math.nan)
-    told = "Mean ± standard deviation (median); of how many, where an organ is missing on one side in others."
+    told = "Mean ± standard deviation (median); `2 of 4` where the organ is missing on one side in the other two."
     return [*lines, "", f"{told} Mean Dice of the organs: {mean:.4f}."]
 
 
@@ -208,9 +208,14 @@ def _spread(found: np.ndarray, count: int) -> str:
     """Mean, deviation and median, and of how many of `count` scans where not of all."""
     if not len(found):
         return f"- (0 of {count})" if count else "-"
-    deviation = f" ± {found.std(ddof=1):.3g}" if len(found) > 1 else ""
+    deviation = f" ± {_figure(found.std(ddof=1))}" if len(found) > 1 else ""
     share = f", {len(found)} of {count}" if len(found) < count else ""
-    return f"{found.mean():.3g}{deviation} ({np.median(found):.3g}){share}"
+    return f"{_figure(found.mean())}{deviation} ({_figure(np.median(found))}){share}"
+
+
+def _figure(value: float) -> str:
+    """Three digits, or all before the point where these are more."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _remark(score: OrganScore) -> str:

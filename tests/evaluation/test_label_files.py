@@ -12,6 +12,7 @@ import pytest
 from monai_semgan.data.datalist import load_datalist
 from monai_semgan.errors import SemganError
 from monai_semgan.evaluation.label_files import evaluate_predictions
+from monai_semgan.evaluation.organ_names import organ_names
 from monai_semgan.evaluation.prediction_ids import ids_in_files
 from monai_semgan.evaluation.scores import Study
 from tests.phantoms import save_nifti
@@ -235,3 +236,37 @@ def test_a_useless_file_of_ids_is_one_line(tmp_path: Path, content: Any, message
     with pytest.raises(SemganError, match=message) as caught:
         scored(tmp_path, entries, prediction_labels=path)
     assert caught.value.path == path
+
+
+LUNGS = {1: "lungs"}
+
+
+@pytest.mark.parametrize("names", [None, {255: "lungs"}, LUNGS], ids=["no names", "255 named", "1 named"])
+@pytest.mark.parametrize("reference", [1, 255])
+@pytest.mark.parametrize("prediction", [1, 255])
+def test_masks_of_one_structure_are_read_on_both_sides_whether_they_say_1_or_255(
+    tmp_path: Path, prediction: int, reference: int, names: dict[int, str] | None
+) -> None:
+    mask = (TRUTH == 1).astype(np.uint8)
+    entries = listed(tmp_path, mask * reference, names)
+    save_nifti(tmp_path / "p" / "a.nii.gz", mask * prediction)
+    told = organ_names(entries, tmp_path / "p")
+    study = evaluate_predictions(tmp_path / "p", entries, told.labels, label_ids=told.files, with_distance=False)
+    assert study.dice["mean"] == 1.0 and not study.missing
+
+
+@pytest.mark.parametrize("side", ["reference", "prediction"])
+def test_a_mask_of_255_that_may_show_several_structures_is_refused_on_both_sides(tmp_path: Path, side: str) -> None:
+    mask = (TRUTH == 1).astype(np.uint8)
+    entries = listed(tmp_path, mask * (255 if side == "reference" else 1), MODEL)
+    save_nifti(tmp_path / "p" / "a.nii.gz", mask * (255 if side == "prediction" else 1))
+    (missing,) = scored(tmp_path, entries).missing
+    assert "a mask of 0 and 255, and which of liver, right kidney, left kidney, spleen it shows" in missing.problem
+    assert '"labels": {"255": "liver"}' in missing.problem
+
+
+def test_a_1_of_an_atlas_is_not_taken_for_its_only_named_structure(tmp_path: Path) -> None:
+    """The list names the spleen alone, and this label shows a liver alone."""
+    entries = listed(tmp_path, (TRUTH == 1).astype(np.uint8), {4: "spleen"})
+    save_nifti(tmp_path / "p" / "a.nii.gz", np.where(TRUTH == 1, 4, 0).astype(np.uint8))
+    assert dice(scored(tmp_path, entries)) == {"spleen": 0.0}
