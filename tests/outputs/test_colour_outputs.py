@@ -54,6 +54,7 @@ def test_the_report_shows_the_picture_in_its_colours(photograph: Path, photograp
     page = (tmp_path / "report" / "report.html").read_text()
     panels = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", page)
     assert panels and all(is_coloured(Image.open(io.BytesIO(base64.b64decode(panel)))) for panel in panels)
+    assert "128 x 96 pixels of unknown size" in page and "front" not in page and "axial" not in page
     content = json.loads((tmp_path / "report" / "report.json").read_text())
     assert content["scan"]["modality"] == "XC" and content["area_unit"] == "pixels"
 

@@ -81,7 +81,8 @@ class ReportContent:
         schema_version: rises when keys change their meaning.
         notice: research use only.
         identifiers: file name and, from DICOM, patient and study; empty unless asked for.
-        scan: modality, `shape` in voxels, `spacing_mm`, `orientation` (such as LAS).
+        scan: modality, `shape` in voxels, `spacing_mm`, which is a stand-in unless `spacing_known`, `orientation` (such
+            as LAS).
         organs: findings.
         domain: out-of-domain score and verdict, see `DomainAssessment.to_dict`; None if not assessed.
         curve: residual by slice: of the inversion, or of the encoder's rendering in other modes; None for radiographs.
@@ -214,6 +215,7 @@ def _scan(segmentation: Segmentation, volume: Volume) -> dict[str, Any]:
         "modality": segmentation.prepared.modality,
         "shape": [int(n) for n in volume.array.shape],
         "spacing_mm": [round(float(s), 3) for s in volume.spacing],
+        "spacing_known": volume.spacing_known,
         "orientation": "".join(str(code) for code in aff2axcodes(volume.affine)),
         "slices": int(geometry.num_slices),
         "pixel_mm": round(float(geometry.pixel_mm), 3),

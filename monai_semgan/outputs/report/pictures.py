@@ -43,7 +43,7 @@ def organ_pictures(
     d, h, w = (int(v) for v in _middle(where))
     pixel, distance = _spacing(segmentation)
     if len(image) == 1:
-        return {"axial": data_address(_panel("", blend(image[d], label[d], names), image.shape[2] / image.shape[1]))}
+        return {"image": data_address(_panel("", blend(image[d], label[d], names), image.shape[2] / image.shape[1]))}
     geometry, planes = prepared.geometry, {}
     (rows, columns, slices) = axis_ends(geometry)
     for across, ends, plane, ids, up_mm in (
