@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.model_settings import ModelSettings, find_settings
-from monai_semgan.training.engine.run_files import read_json, stage_folders
-from monai_semgan.training.stages.stage_registry import find_stage, stage_names
+from monai_semgan.training.engine.run_files import FOLDS, read_json, stage_folders
+from monai_semgan.training.stages.stage_registry import find_stage
 from monai_semgan.training.training_settings import TrainSettings
 from monai_semgan.utils.settings import field_names
 
@@ -17,12 +18,13 @@ SLICES = ("size", "pixel_mm", "window", "percentiles", "plane")
 """Settings of slices that a run takes over."""
 
 
-def with_earlier_run(settings: TrainSettings, out: Path) -> TrainSettings:
+def with_earlier_run(settings: TrainSettings, out: Path, names: Sequence[str]) -> TrainSettings:
     """Take the settings of the run that `from_run` names; what the user has chosen stays.
 
     Args:
         settings: of the new run.
         out: its folder.
+        names: of the stages that it trains.
 
     Raises:
         SemganError: if it is no run with weights, or the new run itself.
@@ -33,12 +35,15 @@ def with_earlier_run(settings: TrainSettings, out: Path) -> TrainSettings:
     earlier = Path(earlier)
     folders = [folder for folder in stage_folders(earlier) if any(folder.glob("weights*.pt"))]
     if not folders:
-        raise SemganError("is no run with weights", remedy="give the folder of a run in --from", path=earlier)
+        remedy = (
+            "give one of its folds in --from" if (earlier / FOLDS).is_file() else "give the folder of a run in --from"
+        )
+        raise SemganError("is no run with weights", remedy=remedy, path=earlier)
     if earlier.resolve() == out.resolve():
         raise SemganError("cannot be trained from itself", remedy="give another --out, or --resume", path=out)
     chosen = _slice_settings(settings, find_settings(earlier))
-    options = dict(_stage_settings(folders))
-    options = {name: value for name, value in options.items() if not _given(name, settings)}
+    known = _stage_settings([folder for folder in folders if folder.name in names])
+    options = {name: value for name, value in known.items() if not _given(name, settings)}
     return replace(settings, options={**options, **settings.options}, **chosen)
 
 
@@ -59,10 +64,9 @@ def _stage_settings(folders: list[Path]) -> dict[str, Any]:
     """Settings of the stages that a run has trained, each with the stage's name before it."""
     found: dict[str, Any] = {}
     for folder in folders:
-        if folder.name in stage_names():
-            kept = read_json(folder / "record.json").get("settings", {})
-            fields = field_names(find_stage(folder.name).settings)
-            found |= {f"{folder.name}_{name}": kept[name] for name in fields if name in kept}
+        kept = read_json(folder / "record.json").get("settings", {})
+        fields = field_names(find_stage(folder.name).settings)
+        found |= {f"{folder.name}_{name}": kept[name] for name in fields if name in kept}
     return found
 
 

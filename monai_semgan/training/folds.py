@@ -139,7 +139,7 @@ def train_folds(
     results: list[StageResult] = []
     own = replace(settings.with_share(1.0 / count), slot=None)
     left = None if settings.slot is None else parse_duration(settings.slot)
-    with open_run(stage, out, own) as (names, workers):
+    with open_run(stage, out, own) as (names, workers, own):
         for number in range(1, count + 1):
             chosen = replace(own, fold=f"{number}/{count}", slot=left)
             folder = out / f"fold_{number}"

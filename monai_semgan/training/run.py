@@ -78,19 +78,22 @@ def train(
     Raises:
         SemganError: on anything that the user can mend.
     """
-    settings = with_earlier_run(from_old_keywords(settings, old), Path(out))
-    with open_run(stage, Path(out), settings) as (names, workers):
-        return run_stages(names, Path(datalist), Path(out), settings, workers, progress or NullProgress())
+    source, out, settings = Path(datalist), Path(out), from_old_keywords(settings, old)
+    with open_run(stage, out, settings) as (names, workers, settings):
+        return run_stages(names, source, out, settings, workers, progress or NullProgress())
 
 
 @contextlib.contextmanager
-def open_run(stage: str, out: Path, settings: TrainSettings) -> Iterator[tuple[list[str], Workers]]:
-    """Check the settings of a training and hold its folder; gives the names of its stages, and the processes.
+def open_run(stage: str, out: Path, settings: TrainSettings) -> Iterator[tuple[list[str], Workers, TrainSettings]]:
+    """Check the settings of a training and hold its folder.
+
+    Gives the names of its stages, the processes, and the settings with those of the run that it begins with.
 
     Raises:
         SemganError: if a setting makes no sense, or another process trains in the folder.
     """
     names = list(budget_shares()) if stage == "all" else [find_stage(stage).name]
+    settings = with_earlier_run(settings, out, names)
     check_options(names, settings)
     for name in names:
         settings.schedule()
@@ -101,7 +104,7 @@ def open_run(stage: str, out: Path, settings: TrainSettings) -> Iterator[tuple[l
     workers = Workers(Workers.local_device(device))
     try:
         with locked_run(out, workers):
-            yield names, workers
+            yield names, workers, settings
     finally:
         workers.close()
 

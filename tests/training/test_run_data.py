@@ -179,6 +179,15 @@ def test_a_run_without_a_print_of_its_data_gets_one_and_is_held_to_it(listed: Pa
         train("student", listed, tmp_path / "run", steps=3, resume=True, **STUDENT)
 
 
+def test_one_stage_may_begin_with_a_run_of_several(listed: Path, tmp_path: Path) -> None:
+    train("gan", listed, tmp_path / "old", steps=1, **GAN)
+    train("student", listed, tmp_path / "old", steps=1, **STUDENT)
+    rest = {name: value for name, value in STUDENT.items() if name != "channels"}
+    train("student", listed, tmp_path / "new", steps=1, from_run=tmp_path / "old", **rest)
+    record = json.loads((tmp_path / "new" / "student" / "record.json").read_text())
+    assert record["settings"]["channels"] == [8, 16]
+
+
 @pytest.mark.parametrize(
     ("earlier", "words"), [("nothing", "is no run with weights"), ("run", "cannot be trained from itself")]
 )
