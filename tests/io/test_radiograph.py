@@ -152,8 +152,9 @@ def test_a_list_of_dicom_radiographs_trains_on_whole_images(tmp_path: Path) -> N
 
     items = []
     for number in range(3):
-        path = make(tmp_path / str(number))
-        write_label(chest()[1].T[:, :, None], read_volume(path), tmp_path / f"{number}.png")
+        grey, label = (np.roll(array, number, axis=0) for array in (stored(), chest()[1]))
+        path = save_dicom(radiograph(grey, "DX"), tmp_path / str(number) / "a.dcm")
+        write_label(label.T[:, :, None], read_volume(path), tmp_path / f"{number}.png")
         items.append({"image": f"{number}/a.dcm", "label": f"{number}.png", "patient": str(number)})
     path = tmp_path / "list.json"
     path.write_text(json.dumps({"training": items[:2], "validation": items[2:]}))
