@@ -162,7 +162,7 @@ def _check_bundle(kept: ModelSettings, folder: Path) -> None:
     found = kept.difference(bundle)
     if found is not None:
         problem = f"the weights were trained with {found.name} {found.own}, the bundle says {found.other}"
-        remedy = "make a bundle like the run with `semgan bundle new`, or correct slices in its configs"
+        remedy = "make the bundle of the run with `semgan bundle make`, or correct slices in its configs"
         raise SemganError(problem, remedy=remedy, path=folder)
 
 
