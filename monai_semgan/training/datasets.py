@@ -123,19 +123,21 @@ def hide_labels(slices: SliceSet, keep: int) -> SliceSet:
     return dataclasses.replace(slices, labels=labels, known=known)
 
 
-def validation_choice(run: Path, fold: str | None) -> Choice:
+def validation_choice(run: Path, fold: str | None, earlier: str | Path | None = None) -> Choice:
     """How the validation of a run is chosen where its data list names none: as for its other stages, if any.
 
     Args:
         run: folder of the run.
         fold: such as `2/5`; a share of the patients when left out.
+        earlier: run whose weights this one begins with; its validation, whom they have not seen, is kept.
 
     Raises:
         SemganError: if there is no such fold.
     """
     if fold is not None:
         return Choice(Fold.parse(fold))
-    records = (read_json(folder / "record.json").get("data") for folder in stage_folders(run))
+    folders = [*stage_folders(run), *(stage_folders(Path(earlier)) if earlier is not None else ())]
+    records = (read_json(folder / "record.json").get("data") for folder in folders)
     known = next((record for record in records if record), None)
     if known is None:
         return Choice()

@@ -138,7 +138,7 @@ def run_stages(
     view = field_of_view(source)
     kept = kept_settings(out, view, quiet=True) or kept_settings(home, view, quiet=True)
     slices = replace(plan_run(source, settings, kept), modality=plan.modality if plan is not None else None)
-    choice = validation_choice(out, settings.fold)
+    choice = validation_choice(out, settings.fold, settings.from_run)
     data = load_run_data(source, slices, home / "cache", settings.labelled, workers, progress, choice)
     told = plan.doubts if plan is not None else ()
     for note in (note for note in data.notes if workers.is_main and note not in told):

@@ -16,7 +16,7 @@ from monai_semgan.cli import main
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import load_weights
 from monai_semgan.training.data_print import FILE, DataPrint, ScanFigures, _scan_figures
-from tests.training.phantoms import TINY, phantom, train
+from tests.training.phantoms import TINY, phantom, train, write_patients
 
 STUDENT: dict[str, Any] = {**TINY, "channels": (8, 16), "generated_fraction": 0.0}
 GAN: dict[str, Any] = {
@@ -157,6 +157,15 @@ def test_patients_whom_an_ancestor_was_trained_on_are_not_scored(listed: Path, t
         with pytest.raises(SemganError, match=words):
             train("student", listed, tmp_path / "third", steps=1, from_run=tmp_path / earlier, **STUDENT)
     assert not (tmp_path / "third" / "student").exists()
+
+
+def test_the_validation_that_an_earlier_run_has_taken_from_the_list_is_kept(tmp_path: Path) -> None:
+    listed = write_patients(tmp_path / "data", training=6, unlabelled=1, validation=0)
+    train("student", listed, tmp_path / "old", steps=1, fold="2/3", **STUDENT)
+    add_patient(listed, 9)
+    train("student", listed, tmp_path / "new", steps=1, from_run=tmp_path / "old", **STUDENT)
+    old, new = (json.loads((tmp_path / run / FILE).read_text())["sections"] for run in ("old", "new"))
+    assert sorted(new["validation"]) == sorted(old["validation"]) and "p9" in new["training"]
 
 
 def test_weights_of_init_that_saw_a_patient_of_the_validation_are_told_of(

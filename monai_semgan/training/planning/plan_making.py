@@ -89,7 +89,7 @@ def make_plan(
     names = propose_names(found) if settings.labels is None and settings.num_classes is None else {}
     proposal = _proposal(found, view, slices, names)
     run_plan = replace(plan_run(source, settings, proposal), modality=modality)
-    choice = validation_choice(out, settings.fold)
+    choice = validation_choice(out, settings.fold, settings.from_run)
     data = load_run_data(source, run_plan, out / "cache", -1, Alone(torch.device("cpu")), progress, choice)
     plan = _decided(source, found, settings, slices, run_plan, data, modality)
     plan = replace(plan, doubts=(*data.notes, *doubts, *plan.doubts))
