@@ -21,6 +21,7 @@ from monai_semgan._version import __version__
 if TYPE_CHECKING:
     from monai_semgan.authoring.create import create_bundle
     from monai_semgan.authoring.fill import fill_bundle
+    from monai_semgan.authoring.make import make_bundle
     from monai_semgan.authoring.pack import pack_bundle
     from monai_semgan.authoring.update import update_bundle
     from monai_semgan.bundle.load import Bundle, load_bundle
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from monai_semgan.quality.anatomy import check_anatomy
     from monai_semgan.slicing.preprocessing import Preprocessing
     from monai_semgan.training.datasets import pack_slices
+    from monai_semgan.training.planning.plan_use import plan_training
     from monai_semgan.training.run import train
     from monai_semgan.training.stages.encoder_settings import EncoderSettings
     from monai_semgan.training.stages.gan_settings import GanSettings
@@ -157,9 +159,11 @@ __all__ = [
     "load_datalist",
     "load_network",
     "load_record",
+    "make_bundle",
     "one_line_errors",
     "pack_bundle",
     "pack_slices",
+    "plan_training",
     "read_label",
     "read_volume",
     "register_label_writer",
@@ -188,6 +192,7 @@ __all__ = [
 _HOMES = {
     "authoring.create": "create_bundle",
     "authoring.fill": "fill_bundle",
+    "authoring.make": "make_bundle",
     "authoring.pack": "pack_bundle",
     "authoring.update": "update_bundle",
     "bundle.load": "Bundle load_bundle",
@@ -227,6 +232,7 @@ _HOMES = {
     "quality.anatomy": "check_anatomy",
     "slicing.preprocessing": "Preprocessing",
     "training.datasets": "pack_slices",
+    "training.planning.plan_use": "plan_training",
     "training.run": "train",
     "training.stages.encoder_settings": "EncoderSettings",
     "training.stages.gan_settings": "GanSettings",

@@ -144,7 +144,8 @@ def _old_preprocessing(text: str) -> str:
 
 
 def _data_section(run: Path, kept: ModelSettings, preprocessing: str) -> str:
-    records = [read_record(folder / "record.json").get("data", {}) for folder in stage_folders(run)]
+    folders = [folder for place in (run, *sorted(run.glob("fold_*"))) for folder in stage_folders(place)]
+    records = [read_record(folder / "record.json").get("data", {}) for folder in folders]
     labelled = {patient for data in records for patient in data.get("labelled", ())}
     unlabelled = {patient for data in records for patient in data.get("unlabelled", ())} - labelled
     scans = " and ".join(SCANS.get(name, name) for name in kept.modality)
