@@ -64,6 +64,16 @@ def unseen_classes(slices: SliceSet) -> list[str]:
     return notes
 
 
+def unscored_classes(validation: SliceSet | None) -> list[str]:
+    """A sentence on classes that no label of a validation knows: a training is not scored on them."""
+    if validation is None or validation.known is None:
+        return []
+    ids = validation.preprocessing.label_ids or tuple(range(1, validation.preprocessing.num_classes))
+    names, known = validation.class_names, validation.known.any(0).tolist()
+    unknown = [names.get(number, f"id {index}") for number, index in enumerate(ids, start=1) if not known[number]]
+    return [f"no validation label knows {', '.join(unknown)}: these are not scored"] if unknown else []
+
+
 def is_mask(entries: Sequence[Entry]) -> bool:
     """Whether labels are masks of 0 and 255, going by the first; for lists that name nothing."""
     entry = next((entry for entry in entries if entry.label is not None and entry.label.is_file()), None)

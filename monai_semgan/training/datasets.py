@@ -15,7 +15,7 @@ import torch
 from monai_semgan._moved import moved_names
 from monai_semgan.data.copies import copied_files, copied_slices
 from monai_semgan.data.datalist import SECTIONS, Entry, load_datalist
-from monai_semgan.data.label_checks import describe_ids, unseen_classes
+from monai_semgan.data.label_checks import describe_ids, unscored_classes, unseen_classes
 from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.data.splits import Choice, Fold, with_validation
@@ -195,7 +195,7 @@ def _build(source: Path, plan: RunPlan, cache: Path, progress: Progress, choice:
     training = build_slice_set(_named(entries.training, plan), preprocessing, cache, progress)
     validation = build_slice_set(_named(scored, plan), preprocessing, cache, progress) if scored else None
     notes += plan.check_ids(describe_ids((training, validation), plan.names), source)
-    notes += [*copied_slices(training, validation, source), *unseen_classes(training)]
+    notes += [*copied_slices(training, validation, source), *unseen_classes(training), *unscored_classes(validation)]
     sections = {name: [entry.patient for entry in getattr(entries, name)] for name in SECTIONS}
     return RunData(training, validation, sections, tuple(dict.fromkeys(notes)))
 

@@ -115,6 +115,10 @@ def unlabelled_validation(content: dict[str, Any], folder: Path) -> None:
     del content["validation"][0]["label"]
 
 
+def unknown_in_validation(content: dict[str, Any], folder: Path) -> None:
+    content["validation"][0]["labelled"] = ["liver"]
+
+
 def unseen_class(content: dict[str, Any], folder: Path) -> None:
     content["labels"]["7"] = "aorta"
 
@@ -130,6 +134,7 @@ TOLD: list[tuple[Change, str]] = [
     (called_val, '"val" of the data list is taken as "validation"'),
     (unlabelled_validation, 'no entry of "validation" has a label'),
     (unseen_class, r"no training label shows aorta \(id 7\), which is in no label file: it cannot be learnt"),
+    (unknown_in_validation, "no validation label knows spleen: these are not scored"),
     (twice_in_training, 'image_0.nii.gz and other.nii.gz in "training" are the same image: take one of them out'),
 ]
 
