@@ -14,8 +14,9 @@ from monai.data import Dataset
 from monai.transforms import Compose
 
 from monai_semgan.data.cache import entry_item, labelled_of
+from monai_semgan.data.copies import copied_files, copied_slices
 from monai_semgan.data.datalist import Entry, load_datalist
-from monai_semgan.data.label_checks import describe_ids
+from monai_semgan.data.label_checks import describe_ids, unscored_classes, unseen_classes
 from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
@@ -56,7 +57,11 @@ def list_volumes(dataset_dir: str | Path, section: str, name: str = "datalist.js
     if not path.is_file():
         remedy = f"give --dataset_dir a folder that holds {name}, or a data list"
         raise SemganError("dataset_dir: no data list there", remedy=remedy, path=path)
-    entries: Sequence[Entry] = getattr(load_datalist(path), section)
+    listed = load_datalist(path)
+    if section == "training":
+        for note in copied_files(listed, path):
+            logger.warning("%s", note)
+    entries: Sequence[Entry] = getattr(listed, section)
     absolute = [replace(e, image=e.image.resolve(), label=e.label.resolve() if e.label else None) for e in entries]
     return [{**entry_item(entry), "patient": entry.patient} for entry in absolute]
 
@@ -214,7 +219,8 @@ class StageTraining:
             raise SemganError("train#dataset#data: there are no training volumes", remedy=remedy)
         names = dict(training.entries[0].names)
         plan = RunPlan(training.preprocessing, names, chosen=True)
-        for note in plan.check_ids(describe_ids((training, validation), names)):
+        notes = [*plan.check_ids(describe_ids((training, validation), names)), *copied_slices(training, validation)]
+        for note in [*notes, *unseen_classes(training), *unscored_classes(validation)]:
             logger.warning("%s", note)
         if training.preprocessing.field_of_view != "image":
             places = [(geometry.source_affine, geometry.source_shape) for geometry in training.geometries]
