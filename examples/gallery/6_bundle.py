@@ -2,7 +2,7 @@
 
 All three stages are trained, so that a bundle can be filled, but only the student for more than a moment: `preview`
 finds something, an inversion would not. The bundle is a folder in MONAI's format; packed, it is the zip that
-`monai.bundle download` takes. On the command line: `semgan bundle new`, `fill` and `pack`.
+`monai.bundle download` takes. On the command line: `semgan bundle make` and `pack`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ for stage, (steps, options) in tiny.items():
     )
     sg.train(stage, data / "list.json", run, settings)
 
-sg.create_bundle(folder, list(NAMES.values()), "CT", size=32, pixel_mm=10.0, authors="The gallery")
-sg.fill_bundle(folder, [run])
+sg.make_bundle(run, folder, authors="The gallery")
 archive = sg.pack_bundle(folder, out / "phantom_organs.zip")
 print(f"{archive.name}, {archive.stat().st_size / 2**20:.1f} MiB, made of")
 for path in sorted(folder.rglob("*")):
