@@ -266,3 +266,25 @@ def test_the_console_tells_of_how_many_scans_a_distance_is(
     assert "spleen           Dice 0.5000, HD95 0.0 mm (1 of 2)" in capsys.readouterr().out
     (line,) = [line for line in (out / "summary.md").read_text().splitlines() if line.startswith("| spleen | 2")]
     assert "0 (0), 1 of 2" in line
+
+
+def test_radiographs_are_scored_in_pixels_and_checked_on_this_machine(
+    tmp_path: Path, radiograph_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, label = np.zeros((40, 30), np.uint8), np.zeros((40, 30), np.uint8)
+    image[5:35, 5:25], label[10:20, 8:20] = 120, 1
+    Image.fromarray(image).save(tmp_path / "x.png")
+    Image.fromarray(label).save(tmp_path / "x_label.png")
+    listed = save_datalist(tmp_path, test=[{"image": "x.png", "label": "x_label.png"}], labels={"1": "liver"})
+    model = ["--bundle", str(radiograph_bundle), "--device", "cpu", "--quiet"]
+    assert main(["evaluate", "--data", str(listed), "--out", str(tmp_path / "out"), *model]) == 0
+    (row,) = rows(tmp_path / "out")
+    assert float(row["reference_pixels"]) == 120 and "reference_ml" not in row
+    assert "area error (pixels)" in (tmp_path / "out" / "summary.md").read_text()
+    capsys.readouterr()
+    assert main(["selfcheck", "--out", str(tmp_path / "check"), *model]) == 0
+    said = capsys.readouterr().out
+    assert "self-consistency check" in said and f"wrote {tmp_path / 'check' / 'image_000_label.png'}" in said
+    assert Image.open(tmp_path / "check" / "image_000_image.png").mode == "L"
+    assert main(["selfcheck", str(tmp_path / "x.png"), "--out", str(tmp_path / "check"), *model]) == 0
+    assert Image.open(tmp_path / "check" / "x_label.png").size == (30, 40)
