@@ -53,6 +53,7 @@ class ValidationCheck:
         self.scores: dict[str, list[float]] = {}
         self.slices = 0
         self.worst: WorstSlices | None = None
+        self._pictured: list[dict[str, Any]] = []
         self._seconds_each: float | None = None
 
     def __call__(
@@ -100,8 +101,11 @@ class ValidationCheck:
         return (slices if len(volumes) == slices.num_volumes else slices.select(volumes)), every
 
     def picture(self) -> np.ndarray | None:
-        """The worst slices of the last validation (H, W, 3) uint8; None if there are none."""
-        return None if self.worst is None else self.worst.picture()
+        """The worst slices of the last validation (H, W, 3) uint8, which `details` describes; None without any."""
+        if self.worst is None:
+            return None
+        self._pictured = self.worst.described()
+        return self.worst.picture()
 
     @property
     def full_seconds(self) -> float:
@@ -110,6 +114,5 @@ class ValidationCheck:
         return 0.0 if validation is None else (self._seconds_each or 0.0) * len(validation)
 
     def details(self) -> dict[str, Any]:
-        """Dice of every scan and class, on how many slices, and the worst of them."""
-        worst = [] if self.worst is None else self.worst.described()
-        return {"validation_dice": self.scores, "validation_slices": self.slices, "worst_slices": worst}
+        """Dice of every scan and class, on how many slices, and the worst ones of the last picture."""
+        return {"validation_dice": self.scores, "validation_slices": self.slices, "worst_slices": self._pictured}

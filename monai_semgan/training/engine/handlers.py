@@ -201,12 +201,14 @@ class ProgressHandler:
         self.progress, self.schedule, self.checks = progress, schedule, checks
         self.log_every, self.milestones, self.history = log_every, milestones, history
         self.losses: dict[str, float] = {}
+        self.step = 0
         self._shown = 0.0
         self._first: tuple[int, float] | None = None
 
     def attach(self, engine: Engine) -> None:
         """Register with the trainer, after the schedule handler."""
-        self._first = (engine.state.iteration, self.schedule.watch.elapsed)
+        self.step = int(engine.state.iteration)
+        self._first = (self.step, self.schedule.watch.elapsed)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._update)
 
     def images_per_second(self, step: int) -> float:
@@ -231,7 +233,8 @@ class ProgressHandler:
         return max(0.0, min(ends)) + self.checks.expected(max(0, left))
 
     def _update(self, engine: Engine) -> None:
-        step, now = engine.state.iteration, time.monotonic()
+        self.step = step = int(engine.state.iteration)
+        now = time.monotonic()
         show = now - self._shown >= 0.3 or self.schedule.fraction(step) >= 1.0 or engine.should_terminate
         cheap = show and self.schedule.stage.context.device.type == "cpu"  # elsewhere reading waits for the device
         if cheap or step % self.log_every == 0 or not self.losses:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import logging
@@ -161,8 +160,7 @@ class StageLoop:
             try:
                 return self._run(schedule, speed, stop)
             except SemganError as error:
-                with contextlib.suppress(SemganError):
-                    self._show(self.start, speed, FAILED, str(error))
+                self._show(speed.step, speed, FAILED, str(error))
                 raise
 
     def _run(self, schedule: ScheduleHandler, speed: ProgressHandler, stop: StopRequest) -> StageResult:

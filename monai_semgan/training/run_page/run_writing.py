@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +13,12 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, Template
 from PIL import Image
 
+from monai_semgan.errors import SemganError
 from monai_semgan.training.engine.run_files import write_bytes
 from monai_semgan.training.run_page.curves import draw_panels
 from monai_semgan.training.run_page.run_content import LiveStage, RunContent, duration, run_content
+
+logger = logging.getLogger(__name__)
 
 PAGE, PICTURE = "run.html", "progress.png"
 
@@ -27,20 +31,22 @@ REFRESH_SECONDS = 20
 def write_run_page(run: Path, live: LiveStage | None = None) -> Path:
     """Write the page and the curves of a run.
 
+    A page that cannot be written, since a program on Windows holds it open, say, is told and does not end a training.
+
     Args:
         run: its folder.
         live: the stage in hand; None when nobody is at the run.
 
     Returns:
         The page.
-
-    Raises:
-        SemganError: if a file cannot be written.
     """
     content = run_content(run, live)
     curves = _png(draw_panels([stage.panels for stage in content.stages]))
-    write_bytes(run / PICTURE, curves)
-    write_bytes(run / PAGE, render(content, run, curves, live is not None).encode("utf-8"))
+    try:
+        write_bytes(run / PICTURE, curves)
+        write_bytes(run / PAGE, render(content, run, curves, live is not None).encode("utf-8"))
+    except (SemganError, OSError) as error:
+        logger.warning("the page of the run is not up to date: %s", error)
     return run / PAGE
 
 

@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
+from monai_semgan.errors import SemganError
 from monai_semgan.training.run_page.run_content import FAILED, FINISHED, STOPPED, LiveStage, duration, run_content
 from monai_semgan.training.run_page.run_writing import WORST, write_run_page
 from tests.training.phantoms import TINY, train
@@ -78,6 +80,13 @@ def test_a_failed_stage_says_why(tmp_path: Path) -> None:
     assert "the training has diverged" in text and "failed</span>" in text
 
 
+def test_the_page_of_a_training_that_diverges_says_so(datalist: Path, tmp_path: Path) -> None:
+    with pytest.raises(SemganError, match="diverged"):
+        train("student", datalist, tmp_path, steps=5, learning_rate=1e30, **STUDENT)
+    text = (tmp_path / "run.html").read_text(encoding="utf-8")
+    assert "failed</span>" in text and "diverged" in text and "<td>5 (100 % of the schedule)</td>" in text
+
+
 def test_records_of_older_versions_and_an_empty_run_have_a_page(tmp_path: Path) -> None:
     assert run_content(tmp_path).stages == []
     page(tmp_path, None)
@@ -102,3 +111,11 @@ def test_a_training_leaves_page_and_curves_with_its_worst_slices(datalist: Path,
     assert record["losses"][0]["step"] == 1
     assert set(record["seconds_by_kind"]) == {"training", "checks", "pictures", "preparation"}
     assert record["history"][0]["step"] < 6, "there was a validation before the end"
+
+
+def test_a_page_that_cannot_be_written_does_not_end_a_training(
+    datalist: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "run.html").mkdir()
+    (result,) = train("student", datalist, tmp_path, steps=2, **STUDENT)
+    assert result.finished and "run.html" in caplog.text
