@@ -70,19 +70,19 @@ class SliceSet:
     @cached_property
     def fully_labelled_indices(self) -> torch.Tensor:
         """(n,) int64: slices of volumes whose label knows every class."""
-        indices = self.labelled_indices
+        indices = self.labelled_indices.cpu()  # pixels may lie on a GPU, what is known of volumes does not
         return indices if self.known is None else indices[self.known.all(1)[self.volume_index[indices]]]
 
     @cached_property
     def partly_labelled(self) -> tuple[int, ...]:
         """Numbers of the volumes whose label knows some classes only."""
         volumes = [] if self.known is None else torch.nonzero(~self.known.all(1))[:, 0].tolist()
-        labelled = set(self.volume_index[self.labelled_indices].tolist())
+        labelled = set(self.volume_index[self.labelled_indices.cpu()].tolist())
         return tuple(volume for volume in volumes if volume in labelled)
 
     def known_classes(self, indices: torch.Tensor | Sequence[int], device: torch.device | str = "cpu") -> torch.Tensor:
         """(n, K) bool on `device`: which classes the labels of slices know; all where there is no label."""
-        index = torch.as_tensor(indices, dtype=torch.long)
+        index = torch.as_tensor(indices, dtype=torch.long).cpu()
         if self.known is None:
             return torch.ones(len(index), self.preprocessing.num_classes, dtype=torch.bool, device=device)
         return self.known[self.volume_index[index]].to(device, non_blocking=True)

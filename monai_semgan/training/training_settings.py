@@ -46,8 +46,6 @@ class TrainSettings(LoopSettings):
         init: weights to begin with: files or folders, such as another run.
         from_run: folder of a run to begin with: its weights, and its settings where none are given; what it was trained
             on is remembered.
-        from_run: folder of a run to begin with: its weights, and its settings where none are given; what it was trained
-            on is remembered.
         resume: continue a run that was stopped or killed; starts one when there is none.
         more_labels: resume although training patients have a label that had none.
         plan: look at the data first where the run has no plan, as `semgan train` does: what is left out comes from
@@ -75,7 +73,6 @@ class TrainSettings(LoopSettings):
     seed: int = 0
     device: str | torch.device = "auto"
     init: str | Path | Sequence[str | Path] | None = None
-    from_run: str | Path | None = None
     from_run: str | Path | None = None
     resume: bool = False
     more_labels: bool = False

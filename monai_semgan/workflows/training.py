@@ -59,7 +59,7 @@ def list_volumes(dataset_dir: str | Path, section: str, name: str = "datalist.js
         raise SemganError("dataset_dir: no data list there", remedy=remedy, path=path)
     listed = load_datalist(path)
     if section == "training":
-        for note in copied_files(listed, path):
+        for note in (*listed.notes, *copied_files(listed, path)):
             logger.warning("%s", note)
     entries: Sequence[Entry] = getattr(listed, section)
     absolute = [replace(e, image=e.image.resolve(), label=e.label.resolve() if e.label else None) for e in entries]
