@@ -116,9 +116,18 @@ def _class(index: int, file_id: int, name: str, partner: Mapping[int, int], scan
     )
 
 
-def classes_decision(classes: Sequence[PlannedClass], listed: bool, chosen: bool) -> Decision:
-    """The decision about the classes, for the list of decisions."""
+def classes_decision(classes: Sequence[PlannedClass], listed: bool, chosen: bool, earlier: bool = False) -> Decision:
+    """The decision about the classes.
+
+    Args:
+        classes: of the plan.
+        listed: whether the data list names them.
+        chosen: whether the user has, or an earlier run.
+        earlier: whether the run begins with another one.
+    """
     value = {str(one.file_id): one.name for one in classes}
+    if chosen and earlier:
+        return Decision("labels", value, "as the run that this one begins with; all other ids become background.")
     if chosen:
         return Decision("labels", value, "your choice; all other ids become background.", chosen=True)
     if listed:

@@ -158,6 +158,10 @@ def _percentiles(scans: Sequence[ScanLook]) -> Decision:
     low, high = MR_PERCENTILES
     if not scans:
         return Decision("percentiles", MR_PERCENTILES, "all scans are CT, which has a window.", usual=True)
+    if any(scan.colour for scan in scans):
+        return Decision(
+            "percentiles", MR_PERCENTILES, "mean nothing in colours, which are taken as they are.", usual=True
+        )
     beyond = [scan.name for scan in scans if any(not _inside(scan, look.grey[2]) for look in scan.labels.values())]
     if len(beyond) > OUTSIDE_SHARE * sum(bool(scan.labels) for scan in scans) and beyond:
         reason = f"half of a structure lies beyond the percentiles {low:g} and {high:g} in {len(beyond)} scans."

@@ -192,7 +192,7 @@ def _decided(
         _modality(found, modality),
         _field_of_view(preprocessing),
         *(_or_choice(one, settings, preprocessing) for one in slices),
-        classes_decision(classes, bool(found.names), chosen),
+        classes_decision(classes, bool(found.names), chosen, settings.from_run is not None),
         _labelled(found, data),
         batches,
         decide_shares(found.decisive),
@@ -210,6 +210,8 @@ def _model(data: RunData, run_plan: RunPlan) -> ModelSettings:
 def _or_choice(decision: Decision, settings: TrainSettings, preprocessing: Preprocessing) -> Decision:
     if decision.name in CHOICES and getattr(settings, decision.name) is not None:
         value = getattr(preprocessing, decision.name)
+        if settings.from_run is not None and value == decision.value:
+            return decision
         reason = f"your choice; the data would have made it {shown(decision.value)}."
         return Decision(decision.name, value, reason if value != decision.value else "your choice.", chosen=True)
     return decision

@@ -12,6 +12,7 @@ from PIL import Image
 
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.slicing.encoding import UNLABELLED
+from monai_semgan.slicing.preprocessing import COLOUR_RANGE
 from monai_semgan.training.planning.scan_look import ScanLook
 
 SLICES_A_SCAN = 4
@@ -86,12 +87,11 @@ def histogram_svg(scans: Sequence[ScanLook], window: tuple[float, float], percen
         window: in HU, for CT.
         percentiles: for others, whose grey values mean something within a scan alone.
     """
-    hounsfield = scans[0].modality == "CT"
     curves = []
     for scan in scans[:: max(1, len(scans) // MOST_CURVES)]:
         low, high = scan.histogram_range
         places = np.linspace(low, high, len(scan.histogram))
-        ends = window if hounsfield else _percentile_values(scan, percentiles)
+        ends = _ends(scan, window, percentiles)
         curves.append(
             ((places - ends[0]) / (ends[1] - ends[0]), np.sqrt(scan.histogram) / np.sqrt(max(scan.histogram)))
         )
@@ -106,12 +106,26 @@ def histogram_svg(scans: Sequence[ScanLook], window: tuple[float, float], percen
         + "'/>"
         for curve in curves
     ]
-    names = [f"{value:g} HU" for value in window] if hounsfield else [f"{value:g} %" for value in percentiles]
+    names = _names(scans[0], window, percentiles)
     marks = "".join(
         f"<text x='{x(place):.1f}' y='{HEIGHT - 5}'>{name}</text>" for place, name in zip((0, 1), names, strict=True)
     )
     band = f"<rect x='{x(0):.1f}' y='0' width='{x(1) - x(0):.1f}' height='{HEIGHT - 20}'/>"
     return f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img'>{band}{''.join(lines)}{marks}</svg>"
+
+
+def _ends(scan: ScanLook, window: tuple[float, float], percentiles: tuple[float, float]) -> tuple[float, float]:
+    """Grey values that become -1 and 1."""
+    if scan.colour:
+        return COLOUR_RANGE
+    return window if scan.modality == "CT" else _percentile_values(scan, percentiles)
+
+
+def _names(scan: ScanLook, window: tuple[float, float], percentiles: tuple[float, float]) -> list[str]:
+    if scan.colour:
+        return [f"{value:g}" for value in COLOUR_RANGE]
+    values, unit = (window, "HU") if scan.modality == "CT" else (percentiles, "%")
+    return [f"{value:g} {unit}" for value in values]
 
 
 def _percentile_values(scan: ScanLook, percentiles: tuple[float, float]) -> tuple[float, float]:

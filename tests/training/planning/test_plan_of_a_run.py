@@ -18,6 +18,7 @@ from monai_semgan.training.planning.plan_use import plan_training
 from monai_semgan.training.run_plan import PLAN
 from monai_semgan.training.training_settings import TrainSettings
 from monai_semgan.utils.progress import NullProgress
+from tests.skin_lesions import write_isic
 from tests.training.phantoms import TINY, train
 
 FAST: dict[str, Any] = {
@@ -214,3 +215,17 @@ def test_sides_are_looked_at_in_the_patient_whatever_way_voxels_are_stored(liste
     assert "on the patient's left of" not in doubts("flipped")
     change(listed, labels={"1": "left kidney", "2": "right kidney"})
     assert "right kidney on the patient's left of left kidney, in image_0" in doubts("wrong")
+
+
+def test_pictures_in_colours_are_planned_as_photographs(tmp_path: Path) -> None:
+    folder = write_isic(tmp_path / "lesions", 4)
+    entries = [
+        {"image": str(path), "label": str(path.with_name(f"{path.stem}_segmentation.png"))}
+        for path in sorted(folder.rglob("*.jpg"))
+    ]
+    (tmp_path / "list.json").write_text(json.dumps({"labels": {"255": "lesion"}, "training": entries}))
+    plan, _ = plan_training(tmp_path / "list.json", tmp_path / "run")
+    kept = find_settings(tmp_path / "run")
+    assert kept is not None and kept.preprocessing.image_channels == 3 and kept.modality == ("XC",)
+    assert kept.label_ids == (255,) and kept.labels == {1: "lesion"}
+    assert plan.value("field_of_view") == "image"
