@@ -41,10 +41,11 @@ def score_state(entry: Entry, common: Mapping[str, str]) -> dict[str, str]:
         common: see `model_state`.
     """
     assert entry.label is not None
+    known = [list(entry.labelled)] if entry.labelled else []
     parts = {
         "image": fingerprint(file_state(entry.image)),
         "label": fingerprint(file_state(entry.label)),
-        "list": fingerprint([entry.modality, [list(pair) for pair in entry.names]]),
+        "list": fingerprint([entry.modality, [list(pair) for pair in entry.names], *known]),
         **common,
     }
     return {name: digest[:16] for name, digest in parts.items()}

@@ -62,6 +62,7 @@ CHANGES: dict[str, tuple[Callable[[Entry], Entry], str]] = {
     "image": (lambda e: (os.utime(e.image, ns=(5, 5)), e)[1], "image changed"),
     "names": (lambda e: replace(e, names=((1, "liver"), (2, "spleen"))), "modality or names in the list changed"),
     "modality": (lambda e: replace(e, modality="CT"), "modality or names in the list changed"),
+    "labelled": (lambda e: replace(e, labelled=("liver",)), "modality or names in the list changed"),
 }
 
 
