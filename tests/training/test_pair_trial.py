@@ -23,6 +23,7 @@ from monai_semgan.training.engine.schedule import Schedule
 from monai_semgan.training.pair_pool import Pairs
 from monai_semgan.training.pair_trial import TrialScores, TrialSettings, affordable, divide, try_pairs
 from monai_semgan.training.stages import pair_decision
+from monai_semgan.utils.progress import NullProgress
 from tests.training.phantoms import TINY, train
 
 STUDENT: dict[str, Any] = {**TINY, "channels": (8, 16), "generated_fraction": 0.5, "pool_chunk": 8, "pool_chunks": 2}
@@ -201,3 +202,39 @@ def test_a_run_from_before_the_trial_goes_on_with_its_pairs(datalist: Path, tmp_
     train("student", datalist, tmp_path, steps=3, resume=True, init=weights, **STUDENT)
     details = json.loads((tmp_path / "student" / "record.json").read_text())["details"]
     assert details["pairs"] == {"used": True, "plausible": None, "without": None, "with_pairs": None}
+
+
+class StopSoon(NullProgress):
+    """Someone who wants the run to end once pairs are being rendered."""
+
+    asked = 0
+
+    def should_stop(self) -> bool:
+        self.asked += 1
+        return self.asked > 3
+
+
+@pytest.mark.parametrize("pairs", ["always", "measured"])
+def test_a_stop_while_pairs_are_rendered_or_tried_leaves_a_run_that_goes_on(
+    datalist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pairs: str
+) -> None:
+    monkeypatch.setattr(pair_trial, "LEAST_STEPS", 1)
+    weights = untrained(tmp_path, sure=True)
+    settings = {**STUDENT, "pairs": pairs, "pool_chunk": 64, "init": weights, "steps": 2}
+    (stopped,) = train("student", datalist, tmp_path / "run", progress=StopSoon(), **settings)
+    assert stopped.cancelled and not stopped.finished and stopped.steps == 0
+    (whole,) = train("student", datalist, tmp_path / "run", resume=True, **settings)
+    assert whole.finished and whole.steps == 2
+    train("student", datalist, tmp_path / "other", **settings)
+    one, other = (load_weights(tmp_path / run / "model.pt") for run in ("run", "other"))
+    assert all(torch.equal(one[name], other[name]) for name in other), "pairs were decided on as if never stopped"
+
+
+def test_the_page_of_a_run_tells_why_pairs_are_left_out(
+    datalist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pair_trial, "LEAST_STEPS", 1)
+    monkeypatch.setattr(pair_decision, "try_pairs", lambda *arguments: TrialScores(0.6, 0.5))
+    train("student", datalist, tmp_path / "run", steps=1, init=untrained(tmp_path, sure=True), **STUDENT)
+    page = (tmp_path / "run" / "run.html").read_text()
+    assert "left out, Dice 0.500 with them and 0.600 without in a short trial" in page

@@ -188,6 +188,12 @@ def _figures(live: LiveStage) -> dict[str, str]:
     plausible = details.get("plausible_pairs", metrics.get("plausible"))
     if plausible is not None:
         told["generated pairs that are plausible"] = f"{100 * plausible:.0f} %"
+    tried = details.get("pairs")
+    if tried is not None:
+        told["generated pairs"] = "used" if tried["used"] else "left out"
+        if tried["without"] is not None:
+            dice = f"Dice {tried['with_pairs']:.3f} with them and {tried['without']:.3f} without"
+            told["generated pairs"] += f", {dice} in a short trial"
     return told
 
 

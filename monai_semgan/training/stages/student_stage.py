@@ -286,7 +286,7 @@ class StudentStage(Stage):
         """Dice of every validation patient and organ, and how many of the generator's pairs could be believed."""
         generated: dict[str, Any] = {} if self.pool is None else {"plausible_pairs": round(self.pool.acceptance, 4)}
         if self.decision is not None and self.settings.pairs == "measured":
-            generated["pairs"] = self.decision.to_dict()
+            generated = {"plausible_pairs": self.decision.plausible, **generated, "pairs": self.decision.to_dict()}
         return {**self.check.details(), **generated}
 
     def extra_state(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def break_gradients(monkeypatch: pytest.MonkeyPatch, first: int, last: int) -> N
     whole = StudentStage.step
 
     def step(self: StudentStage, step: int) -> dict[str, torch.Tensor]:
-        weight = self.networks["student"].model[0].residual.weight
+        weight = dict(self.networks["student"].named_parameters())["model.0.residual.weight"]
         hook = weight.register_hook(lambda grad: grad.fill_(float("inf")) if first <= step <= last else grad)
         try:
             return whole(self, step)

@@ -177,7 +177,8 @@ def test_later_stages_take_the_tuned_generator(datalist: Path, tmp_path: Path, g
     assert not torch.equal(tuned["label_bias"], tiny_generator().state_dict()["label_bias"])
     save_weights(tmp_path / "gan" / "weights.pt", with_prefix(tiny_generator().state_dict(), "generator"))
     student = {key: value for key, value in ENCODER.items() if key not in ("channels", "pool_chunk", "pool_chunks")}
-    (result,) = train("student", datalist, tmp_path, steps=1, channels=(8, 16, 16), pool_chunk=4, **student)
+    student |= {"channels": (8, 16, 16), "pool_chunk": 4, "pairs": "always"}
+    (result,) = train("student", datalist, tmp_path, steps=1, **student)
     assert result.finished
     combined = part(load_weights(tmp_path / "model.pt"), "generator")
     assert all(torch.equal(combined[name], tensor) for name, tensor in tuned.items())
