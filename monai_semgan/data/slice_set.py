@@ -28,7 +28,7 @@ class SliceSet:
     """Slices of several volumes, 8 bits per pixel.
 
     Args:
-        images: (N, 1, H, W) uint8; 0 .. 255 stands for -1 .. 1.
+        images: (N, C, H, W) uint8; 0 .. 255 stands for -1 .. 1. C is 1, or 3 for pictures in colours.
         labels: (N, H, W) uint8 class indices, `UNLABELLED` in volumes without label.
         volume_index: (N,) int64, which volume a slice belongs to; ascending.
         patients: per volume.
@@ -115,7 +115,7 @@ class SliceSet:
             device: where the batch shall be.
 
         Returns:
-            images (n, 1, H, W) float32 in [-1, 1] and labels (n, H, W) int64 (`UNLABELLED` where unknown).
+            images (n, C, H, W) float32 in [-1, 1] and labels (n, H, W) int64 (`UNLABELLED` where unknown).
         """
         index = torch.as_tensor(indices, dtype=torch.long, device=self.images.device)
         images, labels = self.images[index], self.labels[index]
