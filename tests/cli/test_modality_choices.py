@@ -10,7 +10,6 @@ from monai_semgan.modalities import MODALITIES
 
 @pytest.mark.parametrize("command", [["segment"], ["bundle", "new"], ["plan"]])
 def test_every_modality_is_offered(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main([*command, "--help"])
+    assert main([*command, "--help"]) == 0
     told = capsys.readouterr().out
     assert all(name in told for name in MODALITIES)
