@@ -159,7 +159,7 @@ def test_train_from_the_command_line_gives_weights(tmp_path: Path, capsys: pytes
     from tests.phantoms import save_datalist, save_patient
 
     grid = {"spacing": (8.0, 8.0, 16.0)}
-    entries = [save_patient(tmp_path, name, **grid) for name in ("anna", "bert")]
+    entries = [save_patient(tmp_path, name, **grid) for name in ("anna", "bertha")]
     data = save_datalist(tmp_path, training=entries[:1], validation=entries[1:])
     command = ["train", "student", "--data", str(data), "--out", str(tmp_path / "run"), "--steps", "2"]
     small = ["--size", "32", "--pixel-mm", "11", "--batch-size", "2", "--device", "cpu", "--quiet"]

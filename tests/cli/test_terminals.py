@@ -50,9 +50,9 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("names") / os.fsdecode(b"Klinik \xe4 \xc3\xa4")
     folder.mkdir()
     affine, shape = grid((12.0, 12.0, 16.0))
-    array, label = np.round(patient(affine, shape, seed=0).array), labels_at(points_of(affine, shape))
-    entries = []
-    for name in NAMES:
+    label, entries = labels_at(points_of(affine, shape)), []
+    for number, name in enumerate(NAMES):
+        array = np.round(patient(affine, shape, seed=number).array)
         save_nifti(folder / f"{name}.nii.gz", array, affine)
         save_nifti(folder / f"{name}_label.nii.gz", label, affine)
         entries.append({"image": f"{name}.nii.gz", "label": f"{name}_label.nii.gz", "patient": name})

@@ -17,6 +17,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.training.engine.run_files import write_bytes
 from monai_semgan.training.run_page.curves import draw_panels
 from monai_semgan.training.run_page.run_content import LiveStage, RunContent, duration, run_content
+from monai_semgan.utils.files import utf8
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def write_run_page(run: Path, live: LiveStage | None = None) -> Path:
     curves = _png(draw_panels([stage.panels for stage in content.stages]))
     try:
         write_bytes(run / PICTURE, curves)
-        write_bytes(run / PAGE, render(content, run, curves, live is not None).encode("utf-8"))
+        write_bytes(run / PAGE, utf8(render(content, run, curves, live is not None)))
     except (SemganError, OSError) as error:
         logger.warning("the page of the run is not up to date: %s", error)
     return run / PAGE
