@@ -10,7 +10,12 @@ setup(
     packages=[*find_packages(include=["monai_semgan", "monai_semgan.*"]), "monai_semgan.bundles"],
     package_dir={"monai_semgan.bundles": "bundles"},
     package_data={
-        "monai_semgan": ["py.typed", "outputs/report/template.html", "training/planning/plan.html", "training/run_page/run.html"],
+        "monai_semgan": [
+            "py.typed",
+            "outputs/report/template.html",
+            "training/planning/plan.html",
+            "training/run_page/run.html",
+        ],
         "monai_semgan.bundles": ["*/LICENSE", "*/configs/*", "*/docs/*", "*/models/model.pt", "*/models/*.json"],
     },
 )

@@ -38,7 +38,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("choices (left out: decided from the data)")
     slice_options(group)
-    group.add_argument("--modality", metavar="NAME", help="CT, MR, DX or XC, of scans of which the list does not tell it")
+    group.add_argument(
+        "--modality", metavar="NAME", help="CT, MR, DX or XC, of scans of which the list does not tell it"
+    )
     threads_option(parser)
     parser.set_defaults(run=run)
 
