@@ -78,7 +78,7 @@ def test_sizes_of_organs_that_both_know_are_taken_over_from_the_template(tmp_pat
     }
 
 
-@pytest.mark.parametrize(("size", "channels", "side"), [(128, 256, 16), (32, 256, 16), (8, 256, 4)])
+@pytest.mark.parametrize(("size", "channels", "side"), [(128, 256, 16), (64, 256, 16), (32, 256, 16)])
 def test_the_spatial_part_of_a_template_fits_the_new_generator(
     tmp_path: Path, size: int, channels: int, side: int
 ) -> None:
