@@ -265,14 +265,25 @@ def find_organ(name: str, index: int = 1) -> Organ:
     """
     structure, sides = structure_of(name), structure_key(name)[1]
     if structure is None:
-        return Organ(TISSUE, PALETTE[(index - 1) % len(PALETTE)], category=TISSUE)
+        return Organ(TISSUE, _generic_colour(index), category=TISSUE)
     return Organ(structure.code, structure.colour_of(sides), SIDES[sides[0]] if len(sides) == 1 else None)
 
 
+def _generic_colour(index: int) -> tuple[int, int, int]:
+    """Return the colour of an unknown label: of the palette, and once that is used up with hues between its own."""
+    turn, place = divmod(index - 1, len(PALETTE))
+    return _turned(PALETTE[place], turn * 0.11) if turn else PALETTE[place]
+
+
 def _other_side(colour: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Return a colour that nobody takes for another one: a third of the circle of hues further, and never pale."""
+    """Return a colour that nobody takes for another one: a third of the circle of hues further."""
+    return _turned(colour, 1 / 3)
+
+
+def _turned(colour: tuple[int, int, int], share: float) -> tuple[int, int, int]:
+    """Return the colour a share of the circle of hues further, and never pale."""
     hue, saturation, value = rgb_to_hsv(*(part / 255 for part in colour))
-    red, green, blue = hsv_to_rgb((hue + 1 / 3) % 1, max(saturation, 0.5), max(value, 0.6))
+    red, green, blue = hsv_to_rgb((hue + share) % 1, max(saturation, 0.5), max(value, 0.6))
     return round(red * 255), round(green * 255), round(blue * 255)
 
 

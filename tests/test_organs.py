@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,12 @@ def test_the_sides_of_structures_from_outside_are_told_apart_whatever_their_colo
 def test_the_structures_of_the_abdomen_are_told_apart_by_their_colours() -> None:
     colours = [find_organ(name).colour for name in STRUCTURES.values()]
     assert min(distance(a, b) for a, b in itertools.combinations(colours, 2)) > 80
+
+
+def test_unknown_labels_are_told_apart_by_their_colours() -> None:
+    colours = [find_organ(f"thing {index}", index).colour for index in range(1, 19)]
+    apart = [max(abs(a - b) for a, b in zip(one, two, strict=True)) for one, two in combinations(colours, 2)]
+    assert min(apart) > 15
 
 
 def test_the_structures_of_the_abdomen_have_codes_of_their_own() -> None:
