@@ -220,3 +220,20 @@ def check_ranges(
             value = getattr(settings, name)
             if value is not None and not allowed(value):
                 raise SemganError(f"the setting {name} cannot be {value!r}", remedy=f"give {words}")
+
+
+def check_channels(settings: Any, levels: int, multiple: int = 1) -> None:
+    """Raise if the setting `channels` does not describe a network.
+
+    Args:
+        settings: has the field.
+        levels: least number of levels.
+        multiple: of which the channels of every level are.
+
+    Raises:
+        SemganError: naming the values.
+    """
+    given = list(settings.channels)
+    if len(given) < levels or any(width < 1 or width % multiple for width in given):
+        each = f"multiples of {multiple}" if multiple > 1 else "positive numbers"
+        raise SemganError(f"the setting channels cannot be {given}", remedy=f"give {levels} or more {each}")

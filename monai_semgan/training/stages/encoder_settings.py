@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from monai_semgan.errors import SemganError
-from monai_semgan.utils.settings import check_ranges, checked
+from monai_semgan.utils.settings import check_channels, check_ranges, checked
 
 Tune = Literal["none", "labels", "all"]
 """Which weights of the generator are trained with the encoder."""
@@ -111,6 +111,7 @@ class EncoderSettings:
             shares=("generated_fraction", "labelled_fraction", "organ_fraction", "contrast_probability", "truncation")
             + ("mixing", "consistency_from", "confidence"),
         )
+        check_channels(self, levels=3, multiple=8)
         size = self.spatial_size
         if size and (size < 4 or size & (size - 1)):
             remedy = "give a power of two from 4 on, or 0 for W+ alone"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from monai_semgan.utils.settings import check_ranges, checked
+from monai_semgan.utils.settings import check_channels, check_ranges, checked
 
 Teacher = Literal["self", "rendering", "both"]
 """Who labels unlabelled slices."""
@@ -78,3 +78,4 @@ class StudentSettings:
             shares=("contrast_probability", "generated_fraction", "organ_fraction", "truncation", "consistency_from")
             + ("unlabelled_fraction", "confidence"),
         )
+        check_channels(self, levels=2)

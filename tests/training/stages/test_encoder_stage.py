@@ -15,6 +15,7 @@ from monai_semgan.networks import LatentEncoder, build_student
 from monai_semgan.networks.weights import load_weights, part, save_weights, with_prefix
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.run_files import write_json
+from monai_semgan.training.stages.encoder_settings import EncoderSettings
 from tests.training.phantoms import train, write_patients
 from tests.training.stages.encoder_phantoms import (
     ENCODER,
@@ -311,3 +312,9 @@ def test_the_sheet_shows_inputs_targets_and_renderings(slices: SliceSet) -> None
 def test_settings_without_sense_are_named(datalist: Path, tmp_path: Path, change: dict[str, Any], words: str) -> None:
     with pytest.raises(SemganError, match=words):
         train("encoder", datalist, tmp_path, steps=1, **{**ENCODER, **change})
+
+
+@pytest.mark.parametrize("channels", [(8, 8), (8, 12, 16), (0, 8, 8)])
+def test_channels_that_make_no_encoder_are_refused(channels: tuple[int, ...]) -> None:
+    with pytest.raises(SemganError, match="channels cannot be .*; give 3 or more multiples of 8"):
+        EncoderSettings(channels=channels)

@@ -176,6 +176,7 @@ def test_packed_slices_train_the_same_student_as_the_volumes(datalist: Path, tmp
         ({"contrast": 1}, "contrast"),
         ({"steps": 0}, "too few"),
         ({"confidence": 1.5}, "confidence"),
+        ({"channels": [8]}, r"channels cannot be \[8\]; give 2 or more positive numbers"),
         ({"teacher": "nobody"}, "give self or rendering or both"),
     ],
 )
