@@ -193,7 +193,7 @@ def remarks_on(
     unseen = [n for n, scores in counted.items() if n not in unlabelled and not any(s.predicted_size for s in scores)]
     told = (
         (beyond, 'not scored, no label shows them; where labels would, name them in the list\'s "labels"'),
-        (left_out, "not scored, named neither by the list nor by files of its labels"),
+        (left_out, "not scored, not named by list (labels, labelled) or label files"),
         (no_file, "not scored, no prediction has a file of that name"),
         (unlabelled, "in no label; check the ids and the names of the list"),
         (unseen, "in no prediction; check the ids"),

@@ -31,6 +31,8 @@ MEASURES = {
 }
 """Measures of an organ, and their titles for `title`."""
 
+DISTANCES = ("hd95", "assd")
+
 
 def units(study: Study) -> tuple[str, str]:
     """Units of the distances and sizes of a study: of pictures pixels."""
@@ -177,12 +179,20 @@ def write_study(study: Study, folder: Path, title: str = "Evaluation") -> list[P
     ]
 
 
+def _measured(study: Study) -> list[str]:
+    """Measures of a study: one without distances for structures that overlap has not computed them."""
+    scores = [score for patient in study.scored for score in patient.organs.values()]
+    without = any(score.dice > 0 and not math.isfinite(score.hd95) for score in scores)
+    return [measure for measure in MEASURES if not (without and measure in DISTANCES)]
+
+
 def _organ_table(study: Study, organs: list[str]) -> list[str]:
-    titles = [title(measure, units(study)) for measure in MEASURES]
-    lines = ["| organ | n | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(MEASURES)]
+    measures = _measured(study)
+    titles = [title(measure, units(study)) for measure in measures]
+    lines = ["| organ | n | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(measures)]
     for organ in organs:
         count = len(values(study, organ, "dice"))
-        cells = [_spread(values(study, organ, measure), count) for measure in MEASURES]
+        cells = [_spread(values(study, organ, measure), count) for measure in measures]
         lines.append(f"| {organ} | {count} | {' | '.join(cells)} |")
     mean = study.dice.get("mean", math.nan)
     told = "Mean ± standard deviation (median); `2 of 4` where the organ is missing on one side in the other two."

@@ -227,7 +227,8 @@ class Preprocessing:
         geometry = plan_frame(volume, self.size)
         if volume.colour is not None:
             return SlicePlan(geometry, modality, COLOUR_RANGE, volume.notes)
-        padding = find_padding(volume.array, modality)
+        # in a photograph a surface of one colour is seen, no fill
+        padding = None if self.image_channels == 3 else find_padding(volume.array, modality)
         array = volume.array if padding is None else padding.removed(volume.array)
         notes = volume.notes if padding is None else (*volume.notes, padding.note())
         whole = percentile_range(array, self.percentiles)

@@ -128,7 +128,7 @@ def test_organs_that_the_list_does_not_name_are_unknown_not_absent(tmp_path: Pat
     study = scored(tmp_path, entries)
     assert dice(study) == {"liver": 1} and study.dice == {"liver": 1, "mean": 1}
     assert study.notes == (
-        "right kidney, left kidney, spleen: not scored, named neither by the list nor by files of its labels",
+        "right kidney, left kidney, spleen: not scored, not named by list (labels, labelled) or label files",
     )
 
 

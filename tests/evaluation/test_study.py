@@ -22,8 +22,9 @@ NAMES = {1: "liver", 2: "spleen"}
 def scored(folder: Path, found: np.ndarray, stored: np.ndarray, **more: Any) -> dict[str, Any]:
     """Scores of what a model of two organs found in a scan whose label file holds `stored`."""
     preprocessing = Preprocessing(num_classes=3, label_ids=more.pop("label_ids", None))
+    far = more.pop("with_distance", False)
     entry = Entry(folder / "a.nii.gz", save_nifti(folder / "a_label.nii.gz", stored, np.eye(4)), "anna", **more)
-    return dict(score_on_scan(found, entry, Volume(found, np.eye(4)), NAMES, preprocessing, False))
+    return dict(score_on_scan(found, entry, Volume(found, np.eye(4)), NAMES, preprocessing, far))
 
 
 def slabs(*ids: int) -> np.ndarray:
@@ -83,3 +84,12 @@ def test_radiographs_are_told_in_pixels_and_distances_with_their_number(tmp_path
     assert spleen.split("|")[2].strip() == "2" and "(1), 1 of 2" in spleen.split("|")[4]
     assert "hd95_pixels" in csv_text(study) and "reference_pixels" in csv_text(study)
     assert from_json(to_json(study)).patients[1].organs["liver"].reference_pixels == 36
+
+
+def test_distances_that_were_not_computed_are_left_out_and_not_told_as_missed(tmp_path: Path) -> None:
+    told = [
+        markdown(Study((PatientScore("anna", "CT", scored(tmp_path, found, FOUND, with_distance=far)),), NAMES))
+        for found, far in ((FOUND, True), (FOUND, False), (np.zeros_like(FOUND), True))
+    ]
+    assert ["HD95" in text for text in told] == [True, False, True]
+    assert "0 of 1" not in told[1] and "0 of 1" in told[2]

@@ -168,6 +168,14 @@ def other_kind(folder: Path, **tags: Any) -> Path:
     return save(dataset, folder / "series" / "a.dcm").parent
 
 
+def photographed(folder: Path) -> Path:
+    dataset = base(SOPInstanceUID=generate_uid(), Modality="XC")
+    pixels(dataset, np.zeros((4, 4), np.uint16))
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
+    dataset.PixelData = bytes(3 * len(dataset.PixelData))
+    return save(dataset, folder / "photographs" / "a.dcm")
+
+
 # what each makes is given to the command line in tests/test_bad_input.py, which expects the message
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "empty folder": (lambda d: d, "folder holds no DICOM images"),
@@ -208,6 +216,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "file cut off": (cut_file, "IM0002: the file is cut off.*or take it out of the folder"),
     "report": (lambda d: other_kind(d, Modality="SR"), "no scan and no radiograph; there are 4 .SR, 1 image"),
     "ultrasound pictures": (lambda d: other_kind(d, Modality="US"), "no scan and no radiograph; there are 4 .US"),
+    "photographs": (photographed, "no scan and no radiograph.*export photographs as PNG or JPEG"),
     "dose": (
         lambda d: write_series(d / "s", datasets(values(low=0), AFFINE, "RTDOSE")),
         "no scan and no radiograph; there are 4 .RTDOSE, 5 images",

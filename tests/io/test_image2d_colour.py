@@ -146,6 +146,15 @@ def test_a_grey_picture_gets_three_equal_colours_and_a_note(tmp_path: Path) -> N
     assert deep.image.max() > 0.95 and deep.value_range[1] > 255, "deeper grey is scaled by its percentiles"
 
 
+def test_a_bright_border_of_a_grey_photograph_stays_what_it_is(tmp_path: Path) -> None:
+    grey = lesion(4)[0][..., 1]
+    grey[:, :24] = 200
+    prepared = COLOURS(read_volume(save(tmp_path, "a.png", grey)))
+    colour = COLOURS(image2d_volume(np.dstack([grey, grey, grey])))
+    assert (prepared.image - colour.image).abs().max() < 1e-6
+    assert not any("padding" in note for note in prepared.notes)
+
+
 def test_a_picture_in_colours_is_refused_by_a_model_for_grey(tmp_path: Path) -> None:
     grey = Preprocessing(size=32, num_classes=2, field_of_view="image")
     with pytest.raises(SemganError, match="colours where grey values are expected.*bundle for colours"):

@@ -151,7 +151,7 @@ def test_scans_whose_labels_tell_of_four_structures_are_scored_by_these(
         means.append(np.mean([score["dice"] for score in scores.values()]))
         assert len(scores) == (4 if labels else 13)
     assert means[0] == 1.0 and means[1] == pytest.approx(4 / 13)
-    assert "adrenal gland: not scored, named neither by the list" in capsys.readouterr().err
+    assert "adrenal gland: not scored, not named by list" in capsys.readouterr().err
 
 
 def test_that_nothing_was_found_is_said_without_a_long_list() -> None:

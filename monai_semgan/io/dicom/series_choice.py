@@ -134,9 +134,9 @@ def _candidates(folder: DicomFolder) -> tuple[list[Series], str]:
         return radiographs, "the only radiograph"
     if scans:  # it has no slices with a place: the attempt tells why
         return scans, "the largest CT or MR"
-    raise SemganError(
-        f"no scan and no radiograph; there are {listed(found)}", remedy="give the folder of a scan", path=path
-    )
+    photographs = all(header.colour for series in found for header in series.headers)
+    remedy = "export photographs as PNG or JPEG" if found and photographs else "give the folder of a scan"
+    raise SemganError(f"no scan and no radiograph; there are {listed(found)}", remedy=remedy, path=path)
 
 
 Refused = list[tuple[Series, SemganError]]

@@ -142,7 +142,8 @@ def _data(data: Mapping[str, Any], settings: ModelSettings | None) -> dict[str, 
     }
     if settings is not None:
         cut = settings.preprocessing
-        told["cut to"] = f"{cut.size} x {cut.size} pixels of {cut.pixel_mm:g} mm"
+        measure = f" of {cut.pixel_mm:g} mm" if cut.field_of_view == "body" else ""  # pictures have no millimetres
+        told["cut to"] = f"{cut.size} x {cut.size} pixels{measure}"
         told["structures"] = ", ".join(settings.labels.values()) or f"{cut.num_classes - 1} without names"
         told["modality"] = ", ".join(settings.modality)
     return {name: text for name, text in told.items() if text}

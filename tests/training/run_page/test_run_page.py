@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from monai_semgan.errors import SemganError
+from monai_semgan.slicing.model_settings import ModelSettings
+from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.run_page.run_content import FAILED, FINISHED, STOPPED, LiveStage, duration, run_content
 from monai_semgan.training.run_page.run_writing import WORST, write_run_page
 from tests.training.phantoms import TINY, train
@@ -54,6 +56,13 @@ def test_the_page_of_a_training_tells_figures_time_left_and_loads_itself_again(t
         assert part in text
     assert 'http-equiv="refresh"' in text
     assert text.index("emil") < text.index("dora"), "the worst first"
+
+
+@pytest.mark.parametrize(("view", "told"), [("body", "32 x 32 pixels of 2.5 mm<"), ("image", "32 x 32 pixels<")])
+def test_slices_of_pictures_are_told_without_millimetres(view: str, told: str, tmp_path: Path) -> None:
+    cut = Preprocessing(size=32, pixel_mm=2.5, num_classes=2, field_of_view=view)
+    ModelSettings(cut, {1: "lungs"}, ("DX",)).save(tmp_path / "settings.json")
+    assert told in page(tmp_path, LiveStage(RECORD))
 
 
 def test_names_cannot_break_the_page(tmp_path: Path) -> None:
