@@ -15,14 +15,18 @@ USUAL_SIZE = 128
 SMALLEST_BATCH = 4
 
 
-def decide_shares(scans: Sequence[ScanLook]) -> Decision:
+def decide_shares(scans: Sequence[ScanLook], whole: bool = True) -> Decision:
     """Divide the budget of `all` among the stages; one that has nothing to learn from gets none.
 
     Args:
         scans: of the training list.
+        whole: whether any training label knows every class, without which there is no joint generator.
     """
     labelled = sum(bool(scan.labels) for scan in scans)
     usual = dict(budget_shares())
+    if labelled and not whole:
+        reason = "no label knows every class, as the generator needs: what a label leaves out looks like background."
+        return Decision("shares", {"student": 1.0}, reason)
     if labelled:
         reason = f"{labelled} of {len(scans)} training scans are labelled, so that every stage has what it needs."
         return Decision("shares", usual, reason, usual=True)

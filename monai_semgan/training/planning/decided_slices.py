@@ -36,7 +36,12 @@ OUTSIDE_SHARE = 0.5
 
 
 def decide_slices(
-    scans: Sequence[ScanLook], view: str, plane: str, like: ModelSettings | None = None
+    scans: Sequence[ScanLook],
+    view: str,
+    plane: str,
+    like: ModelSettings | None = None,
+    size: int | None = None,
+    pixel_mm: float | None = None,
 ) -> list[Decision]:
     """Decide size, pixel, window and percentiles.
 
@@ -45,6 +50,8 @@ def decide_slices(
         view: `body` or `image`, see `Preprocessing.field_of_view`.
         plane: `axial` or `stored`.
         like: settings of weights that the run begins with: they decide then.
+        size: of the slices, where the user has chosen it: the pixel follows from it.
+        pixel_mm: likewise: the size follows from it.
     """
     if like is not None:
         reason = "as the weights that the run begins with."
@@ -52,7 +59,7 @@ def decide_slices(
         return [Decision(name, getattr(like.preprocessing, name), reason) for name in same]
     if view == "image":
         return [_image_size(scans), *_grey_values(scans, view)]
-    return [*_size_and_pixel(scans, plane), *_grey_values(scans, view)]
+    return [*_size_and_pixel(scans, plane, size, pixel_mm), *_grey_values(scans, view)]
 
 
 def decide_plane(scans: Sequence[ScanLook], view: str, like: ModelSettings | None = None) -> tuple[Decision, list[str]]:
@@ -83,15 +90,20 @@ def native_mm(scan: ScanLook, plane: str) -> float:
     return min(spacing for axis, spacing in enumerate(scan.spacing_mm) if axis != across)
 
 
-def _size_and_pixel(scans: Sequence[ScanLook], plane: str) -> list[Decision]:
+def _size_and_pixel(
+    scans: Sequence[ScanLook], plane: str, chosen_size: int | None, chosen_mm: float | None
+) -> list[Decision]:
     field = float(np.percentile([field_mm(scan, plane) for scan in scans], FITTING))
     native = float(np.median([native_mm(scan, plane) for scan in scans]))
-    size = power_of_two(field / native)
-    pixel = math.ceil(field / size / STEP_MM - 1e-6) * STEP_MM
-    facts = f"the bodies need {field:.0f} mm and are scanned with pixels of {native:.2f} mm"
-    fit = f"three quarters of the bodies fit into {size * pixel:.0f} mm; the pixels grow for wider ones."
+    wanted = field / (chosen_mm or native)
+    size = power_of_two(wanted)
+    cut = chosen_size or size
+    pixel = math.ceil(field / cut / STEP_MM - 1e-6) * STEP_MM
+    how = f"are scanned with pixels of {native:.2f} mm" if chosen_mm is None else f"your pixels have {chosen_mm:g} mm"
+    facts = f"the bodies need {field:.0f} mm and {how}"
+    fit = f"three quarters of the bodies fit into {cut * pixel:.0f} mm; the pixels grow for wider ones."
     return [
-        Decision("size", size, f"{facts}, {field / native:.0f} pixels; {_limit(size, field / native)}."),
+        Decision("size", size, f"{facts}, {wanted:.0f} pixels; {_limit(size, wanted)}."),
         Decision("pixel_mm", round(pixel, 2), fit),
     ]
 

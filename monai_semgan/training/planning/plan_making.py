@@ -85,7 +85,8 @@ def make_plan(
     found = survey(datalist, progress, modality)
     like = settings_of_weights(settings)
     plane, doubts = decide_plane(found.decisive, view, like)
-    slices = [plane, *decide_slices(found.decisive, view, settings.plane or plane.value, like)]
+    chosen = (settings.size, settings.pixel_mm)
+    slices = [plane, *decide_slices(found.decisive, view, settings.plane or plane.value, like, *chosen)]
     names = propose_names(found) if settings.labels is None and settings.num_classes is None else {}
     proposal = _proposal(found, view, slices, names)
     run_plan = replace(plan_run(source, settings, proposal), modality=modality)
@@ -195,7 +196,7 @@ def _decided(
         classes_decision(classes, bool(found.names), chosen, settings.from_run is not None),
         _labelled(found, data),
         batches,
-        decide_shares(found.decisive),
+        decide_shares(found.decisive, whole=len(data.training.fully_labelled_indices) > 0),
     )
     validation = data.validation.patients if data.validation is not None else ()
     evidence = Evidence(found, classes, preprocessing, preprocessing.plane, validation)
@@ -239,5 +240,7 @@ def _field_of_view(preprocessing: Preprocessing) -> Decision:
 def _labelled(found: Survey, data: RunData) -> Decision:
     labelled = sum(scan.labelled for scan in found.decisive)
     record = data.record()
-    reason = f"{len(set(record.labelled))} patients are labelled, {len(record.validation)} are scored on."
+    partly = len(record.partly_labelled)
+    known = f" ({partly} with some classes only)" if partly else ""
+    reason = f"{len(set(record.labelled))} patients are labelled{known}, {len(record.validation)} are scored on."
     return Decision("labelled", f"{labelled} of {len(found.decisive)} training scans", reason, usual=True)

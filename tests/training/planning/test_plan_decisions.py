@@ -18,8 +18,8 @@ from monai_semgan.training.planning.survey import Survey
 from tests.training.planning.looks import liver, scan
 
 
-def decided(scans: list[ScanLook], view: str = "body", plane: str = "axial") -> dict[str, Decision]:
-    return {one.name: one for one in decide_slices(scans, view, plane)}
+def decided(scans: list[ScanLook], view: str = "body", plane: str = "axial", **chosen: float) -> dict[str, Decision]:
+    return {one.name: one for one in decide_slices(scans, view, plane, **chosen)}  # type: ignore[arg-type]
 
 
 def test_three_of_four_bodies_fit_into_the_slices() -> None:
@@ -33,6 +33,14 @@ def test_coarse_scans_get_small_slices() -> None:
     coarse = scan(shape=(64, 64, 30), spacing_mm=(4.0, 4.0, 8.0), body_mm=(240.0, 200.0, 240.0))
     found = decided([coarse])
     assert (found["size"].value, found["pixel_mm"].value) == (64, 3.75)
+
+
+def test_of_size_and_pixel_the_other_one_follows_from_the_users_choice() -> None:
+    coarse = scan(shape=(64, 64, 30), spacing_mm=(4.0, 4.0, 8.0), body_mm=(240.0, 200.0, 240.0))
+    smaller, coarser = decided([coarse], size=32), decided([coarse], pixel_mm=7.5)
+    assert smaller["pixel_mm"].value == 7.5 and "fit into 240 mm" in smaller["pixel_mm"].reason
+    assert smaller["size"].value == 64, "what the data would have made it"
+    assert coarser["size"].value == 32 and "your pixels have 7.5 mm" in coarser["size"].reason
 
 
 def test_the_stored_plane_tells_which_extents_count() -> None:
@@ -126,3 +134,5 @@ def test_a_stage_without_anything_to_learn_from_gets_no_share() -> None:
     assert set(decide_shares([scan()]).value) == {"gan", "encoder", "student"}
     unlabelled = decide_shares([scan(labelled=False, labels={})])
     assert unlabelled.value == {"encoder": 1.0} and not unlabelled.usual
+    partly = decide_shares([scan()], whole=False)
+    assert partly.value == {"student": 1.0} and "no label knows every class" in partly.reason

@@ -74,6 +74,16 @@ def test_what_is_read_back_is_the_plan(listed: Path, tmp_path: Path) -> None:
     assert again.classes == plan.classes
 
 
+def test_all_stages_for_labels_that_know_some_classes_are_the_student(listed: Path, tmp_path: Path) -> None:
+    training, known = json.loads(listed.read_text())["training"], {"labelled": ["left kidney"]}
+    change(listed, training=[{**entry, **known} if "label" in entry else entry for entry in training])
+    plan, _ = plan_training(listed, tmp_path / "run")
+    assert any("with some classes only" in decision.reason for decision in plan.decisions)
+    own = {name: value for name, value in FAST.items() if name != "channels"}
+    results = train("all", listed, tmp_path / "run", **own, student_channels=(8, 16))
+    assert [result.stage for result in results] == ["student"]
+
+
 def test_choices_replace_decisions_and_are_recorded_as_such(listed: Path, tmp_path: Path) -> None:
     chosen = TrainSettings(size=32, window=(0.0, 200.0), labels=["left kidney"])
     plan, _ = plan_training(listed, tmp_path / "run", chosen, modality="MR")
