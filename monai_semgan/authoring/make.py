@@ -22,6 +22,9 @@ from monai_semgan.utils.files import utf8, write_error
 
 logger = logging.getLogger(__name__)
 
+SEPARATORS = "/\\\0"
+"""Of paths, on any system, and what no name has: bundles travel."""
+
 ALONE = """\
 A feed-forward network (U-Net) trained on labelled scans and randomised contrast: `network_def` runs it, and
 `models/model.pt` holds it in half precision. It has no generator and no encoder: the one mode is `preview`, and there
@@ -45,9 +48,13 @@ def make_bundle(
         The folder, complete or not there at all.
 
     Raises:
-        SemganError: if the run has trained nothing, does not tell its labels or modality, or the bundle exists.
+        SemganError: if the run has trained nothing, does not tell its labels or modality, the bundle exists, or the
+            name is none of a folder.
     """
     run = Path(run)
+    if name is not None and (not name.strip() or name in (".", "..") or set(name) & set(SEPARATORS)):
+        problem = f"a bundle cannot be called {name!r}"
+        raise SemganError(problem, remedy="give a --name without / and \\, and the place with --out")
     kept = _settings(run)
     folder = Path(out) if out is not None else Path(name or f"{run.resolve().name}_bundle")
     if folder.exists():
@@ -103,7 +110,7 @@ def _tell_figures(bundle: Path, run: Path, kept: ModelSettings) -> None:
     student = record.get("training", {}).get("student", {})
     scored = int(student.get("data", {}).get("validation", 0) or 0)
     dice = validation_dice(student.get("metrics", {}), kept.labels) if scored else {}
-    where = f"{kept.modality[0]} validation"
+    where = f"{'/'.join(kept.modality)} validation"
     if dice:
         record["dice"] = {where: {"preview": dice}}
         write_json(bundle / RECORD, record)

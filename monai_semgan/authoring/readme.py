@@ -95,7 +95,7 @@ def dice_table(labels: Mapping[int, str], dice: Mapping[int, Mapping[str, float]
         dice: by id and modality; see `dice_by_label`.
     """
     modalities = list(dict.fromkeys(modality for figures in dice.values() for modality in figures))
-    scans = [SCANS.get(modality, modality) for modality in modalities]
+    scans = [" and ".join(SCANS.get(one, one) for one in modality.split("/")) for modality in modalities]
     rows = [[TABLE_START, "structure", *scans], ["---"] * (len(scans) + 2)]
     for index, name in labels.items():
         figures = [f"{dice.get(index, {})[m]:.3f}" if m in dice.get(index, {}) else "not measured" for m in modalities]

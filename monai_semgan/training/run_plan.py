@@ -216,6 +216,11 @@ def kept_settings(run: Path, view: str, quiet: bool = False) -> ModelSettings | 
     return None
 
 
+def told_by(run: Path) -> str:
+    """Where the settings of a run come from, in words: its training, or so far its plan alone."""
+    return "was trained with" if stage_folders(run) else "the plan says"
+
+
 def keep_settings(run: Path, model: ModelSettings, kept: ModelSettings | None) -> ModelSettings:
     """Compare a run's settings with those that it has been trained with, if any.
 
@@ -229,6 +234,6 @@ def keep_settings(run: Path, model: ModelSettings, kept: ModelSettings | None) -
         return model
     found = kept.difference(model)
     if found is not None:
-        problem = f"was trained with {found.name} {found.own}, not {found.other}"
+        problem = f"{told_by(run)} {found.name} {found.own}, not {found.other}"
         raise SemganError(problem, remedy="go on with the same settings, or choose another --out", path=run)
     return replace(model, labels=model.labels or kept.labels, modality=model.modality or kept.modality)

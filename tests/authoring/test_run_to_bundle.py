@@ -139,6 +139,21 @@ def test_a_run_of_two_modalities_makes_a_bundle_that_says_so(
     assert read_metadata(folder)["network_data_format"]["inputs"]["image"]["modality"] == "CT/MR"
     assert find_settings(folder / "models").modality == ("CT", "MR")  # type: ignore[union-attr]
     assert load_bundle(folder, "cpu").modalities == ("CT", "MR")
+    assert list(measured_dice(read_record(folder))) == ["CT/MR"], "one score of all, which is none of CT alone"
+    assert "| structure | CT and MRI |" in (folder / "docs" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "a\\b", "/tmp/evil", "..", ".", " ", ""])
+def test_the_name_of_a_bundle_is_no_path(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    before = sorted(tmp_path.rglob("*"))
+    for out in (None, tmp_path / "out"):
+        with pytest.raises(SemganError, match="a bundle cannot be called"):
+            make_bundle(trained, out, name=name)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ class DataPlan:
     @property
     def modality(self) -> str | None:
         """Modality that the user has given for scans of which the list does not tell it."""
-        chosen = next((one for one in self.decisions if one.name == "modality" and one.chosen), None)
-        return chosen.value[0] if chosen is not None else None
+        word = next((one.word for one in self.decisions if one.name == "modality"), None)
+        return str(word) if word is not None else None
 
     def save(self, run: Path) -> None:
         """Write `plan.json`, complete or not at all.

@@ -16,6 +16,7 @@ class Decision:
         reason: one sentence.
         chosen: whether the user has chosen it.
         usual: whether it is the default, which needs no mention.
+        word: what the user has said, where the value tells more than that.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Decision:
     reason: str
     chosen: bool = False
     usual: bool = False
+    word: Any = None
 
     def __str__(self) -> str:
         return f"{self.name.replace('_', ' ')} {shown(self.value)}: {self.reason}"

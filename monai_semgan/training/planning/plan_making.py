@@ -24,7 +24,7 @@ from monai_semgan.training.planning.decision import Decision, shown
 from monai_semgan.training.planning.doubts import Evidence, find_doubts
 from monai_semgan.training.planning.plan_page import plan_page
 from monai_semgan.training.planning.survey import Survey, survey
-from monai_semgan.training.run_plan import RunPlan, field_of_view, plan_run
+from monai_semgan.training.run_plan import RunPlan, field_of_view, plan_run, told_by
 from monai_semgan.training.stages.stage_registry import stage_names
 from monai_semgan.training.training_settings import TrainSettings
 from monai_semgan.utils.files import write_utf8
@@ -145,8 +145,7 @@ def check_choices(out: Path, settings: TrainSettings, source: Path, remedy: str)
     wanted = plan_run(source, settings, kept)
     differs = kept.difference(replace(kept, preprocessing=wanted.preprocessing, labels=wanted.class_names))
     if differs is not None:
-        told = "was trained with" if stage_folders(out) else "the plan says"
-        problem = f"{told} {differs.name} {differs.own}, not {differs.other}"
+        problem = f"{told_by(out)} {differs.name} {differs.own}, not {differs.other}"
         raise SemganError(problem, remedy=f"leave the option out, or {remedy}", path=out)
 
 
@@ -221,7 +220,8 @@ def _or_choice(decision: Decision, settings: TrainSettings, preprocessing: Prepr
 def _modality(found: Survey, chosen: str | None) -> Decision:
     names = sorted({scan.modality for scan in found.decisive})
     if chosen is not None:
-        return Decision("modality", names, "your choice for scans of which the list does not tell it.", chosen=True)
+        reason = f"your choice of {chosen} for scans of which the list does not tell it."
+        return Decision("modality", names, reason, chosen=True, word=chosen)
     guessed = sum(scan.guessed for scan in found.decisive)
     told = f"guessed from the grey values of {guessed} scans" if guessed else "as list and files tell"
     return Decision("modality", names, f"{told}.", usual=not guessed and len(names) == 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.slicing.model_settings import find_settings
 from monai_semgan.training.planning.data_plan import PLAN_PAGE, find_plan
 from monai_semgan.training.planning.plan_use import plan_training
-from monai_semgan.training.run_plan import PLAN
+from monai_semgan.training.run_plan import PLAN, keep_settings
 from monai_semgan.training.training_settings import TrainSettings
 from monai_semgan.utils.progress import NullProgress
 from tests.skin_lesions import write_isic
@@ -104,6 +105,28 @@ def test_a_modality_that_is_given_counts_where_the_list_tells_none(listed: Path,
     assert kept is not None and kept.modality == ("MR",)
     train("student", listed, tmp_path / "run", **FAST)
     assert find_settings(tmp_path / "run") == kept
+
+
+def test_a_modality_for_some_scans_of_a_list_goes_into_the_training(listed: Path, tmp_path: Path) -> None:
+    content = json.loads(listed.read_text())
+    del content["training"][0]["modality"]
+    listed.write_text(json.dumps(content))
+    plan, _ = plan_training(listed, tmp_path / "run", modality="MR")
+    assert plan.value("modality") == ["CT", "MR"] and plan.modality == "MR"
+    train("student", listed, tmp_path / "run", **FAST)
+    kept = find_settings(tmp_path / "run")
+    assert kept is not None and kept.modality == ("CT", "MR")
+
+
+def test_what_is_planned_and_not_trained_is_called_a_plan(listed: Path, tmp_path: Path) -> None:
+    plan_training(listed, tmp_path / "run")
+    kept = find_settings(tmp_path / "run")
+    assert kept is not None
+    with pytest.raises(SemganError, match="the plan says modality CT, not MR"):
+        keep_settings(tmp_path / "run", dataclasses.replace(kept, modality=("MR",)), kept)
+    train("student", listed, tmp_path / "run", **FAST)
+    with pytest.raises(SemganError, match="was trained with modality CT, not MR"):
+        keep_settings(tmp_path / "run", dataclasses.replace(kept, modality=("MR",)), kept)
 
 
 def test_the_training_takes_all_from_the_plan(listed: Path, tmp_path: Path) -> None:
