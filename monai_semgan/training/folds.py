@@ -14,6 +14,7 @@ import torch
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import part, save_weights
 from monai_semgan.slicing.model_settings import SETTINGS, find_settings
+from monai_semgan.training.engine.record import is_complete
 from monai_semgan.training.engine.run_files import FOLDS, STAGES, gather_weights, read_json, write_json
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.engine.schedule import parse_duration
@@ -174,8 +175,7 @@ def _score(folder: Path, stage: str, fold: str) -> FoldScore:
         patient: {names.get(k, str(k)): value for k, value in enumerate(scores, start=1)}
         for patient, scores in validation.items()
     }
-    finished = bool(record.get("finished")) and bool(record.get("validated", True))
-    return FoldScore(fold, finished, metrics.get("dice"), organs, patients)
+    return FoldScore(fold, is_complete(record), metrics.get("dice"), organs, patients)
 
 
 def write_ensemble(out: Path, count: int) -> Path | None:

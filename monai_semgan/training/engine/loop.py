@@ -29,6 +29,7 @@ from monai_semgan.training.engine.handlers import (
 )
 from monai_semgan.training.engine.loop_settings import LoopSettings, StageResult
 from monai_semgan.training.engine.loss_history import LossHistory
+from monai_semgan.training.engine.record import is_complete
 from monai_semgan.training.engine.schedule import Schedule, Stopwatch
 from monai_semgan.training.engine.seeds import step_seed
 from monai_semgan.training.engine.stage_checks import StageChecks
@@ -173,9 +174,8 @@ class StageLoop:
                 self._refuse_divergence(step)
                 if not stop.cancelled and not (done and self.checks.complete):
                     self._evaluate(step, finished)
-                complete = finished and self.checks.complete
-                self._save(step, speed.images_per_second(step))
-                self._show(step, speed, FINISHED if complete else STOPPED)
+                record = self._save(step, speed.images_per_second(step))
+                self._show(step, speed, FINISHED if is_complete(record) else STOPPED)
                 if self._writer is not None:
                     self._writer.close()
         _, unchecked = workers.agree(0.0, workers.is_main and not self.checks.complete)
@@ -286,7 +286,8 @@ class StageLoop:
         remedy += f"; the weights of step {kept} are kept" if kept else " and start again"
         return SemganError(f"the training has diverged: {what} after {step} steps", remedy=remedy, path=self.folder)
 
-    def _save(self, step: int, speed: float) -> None:
+    def _save(self, step: int, speed: float) -> dict[str, Any]:
+        """Write weights, checkpoint and record, and return the record."""
         self._refuse_divergence(step)
         parts = self.stage.parts()
         elapsed = self.watch.elapsed
@@ -296,7 +297,9 @@ class StageLoop:
         state = {"step": step, "elapsed": elapsed, "settings": self.fingerprint, "stage": self.stage.state_dict()}
         content = {**state, **self._told(elapsed), "checked": self.checks.spent}
         save_atomically(self.checkpoint_path, content)
-        files.write_json(self.folder / "record.json", self._record(step, elapsed, speed))
+        record = self._record(step, elapsed, speed)
+        files.write_json(self.folder / "record.json", record)
+        return record
 
     def _told(self, elapsed: float) -> dict[str, Any]:
         """What checkpoint and record tell of scores, losses and times."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,17 @@ class DataRecord:
         """SHA-256 of the patients of all sections, whatever their order."""
         content = {name: sorted(patients) for name, patients in self.sections.items() if patients}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def is_complete(record: Mapping[str, Any]) -> bool:
+    """Whether a stage has come to its end, its last check included; records of before 0.3 do not tell of the check."""
+    return bool(record.get("finished")) and bool(record.get("validated", True))
+
+
+def dice_scores(history: Iterable[Mapping[str, Any]]) -> list[float]:
+    """Dice of all checks that found one, oldest first."""
+    scores = (entry.get("dice") for entry in history)
+    return [score for score in scores if score is not None and math.isfinite(score)]
 
 
 def sections_of(data: Mapping[str, Any]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.errors import Cancelled
+from monai_semgan.training.engine.record import dice_scores
 from monai_semgan.training.image_grids import write_png
 from monai_semgan.training.run_page.run_writing import WORST
 from monai_semgan.training.stages.stage import Stage
@@ -62,7 +63,7 @@ class StageChecks:
     @property
     def shown(self) -> dict[str, float]:
         """Last and best Dice of the validation, for a display; empty before the first."""
-        found = [entry["dice"] for entry in self.history if math.isfinite(entry.get("dice", math.nan))]
+        found = dice_scores(self.history)
         return {"dice": found[-1], "best": max(found)} if found else {}
 
     def allowed(self, trained: float, final: bool) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.model_settings import ModelSettings, find_settings
+from monai_semgan.training.engine.record import dice_scores, is_complete
 from monai_semgan.training.engine.run_files import read_json, stage_folders
 from monai_semgan.training.run_page.curves import COLOURS, Curve, Panel
 from monai_semgan.utils.json_text import nan_where_null
@@ -110,7 +111,7 @@ def run_content(run: Path, live: LiveStage | None = None) -> RunContent:
 
 def of_record(record: Mapping[str, Any]) -> LiveStage:
     """A stage that nobody is at."""
-    return LiveStage(record, FINISHED if record.get("finished") else STOPPED, 1.0 if record.get("finished") else 0.0)
+    return LiveStage(record, FINISHED if is_complete(record) else STOPPED, 1.0 if record.get("finished") else 0.0)
 
 
 def duration(seconds: float | None) -> str:
@@ -180,7 +181,7 @@ def _figures(live: LiveStage) -> dict[str, str]:
     told["images per second"] = f"{record.get('images_per_s', 0.0):.1f}"
     told["time"] = _times(record)
     if "dice" in metrics:
-        scores = [entry["dice"] for entry in history if entry.get("dice") is not None]
+        scores = dice_scores(history)
         best = f", best so far {max(scores):.3f}" if scores else ""
         slices = details.get("validation_slices")
         told["validation Dice"] = f"{metrics['dice']:.3f}{best}" + (f", on {slices} slices" if slices else "")

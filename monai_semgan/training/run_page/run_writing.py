@@ -32,7 +32,8 @@ REFRESH_SECONDS = 20
 def write_run_page(run: Path, live: LiveStage | None = None) -> Path:
     """Write the page and the curves of a run.
 
-    A page that cannot be written, since a program on Windows holds it open, say, is told and does not end a training.
+    What goes wrong is told and does not end a training: a program on Windows that holds the page open, say, or a record
+    that is not as this version writes it.
 
     Args:
         run: its folder.
@@ -41,13 +42,13 @@ def write_run_page(run: Path, live: LiveStage | None = None) -> Path:
     Returns:
         The page.
     """
-    content = run_content(run, live)
-    curves = _png(draw_panels([stage.panels for stage in content.stages]))
     try:
+        content = run_content(run, live)
+        curves = _png(draw_panels([stage.panels for stage in content.stages]))
         write_bytes(run / PICTURE, curves)
         write_bytes(run / PAGE, utf8(render(content, run, curves, live is not None)))
-    except (SemganError, OSError) as error:
-        logger.warning("the page of the run is not up to date: %s", error)
+    except Exception as error:  # whatever it is, weights are worth more than their page
+        logger.warning("the page of the run is not up to date: %s", error, exc_info=not _told(error))
     return run / PAGE
 
 
@@ -75,6 +76,11 @@ def render(content: RunContent, run: Path, curves: bytes, refresh: bool) -> str:
 def _template() -> Template:
     loader = PackageLoader("monai_semgan.training.run_page", ".")
     return Environment(loader=loader, autoescape=True, trim_blocks=True).get_template(PAGE)
+
+
+def _told(error: Exception) -> bool:
+    """Whether the message of an error says all that there is to say."""
+    return isinstance(error, (SemganError, OSError))
 
 
 def _stage_pictures(folder: Path) -> dict[str, str]:

@@ -84,6 +84,29 @@ def test_a_run_that_nobody_is_at_is_stopped_or_finished_and_keeps_still(tmp_path
         assert f"{state}</span>" in text and 'http-equiv="refresh"' not in text
 
 
+def test_a_run_whose_last_validation_was_left_out_is_not_finished(tmp_path: Path) -> None:
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "record.json").write_text(json.dumps({**RECORD, "finished": True, "validated": False}))
+    text = page(tmp_path, None)
+    assert "stopped</span>" in text and "finished</span>" not in text
+
+
+def test_the_best_score_is_one_of_those_that_are_numbers(tmp_path: Path) -> None:
+    history = [{"step": 1, "dice": math.nan}, {"step": 2, "dice": None}, {"step": 3, "dice": 0.4}, {"step": 4}]
+    assert "best so far 0.400" in page(tmp_path, LiveStage({**RECORD, "history": history}))
+    assert "best so far" not in page(tmp_path, LiveStage({**RECORD, "history": history[:1]}))
+
+
+@pytest.mark.parametrize("broken", [{"history": 7}, {"details": ["no mapping"]}, {"metrics": None}, {"losses": [3]}])
+def test_a_record_that_is_none_of_this_version_does_not_end_a_training(
+    broken: dict[str, Any], datalist: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "gan").mkdir()
+    (tmp_path / "gan" / "record.json").write_text(json.dumps({"stage": "gan", "step": 3, **broken}))
+    (result,) = train("student", datalist, tmp_path, steps=1, **STUDENT)
+    assert result.finished and "the page of the run is not up to date" in caplog.text
+
+
 def test_a_failed_stage_says_why(tmp_path: Path) -> None:
     text = page(tmp_path, LiveStage(RECORD, FAILED, message="the training has diverged"))
     assert "the training has diverged" in text and "failed</span>" in text
