@@ -17,6 +17,16 @@ TABLE_START = "label"
 SCANS = {"CT": "CT", "MR": "MRI", "DX": "radiographs", "XC": "colour photographs"}
 """What users call the scans of a modality."""
 
+OF_IMAGES = {
+    "Segment a folder of NIfTI files, a pattern, a DICOM folder, or a folder of them": (
+        "Segment a folder of pictures, a pattern, or one of them"
+    ),
+    "--dataset_dir SCANS --output_dir RESULTS\n": (
+        "--dataset_dir SCANS --output_dir RESULTS \\\n    --postprocessing#transforms#1#output_ext .png\n"
+    ),
+}
+"""What commands are called, and how they are typed, for models of single images."""
+
 
 def new_readme(
     template: str, name: str, labels: Sequence[str], modality: str, preprocessing: Preprocessing, authors: str
@@ -48,8 +58,16 @@ def new_readme(
         "Citation": "Please cite Li et al. [1].",
         "References": _first_reference(sections["References"]),
     }
+    if preprocessing.field_of_view == "image":
+        sections = {title: _of_images(body) for title, body in sections.items()}
     bodies = {title: written.get(title, body) for title, body in sections.items()}
     return start + "".join(f"\n## **{title}**\n\n{body.strip()}\n" for title, body in bodies.items())
+
+
+def _of_images(body: str) -> str:
+    for volumes, images in OF_IMAGES.items():
+        body = body.replace(volumes, images)
+    return body
 
 
 def _sections(text: str) -> dict[str, str]:

@@ -93,10 +93,13 @@ def _add_update(actions: Any, common: argparse.ArgumentParser) -> None:
 def make(arguments: argparse.Namespace) -> int:
     """Run `semgan bundle make`."""
     from monai_semgan.authoring.make import make_bundle
+    from monai_semgan.slicing.model_settings import find_settings
 
     folder = make_bundle(arguments.source, arguments.out, name=arguments.name, authors=arguments.authors)
     say(f"wrote {folder}")
-    say(f"try: semgan segment SCAN --output LABEL.nii.gz --bundle {folder}")
+    kept = find_settings(folder / "models")
+    label = "LABEL.png" if kept is not None and kept.preprocessing.field_of_view == "image" else "LABEL.nii.gz"
+    say(f"try: semgan segment SCAN --output {label} --bundle {folder}")
     return 0
 
 

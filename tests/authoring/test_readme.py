@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from monai_semgan.authoring.readme import dice_table, with_dice_table
+from monai_semgan.authoring.readme import OF_IMAGES, dice_table, new_readme, with_dice_table
+from monai_semgan.slicing.preprocessing import Preprocessing
+from tests.conftest import SHIPPED_BUNDLE
 
 LABELS = {1: "liver", 12: "right adrenal gland"}
 
@@ -23,3 +25,12 @@ def test_new_figures_take_the_place_of_the_old_ones_and_of_nothing_else() -> Non
     text = f"Before\n\n{other}\n{old}\nAfter\n"
     assert with_dice_table(text, new) == f"Before\n\n{other}\n{new}\nAfter\n"
     assert with_dice_table(other, new) == other
+
+
+def test_models_of_single_images_tell_commands_for_pictures() -> None:
+    template = (SHIPPED_BUNDLE / "docs" / "README.md").read_text(encoding="utf-8")
+    assert all(volumes in template for volumes in OF_IMAGES), "or nothing would be replaced"
+    for view, modality in (("image", "DX"), ("body", "CT")):
+        cut = Preprocessing(num_classes=2, field_of_view=view)
+        text = new_readme(template, "mine", ["lungs"], modality, cut, "Ann")
+        assert ("output_ext .png" in text, "NIfTI" in text) == (view == "image", view == "body")

@@ -58,6 +58,7 @@ def test_every_sheet_of_the_training_is_in_colours(run: Path) -> None:
 def test_its_bundle_segments_a_picture_in_every_mode(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = run.parent / "bundle"
     assert main(["bundle", "make", str(run), "--out", str(folder)]) == 0
+    assert "--output LABEL.png" in capfd.readouterr().out
     bundle = load_bundle(folder, "cpu")
     assert bundle.modalities == ("XC",) and bundle.network.generator.image_channels == 3
     image = json.loads((folder / "configs" / "metadata.json").read_text())["network_data_format"]["inputs"]["image"]
