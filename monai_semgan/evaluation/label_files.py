@@ -131,13 +131,14 @@ class _Scorer:
         organs = {index: name for index, name in self.ids.classes.items() if name in self.single}
         known = organs_listed(entry, self.ids.classes)
         self.without_file.update(name for name in known.values() if name not in self.single)
-        found = np.zeros(reference.array.shape, np.uint8)
+        nothing = np.zeros(reference.array.shape, np.uint8)
+        kind = np.min_scalar_type(max(organs, default=0))  # ids of an atlas may be 500
         scores: dict[str, OrganScore] = {}
         for index, name in organs.items():
             if index not in known:
                 continue
             file = prediction.organs.get(name)
-            mask = found if file is None else read_label(file, reference, ANY_ID).array
-            label = np.where(mask > 0, np.uint8(index), np.uint8(0))
+            mask = nothing if file is None else read_label(file, reference, ANY_ID).array
+            label = np.where(mask > 0, kind.type(index), kind.type(0))
             scores |= score_entry(label, reference, entry, {index: name}, self.with_distance)
         return scores

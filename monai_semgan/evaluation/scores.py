@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ class Study:
         """Scans without one."""
         return tuple(p for p in self.patients if p.problem)
 
-    @property
+    @cached_property  # the lines of every table ask, and it looks at all scores
     def unknown(self) -> frozenset[str]:
         """Organs that no reference knows: nothing names them, and ids end below theirs, see `beyond_labels`."""
         scores = [(name, score) for patient in self.scored for name, score in patient.organs.items()]

@@ -38,14 +38,21 @@ class GreyValues:
             return [f"The values are those of a CT in HU with {self.hu_offset:g} added, and are taken so{remedy}"]
         return [problem] if (problem := self.problem(window)) else []
 
+    @property
+    def doubt(self) -> str:
+        """Say that what is called a CT cannot be one in HU, without a full stop; empty if it may be."""
+        if self.in_hu:
+            return ""
+        values = f"{self.lowest:g} to {self.highest:g}"
+        return f"No value of this CT is as low as fat or air ({values}): it is no CT, or not in HU"
+
     def problem(self, window: tuple[float, float]) -> str:
-        """Say that what is called a CT cannot be one in HU; empty if it may be."""
+        """The doubt, what it means for a model's window, and what helps; empty without a doubt."""
         if self.in_hu:
             return ""
         return (
-            f"No value of this CT is as low as fat or air ({self.lowest:g} to {self.highest:g}): it is no CT, or not in"
-            f" HU, and the model's window of {window[0]:g} to {window[1]:g} HU means nothing. Give its modality if it"
-            " is no CT, or convert it to HU."
+            f"{self.doubt}, and the model's window of {window[0]:g} to {window[1]:g} HU means nothing. Give its"
+            " modality if it is no CT, or convert it to HU."
         )
 
 

@@ -191,6 +191,16 @@ def test_a_folder_with_one_file_per_organ_is_read_by_their_names(tmp_path: Path)
     assert study.notes[-1] == "spleen: not scored, no prediction has a file of that name" and "aorta" in study.notes[0]
 
 
+def test_organs_of_a_folder_may_have_ids_that_fill_no_byte(tmp_path: Path) -> None:
+    names = {200: "liver", 500: "spleen", 600: "left kidney"}
+    entries = listed(tmp_path, stored(names, TRUTH.astype(np.int32)), names)
+    (tmp_path / "p" / "a").mkdir()
+    for name, index in {"liver": 1, "spleen": 4}.items():
+        save_nifti(tmp_path / "p" / "a" / f"{name}.nii.gz", (index == TRUTH).astype(np.uint8))
+    study = evaluate_predictions(tmp_path / "p", entries, names, with_distance=False)
+    assert dice(study) == {"liver": 1, "spleen": 1}
+
+
 def test_an_organ_without_a_file_was_not_found_where_other_scans_have_one(tmp_path: Path) -> None:
     for name in "ab":
         save_nifti(tmp_path / f"{name}.nii.gz", np.random.default_rng(0).normal(size=TRUTH.shape))

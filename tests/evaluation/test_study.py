@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from monai_semgan.data.datalist import Entry
+from monai_semgan.evaluation import scores
+from monai_semgan.evaluation.metrics import OrganScore
 from monai_semgan.evaluation.scores import PatientScore, Study, remarks_on
 from monai_semgan.evaluation.study import score_on_scan
 from monai_semgan.evaluation.tables import csv_text, from_json, markdown, to_json
@@ -93,3 +95,12 @@ def test_distances_that_were_not_computed_are_left_out_and_not_told_as_missed(tm
     ]
     assert ["HD95" in text for text in told] == [True, False, True]
     assert "0 of 1" not in told[1] and "0 of 1" in told[2]
+
+
+def test_a_table_asks_once_which_organs_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(scores, "beyond_labels", lambda *given: asked.append(given) or ())
+    some = {name: OrganScore(1.0, 1.0, 1.0, 1.0, 1.0) for name in NAMES.values()}
+    study = Study(tuple(PatientScore(f"p{number}", "CT", some) for number in range(5)), NAMES)
+    assert len(csv_text(study).splitlines()) == 11 and "p4" in markdown(study)
+    assert len(asked) == 1

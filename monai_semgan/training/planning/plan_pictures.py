@@ -88,7 +88,7 @@ def histogram_svg(scans: Sequence[ScanLook], window: tuple[float, float], percen
         percentiles: for others, whose grey values mean something within a scan alone.
     """
     curves = []
-    for scan in scans[:: max(1, len(scans) // MOST_CURVES)]:
+    for scan in scans[:: max(1, -(-len(scans) // MOST_CURVES))]:
         low, high = scan.histogram_range
         places = np.linspace(low, high, len(scan.histogram))
         ends = _ends(scan, window, percentiles)

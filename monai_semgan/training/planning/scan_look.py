@@ -159,7 +159,6 @@ def look_at(entry: Entry, section: str, modality: str | None = None) -> ScanLook
     low, high = (float(value) for value in np.percentile(values, LIMITS))
     high = high if high > low else low + 1.0
     counts, _ = np.histogram(values, BINS, (low, high))
-    problem = grey.problem((0.0, 0.0)) if grey is not None and not grey.in_hu else ""
     labels = _labels(read_entry_label(entry, volume), volume) if entry.label is not None else {}
     return ScanLook(
         name=entry.name,
@@ -183,7 +182,7 @@ def look_at(entry: Entry, section: str, modality: str | None = None) -> ScanLook
         colour=volume.colour is not None,
         labelled=entry.label is not None,
         labels=labels,
-        doubts=(problem.split(" Give its")[0].split(", and the model's")[0] + ".",) if problem else (),
+        doubts=(f"{grey.doubt}.",) if grey is not None and grey.doubt else (),
         files=files,
     )
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from monai_semgan.data.datalist import Entry
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.planning.decided_classes import describe_classes
 from monai_semgan.training.planning.doubts import Evidence, find_doubts
-from monai_semgan.training.planning.scan_look import ScanLook
+from monai_semgan.training.planning.plan_pictures import histogram_svg
+from monai_semgan.training.planning.scan_look import ScanLook, look_at
 from monai_semgan.training.planning.survey import Survey
+from tests.phantoms import save_nifti
 from tests.training.planning.looks import liver, scan
 
 NAMES = {1: "liver", 2: "spleen"}
@@ -86,3 +91,17 @@ def test_volumes_that_no_adult_has_are_told() -> None:
 def test_few_labels_and_no_validation_are_told() -> None:
     found = doubts(PEOPLE[:2], validation=())
     assert "only 2 training patients are labelled" in found and "no labelled scan is left for validation" in found
+
+
+def test_a_ct_that_cannot_be_in_hu_is_doubted_without_words_on_a_window(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).uniform(100, 900, (16, 16, 8))
+    path = save_nifti(tmp_path / "ann.nii.gz", values)
+    doubt, *others = look_at(Entry(path, None, "ann", "CT"), "training").doubts
+    assert not others and doubt.startswith("No value of this CT is as low as fat or air (")
+    assert doubt.endswith("it is no CT, or not in HU.")
+
+
+@pytest.mark.parametrize(("scans", "curves"), [(1, 1), (40, 40), (41, 21), (79, 40), (400, 40)])
+def test_a_histogram_has_as_many_curves_as_can_be_told_apart(scans: int, curves: int) -> None:
+    drawn = histogram_svg([scan(f"p{number}") for number in range(scans)], (-100.0, 300.0), (1.0, 99.0))
+    assert drawn.count("<polyline") == curves
