@@ -99,6 +99,11 @@ class ModelSettings:
         except (AttributeError, TypeError, ValueError) as error:
             raise SemganError("holds no settings of a model", remedy="copy it again", path=path) from error
 
+    @property
+    def text(self) -> str:
+        """What the file holds."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
     def save(self, path: Path) -> None:
         """Write the file, complete or not at all.
 
@@ -107,7 +112,7 @@ class ModelSettings:
         """
         with written_aside(path) as temporary:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(self.text, encoding="utf-8")
 
     def difference(self, other: ModelSettings) -> Difference | None:
         """Find the first setting in which another model differs; names and modality count where both tell them."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from monai_semgan.errors import SemganError
@@ -58,6 +59,52 @@ def write_utf8(path: Path, text: str) -> Path:
     with written_aside(path) as aside:
         aside.write_bytes(utf8(text))
     return path
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: all are complete before the first one appears, the last one last.
+
+    Raises:
+        SemganError: one cannot be written; no file has changed then, unless the disk failed between two names.
+    """
+    with ExitStack() as stack:
+        for path, content in reversed(list(contents.items())):  # the first to be entered is the last to get its name
+            aside = stack.enter_context(written_aside(path))
+            try:
+                aside.write_bytes(content)
+            except OSError as error:
+                raise write_error(error, path) from error
+
+
+@contextmanager
+def nothing_left(folder: Path) -> Iterator[None]:
+    """Remove what a block that was refused has put into a folder; what was there before stays."""
+    before = set(os.listdir(folder)) if folder.is_dir() else set()
+    try:
+        yield
+    except SemganError:
+        for name in set(os.listdir(folder)) - before if folder.is_dir() else ():
+            path = folder / name
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        raise
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder for a block; when nothing lies in it at the end it goes again, with the parents that were made.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        with suppress(OSError):  # the first that holds something
+            for place in made:
+                place.rmdir()
 
 
 def is_text(path: Path | str) -> bool:

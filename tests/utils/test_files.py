@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monai_semgan.utils.files import is_text, utf8, write_utf8, written_aside
+from monai_semgan.errors import SemganError
+from monai_semgan.utils.files import is_text, made_folder, utf8, write_together, write_utf8, written_aside
 
 
 @given(st.text(st.characters() | st.characters(categories=["Cs"]), max_size=40))
@@ -37,3 +38,22 @@ def test_the_longest_names_that_a_file_system_takes_can_be_written(name: str, tm
         assert "".join(aside.suffixes[-2:]).endswith(path.suffix)
         aside.write_bytes(b"content")
     assert path.read_bytes() == b"content"
+
+
+def test_files_that_belong_together_change_all_or_none(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "none" / "second"
+    first.write_bytes(b"old")
+    with pytest.raises(SemganError, match="cannot be written") as caught:
+        write_together({first: b"new", second: b"new"})
+    assert caught.value.path == second and first.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [first]
+    second.parent.mkdir()
+    write_together({first: b"new", second: b"new"})
+    assert first.read_bytes() == second.read_bytes() == b"new"
+
+
+def test_a_folder_that_was_made_for_nothing_goes_with_its_parents(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with made_folder(tmp_path / "there"), made_folder(tmp_path / "a" / "b" / "c"), made_folder(tmp_path / "d" / "e"):
+        (tmp_path / "d" / "kept").write_bytes(b"")
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == ["d", "d/kept", "there"]

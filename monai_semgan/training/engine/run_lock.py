@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from monai_semgan.errors import SemganError
 from monai_semgan.training.engine.distributed import Workers
-from monai_semgan.utils.files import write_error
+from monai_semgan.utils.files import made_folder, write_error
 
 LOCK = ".lock"
 """Name of the lock file; the operating system gives the lock back when its process ends, however that comes."""
@@ -26,16 +27,29 @@ def locked_run(folder: Path, workers: Workers) -> Iterator[None]:
     if not workers.is_main:
         yield
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK, timeout=0)
-        lock.acquire()
-    except Timeout:
-        problem = "another process trains in this folder"
-        raise SemganError(problem, remedy="wait for its end, or choose another --out", path=folder) from None
-    except OSError as error:
-        raise write_error(error, folder) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    with contextlib.ExitStack() as stack:
+        new = not folder.exists()
+        try:
+            stack.enter_context(made_folder(folder))
+            lock = FileLock(folder / LOCK, timeout=0)
+            lock.acquire()
+        except Timeout:
+            problem = "another process trains in this folder"
+            raise SemganError(problem, remedy="wait for its end, or choose another --out", path=folder) from None
+        except OSError as error:
+            raise write_error(error, folder) from error
+        try:
+            yield
+        finally:
+            _release(lock, folder, new)
+
+
+def _release(lock: FileLock, folder: Path, new: bool) -> None:
+    """Give the lock back; its file goes too where nothing else has come into a folder that was made for the run."""
+    left = new and os.listdir(folder) == [LOCK]
+    if left and os.name != "nt":  # while it is held: nobody else can take it in between
+        (folder / LOCK).unlink(missing_ok=True)
+    lock.release()
+    if left and os.name == "nt":  # which removes no open file
+        with contextlib.suppress(OSError):
+            (folder / LOCK).unlink(missing_ok=True)

@@ -12,12 +12,12 @@ from monai_semgan._version import __version__
 from monai_semgan.data.cache import entry_item
 from monai_semgan.data.datalist import SECTIONS, DataList, Entry
 from monai_semgan.errors import SemganError, read_error
-from monai_semgan.training.engine.run_files import write_json
 from monai_semgan.training.planning.decided_classes import PlannedClass
 from monai_semgan.training.planning.decision import Decision
 from monai_semgan.training.planning.scan_look import ScanLook
 from monai_semgan.training.run_plan import PLAN
 from monai_semgan.utils.file_state import State, file_state
+from monai_semgan.utils.json_text import json_text
 
 PLAN_PAGE = "plan.html"
 
@@ -63,12 +63,9 @@ class DataPlan:
         word = next((one.word for one in self.decisions if one.name == "modality"), None)
         return str(word) if word is not None else None
 
-    def save(self, run: Path) -> None:
-        """Write `plan.json`, complete or not at all.
-
-        Raises:
-            SemganError: if it cannot be written.
-        """
+    @property
+    def text(self) -> str:
+        """What `plan.json` holds."""
         content = {
             "schema": SCHEMA,
             "version": __version__,
@@ -78,7 +75,7 @@ class DataPlan:
             "doubts": list(self.doubts),
             "scans": [scan.to_dict() for scan in self.scans],
         }
-        write_json(run / PLAN, content)
+        return json_text(content, indent=2, default=str) + "\n"
 
 
 def find_plan(run: Path) -> DataPlan | None:

@@ -24,10 +24,10 @@ from monai_semgan.training.planning.decision import Decision, shown
 from monai_semgan.training.planning.doubts import Evidence, find_doubts
 from monai_semgan.training.planning.plan_page import plan_page
 from monai_semgan.training.planning.survey import Survey, survey
-from monai_semgan.training.run_plan import RunPlan, field_of_view, plan_run, told_by
+from monai_semgan.training.run_plan import PLAN, RunPlan, field_of_view, plan_run, told_by
 from monai_semgan.training.stages.stage_registry import stage_names
 from monai_semgan.training.training_settings import TrainSettings
-from monai_semgan.utils.files import write_utf8
+from monai_semgan.utils.files import nothing_left, utf8, write_together
 
 if TYPE_CHECKING:
     from monai_semgan.utils.progress import Progress
@@ -76,7 +76,7 @@ def make_plan(
 
     Raises:
         SemganError: on anything that the user can mend; nothing is written then.
-        Cancelled: if the user wants to stop.
+        Cancelled: if the user wants to stop; slices that are cut stay for the next time.
     """
     datalist = load_datalist(source)
     if not datalist.training:
@@ -91,14 +91,13 @@ def make_plan(
     proposal = _proposal(found, view, slices, names)
     run_plan = replace(plan_run(source, settings, proposal), modality=modality)
     choice = validation_choice(out, settings.fold, settings.from_run)
-    data = load_run_data(source, run_plan, out / "cache", -1, Alone(torch.device("cpu")), progress, choice)
-    plan = _decided(source, found, settings, slices, run_plan, data, modality)
-    plan = replace(plan, doubts=(*data.notes, *doubts, *plan.doubts))
-    model = _model(data, run_plan)
-    page = plan_page(plan, model, data)
-    model.save(out / SETTINGS)
-    write_utf8(out / PLAN_PAGE, page)
-    plan.save(out)
+    with nothing_left(out):
+        data = load_run_data(source, run_plan, out / "cache", -1, Alone(torch.device("cpu")), progress, choice)
+        plan = _decided(source, found, settings, slices, run_plan, data, modality)
+        plan = replace(plan, doubts=(*data.notes, *doubts, *plan.doubts))
+        model = _model(data, run_plan)
+        page = utf8(plan_page(plan, model, data))
+        write_together({out / SETTINGS: model.text.encode(), out / PLAN_PAGE: page, out / PLAN: plan.text.encode()})
     return Planned(plan, model, data)
 
 

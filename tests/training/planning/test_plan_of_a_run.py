@@ -14,6 +14,7 @@ import pytest
 
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.slicing.model_settings import find_settings
+from monai_semgan.training.planning import plan_making
 from monai_semgan.training.planning.data_plan import PLAN_PAGE, find_plan
 from monai_semgan.training.planning.plan_use import plan_training
 from monai_semgan.training.run_plan import PLAN, keep_settings
@@ -262,3 +263,46 @@ def test_pictures_in_colours_are_planned_as_photographs(tmp_path: Path) -> None:
     assert kept is not None and kept.preprocessing.image_channels == 3 and kept.modality == ("XC",)
     assert kept.label_ids == (255,) and kept.labels == {1: "lesion"}
     assert plan.value("field_of_view") == "image"
+
+
+@pytest.mark.parametrize("fault", ["a scan that cannot be read", "nothing to train on", "a page that cannot be made"])
+def test_a_plan_that_is_refused_leaves_no_folder(
+    listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    if fault == "a scan that cannot be read":
+        (listed.parent / "image_0.nii.gz").write_bytes(b"no scan")
+    elif fault == "nothing to train on":
+        change(listed, training=[])
+    else:
+        monkeypatch.setattr(plan_making, "plan_page", refuse)
+    with pytest.raises(SemganError):
+        plan_training(listed, tmp_path / "runs" / "of today")
+    assert not (tmp_path / "runs").exists()
+
+
+def refuse(*_: object) -> str:
+    raise SemganError("no")
+
+
+def test_a_plan_that_is_refused_leaves_a_folder_as_it_was(
+    listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_training(listed, tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    monkeypatch.setattr(plan_making, "plan_page", refuse)
+    with pytest.raises(SemganError):
+        plan_training(listed, tmp_path / "run", TrainSettings(size=32), anew=True)
+    assert {p: p.read_bytes() for p in before} == before
+    assert files_in(tmp_path / "run") == {"settings.json", PLAN, PLAN_PAGE, "cache"}
+
+
+def test_a_plan_that_is_stopped_keeps_the_slices_that_are_cut(
+    listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> str:
+        raise Cancelled
+
+    monkeypatch.setattr(plan_making, "plan_page", stop)
+    with pytest.raises(Cancelled):
+        plan_training(listed, tmp_path / "run")
+    assert files_in(tmp_path / "run") == {"cache"}
