@@ -37,6 +37,9 @@ VOLUMES_EACH = 4
 
 LOOK_SECONDS = 0.1
 
+SHOWN_IDS = 6
+"""That a line of text names."""
+
 
 def build_slice_set(
     entries: Sequence[Entry],
@@ -76,12 +79,20 @@ def build_slice_set(
     known = known_by_volume(entries, preprocessing)
     result = replace(result, known=known, labels=only_known(result.labels, result.volume_index, known))
     if len(result.labelled_indices) and not len(result.organ_indices):
+        wanted = preprocessing.label_ids or range(1, preprocessing.num_classes)
+        held = some_of([index for index in file_ids if index > 0]) or "background alone"
         raise SemganError(
-            "the labels hold none of the classes",
-            remedy="check the label ids in the preprocessing settings",
+            f"the labels hold none of the ids of the classes ({some_of(wanted)}) but {held}",
+            remedy='name the ids of the files in "labels" of the data list, or with --labels',
             path=next(entry.label for entry in entries if entry.label),
         )
     return result
+
+
+def some_of(ids: Sequence[int]) -> str:
+    """The first ids, for a line of text; empty where there are none."""
+    shown = ", ".join(map(str, ids[:SHOWN_IDS]))
+    return f"{shown} and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else shown
 
 
 def known_by_volume(entries: Sequence[Entry], preprocessing: Preprocessing) -> torch.Tensor | None:

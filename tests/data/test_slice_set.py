@@ -264,9 +264,9 @@ def test_a_bad_volume_is_named_as_when_it_is_read_alone(tmp_path: Path) -> None:
         build_slice_set([], COARSE)
 
 
-def test_labels_without_any_class_are_refused(entries: tuple[Entry, ...]) -> None:
+def test_labels_without_any_class_are_refused_with_the_ids_that_they_hold(entries: tuple[Entry, ...]) -> None:
     wrong = Preprocessing(size=64, pixel_mm=5.5, num_classes=2, label_ids=(100,))
-    with pytest.raises(SemganError, match="hold none of the classes"):
+    with pytest.raises(SemganError, match=r"hold none of the ids of the classes \(100\) but 1, 2.*data list"):
         build_slice_set(entries[:1], wrong)
 
 
