@@ -48,7 +48,7 @@ def describe_ids(sets: Iterable[SliceSet | None], names: Mapping[int, str]) -> d
 
 
 def unseen_classes(slices: SliceSet) -> list[str]:
-    """Sentences on classes that no label of a training shows, or none knows: they cannot be learnt."""
+    """Sentences on classes that no label of a training shows, or none knows, and on labels that show more than told."""
     preprocessing, names = slices.preprocessing, slices.class_names
     ids = preprocessing.label_ids or tuple(range(1, preprocessing.num_classes))
     shown = set(slices.labels.unique().tolist()) - {0, UNLABELLED}
@@ -59,9 +59,37 @@ def unseen_classes(slices: SliceSet) -> list[str]:
         if number in shown:
             continue
         name = f"{names[number]} (id {index})" if number in names else f"id {index}"
-        why = "in label files, but too small for a pixel" if index in slices.file_ids else "in no label file"
+        if index not in slices.file_ids:
+            why = "in no label file"
+        elif slices.known is not None and not _known_to_a_label(slices, number):
+            why = 'in label files, but in none whose "labelled" names it'
+        else:
+            why = "in label files, but too small for a pixel"
         notes.append(f"no training label shows {name}, which is {why}: it cannot be learnt, leave it out with --labels")
-    return notes
+    return [*notes, *_hidden_classes(slices, ids)]
+
+
+def _known_to_a_label(slices: SliceSet, number: int) -> bool:
+    return any(e.label is not None and row[number] for e, row in zip(slices.entries, _known(slices), strict=True))
+
+
+def _known(slices: SliceSet) -> list[list[bool]]:
+    known: list[list[bool]] = [] if slices.known is None else slices.known.tolist()
+    return known
+
+
+def _hidden_classes(slices: SliceSet, ids: Sequence[int]) -> list[str]:
+    """A sentence on the first label that shows a class which its entry does not call labelled."""
+    found = [
+        (entry.label.name, slices.class_names.get(number, f"id {index}"))
+        for entry, counts, row in zip(slices.entries, slices.id_counts, _known(slices), strict=False)
+        for number, index in enumerate(ids, start=1)
+        if entry.label is not None and counts.get(index) and not row[number]
+    ]
+    if not found:
+        return []
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return [f'{found[0][0]} shows {found[0][1]}, which its "labelled" does not name{more}: it is taken for unknown']
 
 
 def unscored_classes(validation: SliceSet | None) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from monai_semgan.data.datalist import load_datalist
+from monai_semgan.data.label_checks import unseen_classes
 from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
@@ -107,6 +108,21 @@ def test_what_a_label_shows_beyond_what_it_knows_is_not_learnt(tmp_path: Path) -
     content["training"][0]["labelled"] = ["liver"]
     path.write_text(json.dumps(content))
     assert slices_of(path).labels.unique().tolist() == [0, 1]
+
+
+def test_labels_that_show_more_than_they_are_said_to_know_are_told(tmp_path: Path) -> None:
+    path = partial_list(tmp_path)
+    assert unseen_classes(slices_of(path)) == []
+    content = json.loads(path.read_text())
+    content["training"][0]["labelled"] = ["spleen"]
+    path.write_text(json.dumps(content))
+    (told,) = unseen_classes(slices_of(path))
+    assert f'{Path(content["training"][0]["label"]).name} shows liver, which its "labelled" does not name' in told
+    for entry in content["training"]:
+        entry["labelled"] = ["spleen"]
+    path.write_text(json.dumps(content))
+    unseen, hidden = unseen_classes(slices_of(path))
+    assert 'in label files, but in none whose "labelled" names it' in unseen and "(and 1 more)" in hidden
 
 
 def test_files_of_a_folder_are_what_it_knows(tmp_path: Path) -> None:
