@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.cli.arguments import bar, say, threads_option
+from monai_semgan.cli.arguments import bar, modality_name, say, threads_option
 from monai_semgan.cli.train import slice_options
 from monai_semgan.utils.files import is_text
 
@@ -38,9 +38,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("choices (left out: decided from the data)")
     slice_options(group)
-    group.add_argument(
-        "--modality", metavar="NAME", help="CT, MR, DX or XC, of scans of which the list does not tell it"
-    )
+    told = "CT, MR, DX or XR (radiographs), or XC (photographs in colours), of scans of which the list does not tell it"
+    group.add_argument("--modality", type=modality_name, metavar="NAME", help=told)
     threads_option(parser)
     parser.set_defaults(run=run)
 
@@ -48,7 +47,6 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
     from monai_semgan.errors import SemganError
-    from monai_semgan.modalities import canonical_modality
     from monai_semgan.networks.slice_sizes import check_slice_size
     from monai_semgan.training.planning.plan_use import plan_training
     from monai_semgan.training.training_settings import TrainSettings
@@ -59,13 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
         check_slice_size(arguments.size)
     names = ("size", "pixel_mm", "window", "percentiles", "plane", "labels")
     chosen = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    modality = canonical_modality(arguments.modality) if arguments.modality else None
     with bar(arguments, "stopping after these scans; Ctrl-C again stops at once") as progress:
         plan, made = plan_training(
             arguments.list,
             arguments.out,
             TrainSettings.gather(chosen),
-            modality=modality,
+            modality=arguments.modality,
             anew=arguments.replace,
             progress=progress,
         )
@@ -75,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def report(plan: DataPlan, out: Path, made: bool) -> None:
     """Print decisions and doubts."""
-    from monai_semgan.training.planning.data_plan import PLAN_PAGE
+    from monai_semgan.training.engine.run_files import PLAN_PAGE
 
     for decision in plan.decisions:
         say(str(decision))

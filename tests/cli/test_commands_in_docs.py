@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,16 +12,37 @@ from monai_semgan.cli.program import build_parser
 
 PROJECT = Path(__file__).parents[2]
 
-SHELL_BLOCK = re.compile(r"^```(?:sh|bash|console)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHELLS = ("", "sh", "bash", "console")
+"""Languages of blocks that hold commands."""
+
+
+def shell_blocks(text: str) -> Iterator[list[str]]:
+    """Lines of every block of a page that holds commands, without their indent in a list."""
+    language: str | None = None
+    lines: list[str] = []
+    for line in map(str.strip, text.splitlines()):
+        if not line.startswith("```"):
+            lines.append(line)
+        elif language is None:
+            language, lines = line[3:].strip(), []
+        else:
+            if language in SHELLS:
+                yield lines
+            language, lines = None, []
 
 
 def _commands() -> Iterator[tuple[str, str]]:
     """Pages, and lines of their blocks that begin with `semgan`, those that go on in the next line joined."""
     for page in (PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))):
-        for block in SHELL_BLOCK.findall(page.read_text(encoding="utf-8")):
-            for line in block.replace("\\\n", " ").splitlines():
+        for block in shell_blocks(page.read_text(encoding="utf-8")):
+            for line in "\n".join(block).replace("\\\n", " ").splitlines():
                 if line.startswith("semgan "):
                     yield page.relative_to(PROJECT).as_posix(), line
+
+
+def test_commands_are_found_whatever_blocks_stand_before_them() -> None:
+    page = "```json\n{}\n```\nsemgan text\n```sh\nsemgan info\n```\n- so:\n  ```\n  semgan plan\n  ```\n"
+    assert list(shell_blocks(page)) == [["semgan info"], ["semgan plan"]]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ WEIGHT_FILE_LIMIT = 16 * 2**20
 #: Stages in their order, and the sub-folder of a run that each owns.
 STAGES = ("gan", "encoder", "student")
 
+#: What was decided about the data of a run, to look at.
+PLAN_PAGE = "plan.html"
+
 #: Scores of a cross-validation, in the folder that holds its folds.
 FOLDS = "folds.json"
 

@@ -19,8 +19,6 @@ from monai_semgan.training.run_plan import PLAN
 from monai_semgan.utils.file_state import State, file_state
 from monai_semgan.utils.json_text import json_text
 
-PLAN_PAGE = "plan.html"
-
 SCHEMA = 1
 """Version of the file's form."""
 

@@ -15,8 +15,8 @@ from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, find_se
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.datasets import RunData, load_run_data, validation_choice
 from monai_semgan.training.engine.distributed import Workers
-from monai_semgan.training.engine.run_files import stage_folders
-from monai_semgan.training.planning.data_plan import PLAN_PAGE, DataPlan, changed_since, find_plan
+from monai_semgan.training.engine.run_files import PLAN_PAGE, stage_folders
+from monai_semgan.training.planning.data_plan import DataPlan, changed_since, find_plan
 from monai_semgan.training.planning.decided_budget import decide_batches, decide_shares
 from monai_semgan.training.planning.decided_classes import classes_decision, describe_classes, propose_names
 from monai_semgan.training.planning.decided_slices import decide_plane, decide_slices

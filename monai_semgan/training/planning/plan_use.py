@@ -11,9 +11,9 @@ import torch
 
 from monai_semgan.errors import SemganError
 from monai_semgan.training.engine.distributed import Workers
-from monai_semgan.training.engine.run_files import stage_folders
+from monai_semgan.training.engine.run_files import PLAN_PAGE, stage_folders
 from monai_semgan.training.engine.run_lock import locked_run
-from monai_semgan.training.planning.data_plan import PLAN_PAGE, DataPlan, find_plan
+from monai_semgan.training.planning.data_plan import DataPlan, find_plan
 from monai_semgan.training.planning.plan_making import check_choices, check_list, kept_plan, make_plan
 from monai_semgan.training.training_settings import TrainSettings
 from monai_semgan.utils.progress import NullProgress

@@ -11,7 +11,7 @@ from typing import Any
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.model_settings import ModelSettings, find_settings
 from monai_semgan.training.engine.record import dice_scores, is_complete
-from monai_semgan.training.engine.run_files import read_json, stage_folders
+from monai_semgan.training.engine.run_files import PLAN_PAGE, read_json, stage_folders
 from monai_semgan.training.run_page.curves import COLOURS, Curve, Panel
 from monai_semgan.utils.json_text import nan_where_null
 
@@ -105,7 +105,7 @@ def run_content(run: Path, live: LiveStage | None = None) -> RunContent:
         run.resolve().name,
         _data(latest.record.get("data", {}) if latest else {}, settings),
         [_stage(name, stage, settings) for name, stage in stages.items()],
-        (run / "plan.html").is_file(),
+        (run / PLAN_PAGE).is_file(),
     )
 
 

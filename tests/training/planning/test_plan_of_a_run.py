@@ -14,8 +14,9 @@ import pytest
 
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.slicing.model_settings import find_settings
+from monai_semgan.training.engine.run_files import PLAN_PAGE
 from monai_semgan.training.planning import plan_making
-from monai_semgan.training.planning.data_plan import PLAN_PAGE, find_plan
+from monai_semgan.training.planning.data_plan import find_plan
 from monai_semgan.training.planning.plan_use import plan_training
 from monai_semgan.training.run_plan import PLAN, keep_settings
 from monai_semgan.training.training_settings import TrainSettings
