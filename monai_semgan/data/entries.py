@@ -108,7 +108,7 @@ def known_classes(entry: Entry, preprocessing: Preprocessing) -> tuple[bool, ...
     keys, names = known_keys(entry), dict(entry.names)
     if keys is None:
         return (True,) * preprocessing.num_classes
-    ids = preprocessing.label_ids or tuple(range(1, preprocessing.num_classes))
+    ids = preprocessing.class_ids
     known = tuple(
         structure_key(names.get(index, str(index))) in keys or structure_key(str(index)) in keys for index in ids
     )
@@ -131,7 +131,7 @@ def entry_of_item(item: Mapping[str, Any]) -> Entry:
 
 def names_of_ids(preprocessing: Preprocessing, labels: Mapping[int, str]) -> dict[int, str]:
     """Organ name by id in label files, for a model that knows organs by class."""
-    ids = preprocessing.label_ids or tuple(range(1, preprocessing.num_classes))
+    ids = preprocessing.class_ids
     return {ids[index - 1]: name for index, name in labels.items()}
 
 

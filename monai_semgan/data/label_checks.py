@@ -50,7 +50,7 @@ def describe_ids(sets: Iterable[SliceSet | None], names: Mapping[int, str]) -> d
 def unseen_classes(slices: SliceSet) -> list[str]:
     """Sentences on classes that no label of a training shows, or none knows, and on labels that show more than told."""
     preprocessing, names = slices.preprocessing, slices.class_names
-    ids = preprocessing.label_ids or tuple(range(1, preprocessing.num_classes))
+    ids = preprocessing.class_ids
     shown = set(slices.labels.unique().tolist()) - {0, UNLABELLED}
     if not shown:
         return []
@@ -96,7 +96,7 @@ def unscored_classes(validation: SliceSet | None) -> list[str]:
     """A sentence on classes that no label of a validation knows: a training is not scored on them."""
     if validation is None or validation.known is None:
         return []
-    ids = validation.preprocessing.label_ids or tuple(range(1, validation.preprocessing.num_classes))
+    ids = validation.preprocessing.class_ids
     names, known = validation.class_names, validation.known.any(0).tolist()
     unknown = [names.get(number, f"id {index}") for number, index in enumerate(ids, start=1) if not known[number]]
     return [f"no validation label knows {', '.join(unknown)}: these are not scored"] if unknown else []

@@ -79,7 +79,7 @@ def build_slice_set(
     known = known_by_volume(entries, preprocessing)
     result = replace(result, known=known, labels=only_known(result.labels, result.volume_index, known))
     if len(result.labelled_indices) and not len(result.organ_indices):
-        wanted = preprocessing.label_ids or range(1, preprocessing.num_classes)
+        wanted = preprocessing.class_ids
         held = some_of([index for index in file_ids if index > 0]) or "background alone"
         raise SemganError(
             f"the labels hold none of the ids of the classes ({some_of(wanted)}) but {held}",

@@ -102,7 +102,7 @@ class SliceSet:
     def class_names(self) -> dict[int, str]:
         """Structure name by class, as the data list tells; empty where it does not."""
         names = next((dict(entry.names) for entry in self.entries if entry.label and entry.names), {})
-        ids = self.preprocessing.label_ids or range(1, self.preprocessing.num_classes)
+        ids = self.preprocessing.class_ids
         return {number: names[index] for number, index in enumerate(ids, start=1) if index in names}
 
     def batch(

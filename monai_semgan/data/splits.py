@@ -75,18 +75,18 @@ class Choice:
     keep: Collection[str] | None = None
 
 
-def with_validation(
-    datalist: DataList, fold: Fold | None = None, keep: Collection[str] | None = None, path: Path | None = None
-) -> DataList:
+ONE_SHARE = Choice()
+"""A share of the labelled patients, for a new run."""
+
+
+def with_validation(datalist: DataList, choice: Choice = ONE_SHARE, path: Path | None = None) -> DataList:
     """Take the validation of a training from its training list, by patient, where the list names none.
 
     Only labelled patients are held out, with all their scans; those without label stay in training.
 
     Args:
         datalist: as it was read.
-        fold: which part is held out; a share of the patients when left out.
-        keep: patients that an earlier stage of the run was scored on, which are held out again; empty where it had no
-            validation. None for a new run.
+        choice: of the patients.
         path: of the list, for errors.
 
     Returns:
@@ -97,24 +97,19 @@ def with_validation(
         SemganError: a fold is asked for and the list has a validation, or fewer labelled patients than folds.
     """
     if any(entry.label is not None for entry in datalist.validation):
-        if fold is not None:
+        if choice.fold is not None:
             remedy = 'move its entries into "training", or leave out --fold'
-            raise SemganError(f'has a "validation" of its own beside the fold {fold}', remedy=remedy, path=path)
+            raise SemganError(f'has a "validation" of its own beside the fold {choice.fold}', remedy=remedy, path=path)
         return datalist
     labelled = _labelled_patients(datalist.training)
-    if fold is not None and len(labelled) < fold.count:
-        problem = f"has {len(labelled)} labelled patients, too few for {fold.count} folds"
+    if choice.fold is not None and len(labelled) < choice.fold.count:
+        problem = f"has {len(labelled)} labelled patients, too few for {choice.fold.count} folds"
         raise SemganError(problem, remedy="ask for fewer folds", path=path)
-    held_out, note = _held_out(labelled, fold, keep)
+    held_out, note = _held_out(labelled, choice)
     notes = (*datalist.notes, *_without_label(datalist.validation), note)
     validation = tuple(entry for entry in datalist.training if entry.patient in held_out)
     training = tuple(entry for entry in datalist.training if entry.patient not in held_out)
     return replace(datalist, training=training, validation=(*datalist.validation, *validation), notes=notes)
-
-
-def fold_patients(entries: Sequence[Entry], fold: Fold) -> tuple[str, ...]:
-    """Name the patients of one fold of the labelled ones; folds share no patient and differ in size by one at most."""
-    return tuple(sorted(_labelled_patients(entries)[fold.number - 1 :: fold.count]))
 
 
 def _labelled_patients(entries: Sequence[Entry]) -> list[str]:
@@ -125,13 +120,13 @@ def _labelled_patients(entries: Sequence[Entry]) -> list[str]:
     )
 
 
-def _held_out(labelled: Sequence[str], fold: Fold | None, keep: Collection[str] | None) -> tuple[set[str], str]:
-    """Patients to be scored on, and a sentence on them."""
-    if fold is not None:
-        chosen = set(labelled[fold.number - 1 :: fold.count])
-        return chosen, f"fold {fold} is the validation: {_named(chosen)}"
-    if keep is not None:
-        chosen = set(keep) & set(labelled)
+def _held_out(labelled: Sequence[str], choice: Choice) -> tuple[set[str], str]:
+    """Patients to be scored on, and a sentence on them; folds share no patient and differ in size by one at most."""
+    if choice.fold is not None:
+        chosen = set(labelled[choice.fold.number - 1 :: choice.fold.count])
+        return chosen, f"fold {choice.fold} is the validation: {_named(chosen)}"
+    if choice.keep is not None:
+        chosen = set(choice.keep) & set(labelled)
         return chosen, f"the validation of this run stays: {_named(chosen)}" if chosen else "this run has no validation"
     if len(labelled) < LEAST_LABELLED:
         count = f"{len(labelled)} labelled patient{'' if len(labelled) == 1 else 's'}"

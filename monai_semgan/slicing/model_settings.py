@@ -58,7 +58,7 @@ class ModelSettings:
     @property
     def label_ids(self) -> tuple[int, ...]:
         """Ids in label files of the classes 1, 2, ..."""
-        return self.preprocessing.label_ids or tuple(range(1, self.preprocessing.num_classes))
+        return self.preprocessing.class_ids
 
     @property
     def paired_labels(self) -> tuple[tuple[int, ...], ...]:
@@ -139,8 +139,8 @@ class ModelSettings:
 
 def plain_ids(preprocessing: Preprocessing) -> Preprocessing:
     """The same without `label_ids` where they only number the classes."""
-    plain = preprocessing.label_ids == tuple(range(1, preprocessing.num_classes))
-    return replace(preprocessing, label_ids=None) if plain else preprocessing
+    plain = replace(preprocessing, label_ids=None)
+    return plain if plain.class_ids == preprocessing.class_ids else preprocessing
 
 
 def _listed(labels: Mapping[int, str]) -> str:

@@ -285,14 +285,18 @@ class Preprocessing:
             )
 
     @property
+    def class_ids(self) -> tuple[int, ...]:
+        """Ids in label files of the classes 1, 2, ..."""
+        return self.label_ids or tuple(range(1, self.num_classes))
+
+    @property
     def file_ids(self) -> dict[int, int] | None:
         """Id in label files by class; None where these are the same."""
         return None if self.label_ids is None else dict(enumerate(self.label_ids, start=1))
 
     def classes(self, label: np.ndarray) -> np.ndarray:
         """Turn ids of a label file into class indices 0 .. `num_classes - 1`, as uint8 of the same shape."""
-        ids = self.label_ids if self.label_ids is not None else range(1, self.num_classes)
-        return mapped_ids(label, {index: number for number, index in enumerate(ids, start=1)})
+        return mapped_ids(label, {index: number for number, index in enumerate(self.class_ids, start=1)})
 
     def label_slices(self, label: np.ndarray, geometry: SliceGeometry) -> torch.Tensor:
         """Cut a label map (I, J, K) of file ids into class slices (D, H, W) uint8.

@@ -185,8 +185,7 @@ def load_run_data(
 
 
 def _build(source: Path, plan: RunPlan, cache: Path, progress: Progress, choice: Choice | None = None) -> RunData:
-    choice = choice or Choice()
-    entries = with_validation(load_datalist(source), choice.fold, choice.keep, source)
+    entries = with_validation(load_datalist(source), choice or Choice(), source)
     notes = [*entries.notes, *copied_files(entries, source)]
     if not entries.training:
         raise SemganError("the training list is empty", remedy='fill "training"', path=source)

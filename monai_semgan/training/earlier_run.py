@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from monai_semgan.data.entries import names_of_ids
 from monai_semgan.errors import SemganError
 from monai_semgan.slicing.model_settings import ModelSettings, find_settings
 from monai_semgan.training.engine.run_files import FOLDS, read_json, stage_folders
@@ -54,7 +55,7 @@ def _slice_settings(settings: TrainSettings, kept: ModelSettings | None) -> dict
     chosen = {name: value for name, value in taken.items() if getattr(settings, name, None) is None}
     if settings.labels is None and settings.num_classes is None:
         if kept.labels:
-            chosen["labels"] = {kept.label_ids[index - 1]: name for index, name in kept.labels.items()}
+            chosen["labels"] = names_of_ids(kept.preprocessing, kept.labels)
         else:
             chosen["num_classes"] = kept.preprocessing.num_classes
     return chosen

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.data.datalist import DataList, load_datalist
+from monai_semgan.data.entries import names_of_ids
 from monai_semgan.data.label_checks import MASK, is_mask
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
@@ -58,7 +59,7 @@ class RunPlan:
     @property
     def class_names(self) -> dict[int, str]:
         """Structure name by class, where one is known."""
-        ids = self.preprocessing.label_ids or range(1, self.preprocessing.num_classes)
+        ids = self.preprocessing.class_ids
         return {number: self.names[index] for number, index in enumerate(ids, start=1) if index in self.names}
 
     def check_ids(self, found: Mapping[int, str], path: Path | None = None) -> list[str]:
@@ -74,7 +75,7 @@ class RunPlan:
         Raises:
             SemganError: if there are such ids and nobody has chosen the classes.
         """
-        known = self.preprocessing.label_ids or range(1, self.preprocessing.num_classes)
+        known = self.preprocessing.class_ids
         beyond = sorted(set(found) - set(known) - {0})
         if not beyond:
             return []
@@ -160,7 +161,7 @@ def _classes(
     if settings.num_classes is not None:
         return dict(listed), tuple(range(1, settings.num_classes)), True
     if kept is not None:
-        known = {kept.label_ids[index - 1]: name for index, name in kept.labels.items()}
+        known = names_of_ids(kept.preprocessing, kept.labels)
         return {**known, **listed}, kept.label_ids, True
     if listed:
         return dict(listed), tuple(sorted(listed)), False

@@ -74,7 +74,7 @@ def told_classes(slices: SliceSet, volume: int) -> dict[int, bool]:
     """
     entry, preprocessing = slices.entries[volume], slices.preprocessing
     known, names = slices.known_classes(slices.volume_slices(volume)[:1])[0].tolist(), dict(entry.names)
-    ids = preprocessing.label_ids or range(1, preprocessing.num_classes)
+    ids = preprocessing.class_ids
     told = {number: known[number] and (not names or index in names) for number, index in enumerate(ids, start=1)}
     return told if not all(known) or (names and any(told.values())) else {}
 

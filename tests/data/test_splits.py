@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_semgan.data.datalist import DataList, Entry
-from monai_semgan.data.splits import Fold, fold_patients, with_validation
+from monai_semgan.data.splits import Choice, Fold, with_validation
 from monai_semgan.errors import SemganError
 
 
@@ -59,17 +59,16 @@ def test_the_order_of_the_list_does_not_matter(order: list[int]) -> None:
 @given(st.integers(2, 7), st.integers(7, 30))
 def test_folds_share_no_patient_and_are_of_one_size(count: int, labelled: int) -> None:
     whole = training(labelled, unlabelled=2)
-    folds = [patients(with_validation(whole, Fold(n + 1, count)).validation) for n in range(count)]
+    folds = [patients(with_validation(whole, Choice(Fold(n + 1, count))).validation) for n in range(count)]
     assert sorted(name for fold in folds for name in fold) == sorted(f"p{n}" for n in range(labelled))
     assert max(map(len, folds)) - min(map(len, folds)) <= 1
-    assert [set(fold_patients(whole.training, Fold(n + 1, count))) for n in range(count)] == folds
 
 
 def test_a_validation_of_the_list_stays_and_contradicts_a_fold() -> None:
     own = DataList(training=training(5).training, validation=tuple(scans("v")))
     assert with_validation(own) is own
     with pytest.raises(SemganError, match='has a "validation" of its own beside the fold 2/5'):
-        with_validation(own, Fold(2, 5))
+        with_validation(own, Choice(Fold(2, 5)))
 
 
 def test_a_validation_without_labels_is_no_validation() -> None:
@@ -79,8 +78,8 @@ def test_a_validation_without_labels_is_no_validation() -> None:
 
 
 def test_a_run_that_was_begun_keeps_its_validation() -> None:
-    assert with_validation(training(9), keep=[]).validation == ()
-    assert patients(with_validation(training(9), keep=["p3"]).validation) == {"p3"}
+    assert with_validation(training(9), Choice(keep=[])).validation == ()
+    assert patients(with_validation(training(9), Choice(keep=["p3"])).validation) == {"p3"}
 
 
 @pytest.mark.parametrize("text", ["2", "0/5", "6/5", "1/1", "a/b", "1/5/2", "-1/5"])
@@ -91,4 +90,4 @@ def test_what_is_no_fold_is_refused(text: str) -> None:
 
 def test_more_folds_than_labelled_patients_are_refused() -> None:
     with pytest.raises(SemganError, match="has 3 labelled patients, too few for 5 folds"):
-        with_validation(training(3), Fold.parse("1/5"))
+        with_validation(training(3), Choice(Fold.parse("1/5")))

@@ -115,6 +115,7 @@ def test_ids_beyond_the_classes_become_background() -> None:
 
 def test_ids_of_a_label_file_can_be_mapped() -> None:
     chosen = Preprocessing(num_classes=3, label_ids=(8, 2))
+    assert chosen.class_ids == (8, 2) and Preprocessing(num_classes=3).class_ids == (1, 2)
     assert chosen.classes(np.array([[0, 1, 2], [8, 9, 13]])).tolist() == [[0, 0, 2], [1, 0, 0]]
 
 

@@ -183,7 +183,7 @@ def _decided(
     modality: str | None,
 ) -> DataPlan:
     preprocessing = run_plan.preprocessing
-    ids = preprocessing.label_ids or tuple(range(1, preprocessing.num_classes))
+    ids = preprocessing.class_ids
     classes = describe_classes(run_plan.names, ids, found.labelled)
     chosen = settings.labels is not None or settings.num_classes is not None
     batches = decide_batches(preprocessing.size, len(data.training), stage_names())
