@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monai_semgan.data.entries import read_entry_label
+from monai_semgan.data.entries import MASK, read_entry_label
 from monai_semgan.errors import SemganError
-from monai_semgan.slicing.encoding import UNLABELLED
+from monai_semgan.losses.label_losses import UNLABELLED
 
 if TYPE_CHECKING:
     from monai_semgan.data.datalist import Entry
     from monai_semgan.data.slice_set import SliceSet
-
-MASK = 255
-"""The id of what is shown, in masks that programs for pictures write."""
 
 
 def describe_ids(sets: Iterable[SliceSet | None], names: Mapping[int, str]) -> dict[int, str]:

@@ -14,7 +14,8 @@ import torch
 
 from monai_semgan.data.datalist import Entry
 from monai_semgan.errors import SemganError
-from monai_semgan.slicing.encoding import UNLABELLED, decode
+from monai_semgan.losses.label_losses import UNLABELLED
+from monai_semgan.slicing.encoding import decode
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.utils.file_state import content_digest

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-UNKNOWN = 255
+UNLABELLED = 255
+"""Class index of pixels whose class nobody knows: they count in no loss and in no score."""
 
 IMPOSSIBLE = -1e4
 """Logit of a class that a pixel cannot be: its probability is 0, and its gradient as well."""
@@ -130,7 +131,7 @@ class MaskedDiceCELoss(nn.Module):
         Returns:
             A scalar; 0 with a gradient of 0 when nothing is known.
         """
-        known = labels != UNKNOWN
+        known = labels != UNLABELLED
         target = torch.where(known, labels, 0).long()
         logits = logits.float() if classes is None else marginal_logits(logits.float(), labels, classes)
         entropy = (F.cross_entropy(logits, target, reduction="none") * known).sum() / known.sum().clamp_min(1)

@@ -1,11 +1,8 @@
-"""Pixels of slices as 8 bits, and the class of pixels without a label."""
+"""Pixels of slices as 8 bits."""
 
 from __future__ import annotations
 
 import torch
-
-UNLABELLED = 255
-"""Class index of pixels without a label; cross-entropy should ignore it."""
 
 
 def decode(images: torch.Tensor) -> torch.Tensor:

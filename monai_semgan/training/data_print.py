@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.training.engine.record import TRAINING
 from monai_semgan.training.engine.run_files import read_json, write_bytes
 from monai_semgan.training.validation import scan_keys
@@ -149,7 +150,7 @@ def _figures(slices: SliceSet) -> dict[str, ScanFigures]:
 def _scan_figures(images: torch.Tensor, labels: torch.Tensor, classes: int) -> ScanFigures:
     """Figures of slices (D, C, H, W) and labels (D, H, W)."""
     grey = [round(float(part.float().mean()), 3) for part in torch.tensor_split(images, min(PARTS, len(images)))]
-    if bool((labels[:, 0, 0] == 255).all()):
+    if bool((labels[:, 0, 0] == UNLABELLED).all()):
         return ScanFigures(grey)
     parts = torch.tensor_split(labels, min(PARTS, len(labels)))
     counts = [torch.bincount(part.flatten().long(), minlength=256)[1:classes].tolist() for part in parts]

@@ -20,8 +20,8 @@ from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.data.splits import Choice, Fold, with_validation
 from monai_semgan.errors import SemganError
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.modalities import MODALITIES
-from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings, plain_ids
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.engine.distributed import Workers

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.training.engine.run_files import write_bytes
 
 #: Red, green and blue of the classes after the background; repeated when there are more.
@@ -32,7 +33,7 @@ def picture(image: torch.Tensor, label: torch.Tensor | None = None) -> np.ndarra
     rgb = values if values.shape[-1] == 3 else np.repeat(values[..., :1], 3, axis=-1)
     if label is not None:
         ids = label.detach().cpu().numpy().astype(np.int64)
-        ids[ids == 255] = 0
+        ids[ids == UNLABELLED] = 0
         tint = COLOURS[(ids - 1) % len(COLOURS)]
         rgb = np.where((ids > 0)[..., None], 0.55 * rgb + 0.45 * tint, rgb)
     return rgb.round().astype(np.uint8).transpose(0, 2, 1, 3)[:, ::-1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from monai_semgan.data.sampler import StepSampler
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.training.engine.distributed import Workers
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class LabelledSampler:
         self.batch_size = batch_size
         indices = torch.as_tensor(slices.labelled_indices)
         labels = slices.labels[indices]
-        organ = ((labels > 0) & (labels < 255)).flatten(1).any(1)
+        organ = ((labels > 0) & (labels != UNLABELLED)).flatten(1).any(1)
         kinds = [(indices[organ], seed), (indices[~organ], seed + 1)]
         with_organ = round(batch_size * organ_fraction)
         if len(kinds[0][0]) == 0 or len(kinds[1][0]) == 0:

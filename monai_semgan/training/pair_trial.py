@@ -23,9 +23,8 @@ from torch import nn
 
 from monai_semgan.data.sampler import StepSampler
 from monai_semgan.errors import Cancelled
-from monai_semgan.losses.label_losses import MaskedDiceCELoss
+from monai_semgan.losses.label_losses import UNLABELLED, MaskedDiceCELoss
 from monai_semgan.networks import build_student
-from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.training.augmentation.paired import PairedAugmentation
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from monai_semgan.slicing.encoding import UNLABELLED
+from monai_semgan.losses.label_losses import UNLABELLED
 
 
 def sure_labels(probabilities: torch.Tensor, confidence: float) -> tuple[torch.Tensor, torch.Tensor]:

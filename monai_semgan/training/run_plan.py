@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.data.datalist import DataList, load_datalist
-from monai_semgan.data.entries import names_of_ids
-from monai_semgan.data.label_checks import MASK, is_mask
+from monai_semgan.data.entries import MASK, names_of_ids
+from monai_semgan.data.label_checks import is_mask
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
 from monai_semgan.io.image2d import has_colours

@@ -19,7 +19,8 @@ from monai.transforms import Compose, InvertibleTransform, MapTransform
 from monai_semgan.io.label_names import NAMES, names_from
 from monai_semgan.io.organ_folder import read_organ_folder
 from monai_semgan.io.reading import ANY_ID, read_label, read_volume
-from monai_semgan.slicing.encoding import UNLABELLED, encode
+from monai_semgan.losses.label_losses import UNLABELLED
+from monai_semgan.slicing.encoding import encode
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.preprocessing import OUTSIDE, rescale
 from monai_semgan.transforms.scan_meta import (

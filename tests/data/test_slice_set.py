@@ -19,8 +19,9 @@ import torch
 from monai_semgan.data.datalist import Entry, load_datalist
 from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
-from monai_semgan.errors import SemganError
-from monai_semgan.slicing.encoding import UNLABELLED, decode, encode
+from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.losses.label_losses import UNLABELLED
+from monai_semgan.slicing.encoding import decode, encode
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.transforms import dictionary
 from monai_semgan.utils.progress import NullProgress

@@ -14,9 +14,9 @@ import torch
 
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import Cancelled
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.networks import JointGenerator
 from monai_semgan.networks.weights import load_weights, save_weights, with_prefix
-from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training import pair_trial
 from monai_semgan.training.engine.schedule import Schedule

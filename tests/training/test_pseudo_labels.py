@@ -6,7 +6,7 @@ import pytest
 import torch
 from monai.losses import DiceCELoss
 
-from monai_semgan.slicing.encoding import UNLABELLED
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.training.pseudo_labels import known_pixels, sure_labels, unlabelled_rows
 
 

@@ -14,7 +14,8 @@ from monai.data import DataLoader, Dataset, MetaTensor, decollate_batch
 from monai.transforms import Compose, Invertd
 
 from monai_semgan.io.reading import read_label, read_volume
-from monai_semgan.slicing.encoding import UNLABELLED, encode
+from monai_semgan.losses.label_losses import UNLABELLED
+from monai_semgan.slicing.encoding import encode
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.transforms.dictionary import (
     ExtractSlicesd,

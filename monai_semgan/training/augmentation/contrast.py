@@ -20,10 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.training.augmentation.degradation import Degradation
 from monai_semgan.training.augmentation.random_draws import BatchRandom, per_sample
 
-UNKNOWN = 255
 _BINS = 64
 
 
@@ -126,7 +126,7 @@ class ContrastRandomisation:
         axis = equalised_axis(image)
         if labels is None:
             return apply_curves(image, random_curves(axis, random)[:, None])
-        known = torch.where(labels == UNKNOWN, 0, labels)
+        known = torch.where(labels == UNLABELLED, 0, labels)
         classes = int(known.max()) + 1
         curves = random_curves(axis.repeat_interleave(classes, dim=0), random).view(count, classes, _BINS)
         # An organ's curve covers a random part of the range: a shift and a scale of its grey values.

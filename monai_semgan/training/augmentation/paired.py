@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.training.augmentation.random_draws import BatchRandom
-
-UNKNOWN = 255
 
 
 @dataclass(frozen=True)
@@ -96,5 +95,5 @@ class PairedAugmentation:
 def resample_labels(labels: Tensor, grid: Tensor) -> Tensor:
     """Nearest-neighbour sampling of labels `(N, H, W)`; outside is background, or unknown for unknown slices."""
     shifted = F.grid_sample(labels[:, None].float() + 1.0, grid, mode="nearest", align_corners=False)[:, 0]
-    outside = torch.where((labels == UNKNOWN).flatten(1).all(dim=1), float(UNKNOWN), 0.0)
+    outside = torch.where((labels == UNLABELLED).flatten(1).all(dim=1), float(UNLABELLED), 0.0)
     return torch.where(shifted > 0, shifted - 1.0, outside[:, None, None]).to(labels.dtype)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from monai_semgan.data.slice_set import SliceSet
-from monai_semgan.slicing.encoding import UNLABELLED
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.slicing.preprocessing import COLOUR_RANGE
 from monai_semgan.training.planning.scan_look import ScanLook
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from monai_semgan.slicing.encoding import UNLABELLED
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.validation import scan_keys
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import torch
 
 from monai_semgan.data.sampler import StepSampler
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.networks import JointGenerator
-from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.training.augmentation.colour import randomisation_for
 from monai_semgan.training.augmentation.paired import PairedAugmentation
 from monai_semgan.training.engine.seeds import step_generator

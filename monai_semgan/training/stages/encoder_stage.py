@@ -18,8 +18,8 @@ from monai_semgan.errors import SemganError
 from monai_semgan.inversion.objectives.base import slice_mean
 from monai_semgan.inversion.objectives.l1_features import L1FeatureObjective
 from monai_semgan.inversion.optimiser import constant
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.networks import JointGenerator, JointSample, Latent, LatentEncoder, StudentUNet
-from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.image_quality import FrozenFeatures

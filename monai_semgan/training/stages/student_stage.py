@@ -12,10 +12,9 @@ from monai.losses import DiceCELoss
 
 from monai_semgan.data.sampler import StepSampler
 from monai_semgan.errors import SemganError
-from monai_semgan.losses.label_losses import marginal_logits
+from monai_semgan.losses.label_losses import UNLABELLED, marginal_logits
 from monai_semgan.networks import InversionSegmenter, JointGenerator, build_student
 from monai_semgan.networks.weights import part, with_prefix
-from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.training.augmentation.colour import randomisation_for
 from monai_semgan.training.augmentation.paired import PairedAugmentation
 from monai_semgan.training.engine.ema import MovingAverage

@@ -10,7 +10,7 @@ import torch
 from monai_semgan.data.datalist import load_datalist
 from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
-from monai_semgan.slicing.encoding import UNLABELLED
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.run_page.worst_slices import APART, EACH, WorstSlices
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from monai_semgan.data.slice_set import SliceSet
-from monai_semgan.slicing.encoding import UNLABELLED
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.training.datasets import hide_labels
 from monai_semgan.training.stages.encoder_batches import EncoderBatches, batch_shares
 from monai_semgan.training.stages.encoder_settings import EncoderSettings

@@ -13,9 +13,9 @@ import torch
 from monai_semgan.data.datalist import load_datalist
 from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.errors import SemganError
+from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.networks import JointGenerator, LatentEncoder
 from monai_semgan.networks.weights import load_weights, save_weights, with_prefix
-from monai_semgan.slicing.encoding import UNLABELLED
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.datasets import pack_slices
 from monai_semgan.training.engine.distributed import Workers
