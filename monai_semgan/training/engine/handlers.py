@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.handlers import TensorBoardStatsHandler
 
+from monai_semgan.errors import Cancelled
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.loss_history import LossHistory
 from monai_semgan.training.engine.schedule import Schedule, Stopwatch
@@ -25,12 +28,15 @@ if TYPE_CHECKING:
 
     from monai_semgan.utils.progress import Progress
 
+PATIENCE = 3.0
+"""Seconds that a step is waited for after a signal: with a checkpoint the end comes within 10."""
+
 
 class StopRequest:
     """Whether someone wants the run to end: Ctrl-C, SIGTERM, or the progress display's cancel.
 
-    The step in hand is always finished, so that weights and optimiser agree. A second Ctrl-C aborts at once.
-    Handlers that others have installed for Ctrl-C are left alone.
+    The step in hand is finished, unless it takes longer than `PATIENCE` and whoever makes it can take it back
+    (`may_leave`). A second Ctrl-C aborts at once. Handlers that others have installed for Ctrl-C are left alone.
 
     Args:
         progress: asked by `should_stop()`.
@@ -41,7 +47,21 @@ class StopRequest:
         self._progress = progress
         self._deadline = time.monotonic() + seconds if seconds is not None else None
         self._signalled = False
+        self._leave = self._impatient = False
         self._previous: dict[int, Any] = {}
+
+    @contextlib.contextmanager
+    def may_leave(self) -> Iterator[None]:
+        """Mark a block as one that may be left half done, some seconds after a signal.
+
+        Raises:
+            Cancelled: where that happens.
+        """
+        self._leave = True
+        try:
+            yield
+        finally:
+            self._leave = False
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
@@ -55,9 +75,26 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._impatient:  # the timer's signal, not a person's
+            self._impatient = False
+            if self._leave:
+                raise Cancelled
+            return
         if self._signalled:
             raise KeyboardInterrupt
         self._signalled = True
+        timer = threading.Timer(PATIENCE, self._interrupt, [number])
+        timer.daemon = True
+        timer.start()
+
+    def _interrupt(self, number: int) -> None:
+        """Reach into the main thread, if it is still at the same step."""
+        if self._leave and signal.getsignal(number) == self._receive:
+            self._impatient = True
+            if hasattr(signal, "pthread_kill"):  # wakes what waits, too
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
+            else:
+                _thread.interrupt_main(signal.Signals(number))
 
     @property
     def cancelled(self) -> bool:

@@ -33,6 +33,7 @@ from monai_semgan.training.engine.record import is_complete
 from monai_semgan.training.engine.schedule import Schedule, Stopwatch
 from monai_semgan.training.engine.seeds import step_seed
 from monai_semgan.training.engine.stage_checks import StageChecks
+from monai_semgan.training.engine.step_undo import StepUndo
 from monai_semgan.training.run_page.run_content import FAILED, FINISHED, STOPPED, TRAINING, LiveStage
 from monai_semgan.training.run_page.run_writing import write_run_page
 from monai_semgan.training.stages.stage import Stage
@@ -84,6 +85,8 @@ class StageLoop:
         self.fresh_optimisers = False
         self._writer: Any = None
         self._page_written = 0.0
+        self._undo = StepUndo(stage)
+        self._stop: StopRequest | None = None
         self._together = False  # in a step that all processes have to make, or none
 
     @property
@@ -147,10 +150,12 @@ class StageLoop:
     def run(self) -> StageResult:
         """Train to the end of the schedule, or until stopped; the last checkpoint is written either way.
 
-        Who stops it waits for the step in hand and the checkpoint alone. A last check that was left out for that is
+        Who stops it waits for the step in hand and the checkpoint alone, and of a step of many seconds not for its
+        end: it is taken back. A last check that was left out for that is
         made when the run is resumed.
         """
         with StopRequest(self.progress, self.settings.slot_seconds) as stop:
+            self._stop = stop
             self.stage.context.should_stop = lambda: stop.cancelled and not self._together
             warmup = self.start if self.fresh_optimisers else None
             schedule = ScheduleHandler(self.stage, self.schedule, self.watch, stop, warmup_from=warmup)
@@ -231,7 +236,8 @@ class StageLoop:
         context = self.stage.context
         torch.manual_seed(step_seed(context.seed, context.workers.rank, step, "global"))
         self._together = context.workers.size > 1
-        losses = self.stage.step(step)
+        stop = None if self._together else self._stop
+        losses = self.stage.step(step) if stop is None else self._undo.run(step, stop)
         self._together = False
         broken = self.stage.guard.broken()
         if broken:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from monai_semgan.networks.weights import load_weights
 from tests.training.phantoms import TINY, train, write_patients
 
 STUDENT: dict[str, Any] = {**TINY, "channels": (8, 16, 16), "generated_fraction": 0.0, "consistency": False}
@@ -33,6 +35,15 @@ def slow(stage, image):
     return segment(stage, image)
 if sys.argv[4] == "slow validation":
     StudentStage.segment = slow
+step = StudentStage.step
+def slow_step(stage, number):
+    losses = step(stage, number)
+    if number:
+        Path(sys.argv[2], "second step").touch()
+    time.sleep(60 if number else 1.5)
+    return losses
+if sys.argv[4] == "slow steps":
+    StudentStage.step = slow_step
 (result,) = train("student", sys.argv[1], sys.argv[2], TrainSettings.gather(json.loads(sys.argv[3])))
 sys.exit(0 if result.finished else 130)
 """
@@ -83,3 +94,18 @@ def test_sigterm_during_training_leaves_a_checkpoint_without_validating(many: Pa
     assert record["step"] > 0 and not record["history"]
     (resumed,) = train("student", many, out, resume=True, steps=record["step"] + 1, **STUDENT)
     assert resumed.finished and resumed.steps == record["step"] + 1
+
+
+def test_sigterm_in_a_step_of_a_minute_takes_it_back_and_the_resumed_run_ends_as_if_nobody_had_stopped_it(
+    many: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    process = start(many, out, {**STUDENT, "steps": 3}, "slow steps")
+    wait_for(out / "second step", process)
+    process.terminate()
+    assert process.wait(timeout=10) == 130
+    assert json.loads((out / "student" / "record.json").read_text())["step"] == 1
+    train("student", many, out, resume=True, steps=3, **STUDENT)
+    train("student", many, tmp_path / "undisturbed", steps=3, **STUDENT)
+    stopped, undisturbed = (load_weights(folder / "model.pt") for folder in (out, tmp_path / "undisturbed"))
+    assert all(torch.equal(stopped[name], tensor) for name, tensor in undisturbed.items())
