@@ -88,8 +88,8 @@ def _run(argv: Sequence[str] | None) -> int:
             prepare_threads(arguments.threads, lasting=arguments.command == "train")
             import_nibabel()
         return int(arguments.run(arguments))
-    except (KeyboardInterrupt, Cancelled):
-        return _fail("interrupted; nothing was written", EXIT_INTERRUPTED, prefix="semgan")
+    except (KeyboardInterrupt, Cancelled) as stop:
+        return _fail(f"interrupted; {stop or 'nothing was written'}", EXIT_INTERRUPTED, prefix="semgan")
     except Exception as error:
         if arguments.debug:
             raise

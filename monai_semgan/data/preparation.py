@@ -16,7 +16,7 @@ from monai_semgan.data.datalist import Entry
 from monai_semgan.data.entries import known_classes
 from monai_semgan.data.preparation_helpers import PreparationHelpers
 from monai_semgan.data.slice_set import SliceSet, join_volumes, only_known
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.slicing.geometry import SliceGeometry
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.utils.cores import usable_cores
@@ -61,7 +61,8 @@ def build_slice_set(
         The slices in the order of the entries, whichever process has prepared them.
 
     Raises:
-        SemganError: a file cannot be used, no labelled volume holds any of the classes, or the user has stopped it.
+        SemganError: a file cannot be used, or no labelled volume holds any of the classes.
+        Cancelled: the user wants to stop; volumes that are prepared stay in the cache.
     """
     if not entries:
         raise SemganError("there are no volumes", remedy="fill the data list")
@@ -120,7 +121,8 @@ def prepare_all(cache: VolumeCache, progress: Progress, helpers: int | None = No
         What the cache holds of each volume, in order.
 
     Raises:
-        SemganError: a file cannot be used, or the user has stopped it.
+        SemganError: a file cannot be used.
+        Cancelled: the user wants to stop; volumes that are prepared stay in the cache.
     """
     missing = cache.missing()
     count = worthwhile_helpers(len(missing)) if helpers is None else helpers
@@ -159,4 +161,4 @@ def _by_this_process(cache: VolumeCache, progress: Progress) -> list[dict[str, A
 
 def _check_stop(progress: Progress) -> None:
     if progress.should_stop():
-        raise SemganError("stopped before all volumes were prepared", remedy="run again, it goes on from here")
+        raise Cancelled("what was prepared is kept, run again to go on")

@@ -44,7 +44,7 @@ def tell(kind: type[BaseException], error: BaseException, trace: TracebackType |
     if isinstance(cause, SemganError):
         line = f"{cause}{where}"
     elif isinstance(error, KeyboardInterrupt) or isinstance(cause, Cancelled):
-        line = "interrupted"
+        line = f"interrupted; {cause}" if str(cause) else "interrupted"
     else:
         traceback.print_exception(kind, error, trace)
         remedy = "correct this value in the configuration or on the command line" if place else "see above"
