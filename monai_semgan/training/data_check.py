@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from monai_semgan.errors import SemganError
 from monai_semgan.training.data_print import DataPrint
 from monai_semgan.training.engine.record import DataRecord, moved_patient, new_labels, other_patients
-from monai_semgan.training.engine.run_files import read_json, stage_folders
+from monai_semgan.training.engine.run_files import FOLDS, read_json, stage_folders
 
 if TYPE_CHECKING:
     from monai_semgan.training.datasets import RunData
@@ -46,7 +46,9 @@ def check_data(out: Path, name: str, data: RunData, settings: TrainSettings) -> 
     now, folders = DataPrint.of(data), stage_folders(out)
     kept = DataPrint.load(out) if folders else None
     if kept is not None:
-        now = dataclasses.replace(now, ancestors=kept.ancestors)
+        remembered = kept.history()
+        others = [one for one in _ancestors(settings) if one not in remembered]
+        now = dataclasses.replace(now, ancestors=[*kept.ancestors, *others])
         added = _compare(kept, now, out, folders[-1].name, settings.more_labels)
     else:
         added = check_patients(out, name, data.record(), settings) if folders else []
@@ -79,6 +81,7 @@ def _ancestors(settings: TrainSettings) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for source in settings.sources:
         place = source if source.is_dir() else source.parent
+        place = place / "fold_1" if (place / FOLDS).is_file() else place  # whose student averaged ones begin with
         kept = DataPrint.load(place) or DataPrint.load(place.parent)
         if kept is not None:
             found.extend(kept.history())

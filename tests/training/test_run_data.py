@@ -168,6 +168,25 @@ def test_the_validation_that_an_earlier_run_has_taken_from_the_list_is_kept(tmp_
     assert sorted(new["validation"]) == sorted(old["validation"]) and "p9" in new["training"]
 
 
+def test_a_later_stage_that_begins_with_other_weights_remembers_whom_they_saw(
+    listed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "second"
+    train("student", listed, out, steps=1, **STUDENT)
+    other = write_patients(tmp_path / "other", training=3, unlabelled=1, validation=1)
+    content = json.loads(other.read_text())
+    for number, entry in enumerate([*content["validation"], *content["training"]]):  # p3 is validated on in the second
+        entry["patient"] = "p3" if number == 1 else f"q{number}"
+    other.write_text(json.dumps(content))
+    train("student", other, tmp_path / "first", steps=1, **STUDENT)
+    caplog.clear()
+    for _ in range(2):
+        train("student", listed, out, resume=True, init=tmp_path / "first", steps=1, **STUDENT)
+    assert "patient p3" in caplog.text and "trained on them: their scores say nothing" in caplog.text
+    ancestors = json.loads((out / "data.json").read_text())["ancestors"]
+    assert [one["sections"]["training"] for one in ancestors] == [["p3", "q2", "q3"]]
+
+
 def test_weights_of_init_that_saw_a_patient_of_the_validation_are_told_of(
     listed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
