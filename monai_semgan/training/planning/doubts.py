@@ -101,7 +101,8 @@ def few_labels(evidence: Evidence) -> Iterator[str]:
     """Too little to learn from, or nothing to tell how well it is learnt."""
     patients = {scan.patient for scan in evidence.survey.decisive if scan.labelled}
     if len(patients) < FEW_LABELLED:
-        yield f"only {len(patients)} training patients are labelled: results will depend on who they are."
+        count = "only 1 training patient is" if len(patients) == 1 else f"only {len(patients)} training patients are"
+        yield f"{count} labelled: results will depend on who they are."
     if not evidence.validation:
         yield 'no labelled scan is left for validation: nothing tells when training is done; add "validation".'
 

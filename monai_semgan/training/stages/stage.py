@@ -36,7 +36,7 @@ class StageContext:
         seed: seed of everything random.
         size: side of a slice in pixels.
         num_classes: classes with the background.
-        initial: weights to begin with, by prefix (see `training.files.gather_weights`).
+        initial: weights to begin with, by prefix (see `training.engine.run_files.gather_weights`).
         mixed_precision: use bfloat16 where the device is fast with it.
         schedule: how long the stage trains, where that is known.
         should_stop: whether someone waits for the end of the run (SIGTERM, Ctrl-C); what takes longer than some
@@ -69,7 +69,7 @@ class Stage(abc.ABC):
     """One stage of training.
 
     Subclasses fill `networks`, `averages` (both by the prefix that the weights have in files) and `optimisers`, and
-    implement `step` and `sheet`.
+    implement `step` and `image_grid`.
 
     Args:
         context: data, device and seed.
