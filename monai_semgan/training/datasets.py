@@ -174,11 +174,7 @@ def load_run_data(
             raise SemganError("packed slices have their validation and no folds", remedy=remedy, path=source)
         data = _load_packed(source, plan)
     else:
-        if not workers.is_main:
-            workers.wait()
-        data = _build(source, plan, cache, progress, choice)
-        if workers.is_main:
-            workers.wait()
+        data = workers.first_then_others(lambda: _build(source, plan, cache, progress, choice))
     if labelled >= 0:
         data = dataclasses.replace(data, training=hide_labels(data.training, labelled))
     return dataclasses.replace(data, preparation_seconds=time.monotonic() - started)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from monai_semgan.errors import SemganError
+from monai_semgan.modalities import MODALITIES
 from monai_semgan.networks.weights import part, save_weights
 from monai_semgan.slicing.model_settings import SETTINGS, find_settings
 from monai_semgan.training.engine.record import is_complete
 from monai_semgan.training.engine.run_files import FOLDS, STAGES, gather_weights, read_json, write_json
 from monai_semgan.training.engine.run_lock import locked_run
-from monai_semgan.training.engine.schedule import parse_duration
+from monai_semgan.training.engine.schedule import Slot
 from monai_semgan.training.run import open_run, run_stages
 from monai_semgan.training.training_settings import TrainSettings
 from monai_semgan.utils.progress import NullProgress
@@ -139,22 +140,20 @@ def train_folds(
         raise SemganError("packed slices have no folds", remedy="give the data list", path=source)
     results: list[StageResult] = []
     own = replace(settings.with_share(1.0 / count), slot=None)
-    left = None if settings.slot is None else parse_duration(settings.slot)
+    slot = Slot(settings.slot_seconds)
     with open_run(stage, out, own) as (names, workers, own):
         for number in range(1, count + 1):
-            chosen = replace(own, fold=f"{number}/{count}", slot=left)
+            chosen = replace(own, fold=f"{number}/{count}", slot=slot.left)
             folder = out / f"fold_{number}"
             with locked_run(folder, workers):
                 ended = run_stages(names, source, folder, chosen, workers, progress or NullProgress(), home=out)
             results.extend(ended)
-            if workers.is_main:
-                summary = summarise(out, count)
-                summary.save(out)
+            workers.first(lambda: summarise(out, count).save(out))
             if not ended[-1].finished:
                 break
         summary = summarise(out, count)
-        if workers.is_main and summary.finished:
-            write_ensemble(out, count)
+        if summary.finished:
+            workers.first(lambda: write_ensemble(out, count))
     return results, summary
 
 
@@ -187,9 +186,11 @@ def write_ensemble(out: Path, count: int) -> Path | None:
             return None
         state = part(gather_weights(folder / "student"), "student")
         weights |= {f"student.members.{number}.{name}": tensor for name, tensor in state.items()}
-    settings = find_settings(out / "fold_1")
-    if settings is not None:
-        settings.save(out / SETTINGS)
+    folds = [find_settings(out / f"fold_{number + 1}") for number in range(count)]
+    found = [settings for settings in folds if settings is not None]
+    if found:  # a fold may lack the scans of a modality
+        modality = tuple(name for name in MODALITIES if any(name in settings.modality for settings in found))
+        replace(found[0], modality=modality).save(out / SETTINGS)
     save_weights(out / "model.pt", weights)
     return out / "model.pt"
 

@@ -17,12 +17,14 @@ from monai_semgan.errors import SemganError
 from monai_semgan.networks.slice_sizes import check_slice_size
 from monai_semgan.slicing.model_settings import SETTINGS, ModelSettings
 from monai_semgan.training.data_check import check_data
+from monai_semgan.training.data_print import DataPrint
 from monai_semgan.training.datasets import RunData, load_run_data, validation_choice
 from monai_semgan.training.earlier_run import with_earlier_run
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.loop import StageLoop, StageResult, write_combined
 from monai_semgan.training.engine.record import DataRecord
 from monai_semgan.training.engine.run_lock import locked_run
+from monai_semgan.training.engine.schedule import Slot
 from monai_semgan.training.engine.seeds import step_seed
 from monai_semgan.training.planning.plan_use import plan_of_run, with_batches
 from monai_semgan.training.run_page.run_writing import write_run_page
@@ -124,7 +126,7 @@ def run_stages(
     Raises:
         SemganError: on anything that the user can mend.
     """
-    home = out if home is None else home
+    home, slot = out if home is None else home, Slot(settings.slot_seconds)
     plan = plan_of_run(source, home, settings, workers, progress)
     settings, shares = with_batches(settings, plan), plan.shares if plan is not None else budget_shares()
     view = field_of_view(source)
@@ -139,7 +141,8 @@ def run_stages(
     names = [name for name in names if name in shares] if len(names) > 1 else names
     for name in names:
         share = shares[name] if len(names) > 1 else 1.0
-        results.append(run_stage(name, data, out, settings.with_share(share), workers, progress))
+        own = replace(settings.with_share(share), slot=slot.left)
+        results.append(run_stage(name, data, out, own, workers, progress))
         if not results[-1].finished:
             break
     if workers.is_main:
@@ -247,13 +250,16 @@ def run_stage(
         problem = f"this {name} run is finished, it would not learn from the new labels of {', '.join(added)}"
         remedy = "give more steps or time, or start another run from its weights with --from"
         raise SemganError(problem, remedy=remedy, path=out / name)
-    if workers.is_main:
-        model.save(out / SETTINGS)
-        printed.save(out)
+    workers.first(lambda: _keep(out, model, printed))
     result = loop.run()
-    if workers.is_main:
-        write_combined(out)
+    workers.first(lambda: write_combined(out))
     return result
+
+
+def _keep(out: Path, model: ModelSettings, printed: DataPrint) -> None:
+    """Write what a run is trained on into its folder."""
+    model.save(out / SETTINGS)
+    printed.save(out)
 
 
 def fingerprint(settings: TrainSettings, own: Any, model: ModelSettings, record: DataRecord) -> dict[str, Any]:

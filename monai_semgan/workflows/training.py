@@ -28,6 +28,7 @@ from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.loop import StageResult
 from monai_semgan.training.engine.run_files import STAGES
 from monai_semgan.training.engine.run_lock import locked_run
+from monai_semgan.training.engine.schedule import Slot
 from monai_semgan.training.list_plane import tell_plane
 from monai_semgan.training.run import check_options, check_stage_size, run_stage, stage_settings
 from monai_semgan.training.run_page.run_writing import write_run_page
@@ -188,7 +189,7 @@ class StageTraining:
         Raises:
             SemganError: on anything that the user can mend.
         """
-        own = stage_settings(self.stage, self.settings.stage_options)
+        own, slot = stage_settings(self.stage, self.settings.stage_options), Slot(self.settings.slot_seconds)
         check_stage_size(self.stage, self.dataset.preprocessing.size, own)
         device = self.settings.device
         chosen = select_device(device) if isinstance(device, str) else device
@@ -198,6 +199,7 @@ class StageTraining:
                 data = self._data(workers, NullProgress())
                 steps = self.max_epochs * (self.settings.epoch_length or self._pass(data, workers))
                 settings = replace(self.settings, steps=steps, epochs=self.max_epochs, init=self._sources())
+                settings = replace(settings, slot=slot.left)
                 handlers, progress = self.handlers, NullProgress()
                 self.result = run_stage(self.stage, data, self.output_dir, settings, workers, progress, handlers)
                 if workers.is_main:
@@ -208,12 +210,11 @@ class StageTraining:
 
     def _data(self, workers: Workers, progress: Progress) -> RunData:
         """The slices; the first process fills the cache before the others read it."""
-        if not workers.is_main:
-            workers.wait()
-        training = self.dataset.slices(progress)
-        validation = self.validation.slices(progress) if self.validation is not None else None
-        if workers.is_main:
-            workers.wait()
+        parts = (self.dataset, self.validation)
+        slices = workers.first_then_others(
+            lambda: [part.slices(progress) if part is not None else None for part in parts]
+        )
+        training, validation = slices
         if training is None:
             remedy = "give --dataset_dir a data list with training volumes"
             raise SemganError("train#dataset#data: there are no training volumes", remedy=remedy)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,9 +18,13 @@ from monai_semgan.cli import main
 from monai_semgan.errors import SemganError
 from monai_semgan.networks import StudentEnsemble, StudentUNet, build_student
 from monai_semgan.networks.weights import load_weights, part
+from monai_semgan.slicing.model_settings import find_settings
+from monai_semgan.training import run
+from monai_semgan.training.engine import schedule
 from monai_semgan.training.engine.distributed import Workers
+from monai_semgan.training.engine.loop import StageResult
 from monai_semgan.training.engine.run_lock import locked_run
-from monai_semgan.training.folds import FoldScore, FoldsSummary, train_folds
+from monai_semgan.training.folds import FoldScore, FoldsSummary, train_folds, write_ensemble
 from monai_semgan.training.training_settings import TrainSettings
 from tests.training.phantoms import TINY, train, write_patients
 
@@ -112,6 +118,37 @@ def test_the_folds_share_one_cache_and_the_time(trained: Path) -> None:
 def test_the_budget_is_that_of_all_folds(listed: Path, tmp_path: Path) -> None:
     results, _ = train_folds("student", listed, tmp_path, TrainSettings.gather({**STUDENT, "budget": "2s"}), 2)
     assert len(results) == 2 and sum(result.seconds for result in results) < 3.0
+
+
+def test_a_slot_is_that_of_all_stages_and_folds_together(
+    listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, slots = [0.0], []
+
+    def stage_of_25_minutes(name: str, data: Any, out: Path, settings: TrainSettings, *_: Any) -> StageResult:
+        slots.append(settings.slot)
+        now[0] += 25 * 60
+        return StageResult(name, out, 1, 1.0, 1, True, False, {})
+
+    monkeypatch.setattr(schedule, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(run, "run_stage", stage_of_25_minutes)
+    settings = TrainSettings.gather({**TINY, "steps": 1, "slot": "1h"})
+    run.train("all", listed, tmp_path / "all", settings)
+    assert slots[:2] == [3600.0, 2100.0] and all(0 < left <= 600 for left in slots[2:])
+    slots.clear()
+    train_folds("student", listed, tmp_path / "folds", settings, 2)
+    assert slots == [3600.0, 2100.0]
+
+
+def test_averaged_students_are_for_the_modalities_of_all_folds(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    for number, modality in ((1, ("CT",)), (2, ("MR",)), (3, ("CT",))):
+        settings = find_settings(tmp_path / "run" / f"fold_{number}")
+        assert settings is not None
+        replace(settings, modality=modality).save(tmp_path / "run" / f"fold_{number}" / "settings.json")
+    write_ensemble(tmp_path / "run", 3)
+    averaged = find_settings(tmp_path / "run")
+    assert averaged is not None and averaged.modality == ("CT", "MR")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import nn
+
+from monai_semgan.errors import Cancelled, SemganError
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(days=7)
+"""How long processes wait for the first one, which plans, cuts slices and validates alone. One that has died is
+noticed at once, by the others or by `torchrun`."""
 
 
 class Workers:
@@ -25,12 +34,13 @@ class Workers:
         self.device = device
         self._owner = False
         if "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
             self._owner = True
         active = dist.is_available() and dist.is_initialized()
         self.rank = dist.get_rank() if active else 0
         self.size = dist.get_world_size() if active else 1
-        self._control: Any = dist.new_group(backend="gloo") if self.size > 1 and device.type == "cuda" else None
+        apart = self.size > 1 and device.type == "cuda"
+        self._control: Any = dist.new_group(backend="gloo", timeout=PATIENCE) if apart else None
 
     @staticmethod
     def local_device(device: torch.device) -> torch.device:
@@ -92,13 +102,63 @@ class Workers:
         dist.all_reduce(values, op=dist.ReduceOp.MAX, group=self._control)
         return float(values[0]), bool(values[1] > 0)
 
-    def wait(self) -> None:
-        """Wait for all processes."""
-        if self.size > 1:
-            dist.barrier(group=self._control) if self._control is not None else dist.barrier()
+    def first(self, work: Callable[[], T]) -> T | None:
+        """Let the first process do something that the others wait for.
+
+        Args:
+            work: done by the first process alone; no process is waited for in it.
+
+        Returns:
+            What it gives, on the first process; None on the others.
+
+        Raises:
+            SemganError: on all processes, if the first has raised it; so with `Cancelled`.
+            RuntimeError: on the others, if the first has raised anything else.
+        """
+        found: T | None = None
+        error: BaseException | None = None
+        if self.is_main:
+            try:
+                found = work()
+            except BaseException as raised:  # also Ctrl-C: the others would wait for ever
+                error = raised
+        failure = self._broadcast(None if error is None else _travelling(error))
+        if error is not None:
+            raise error
+        if failure is not None:
+            raise failure
+        return found
+
+    def first_decides(self, work: Callable[[], T]) -> T:
+        """What `work` gives on the first process, which alone does it, on all of them; errors as for `first`.
+
+        It is pickled on its way.
+        """
+        found: T = self._broadcast(self.first(work))
+        return found
+
+    def first_then_others(self, work: Callable[[], T]) -> T:
+        """Let all processes do the same, the first one before the others; errors of the first as for `first`."""
+        found = self.first(work)
+        return cast("T", found) if self.is_main else work()
+
+    def _broadcast(self, value: Any) -> Any:
+        """The value of the first process."""
+        if self.size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, src=0, group=self._control)
+        return values[0]
 
     def close(self) -> None:
         """Leave the process group if this object entered it."""
         if self._owner and dist.is_initialized():
             dist.destroy_process_group()
             self._owner = False
+
+
+def _travelling(error: BaseException) -> Exception:
+    """An error as the other processes raise it."""
+    if isinstance(error, (SemganError, Cancelled)):
+        return error
+    return RuntimeError(f"the first process has failed: {type(error).__name__}: {error}")

@@ -174,15 +174,8 @@ class StageLoop:
         done = self.schedule.done(self.start, self.watch.elapsed)
         step = self.start if done else self._train(schedule, speed)
         finished = self.schedule.done(step, schedule.elapsed)
-        if workers.is_main:
-            with self.watch.paused():
-                self._refuse_divergence(step)
-                if not stop.cancelled and not (done and self.checks.complete):
-                    self._evaluate(step, finished)
-                record = self._save(step, speed.images_per_second(step))
-                self._show(step, speed, FINISHED if is_complete(record) else STOPPED)
-                if self._writer is not None:
-                    self._writer.close()
+        left_out = stop.cancelled or (done and self.checks.complete)
+        workers.first(lambda: self._end(step, speed, None if left_out else finished))
         _, unchecked = workers.agree(0.0, workers.is_main and not self.checks.complete)
         return StageResult(
             self.stage.name,
@@ -194,6 +187,17 @@ class StageLoop:
             stop.cancelled and (schedule.stopped or unchecked),
             dict(self.checks.metrics),
         )
+
+    def _end(self, step: int, speed: ProgressHandler, final: bool | None) -> None:
+        """Check, unless `final` is None, and write everything."""
+        with self.watch.paused():
+            self._refuse_divergence(step)
+            if final is not None:
+                self._evaluate(step, final)
+            record = self._save(step, speed.images_per_second(step))
+            self._show(step, speed, FINISHED if is_complete(record) else STOPPED)
+            if self._writer is not None:
+                self._writer.close()
 
     def _train(self, schedule: ScheduleHandler, speed: ProgressHandler) -> int:
         context = self.stage.context

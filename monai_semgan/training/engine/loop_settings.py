@@ -19,7 +19,8 @@ class LoopSettings:
         checkpoint_steps: most steps between two checkpoints, or None.
         validations: parts into which the stage is cut by validations and sheets; the last is at the end, on all slices.
         log_every: steps between two readings of the losses.
-        slot: time, such as `9m` or seconds, after which this process stops cleanly, to be resumed in another, or None.
+        slot: time, such as `9m` or seconds, after which this process stops cleanly, to be resumed in another, or None;
+            preparation, and all stages and folds, are within it.
         tensorboard: write TensorBoard files.
         epochs: epochs into which the steps are cut for handlers that count in epochs.
     """

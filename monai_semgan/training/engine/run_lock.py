@@ -24,9 +24,13 @@ def locked_run(folder: Path, workers: Workers) -> Iterator[None]:
     Raises:
         SemganError: if another run holds it, or it cannot be made.
     """
-    if not workers.is_main:
+    with contextlib.ExitStack() as stack:
+        workers.first(lambda: stack.enter_context(_held(folder)))
         yield
-        return
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         new = not folder.exists()
         try:

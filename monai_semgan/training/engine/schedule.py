@@ -104,6 +104,22 @@ class Stopwatch:
             self._started = self._clock()
 
 
+class Slot:
+    """The time that a process has, all its stages and folds together.
+
+    Args:
+        seconds: from now on; None for no end.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, more than 0: a stage that begins too late makes a step. None for no end."""
+        return None if self._end is None else max(1e-3, self._end - time.monotonic())
+
+
 def cosine_factor(fraction: float, warmup: float = 0.05, floor: float = 0.0) -> float:
     """Factor of the learning rate: linear warm-up, then half a cosine down to `floor` (Loshchilov, Hutter 2017).
 

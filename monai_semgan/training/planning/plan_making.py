@@ -41,8 +41,9 @@ CHOICES = ("plane", "size", "pixel_mm", "window", "percentiles")
 class Alone(Workers):
     """The first process of a run, which plans while the others wait for the end of it."""
 
-    def wait(self) -> None:
-        """Go on at once."""
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        self.rank, self.size = 0, 1
 
 
 @dataclass(frozen=True)

@@ -84,9 +84,11 @@ def plan_of_run(
     Raises:
         SemganError: if list or settings contradict the plan, or none can be made.
     """
-    if not workers.is_main:
-        workers.wait()
-        return find_plan(out)
+    plan = workers.first(lambda: _plan_of_run(source, out, settings, progress))
+    return plan if workers.is_main else find_plan(out)
+
+
+def _plan_of_run(source: Path, out: Path, settings: TrainSettings, progress: Progress) -> DataPlan | None:
     plan = find_plan(out)
     trained = bool(stage_folders(out))
     if plan is not None:
@@ -97,7 +99,6 @@ def plan_of_run(
     elif settings.plan and source.is_file() and not trained:
         plan = make_plan(source, out, settings, progress).plan
         tell(plan, out)
-    workers.wait()
     return plan
 
 

@@ -65,7 +65,9 @@ def decide(context: StageContext, pool: PairPool, settings: StudentSettings) -> 
     longest = TrialSettings(
         context.num_classes, settings.generated_fraction, organ_fraction=settings.organ_fraction, seed=context.seed
     )
-    trial = affordable(longest, context.slices, context.device, context.schedule)
+    trial = context.workers.first_decides(  # processes are not equally fast, and all have to try, or none
+        lambda: affordable(longest, context.slices, context.device, context.schedule)
+    )
     if trial is None:
         logger.warning("generated pairs are left out: the training is too short to measure whether they help")
         return PairDecision(False, plausible)
