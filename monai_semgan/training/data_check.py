@@ -82,7 +82,6 @@ def _ancestors(settings: TrainSettings) -> list[dict[str, object]]:
     for source in settings.sources:
         place = source if source.is_dir() else source.parent
         place = place / "fold_1" if (place / FOLDS).is_file() else place  # whose student averaged ones begin with
-        place = place / "fold_1" if (place / FOLDS).is_file() else place  # whose student averaged ones begin with
         kept = DataPrint.load(place) or DataPrint.load(place.parent)
         if kept is not None:
             found.extend(kept.history())
