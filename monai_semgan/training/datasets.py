@@ -189,10 +189,30 @@ def _build(source: Path, plan: RunPlan, cache: Path, progress: Progress, choice:
     preprocessing = plan.preprocessing
     training = build_slice_set(_named(entries.training, plan), preprocessing, cache, progress)
     validation = build_slice_set(_named(scored, plan), preprocessing, cache, progress) if scored else None
-    notes += plan.check_ids(describe_ids((training, validation), plan.names), source)
-    notes += [*copied_slices(training, validation, source), *unseen_classes(training), *unscored_classes(validation)]
+    notes += notes_on(training, validation, plan, source)
     sections = {name: [entry.patient for entry in getattr(entries, name)] for name in SECTIONS}
     return RunData(training, validation, sections, tuple(dict.fromkeys(notes)))
+
+
+def notes_on(training: SliceSet, validation: SliceSet | None, plan: RunPlan, source: Path | None = None) -> list[str]:
+    """What a user should know of slices before they are trained on, one sentence each.
+
+    Args:
+        training: the training slices.
+        validation: those that are scored on.
+        plan: classes of the run.
+        source: data list, for errors.
+
+    Raises:
+        SemganError: labels hold ids that nobody has chosen or left out, or a volume is in both.
+    """
+    found = plan.check_ids(describe_ids((training, validation), plan.names), source)
+    return [
+        *found,
+        *copied_slices(training, validation, source),
+        *unseen_classes(training),
+        *unscored_classes(validation),
+    ]
 
 
 def _named(entries: Sequence[Entry], plan: RunPlan) -> list[Entry]:

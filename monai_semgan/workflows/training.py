@@ -14,16 +14,15 @@ from monai.data import Dataset
 from monai.transforms import Compose
 
 from monai_semgan.data.cache import entry_item, labelled_of
-from monai_semgan.data.copies import copied_files, copied_slices
+from monai_semgan.data.copies import copied_files
 from monai_semgan.data.datalist import Entry, load_datalist
-from monai_semgan.data.label_checks import describe_ids, unscored_classes, unseen_classes
 from monai_semgan.data.preparation import build_slice_set
 from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.errors import SemganError
 from monai_semgan.io.label_names import NAMES, names_from
 from monai_semgan.slicing.planes import propose_plane
 from monai_semgan.slicing.preprocessing import Preprocessing
-from monai_semgan.training.datasets import RunData, hide_labels
+from monai_semgan.training.datasets import RunData, hide_labels, notes_on
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.loop import StageResult
 from monai_semgan.training.engine.run_files import STAGES
@@ -218,10 +217,8 @@ class StageTraining:
         if training is None:
             remedy = "give --dataset_dir a data list with training volumes"
             raise SemganError("train#dataset#data: there are no training volumes", remedy=remedy)
-        names = dict(training.entries[0].names)
-        plan = RunPlan(training.preprocessing, names, chosen=True)
-        notes = [*plan.check_ids(describe_ids((training, validation), names)), *copied_slices(training, validation)]
-        for note in [*notes, *unseen_classes(training), *unscored_classes(validation)]:
+        plan = RunPlan(training.preprocessing, dict(training.entries[0].names), chosen=True)
+        for note in notes_on(training, validation, plan):
             logger.warning("%s", note)
         if training.preprocessing.field_of_view != "image":
             places = [(geometry.source_affine, geometry.source_shape) for geometry in training.geometries]
