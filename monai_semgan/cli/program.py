@@ -89,7 +89,7 @@ def _run(argv: Sequence[str] | None) -> int:
             import_nibabel()
         return int(arguments.run(arguments))
     except (KeyboardInterrupt, Cancelled) as stop:
-        return _fail(f"interrupted; {stop or 'nothing was written'}", EXIT_INTERRUPTED, prefix="semgan")
+        return _fail(f"interrupted; {str(stop) or 'nothing was written'}", EXIT_INTERRUPTED, prefix="semgan")
     except Exception as error:
         if arguments.debug:
             raise

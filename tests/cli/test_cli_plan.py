@@ -40,6 +40,23 @@ def test_three_commands_lead_from_a_list_to_a_bundle_that_segments(
     assert Path(label).is_file()
 
 
+def test_who_stops_a_plan_is_told_what_is_kept_and_can_go_on(
+    listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    command = ["plan", str(listed), "--out", str(run), "--size", "32", "--quiet"]
+    with monkeypatch.context() as stopped:  # at the first scan that is looked at
+        stopped.setattr("monai_semgan.cli.arguments._Silent.should_stop", lambda self: True)
+        assert main(command) == 130
+    assert "interrupted; nothing was written" in capsys.readouterr().err and not run.exists()
+    with monkeypatch.context() as stopped:  # when the first one has been cut to slices
+        stopped.setattr("monai_semgan.cli.arguments._Silent.should_stop", lambda self: any(run.glob("cache/*.pt")))
+        assert main(command) == 130
+    assert "interrupted; what was prepared is kept, run again to go on" in capsys.readouterr().err
+    assert any(run.glob("cache/*.pt")) and not (run / "plan.json").exists()
+    assert main(command) == 0
+
+
 def test_a_plan_that_is_there_is_kept(listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["plan", str(listed), "--out", str(tmp_path / "run"), "--size", "32", "--quiet"]
     assert main(command) == 0

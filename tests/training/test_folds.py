@@ -91,6 +91,8 @@ def test_a_training_that_begins_with_averaged_students_takes_the_first(
     train("student", listed, tmp_path, **settings)
     first, new = (load_weights(run / "student" / "weights.pt") for run in (trained / "fold_1", tmp_path))
     assert all(torch.allclose(first[name], new[name], atol=1e-3) for name in first)
+    (ancestor,) = json.loads((tmp_path / "data.json").read_text())["ancestors"]
+    assert ancestor["labelled"] == json.loads((trained / "fold_1" / "data.json").read_text())["labelled"]
 
 
 def test_folds_that_were_stopped_go_on_with_the_next_call(listed: Path, tmp_path: Path) -> None:

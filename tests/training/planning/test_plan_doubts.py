@@ -90,6 +90,7 @@ def test_volumes_that_no_adult_has_are_told() -> None:
 
 def test_few_labels_and_no_validation_are_told() -> None:
     found = doubts(PEOPLE[:2], validation=())
+    assert "only 1 training patient is labelled" in doubts(PEOPLE[:1])
     assert "only 2 training patients are labelled" in found and "no labelled scan is left for validation" in found
 
 
