@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from monai_semgan.outputs.directions import axis_ends, plane_across
 from monai_semgan.outputs.overlay import as_pictures, as_radiologists_see, blend
+from monai_semgan.utils.html_pages import png_address
 
 if TYPE_CHECKING:
     from monai_semgan.inference.segmentation import Segmentation
@@ -62,7 +62,7 @@ def data_address(picture: Image.Image) -> str:
     """Encode an image as an address that holds it."""
     stream = io.BytesIO()
     picture.save(stream, format="PNG")  # the strongest compression takes 7 times as long and saves a tenth
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    return png_address(stream.getvalue())
 
 
 def curve_svg(

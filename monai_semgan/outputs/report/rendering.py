@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from monai_semgan.organs import find_organ
@@ -16,6 +15,7 @@ from monai_semgan.outputs.overlay import label_on_slices
 from monai_semgan.outputs.report.content import ReportContent, SliceCurve, report_content
 from monai_semgan.outputs.report.pictures import curve_svg, organ_pictures
 from monai_semgan.utils.files import check_output_folder, write_utf8
+from monai_semgan.utils.html_pages import page_template
 from monai_semgan.utils.json_text import json_text
 
 if TYPE_CHECKING:
@@ -73,9 +73,6 @@ def write_report(
 def render(content: ReportContent, segmentation: Segmentation, title: str) -> str:
     """Render the HTML page, which needs no network and no script."""
     names = {organ.label: organ.name for organ in content.organs}
-    environment = Environment(
-        loader=PackageLoader("monai_semgan.outputs.report", "."), autoescape=True, trim_blocks=True
-    )
     label, found = label_on_slices(segmentation), [organ for organ in content.organs if organ.found]
     pictures = {organ.name: organ_pictures(segmentation, label, organ.label, names) for organ in found}
     colours = {organ.name: css_colour(organ.name, organ.label) for organ in content.organs}
@@ -83,7 +80,7 @@ def render(content: ReportContent, segmentation: Segmentation, title: str) -> st
     first_end, last_end = axis_ends(segmentation.prepared.geometry)[2]
     ends = (WORDS[first_end], WORDS[last_end])
     curves = {curve.name: _drawn(curve, last, ends) for curve in (content.curve, content.uncertainty) if curve}
-    return environment.get_template(TEMPLATE).render(
+    return page_template("monai_semgan.outputs.report", TEMPLATE).render(
         content=content,
         title=title,
         pictures=pictures,

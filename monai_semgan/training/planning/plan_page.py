@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from monai_semgan.data.slice_set import SliceSet
@@ -17,6 +16,7 @@ from monai_semgan.training.planning.data_plan import DataPlan
 from monai_semgan.training.planning.decision import shown
 from monai_semgan.training.planning.plan_pictures import histogram_svg, slice_pictures
 from monai_semgan.training.planning.scan_look import ScanLook
+from monai_semgan.utils.html_pages import page_template
 
 TEMPLATE = "plan.html"
 
@@ -50,17 +50,13 @@ def plan_page(plan: DataPlan, model: ModelSettings, data: RunData) -> str:
         model: settings that were decided.
         data: slices of the run.
     """
-    environment = Environment(
-        loader=PackageLoader("monai_semgan.training.planning", "."), autoescape=True, trim_blocks=True
-    )
-    environment.filters["shown"] = shown
     settings = model.preprocessing
     modalities = sorted({scan.modality for scan in plan.scans})
     histograms = {
         name: Markup(histogram_svg(of_modality(plan.scans, name), settings.window, settings.percentiles))
         for name in modalities
     }
-    return environment.get_template(TEMPLATE).render(
+    return page_template("monai_semgan.training.planning", TEMPLATE, shown=shown).render(
         plan=plan,
         settings=settings,
         examples=_examples(plan, data),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +13,7 @@ from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.slicing.preprocessing import COLOUR_RANGE
 from monai_semgan.training.planning.scan_look import ScanLook
+from monai_semgan.utils.html_pages import png_address
 
 SLICES_A_SCAN = 4
 OPACITY = 0.4
@@ -34,7 +34,7 @@ def data_uri(rgb: np.ndarray) -> str:
         picture = picture.resize((rgb.shape[1] * factor, rgb.shape[0] * factor), Image.Resampling.NEAREST)
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return png_address(buffer.getvalue())
 
 
 def slice_pictures(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import logging
 import time
@@ -10,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, Template
+from jinja2 import Template
 from PIL import Image
 
 from monai_semgan.errors import SemganError
@@ -18,6 +17,7 @@ from monai_semgan.training.engine.run_files import write_bytes
 from monai_semgan.training.run_page.curves import draw_panels
 from monai_semgan.training.run_page.run_content import LiveStage, RunContent, duration, run_content
 from monai_semgan.utils.files import utf8
+from monai_semgan.utils.html_pages import page_template, png_address
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def render(content: RunContent, run: Path, curves: bytes, refresh: bool) -> str:
     pictures = {stage.name: _stage_pictures(run / stage.name) for stage in content.stages}
     return _template().render(
         content=content,
-        curves=_address(curves) if content.stages else "",
+        curves=png_address(curves) if content.stages else "",
         pictures=pictures,
         refresh=REFRESH_SECONDS if refresh else 0,
         written=time.strftime("%Y-%m-%d %H:%M:%S"),
@@ -74,8 +74,7 @@ def render(content: RunContent, run: Path, curves: bytes, refresh: bool) -> str:
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
-    loader = PackageLoader("monai_semgan.training.run_page", ".")
-    return Environment(loader=loader, autoescape=True, trim_blocks=True).get_template(PAGE)
+    return page_template("monai_semgan.training.run_page", PAGE)
 
 
 def _told(error: Exception) -> bool:
@@ -90,12 +89,8 @@ def _stage_pictures(folder: Path) -> dict[str, str]:
     found = {}
     for name, path in paths.items():
         if path is not None and path.is_file():
-            found[name] = _address(path.read_bytes())
+            found[name] = png_address(path.read_bytes())
     return found
-
-
-def _address(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 def _png(rgb: np.ndarray) -> bytes:
