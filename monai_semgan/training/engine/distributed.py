@@ -34,7 +34,10 @@ class Workers:
         self.device = device
         self._owner = False
         if "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+            if device.type == "cuda":
+                dist.init_process_group("nccl")
+            else:
+                dist.init_process_group("gloo", timeout=PATIENCE)
             self._owner = True
         active = dist.is_available() and dist.is_initialized()
         self.rank = dist.get_rank() if active else 0
