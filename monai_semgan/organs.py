@@ -90,6 +90,12 @@ class Organ:
     side: Code | None = None
     category: Code = Code("91723000", "Anatomical Structure")
 
+    @property
+    def coded(self) -> str:
+        """Code, meaning and side, as a text names them."""
+        side = f", {self.side.meaning.lower()}" if self.side is not None else ""
+        return f"{self.kind.value} {self.kind.meaning}{side}"
+
 
 @dataclass(frozen=True)
 class Segments:

@@ -156,15 +156,9 @@ def _data_section(run: Path, kept: ModelSettings, preprocessing: str) -> str:
     labelled = {patient for data in records for patient in data.get("labelled", ())}
     unlabelled = {patient for data in records for patient in data.get("unlabelled", ())} - labelled
     scans = " and ".join(SCANS.get(name, name) for name in kept.modality)
-    rows = [f"| {index} | {name} | {_code(name, index)} |" for index, name in kept.labels.items()]
+    rows = [f"| {index} | {name} | {find_organ(name, index).coded} |" for index, name in kept.labels.items()]
     return (
         f"Own data ({scans}): {len(labelled)} labelled and {len(unlabelled)} unlabelled patients.\n"
         f"Terms: `docs/data_license.txt`. {RESEARCH_ONLY}.\n\n"
         "| class | structure | SNOMED CT |\n| --- | --- | --- |\n" + "\n".join(rows) + f"\n\n{preprocessing}"
     )
-
-
-def _code(name: str, index: int) -> str:
-    organ = find_organ(name, index)
-    side = f", {organ.side.meaning.lower()}" if organ.side is not None else ""
-    return f"{organ.kind.value} {organ.kind.meaning}{side}"

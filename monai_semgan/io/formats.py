@@ -27,7 +27,8 @@ F = TypeVar("F", bound=Function)
 DICOM = "dicom.series_reader.read_dicom"
 """Also reads folders, and files without ending that carry the mark of DICOM."""
 
-_IMAGE2D = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+"""Endings of pictures as programs for photographs write them."""
 
 _READERS: dict[str, Function | str] = {
     ".nii": "nifti.read_nifti",
@@ -41,14 +42,14 @@ _READERS: dict[str, Function | str] = {
     ".dcm": DICOM,
     ".ima": DICOM,
     ".zip": DICOM,
-    **dict.fromkeys(_IMAGE2D, "image2d.read_image2d"),
+    **dict.fromkeys(PICTURES, "image2d.read_image2d"),
 }
 """`function(path) -> Volume`; what it returns is checked by `monai_semgan.io.reading.read_volume`."""
 
 _SECOND_FILES: dict[str, Function | str] = {".img": "nifti.read_nifti", ".img.gz": "nifti.read_nifti"}
 """Of scans in two files the one that may be given in place of the other, but is no scan of its own in a folder."""
 
-_LABEL_READERS: dict[str, Function | str] = dict.fromkeys(_IMAGE2D, "image2d.read_image2d_label")
+_LABEL_READERS: dict[str, Function | str] = dict.fromkeys(PICTURES, "image2d.read_image2d_label")
 """`function(path) -> Volume`, for formats of single images: their labels are read unlike the images."""
 
 _SEGMENT_READERS: dict[str, Function | str] = {

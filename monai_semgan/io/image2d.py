@@ -20,12 +20,11 @@ import numpy as np
 from PIL import Image
 
 from monai_semgan.errors import SemganError
+from monai_semgan.io.formats import PICTURES
 from monai_semgan.io.image2d_colour import COLOUR_MODES, OPACITY, brightness, in_8_bits, is_grey, transparent
 from monai_semgan.io.limits import check_voxels, memory_error
 from monai_semgan.io.volume import Volume
 from monai_semgan.modalities import PHOTOGRAPH
-
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 DRAFT = (256, 256)
 """Pixels that tell whether there are colours."""
@@ -84,7 +83,7 @@ def has_colours(path: Path) -> bool:
     Only a reduced copy of a JPEG is decoded, which takes milliseconds. False for files that cannot be read: what is
     wrong with them is told when they are.
     """
-    if not path.name.lower().endswith(ENDINGS):
+    if not path.name.lower().endswith(PICTURES):
         return False
     try:
         with _opened(path) as picture:

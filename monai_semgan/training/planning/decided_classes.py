@@ -107,12 +107,11 @@ def describe_classes(names: Mapping[int, str], ids: Sequence[int], scans: Sequen
 def _class(index: int, file_id: int, name: str, partner: Mapping[int, int], scans: Sequence[ScanLook]) -> PlannedClass:
     organ = find_organ(name, index)
     looks = [scan.labels[file_id] for scan in scans if file_id in scan.labels]
-    code = f"{organ.kind.value} {organ.kind.meaning}" + (f", {organ.side.meaning.lower()}" if organ.side else "")
     voxels = sum(look.voxels for look in looks)
     mean_ml = sum(look.ml for look in looks) / len(looks) if looks else 0.0
     known = organ.kind.meaning != "Tissue"
     return PlannedClass(
-        index, file_id, name, organ.colour, code, known, partner.get(index, 0), len(looks), voxels, mean_ml
+        index, file_id, name, organ.colour, organ.coded, known, partner.get(index, 0), len(looks), voxels, mean_ml
     )
 
 
