@@ -128,6 +128,8 @@ def _held_out(labelled: Sequence[str], choice: Choice) -> tuple[set[str], str]:
     if choice.keep is not None:
         chosen = set(choice.keep) & set(labelled)
         return chosen, f"the validation of this run stays: {_named(chosen)}" if chosen else "this run has no validation"
+    if not labelled:
+        return set(), "no validation: no scan of the list is labelled"
     if len(labelled) < LEAST_LABELLED:
         count = f"{len(labelled)} labelled patient{'' if len(labelled) == 1 else 's'}"
         return set(), f"no validation: the list names none, and with {count} all are needed for training"

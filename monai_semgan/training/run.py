@@ -23,6 +23,7 @@ from monai_semgan.training.earlier_run import with_earlier_run
 from monai_semgan.training.engine.distributed import Workers
 from monai_semgan.training.engine.loop import StageLoop, StageResult, write_combined
 from monai_semgan.training.engine.record import DataRecord
+from monai_semgan.training.engine.run_files import stage_folders
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.engine.schedule import Slot
 from monai_semgan.training.engine.seeds import step_seed
@@ -138,6 +139,9 @@ def run_stages(
     for note in (note for note in data.notes if workers.is_main and note not in told):
         logger.warning("%s", note)
     results: list[StageResult] = []
+    if len(names) > 1 and not len(data.training.labelled_indices) and not (settings.sources or stage_folders(out)):
+        remedy = "add labels to the data list, or give weights that know the structures in --init"
+        raise SemganError("no training scan is labelled", remedy=remedy, path=source)
     names = [name for name in names if name in shares] if len(names) > 1 else names
     for name in names:
         share = shares[name] if len(names) > 1 else 1.0

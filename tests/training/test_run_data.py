@@ -16,6 +16,8 @@ from monai_semgan.cli import main
 from monai_semgan.errors import SemganError
 from monai_semgan.networks.weights import load_weights
 from monai_semgan.training.data_print import FILE, DataPrint, ScanFigures, _scan_figures
+from monai_semgan.training.planning.plan_use import plan_training
+from monai_semgan.training.training_settings import TrainSettings
 from tests.training.phantoms import TINY, phantom, train, write_patients
 
 STUDENT: dict[str, Any] = {**TINY, "channels": (8, 16), "generated_fraction": 0.0}
@@ -261,3 +263,28 @@ def test_a_print_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert DataPrint.load(tmp_path) == whole
     DataPrint({}, []).save(tmp_path)
     assert DataPrint.load(tmp_path) == DataPrint({}, [], {}, [])
+
+
+def test_all_stages_of_a_list_without_labels_are_refused_and_the_plan_says_so(listed: Path, tmp_path: Path) -> None:
+    known = content(listed)
+    for section in known.values():
+        for entry in section if isinstance(section, list) else []:
+            entry.pop("label", None)
+    listed.write_text(json.dumps(known))
+    with pytest.raises(SemganError, match="no training scan is labelled; add labels to the data list, or give weights"):
+        train("all", listed, tmp_path / "run", steps=1, **TINY)
+    plan, _ = plan_training(listed, tmp_path / "planned", TrainSettings(size=32))
+    assert [doubt for doubt in plan.doubts if "no training scan is labelled" in doubt]
+    assert not [doubt for doubt in plan.doubts if "all are needed" in doubt or 'add "validation"' in doubt]
+
+
+def test_a_bundle_is_not_taken_for_the_folder_of_a_run(listed: Path, tmp_path: Path) -> None:
+    (tmp_path / "bundle" / "configs").mkdir(parents=True)
+    (tmp_path / "bundle" / "configs" / "metadata.json").write_text("{}")
+    for act in (
+        lambda: train("student", listed, tmp_path / "bundle", steps=1, **TINY),
+        lambda: plan_training(listed, tmp_path / "bundle", TrainSettings(size=32)),
+    ):
+        with pytest.raises(SemganError, match="is a bundle, not the folder of a run; choose another --out"):
+            act()
+    assert [path.name for path in (tmp_path / "bundle").iterdir()] == ["configs"]

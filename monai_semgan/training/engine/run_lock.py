@@ -16,13 +16,16 @@ from monai_semgan.utils.files import made_folder, write_error
 LOCK = ".lock"
 """Name of the lock file; the operating system gives the lock back when its process ends, however that comes."""
 
+BUNDLE = "configs/metadata.json"
+"""What a bundle has and no run."""
+
 
 @contextlib.contextmanager
 def locked_run(folder: Path, workers: Workers) -> Iterator[None]:
     """Hold the run's folder while the block runs; of several processes of one run the first does.
 
     Raises:
-        SemganError: if another run holds it, or it cannot be made.
+        SemganError: if another run holds it, it cannot be made, or it is a bundle.
     """
     with contextlib.ExitStack() as stack:
         workers.first(lambda: stack.enter_context(_held(folder)))
@@ -31,6 +34,8 @@ def locked_run(folder: Path, workers: Workers) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
+    if (folder / BUNDLE).is_file():
+        raise SemganError("is a bundle, not the folder of a run", remedy="choose another --out", path=folder)
     with contextlib.ExitStack() as stack:
         new = not folder.exists()
         try:

@@ -100,6 +100,9 @@ def unnamed_classes(evidence: Evidence) -> Iterator[str]:
 def few_labels(evidence: Evidence) -> Iterator[str]:
     """Too little to learn from, or nothing to tell how well it is learnt."""
     patients = {scan.patient for scan in evidence.survey.decisive if scan.labelled}
+    if not patients:
+        yield "no training scan is labelled: nothing but the encoder of weights to begin with (--init) can be trained."
+        return
     if len(patients) < FEW_LABELLED:
         count = "only 1 training patient is" if len(patients) == 1 else f"only {len(patients)} training patients are"
         yield f"{count} labelled: results will depend on who they are."
