@@ -14,6 +14,9 @@ from monai_semgan.modalities import SINGLE_IMAGES
 if TYPE_CHECKING:
     from monai_semgan.io.dicom.source import DicomSource
 
+COLOURS = 3
+"""Channels of a picture in colours: red, green and blue."""
+
 
 @dataclass(frozen=True, eq=False)
 class Place:

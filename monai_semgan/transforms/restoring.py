@@ -12,13 +12,11 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
+from monai_semgan.io.volume import COLOURS
 from monai_semgan.slicing.postprocessing import label_on_grid
 from monai_semgan.slicing.scan_maps import scan_maps
 from monai_semgan.transforms.dictionary import RANGE
 from monai_semgan.transforms.scan_meta import HEADER, NAME, OTHER_AFFINES, SCAN, affine_tensor, geometry_of
-
-COLOURS = 3
-"""Channels of pictures in colours."""
 
 
 class RestoreLabeld(MapTransform):

@@ -9,9 +9,7 @@ from monai_semgan.inversion.objectives.base import FeaturesFn, ReconstructionObj
 from monai_semgan.inversion.objectives.colour_map import apply_colours, fit_colours, identity_colours
 from monai_semgan.inversion.objectives.l1_features import L1FeatureObjective
 from monai_semgan.inversion.objectives.registry import register_objective
-
-COLOURS = 3
-"""Channels of a picture in colours."""
+from monai_semgan.io.volume import COLOURS
 
 
 class IntensityMapObjective(ReconstructionObjective):

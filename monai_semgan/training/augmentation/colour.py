@@ -20,12 +20,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from monai_semgan.io.volume import COLOURS
 from monai_semgan.training.augmentation.contrast import ContrastRandomisation
 from monai_semgan.training.augmentation.degradation import Degradation
 from monai_semgan.training.augmentation.random_draws import BatchRandom, per_sample
-
-COLOURS = 3
-"""Channels of pictures in colours."""
 
 
 class Randomisation(Protocol):
