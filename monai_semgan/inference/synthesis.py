@@ -17,6 +17,7 @@ from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.io.image2d import image2d_volume
 from monai_semgan.io.volume import Volume
 from monai_semgan.organs import structure_key
+from monai_semgan.slicing.encoding import as_pictures
 from monai_semgan.utils.device import autocast
 from monai_semgan.utils.gpu import with_cpu_fallback
 from monai_semgan.utils.progress import NullProgress, Progress
@@ -279,18 +280,12 @@ def _render(
     for start in range(0, len(w_plus), BATCH):
         with autocast(w_plus.device, enabled=draft):  # drafts need no precision
             sample = _sample(network, w_plus[start : start + BATCH], draft)
-        images.append(_pictures(sample.image.clamp(-1, 1)))
+        images.append(as_pictures(sample.image.clamp(-1, 1)))
         labels.append(sample.logits.argmax(1).to(torch.uint8).cpu().numpy())
         progress.update(min(start + BATCH, len(w_plus)), len(w_plus))
         if progress.should_stop():
             raise Cancelled
     return SyntheticSlices(np.concatenate(images), np.concatenate(labels))
-
-
-def _pictures(images: torch.Tensor) -> np.ndarray:
-    """Images `(N, C, H, W)` as `(N, H, W)`, or in colours `(N, H, W, 3)`."""
-    values: np.ndarray = images.cpu().numpy()
-    return values[:, 0] if values.shape[1] == 1 else values.transpose(0, 2, 3, 1)
 
 
 def _sample(network: InversionSegmenter, w_plus: torch.Tensor, draft: bool) -> JointSample:

@@ -10,11 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from monai_semgan.organs import find_organ
+from monai_semgan.slicing.encoding import as_pictures
 from monai_semgan.utils.files import check_output, written_aside
 
 if TYPE_CHECKING:
-    import torch
-
     from monai_semgan.inference.segmentation import Segmentation
 
 COLOURS = (
@@ -52,12 +51,6 @@ def blend(image: np.ndarray, label: np.ndarray, names: Mapping[int, str]) -> np.
     shown = (label > 0)[..., None]
     colours = palette_of(names)[label]
     return np.where(shown, plain * (1 - OPACITY) + colours * OPACITY, plain).round().astype(np.uint8)
-
-
-def as_pictures(slices: torch.Tensor) -> np.ndarray:
-    """Turn slices `(D, C, H, W)` into what `blend` draws on: `(D, H, W)`, or `(D, H, W, 3)` in colours."""
-    values: np.ndarray = slices.numpy()
-    return values[:, 0] if values.shape[1] == 1 else values.transpose(0, 2, 3, 1)
 
 
 def as_radiologists_see(plane: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from monai_semgan.outputs.directions import axis_ends, plane_across
-from monai_semgan.outputs.overlay import as_pictures, as_radiologists_see, blend
+from monai_semgan.outputs.overlay import as_radiologists_see, blend
+from monai_semgan.slicing.encoding import as_pictures
 from monai_semgan.utils.html_pages import png_address
 
 if TYPE_CHECKING:
