@@ -31,8 +31,8 @@ class SemganError(Exception):
 class Cancelled(Exception):
     """The user has asked running work to end.
 
-    Raised by an `on_step` callback to ask for it, and by work that has nothing to give when it is ended early; a message
-    tells what is left of it.
+    Raised by an `on_step` callback to ask for it, and by work that has nothing to give when it is ended early; a
+    message tells what is left of it.
     """
 
 
