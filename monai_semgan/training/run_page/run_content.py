@@ -12,6 +12,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.slicing.model_settings import ModelSettings, find_settings
 from monai_semgan.training.engine.record import dice_scores, is_complete
 from monai_semgan.training.engine.run_files import PLAN_PAGE, read_json, stage_folders
+from monai_semgan.training.engine.schedule import Schedule
 from monai_semgan.training.run_page.curves import COLOURS, Curve, Panel
 from monai_semgan.utils.json_text import nan_where_null
 
@@ -111,7 +112,12 @@ def run_content(run: Path, live: LiveStage | None = None) -> RunContent:
 
 def of_record(record: Mapping[str, Any]) -> LiveStage:
     """A stage that nobody is at."""
-    return LiveStage(record, FINISHED if is_complete(record) else STOPPED, 1.0 if record.get("finished") else 0.0)
+    if record.get("finished"):
+        return LiveStage(record, FINISHED if is_complete(record) else STOPPED, 1.0)
+    end = record.get("schedule") or {}
+    known = bool(end.get("steps") or end.get("budget"))
+    share = Schedule(end.get("steps"), end.get("budget")).fraction(record["step"], record["seconds"]) if known else 0.0
+    return LiveStage(record, STOPPED, share)
 
 
 def duration(seconds: float | None) -> str:

@@ -91,6 +91,14 @@ def test_a_run_whose_last_validation_was_left_out_is_not_finished(tmp_path: Path
     assert "stopped</span>" in text and "finished</span>" not in text
 
 
+@pytest.mark.parametrize("end", [{"steps": 1600, "budget": None}, {"steps": None, "budget": 400.0}])
+def test_a_stopped_stage_tells_how_far_it_came(end: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "record.json").write_text(json.dumps({**RECORD, "metrics": {}, "schedule": end}))
+    text = page(tmp_path, None)
+    assert "stopped</span>" in text and "400 (25 % of the schedule)" in text
+
+
 def test_the_best_score_is_one_of_those_that_are_numbers(tmp_path: Path) -> None:
     history = [{"step": 1, "dice": math.nan}, {"step": 2, "dice": None}, {"step": 3, "dice": 0.4}, {"step": 4}]
     assert "best so far 0.400" in page(tmp_path, LiveStage({**RECORD, "history": history}))
