@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from monai_semgan.training.engine.handlers import StopRequest
     from monai_semgan.training.stages.stage import Stage
 
-SLOW = 1.0
-"""Seconds of a step from which the state before the next one is kept; a copy takes tenths of a second."""
+SLOW = 3.0
+"""Seconds of a step from which the state before the next one is kept; a copy takes tenths of a second, and a shorter
+step is waited for."""
 
 
 class StepUndo:

@@ -40,7 +40,7 @@ def slow_step(stage, number):
     losses = step(stage, number)
     if number:
         Path(sys.argv[2], "second step").touch()
-    time.sleep(60 if number else 1.5)
+    time.sleep(60 if number else 3.5)
     return losses
 if sys.argv[4] == "slow steps":
     StudentStage.step = slow_step
