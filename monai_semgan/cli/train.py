@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from monai_semgan.cli.arguments import EXIT_INTERRUPTED, non_negative_int, positive_int, say, threads_option
 from monai_semgan.cli.setting_list import ListSettings
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.utils.files import is_text
 from monai_semgan.utils.progress import BarProgress
 
@@ -24,6 +24,9 @@ The data list is MONAI's: {"training": [{"image": ..., "label": ...}, {"image": 
 without label is unlabelled, paths are relative to the list. A run can be stopped or killed at any time and continued
 with --resume.
 """
+
+KEPT = "what was prepared and saved is kept; give the same command again, with --resume where a stage has begun"
+"""Said where Ctrl-C ends a training at once."""
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -158,14 +161,17 @@ def run(arguments: argparse.Namespace) -> int:
     from monai_semgan.utils.progress import NullProgress
 
     settings = TrainSettings.gather(_chosen(arguments))
-    with BarProgress("training") as shown:
-        progress: Progress = shown if is_main_process() and not arguments.quiet else NullProgress()
-        if arguments.folds is not None:
-            results, summary = train_folds(
-                arguments.stage, data, arguments.out, settings, arguments.folds, progress=progress
-            )
-        else:
-            results, summary = train(arguments.stage, data, arguments.out, settings, progress=progress), None
+    try:
+        with BarProgress("training") as shown:
+            progress: Progress = shown if is_main_process() and not arguments.quiet else NullProgress()
+            if arguments.folds is not None:
+                results, summary = train_folds(
+                    arguments.stage, data, arguments.out, settings, arguments.folds, progress=progress
+                )
+            else:
+                results, summary = train(arguments.stage, data, arguments.out, settings, progress=progress), None
+    except KeyboardInterrupt:  # before the first step, or pressed twice
+        raise Cancelled(KEPT) from None
     tell = say if is_main_process() else lambda line: None
     for line in summary.table() if summary is not None else ():
         tell(line)

@@ -112,3 +112,26 @@ def test_labels_of_an_interrupted_inversion_are_whole(ct_scan: Path, tiny_bundle
     assert result.cancelled and result.label.shape == volume.array.shape
     assert np.isfinite(result.probabilities.numpy()).all()
     assert any("Stopped early" in sentence for sentence in result.notes)
+
+
+def test_ctrl_c_before_the_first_step_of_a_training_says_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("monai_semgan.training.run.train", interrupted)
+    (tmp_path / "list.json").write_text("{}")
+    arguments = [
+        "train",
+        "student",
+        "--data",
+        str(tmp_path / "list.json"),
+        "--out",
+        str(tmp_path / "run"),
+        "--steps",
+        "1",
+    ]
+    assert main(arguments) == 130
+    told = capsys.readouterr().err
+    assert "interrupted; what was prepared and saved is kept" in told and "nothing was written" not in told
