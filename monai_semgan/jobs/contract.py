@@ -255,8 +255,8 @@ class Upload(Model):
     id: JobId
     bytes: int
     expires: float
-    shape: tuple[int, int, int]
-    spacing: tuple[float, float, float] = Field(description="mm")
+    shape: list[int] = Field(min_length=3, max_length=3)
+    spacing: list[float] = Field(min_length=3, max_length=3, description="mm")
 
 
 class UploadProgress(Model):
