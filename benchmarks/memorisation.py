@@ -15,7 +15,8 @@ import torch
 from monai_semgan.bundle.digest import weights_digest
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.data.slice_set import SliceSet, build_slice_set
+from monai_semgan.data.preparation import build_slice_set
+from monai_semgan.data.slice_set import SliceSet
 from monai_semgan.evaluation.memorisation import check_memorisation
 
 

@@ -21,6 +21,7 @@ from monai_semgan.io.label_names import NAMES, names_text
 from monai_semgan.slicing.preprocessing import VERSION, Preprocessing
 from monai_semgan.transforms.dictionary import training_transforms
 from monai_semgan.utils.file_state import file_state
+from monai_semgan.utils.json_text import json_text
 
 LABELLED = "labelled"
 """Key under which an entry carries what its label knows through MONAI's data sets, as JSON."""
@@ -104,7 +105,7 @@ class VolumeCache(PersistentDataset):
 def entry_item(entry: Entry) -> dict[str, str]:
     """An entry of a data list as the dictionary transforms want it."""
     named = {"image": entry.image, "label": entry.label, "modality": entry.modality, NAMES: names_text(entry.names)}
-    named |= {LABELLED: json.dumps(entry.labelled) if entry.labelled else ""}
+    named |= {LABELLED: json_text(entry.labelled) if entry.labelled else ""}
     return {name: str(value) for name, value in named.items() if value}
 
 

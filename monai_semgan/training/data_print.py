@@ -6,7 +6,6 @@ resampled slices differently in rare pixels.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -108,7 +107,7 @@ class DataPrint:
             "ancestors": self.ancestors,
             **({"known": self.known} if self.known else {}),
         }
-        scans = ",\n".join(f"  {json.dumps(name)}: {json_text(asdict(scan))}" for name, scan in self.scans.items())
+        scans = ",\n".join(f"  {json_text(name)}: {json_text(asdict(scan))}" for name, scan in self.scans.items())
         head = json_text(content, indent=1).rstrip().removesuffix("}").rstrip()
         write_bytes(run / FILE, f'{head},\n "scans": {{\n{scans}\n }}\n}}\n'.encode())
 

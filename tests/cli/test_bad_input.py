@@ -34,7 +34,10 @@ SCANS: dict[str, Case] = {
         lambda d: test_image2d.save(d, "a.png", test_image2d.chest()[0]),
         "single image, this model segments CT or MR volumes; give a NIfTI",
     ),
-    "picture: colours": (test_image2d.coloured, "colours where grey values are expected; export"),
+    "picture: colours": (
+        test_image2d.coloured,
+        "single image, this model segments CT or MR volumes; give a NIfTI",
+    ),
     "picture: huge": (test_image2d.huge, "too large|too many"),
 }
 

@@ -59,10 +59,17 @@ def test_a_program_without_a_terminal_has_no_bar(monkeypatch: pytest.MonkeyPatch
         bar.update(1, 2, "working")
 
 
+class Terminal(io.TextIOWrapper):
+    """A file that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "shift_jis", "utf-8"])
 def test_the_bar_is_drawn_in_characters_that_the_terminal_has(encoding: str) -> None:
     content = io.BytesIO()
-    terminal = io.TextIOWrapper(content, encoding=encoding, errors="backslashreplace")
+    terminal = Terminal(content, encoding=encoding, errors="backslashreplace")
     with BarProgress(stream=UnfailingStream(terminal)) as bar:  # type: ignore[arg-type]
         bar.update(3, 4, "working")
     terminal.flush()
