@@ -21,7 +21,7 @@ from monai_semgan.networks.slice_sizes import check_slice_size
 from monai_semgan.organs import structure_key
 from monai_semgan.slicing.planes import AXIAL
 from monai_semgan.slicing.preprocessing import Preprocessing
-from monai_semgan.utils.files import utf8, write_error
+from monai_semgan.utils.files import folder_aside, utf8
 
 TASK_SETTINGS = ("domain",)
 """Sections of inference.json that were measured on the template's own scans."""
@@ -105,16 +105,9 @@ def create_like(
     }
     for network in ("generator_def", "encoder_def", "student_def"):
         changes[network]["image_channels"] = settings.image_channels
-    draft = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
+    with folder_aside(folder) as draft:
         _copy_configurations(origin, draft, changes, names)
         _write_texts(origin, draft, folder.name, names, modality, settings, writers)
-        draft.rename(folder)
-    except OSError as error:
-        raise write_error(error, folder) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return folder
 
 

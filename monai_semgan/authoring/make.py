@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from monai_semgan.organs import RESEARCH_ONLY, find_organ
 from monai_semgan.slicing.model_settings import ModelSettings
 from monai_semgan.training.engine.run_files import read_json as read_record
 from monai_semgan.training.engine.run_files import stage_folders, with_folds
-from monai_semgan.utils.files import utf8, write_error
+from monai_semgan.utils.files import folder_aside, utf8
 
 logger = logging.getLogger(__name__)
 
@@ -59,20 +58,11 @@ def make_bundle(
     folder = Path(out) if out is not None else Path(name or f"{run.resolve().name}_bundle")
     if folder.exists():
         raise SemganError("exists already", remedy="choose another --out or delete it", path=folder)
-    draft = folder.with_name(f".{folder.name}.making")
-    made = draft / (name or folder.name)
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        draft.mkdir(parents=True)
+    with folder_aside(folder, name) as made:
         labels = check_labels([kept.labels[index] for index in sorted(kept.labels)])
         create_like(made, labels, "/".join(kept.modality), kept.preprocessing, authors=authors)
         fill_bundle(made, [run])
         _tell_figures(made, run, kept)
-        made.rename(folder)
-    except OSError as error:
-        raise write_error(error, folder) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return folder
 
 

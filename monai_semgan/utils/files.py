@@ -37,6 +37,30 @@ def written_aside(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def folder_aside(folder: Path, name: str | None = None) -> Iterator[Path]:
+    """A place beside `folder`, to be made and filled, that takes its place if the block ends well, else vanishes.
+
+    Args:
+        folder: must not exist.
+        name: of the folder while it is filled; its own when left out.
+
+    Raises:
+        SemganError: the block or the move failed for want of space or permission.
+    """
+    scratch = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        scratch.mkdir(parents=True)
+        made = scratch / (name or folder.name)
+        yield made
+        made.rename(folder)
+    except OSError as error:
+        raise write_error(error, folder) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def utf8(text: str) -> bytes:
     r"""Encode text of a file that others read.
 
