@@ -27,6 +27,7 @@ from monai_semgan.jobs.storage.quota import DiskQuota
 from monai_semgan.jobs.storage.result_access import ResultAccess
 from monai_semgan.jobs.storage.store import JobStore
 from monai_semgan.jobs.storage.uploads import UploadStore
+from monai_semgan.jobs.training_service import TrainingService
 from monai_semgan.jobs.workers.pool import worker_command
 from monai_semgan.organs import RESEARCH_ONLY
 from monai_semgan.utils.file_state import file_state, fingerprint
@@ -57,6 +58,7 @@ class JobService:
         settings = settings or ServiceSettings()
         python, keep_seconds = settings.python, settings.keep_seconds
         self.models = served_models(list(settings.bundles or [None]))
+        self.training = TrainingService(self.models)
         self.queue_limit = settings.queue_limit
         self.store = JobStore(Path(studies))
         self.quota = DiskQuota(self.store, settings.disk_limit_bytes)

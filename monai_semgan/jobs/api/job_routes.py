@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from monai_semgan.jobs.api.answers import BINARY, BYTES, errors
 from monai_semgan.jobs.api.callers import asker_of
 from monai_semgan.jobs.api.error_answers import ErrorRoute
+from monai_semgan.jobs.api.training_routes import add_training_routes
 from monai_semgan.jobs.api.upload_routes import add_upload_routes
 from monai_semgan.jobs.contract import (
     Health,
@@ -45,6 +46,7 @@ def job_router(service: JobService) -> APIRouter:
     add_upload_routes(router, service)
     _add_job_routes(router, service)
     _add_result_routes(router, service)
+    add_training_routes(router, service)
     return router
 
 
