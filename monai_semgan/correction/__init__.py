@@ -1,0 +1,1 @@
+"""Corrections of a label by strokes: what is drawn stays, and the anatomy around it follows."""
