@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
 
-API_VERSION = "1.1"
+API_VERSION = "1.2"
 """Clients refuse a server with another first number."""
 
 MODALITY = "^(CT|MR|DX|XR|CR|RG|PX|XC)$"
@@ -148,6 +148,11 @@ class Job(Model):
     )
     parts: list[Part] = Field(
         default_factory=list, description="files that can be fetched now; the report follows the end by some seconds"
+    )
+    corrects: JobId | None = Field(default=None, description="the job whose result this one corrects by strokes")
+    correction: int | None = Field(default=None, description="its number among the corrections of that job, from 1 on")
+    joined: JobId | None = Field(
+        default=None, description="the later correction with which this one is computed together; both have one result"
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from monai_semgan._version import __version__
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import API_VERSION, Health, Job, JobList, JobRequest, Mode, ModelList, State
+from monai_semgan.jobs.correction_service import CorrectionService
 from monai_semgan.jobs.dispatcher import Dispatcher
 from monai_semgan.jobs.estimates import Estimates
 from monai_semgan.jobs.job_entries import Entry, Origin, Turn
@@ -88,6 +89,7 @@ class JobService:
             self._check_open,
         )
         self._retention = Retention(self.store, self._dispatcher, self.reception, settings.jobs_limit)
+        self.corrections = CorrectionService()
         self._started: float | None = None
         self._claim: Any = None
 

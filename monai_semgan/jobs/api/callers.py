@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Path, Request
 
 from monai_semgan.jobs.job_errors import JobError
 from monai_semgan.jobs.ownership import Asker
@@ -42,3 +43,8 @@ def caller_of(request: Request) -> str | None:
             f"{CLIENT_HEADER} must be 8 to 64 letters, digits, '_', '.' or '-'; leave it out if there is none"
         )
     return f"client:{sent}"
+
+
+ID = {"pattern": "^[0-9a-f]{32}$"}
+Who = Annotated[Asker, Depends(asker_of)]
+JobPath = Annotated[str, Path(description="id of a job", json_schema_extra=ID)]

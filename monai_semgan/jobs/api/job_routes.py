@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from monai_semgan.jobs.api.answers import BINARY, BYTES, errors
-from monai_semgan.jobs.api.callers import asker_of
+from monai_semgan.jobs.api.callers import JobPath, Who
+from monai_semgan.jobs.api.correction_routes import add_correction_routes
 from monai_semgan.jobs.api.error_answers import ErrorRoute
 from monai_semgan.jobs.api.training_routes import add_training_routes
 from monai_semgan.jobs.api.upload_routes import add_upload_routes
@@ -23,16 +24,11 @@ from monai_semgan.jobs.contract import (
     Result,
     VolumeFormat,
 )
-from monai_semgan.jobs.ownership import Asker
 from monai_semgan.jobs.service import JobService
 
 PREFIX = "/semgan"
 VERSION_HEADER = "X-SemGAN-Result-Version"
 BLOCK = 2**20
-
-ID = {"pattern": "^[0-9a-f]{32}$"}
-Who = Annotated[Asker, Depends(asker_of)]
-JobPath = Annotated[str, Path(description="id of a job", json_schema_extra=ID)]
 
 
 def job_router(service: JobService) -> APIRouter:
@@ -46,6 +42,7 @@ def job_router(service: JobService) -> APIRouter:
     add_upload_routes(router, service)
     _add_job_routes(router, service)
     _add_result_routes(router, service)
+    add_correction_routes(router, service)
     add_training_routes(router, service)
     return router
 
