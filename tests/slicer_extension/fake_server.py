@@ -288,6 +288,8 @@ class FakeServer:
             job = self._begin(body)
             self.clients[job["id"]] = client
             return 201, self._shown(job, client)
+        if words[0] != "jobs":  # an older server
+            return 404, {"detail": "Not Found"}
         job = self.jobs[words[1]]
         owner = self.clients.get(words[1], "")
         if owner and owner != client and (method == "DELETE" or words[2:] == ["cancel"]):

@@ -18,6 +18,7 @@ from .Runs.Plans import RunCallbacks
 from .Runs.Results import Target
 from .Runs.Runs import Runs
 from .Runs.Starting import Starting
+from .Runs.Trainings import Trainings
 from .Scene import Measures, VolumeExport
 from .Scene.OrganPlaces import jump_to, open_editor
 from .Scene.Parameters import Parameters
@@ -79,6 +80,7 @@ class Logic:
         self._datastore = DatastoreAccess(scene, runner, self._runs, asking)
         self._batches = Batches(runner, self._tell)
         self._left = LeftJobs(runner, self._runs, self._tell)
+        self.trainings = Trainings(runner, self._connector, self._tell)
         self._followed: Client | None = None
         self._connector.changed.connect(self._on_connection)
         self.connection_changed = self._connector.changed

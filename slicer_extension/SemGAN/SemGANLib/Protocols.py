@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Protocol
 
+from .CorrectionTypes import CorrectionList, CorrectionRequest
 from .Signal import Signal
 from .Types import BatchStatus, Health, Job, JobRequest, LabelFacts, LabelState, Model, Result, StoredImage, Upload
 from .Views import Batch, Connection, Images, LeftJob, OrganVolume, Outcome, Run, SliceValue
@@ -133,6 +134,15 @@ class Client(Protocol):
     def report(self, job: str) -> bytes:
         """Fetch the report of a result."""
 
+    def correct(self, job: str, request: CorrectionRequest) -> Job:
+        """Have the result of a job corrected, on the state that is in force; the answer is a job of its own."""
+
+    def corrections(self, job: str) -> CorrectionList:
+        """List the corrections of a job, and which of them is in force."""
+
+    def use_correction(self, job: str, number: int) -> CorrectionList:
+        """Set which correction of a job is in force; 0 for its own result. Those under way are cancelled."""
+
     def images(self) -> tuple[StoredImage, ...]:
         """List the images of the datastore."""
 
@@ -244,6 +254,12 @@ class Logic(Protocol):
     left_jobs_changed: Signal
     """Emits a tuple of `LeftJob`: after connecting, and when one was taken up or ended."""
 
+    corrections: Any
+    """Corrections of a result by strokes; see `Runs.CorrectionProtocol.CorrectionLogic`."""
+
+    trainings: Any
+    """Learning at the server from submitted labels; see `Runs.TrainingProtocol.TrainingLogic`."""
+
     @property
     def choices(self) -> Choices:
         """What the user has chosen."""
@@ -251,6 +267,10 @@ class Logic(Protocol):
     @property
     def connection(self) -> Connection:
         """Which server the module speaks to."""
+
+    @property
+    def corrections(self) -> Any:
+        """Corrections by strokes; see `Runs.CorrectionProtocol.CorrectionLogic`."""
 
     @property
     def images(self) -> Images:

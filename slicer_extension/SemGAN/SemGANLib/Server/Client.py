@@ -25,10 +25,12 @@ from ..Types import (
 )
 from . import Errors
 from .Address import Address, read_address
+from .CorrectionCalls import CorrectionCalls
 from .Http import Answer, Http, as_json, form
 from .LabelCalls import TRANSFER_SECONDS, LabelCalls, ending
 from .Parsing import Unreadable, parse
 from .Resumable import PartsUnknown, Resumable
+from .TrainingCalls import TrainingCalls
 from .Transfer import Transfer as Counter
 
 T = TypeVar("T")
@@ -37,7 +39,7 @@ BATCH_MODEL = "semgan_preview"
 """What MONAI Label's routes call a preview."""
 
 
-class Client(LabelCalls):
+class Client(LabelCalls, TrainingCalls):
     """Speaks to one server. Every call waits for the answer; use it off the main thread.
 
     Every call raises `Errors.ServerError`. Calls may run in several threads at once.

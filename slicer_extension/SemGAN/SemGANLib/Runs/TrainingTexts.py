@@ -1,0 +1,57 @@
+"""Sentences about trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..Server.TrainingTypes import TrainingJob
+from ..Texts import capital, duration
+from ..Translation import tr as _
+
+
+def training_text(training: TrainingJob) -> str:
+    """Say where a training stands, or how it ended."""
+    ends = {
+        "queued": _("Waiting for the server to begin"),
+        "paused": _("Paused: results go first, then it goes on where it was"),
+        "cancelled": _("Cancelled: the model is as it was."),
+        "interrupted": _("Interrupted: the server ended meanwhile. Press Go on to let it go on."),
+        "failed": capital(training.message) or _("It failed: the model is as it was."),
+    }
+    if training.state == "done":
+        return _done(training)
+    if training.state == "running":
+        return _running(training)
+    return ends.get(training.state, capital(training.message) or training.state)
+
+
+def _running(training: TrainingJob) -> str:
+    parts = [capital(training.message) or _("Learning")]
+    if training.steps:
+        parts.append(_("step {step} of {steps}").format(step=training.step, steps=training.steps))
+    if training.eta_seconds is not None:
+        parts.append(_("about {time} left").format(time=duration(training.eta_seconds)))
+    return ", ".join(parts)
+
+
+def _done(training: TrainingJob) -> str:
+    what = ", ".join(training.structures) or _("the model's structures")
+    if training.version is None:
+        return _("Done: {what}.").format(what=what)
+    text = _("Learnt: {what}. Version {version} is in use.").format(what=what, version=training.version)
+    if not training.figures:
+        return f"{text} " + _("No label was left over to measure it on.")
+    count = len(training.held_out)
+    measured = _("Measured on {count} labels that it has not learnt from:").format(count=count)
+    return f"{text} {measured}\n{figures_text(training.figures, training.before)}"
+
+
+def figures_text(figures: Mapping[str, float], before: Mapping[str, float] | None = None) -> str:
+    """Write `"aorta Dice 0.71; liver Dice 0.95 (before 0.94)"`."""
+    earlier = before or {}
+    return "; ".join(_figure(name, value, earlier.get(name)) for name, value in figures.items())
+
+
+def _figure(name: str, dice: float, before: float | None) -> str:
+    text = _("{structure} Dice {dice:.2f}").format(structure=name, dice=dice)
+    return text if before is None else text + " " + _("(before {dice:.2f})").format(dice=before)
