@@ -269,10 +269,6 @@ class Logic(Protocol):
         """Which server the module speaks to."""
 
     @property
-    def corrections(self) -> Any:
-        """Corrections by strokes; see `Runs.CorrectionProtocol.CorrectionLogic`."""
-
-    @property
     def images(self) -> Images:
         """Images of the server's datastore, as last heard."""
 

@@ -163,6 +163,9 @@ class Job:
         result_version: counts the results so far; 0 none yet.
         parts: files that can be fetched now.
         mine: whether it belongs to whoever asks; None if to nobody.
+        corrects: id of the job whose result it corrects by strokes; None for all other jobs.
+        correction: its number among the corrections of that job, from 1 on.
+        joined: id of the later correction that it is computed together with; both have one result.
     """
 
     id: str
@@ -182,6 +185,9 @@ class Job:
     created: float = 0.0
     finished: float | None = None
     mine: bool | None = None
+    corrects: str | None = None
+    correction: int | None = None
+    joined: str | None = None
 
     @property
     def ended(self) -> bool:

@@ -55,7 +55,8 @@ class LeftJobs:
             self._tell(ERROR, str(error))
 
     def _heard(self, jobs: tuple[Job, ...]) -> None:
-        self._show({job.id: job for job in jobs if job.mine and not job.ended and not self._runs.has(job)})
+        left = [job for job in jobs if job.mine and not job.ended and job.corrects is None]
+        self._show({job.id: job for job in left if not self._runs.has(job)})
 
     def _remove(self, job: str) -> None:
         self._show({name: found for name, found in self._found.items() if name != job})

@@ -39,7 +39,7 @@ BATCH_MODEL = "semgan_preview"
 """What MONAI Label's routes call a preview."""
 
 
-class Client(LabelCalls, TrainingCalls):
+class Client(LabelCalls, CorrectionCalls, TrainingCalls):
     """Speaks to one server. Every call waits for the answer; use it off the main thread.
 
     Every call raises `Errors.ServerError`. Calls may run in several threads at once.

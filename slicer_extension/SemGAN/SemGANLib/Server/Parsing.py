@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from ..CorrectionTypes import CorrectionStep
 from ..Types import Code, Domain, Finding, JobRequest, Label, Mode, ModelId, Upload, Worker
 
 T = TypeVar("T")
@@ -47,6 +48,7 @@ NESTED: dict[str, type[Any]] = {
     "request": JobRequest,
     "findings": Finding,
     "upload": Upload,
+    "steps": CorrectionStep,
 }
 """Fields that are objects, or lists of them."""
 
