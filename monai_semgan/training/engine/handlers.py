@@ -292,7 +292,8 @@ class ProgressHandler:
         values = {} if eta is None else {ETA: round(eta, 1)}
         values |= {**self.checks.shown, **self.losses, "step": step}
         speed = round(self.images_per_second(step), 1)
-        self.progress.update(done, total, self.schedule.stage.name, **values, images_per_s=speed)
+        with self.schedule.watch.paused():  # a parent process may hold the work up meanwhile
+            self.progress.update(done, total, self.schedule.stage.name, **values, images_per_s=speed)
 
 
 def board_handler(writer: SummaryWriter, stage: Stage, log_every: int) -> TensorBoardStatsHandler:
