@@ -235,7 +235,7 @@ class Walker:
     name: str = "walker"
     radius_mm: float = 20.0
     reach_mm: float = 0.0
-    beta: float = 130.0
+    beta: float = 1000.0
 
     def apply(self, state: ReaderState, stroke: Stroke) -> np.ndarray:
         """Return the label after a stroke; voxels that the stroke reached through the image have changed."""
