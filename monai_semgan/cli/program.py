@@ -15,19 +15,20 @@ from typing import Any
 
 from monai_semgan._moved import OldNameWarning
 from monai_semgan._version import __version__
-from monai_semgan.cli import bundle, calibrate, evaluate, info, plan, sample, segment, selfcheck, serve, train
+from monai_semgan.cli import bundle, calibrate, correct, evaluate, info, plan, sample, segment, selfcheck, serve, train
 from monai_semgan.cli.arguments import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.io.lean_nibabel import import_nibabel
 from monai_semgan.utils.terminal import protected_streams
 from monai_semgan.utils.threads import prepare_threads
 
-COMMANDS = (segment, evaluate, selfcheck, sample, info, plan, train, bundle, calibrate, serve)
+COMMANDS = (segment, correct, evaluate, selfcheck, sample, info, plan, train, bundle, calibrate, serve)
 
 DESCRIPTION = """\
 Segment CT and MRI volumes with a joint generative model of images and labels.
 
   semgan segment scan.nii.gz --output organs.nii.gz     segment a scan
+  semgan correct scan.nii.gz --label organs.nii.gz --strokes drawn.nii.gz --out better.nii.gz
   semgan selfcheck                                      does it work here? needs no data
   semgan sample --out generated                         labelled synthetic images and a volume
   semgan evaluate --data list.json --out scores         Dice, distances, volumes against labels

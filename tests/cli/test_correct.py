@@ -1,0 +1,196 @@
+"""`semgan correct`: strokes and a label in, a label on the scan's grid out, or one line that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from monai_semgan.cli import main
+from tests.phantoms import grid, labels_at, patient, points_of, save_nifti
+
+LIVER, SPLEEN = 1, 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scan and its label on the disk, and what they hold."""
+
+    folder: Path
+    affine: np.ndarray
+    label: np.ndarray
+    bundle: Path
+
+    def save(self, name: str, array: np.ndarray) -> Path:
+        return save_nifti(self.folder / name, array.astype(np.uint8), self.affine)
+
+    def drawn(self, name: str, where: np.ndarray, value: int) -> Path:
+        strokes = np.zeros_like(self.label)
+        strokes[where] = value
+        return self.save(name, strokes)
+
+    def command(self, *options: str | Path, output: str = "out.nii.gz", label: str = "label.nii.gz") -> list[str]:
+        given = ["correct", self.folder / "scan.nii.gz", "--label", self.folder / label, "--out", self.folder / output]
+        return [*map(str, (*given, "--bundle", self.bundle, "--device", "cpu", "--quiet", *options))]
+
+    def read(self, name: str = "out.nii.gz") -> np.ndarray:
+        return np.asarray(nibabel.load(self.folder / name).dataobj)
+
+
+@pytest.fixture
+def case(tmp_path: Path, tiny_bundle: Path) -> Case:
+    affine, shape = grid((8.0, 8.0, 12.0), codes="PSR", degrees=(0.0, 4.0, 7.0))
+    save_nifti(tmp_path / "scan.nii.gz", patient(affine, shape, seed=0).array, affine)
+    case = Case(tmp_path, affine, labels_at(points_of(affine, shape)).astype(np.uint8), tiny_bundle)
+    case.save("label.nii.gz", case.label)
+    return case
+
+
+def in_one_slice(case: Case, structure: int) -> np.ndarray:
+    """Some voxels of a structure within one stored axial slice (the second axis of the scan)."""
+    mask = case.label == structure
+    middle = int(mask.sum(axis=(0, 2)).argmax())
+    mask[:, np.arange(mask.shape[1]) != middle] = False
+    return mask
+
+
+def test_strokes_stand_in_a_label_on_exactly_the_grid_of_the_scan(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there, away = in_one_slice(case, SPLEEN), in_one_slice(case, LIVER)
+    strokes, negative = case.drawn("plus.nii.gz", there, LIVER), case.drawn("minus.nii.gz", away, LIVER)
+    assert main(case.command("--strokes", strokes, "--negative", negative)) == 0
+    found = nibabel.load(case.folder / "out.nii.gz")
+    assert found.shape == case.label.shape and np.allclose(found.affine, case.affine, atol=1e-4)
+    assert (case.read()[there] == LIVER).all()
+    assert (case.read()[away] != LIVER).all()
+    shown = capsys.readouterr().out
+    assert "liver" in shown and " ml" in shown and f"wrote {case.folder / 'out.nii.gz'}" in shown
+
+
+def test_a_locked_structure_keeps_every_voxel_and_the_user_is_told(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strokes = case.drawn("plus.nii.gz", in_one_slice(case, SPLEEN), LIVER)
+    assert main(case.command("--strokes", strokes, "--lock", "Spleen")) == 0
+    assert np.array_equal(case.read() == SPLEEN, case.label == SPLEEN)
+    assert "semgan: note: " in capsys.readouterr().err
+
+
+def test_with_a_reach_of_0_only_the_drawn_slice_changes(case: Case) -> None:
+    where = in_one_slice(case, SPLEEN)
+    assert main(case.command("--strokes", case.drawn("plus.nii.gz", where, LIVER), "--reach", "0mm")) == 0
+    touched = where.any(axis=(0, 2))
+    assert np.array_equal(case.read()[:, ~touched], case.label[:, ~touched])
+    assert not np.array_equal(case.read()[:, touched], case.label[:, touched])
+
+
+def test_a_label_of_named_segments_is_taken_and_written(case: Case) -> None:
+    there = in_one_slice(case, SPLEEN)
+    strokes = case.drawn("plus.nii.gz", there, LIVER)
+    assert main(case.command("--strokes", strokes, output="one.seg.nrrd")) == 0
+    assert main(case.command("--strokes", strokes, label="one.seg.nrrd")) == 0
+    assert (case.read()[there] == LIVER).all()
+    kidneys = (2, 3)
+    assert np.array_equal(np.isin(case.read(), kidneys), np.isin(case.label, kidneys))
+
+
+def test_latents_are_written_for_the_next_correction_and_taken_by_it(case: Case) -> None:
+    strokes, latents = case.drawn("plus.nii.gz", in_one_slice(case, SPLEEN), LIVER), case.folder / "latents.pt"
+    assert main(case.command("--strokes", strokes, "--latents", latents)) == 0
+    assert latents.is_file()
+    options = ("--negative", strokes, "--latents", latents)
+    assert main(case.command(*options, label="out.nii.gz", output="two.nii.gz")) == 0
+    assert (case.read("two.nii.gz")[in_one_slice(case, SPLEEN)] != LIVER).all()
+
+
+def test_a_student_alone_takes_strokes_too(case: Case, student_bundle: Path) -> None:
+    there = in_one_slice(case, SPLEEN)
+    command = case.command("--strokes", case.drawn("plus.nii.gz", there, LIVER), "--bundle", student_bundle)
+    assert main(command) == 0
+    assert (case.read()[there] == LIVER).all()
+
+
+def no_strokes(case: Case) -> list[str]:
+    return case.command()
+
+
+def nothing_drawn(case: Case) -> list[str]:
+    return case.command("--strokes", case.drawn("plus.nii.gz", case.label > 100, LIVER))
+
+
+def unknown_id_drawn(case: Case) -> list[str]:
+    return case.command("--strokes", case.drawn("plus.nii.gz", in_one_slice(case, LIVER), 77))
+
+
+def unknown_id_in_the_label(case: Case) -> list[str]:
+    case.save("label.nii.gz", np.where(case.label == LIVER, 77, case.label))
+    return case.command("--strokes", case.drawn("plus.nii.gz", in_one_slice(case, LIVER), LIVER))
+
+
+def strokes_of_another_grid(case: Case) -> list[str]:
+    strokes = save_nifti(case.folder / "plus.nii.gz", np.ones((4, 5, 6), np.uint8), case.affine)
+    return case.command("--strokes", strokes)
+
+
+def label_elsewhere(case: Case) -> list[str]:
+    affine = case.affine.copy()
+    affine[:3, 3] += 50
+    save_nifti(case.folder / "label.nii.gz", case.label, affine)
+    return case.command("--strokes", case.drawn("plus.nii.gz", in_one_slice(case, LIVER), LIVER))
+
+
+def missing_strokes(case: Case) -> list[str]:
+    return case.command("--strokes", case.folder / "nowhere.nii.gz")
+
+
+def unknown_lock(case: Case) -> list[str]:
+    return case.command("--strokes", case.drawn("plus.nii.gz", in_one_slice(case, LIVER), LIVER), "--lock", "moon")
+
+
+def label_overwritten(case: Case) -> list[str]:
+    strokes = case.drawn("plus.nii.gz", in_one_slice(case, LIVER), LIVER)
+    return case.command("--strokes", strokes, output="label.nii.gz")
+
+
+def broken_latents(case: Case) -> list[str]:
+    (case.folder / "latents.pt").write_text("latents")
+    strokes = case.drawn("plus.nii.gz", in_one_slice(case, LIVER), LIVER)
+    return case.command("--strokes", strokes, "--latents", case.folder / "latents.pt")
+
+
+def no_distance(case: Case) -> list[str]:
+    strokes = case.drawn("plus.nii.gz", in_one_slice(case, LIVER), LIVER)
+    return case.command("--strokes", strokes, "--reach=-3mm")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        (no_strokes, "no strokes; give --strokes, --negative or both"),
+        (nothing_drawn, "plus.nii.gz: holds no strokes"),
+        (unknown_id_drawn, "plus.nii.gz: holds the label id 77; this model knows 1 liver"),
+        (unknown_id_in_the_label, "label.nii.gz: holds the label id 77"),
+        (strokes_of_another_grid, "plus.nii.gz: "),
+        (label_elsewhere, "label.nii.gz: "),
+        (missing_strokes, "nowhere.nii.gz: "),
+        (unknown_lock, "unknown label 'moon'"),
+        (label_overwritten, "label.nii.gz: the output would overwrite the input"),
+        (broken_latents, "latents.pt: "),
+        (no_distance, "-3mm is no distance"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_and_nothing_is_written(
+    mistake: Callable[[Case], list[str]], words: str, case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = mistake(case)
+    before = {path: path.read_bytes() for path in case.folder.iterdir()}
+    assert main(command) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("semgan: error: ") and shown.err.count("\n") == 1
+    assert words in shown.err
+    assert {path: path.read_bytes() for path in case.folder.iterdir()} == before
