@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from monai_semgan.io.reading import read_label, read_volume
     from monai_semgan.io.volume import Volume
     from monai_semgan.io.writing import write_label, write_map, write_volume
+    from monai_semgan.networks.added_structures import AddedStructures
     from monai_semgan.networks.discriminators import ImageDiscriminator, JointDiscriminator
     from monai_semgan.networks.encoder import LatentEncoder
     from monai_semgan.networks.generator import JointGenerator
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from monai_semgan.workflows.training import StageTraining, VolumeDataset, list_volumes
 
 __all__ = [
+    "AddedStructures",
     "Bundle",
     "Cancelled",
     "Case",
@@ -218,6 +220,7 @@ _HOMES = {
     "io.reading": "read_label read_volume",
     "io.volume": "Volume",
     "io.writing": "write_label write_map write_volume",
+    "networks.added_structures": "AddedStructures",
     "networks.discriminators": "ImageDiscriminator JointDiscriminator",
     "networks.encoder": "LatentEncoder",
     "networks.latent": "Latent",

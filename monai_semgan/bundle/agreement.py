@@ -29,12 +29,13 @@ def check_parts(
     Raises:
         SemganError: naming the first contradiction.
     """
-    classes = preprocessing.num_classes
+    classes, added = preprocessing.num_classes, network.added_count
+    less = " without the structures of added_def" if added else ""
     facts = [("slices#num_classes", classes, "labels in channel_def, with background", len(labels) + 1)]
     if network.renders:
         channels = network.generator.image_channels
         facts += [
-            ("generator_def#num_classes", network.generator.num_classes, "slices#num_classes", classes),
+            ("generator_def#num_classes", network.generator.num_classes, f"slices#num_classes{less}", classes - added),
             ("generator_def#size", network.generator.size, "slices#size", preprocessing.size),
             ("generator_def#image_channels", channels, "slices#image_channels", preprocessing.image_channels),
         ]

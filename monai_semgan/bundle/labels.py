@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan.bundle.compatibility import refuse_newer
+from monai_semgan.bundle.own_structures import make_known
 from monai_semgan.bundle.pending import finish_pending
 from monai_semgan.errors import SemganError
 from monai_semgan.modalities import MODALITIES, header_modality
@@ -20,6 +21,9 @@ METADATA = Path("configs/metadata.json")
 CONFIG = Path("configs/inference.json")
 WEIGHTS = Path("models/model.pt")
 RECORD = Path("models/model.json")
+
+ADDED = Path("models/added.pt")
+"""Weights of structures that were added to the model; most bundles have none."""
 
 
 SETTINGS_FILE = Path("models/settings.json")
@@ -49,13 +53,14 @@ def bundle_folder(folder: str | Path | None = None) -> Path:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """Content of a bundle's `metadata.json`.
+    """Content of a bundle's `metadata.json`; structures that it alone knows are made known, see `own_structures`.
 
     Raises:
         SemganError: if it is missing or broken, or the bundle was made for a later version of this package.
     """
     metadata = read_json(folder / METADATA)
     refuse_newer(metadata, folder / METADATA)
+    make_known(metadata)
     return metadata
 
 

@@ -148,6 +148,6 @@ def _resolved(config: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 
 def _load(network: InversionSegmenter, path: Path) -> None:
-    from monai_semgan.networks.weights import load_into, load_weights
+    from monai_semgan.bundle.added_weights import load_all
 
-    load_into(network, load_weights(path), path)
+    load_all(network, path)

@@ -11,7 +11,7 @@ from monai.inferers import SliceInferer
 from monai.utils import convert_to_dst_type
 
 from monai_semgan.errors import SemganError
-from monai_semgan.inference.preview import PreviewSettings, preview_slices
+from monai_semgan.inference.preview import PreviewSettings, preview_parts, preview_slices, with_shares
 from monai_semgan.inference.segmentation import MODES
 from monai_semgan.inference.views import rendered_average
 from monai_semgan.inversion.inversion_settings import InversionSettings
@@ -22,7 +22,7 @@ from monai_semgan.losses.label_losses import PixelConstraints
 from monai_semgan.modalities import header_modality
 from monai_semgan.networks import InversionSegmenter, Latent
 from monai_semgan.utils.gpu import with_cpu_fallback
-from monai_semgan.utils.progress import OnStep
+from monai_semgan.utils.progress import OnStep, StepEvent
 from monai_semgan.utils.settings import make_settings
 
 
@@ -138,7 +138,8 @@ class SliceInversionInferer(SliceInferer):
             network: of a bundle.
             start: latents to start from, such as the `latent` of an earlier result.
             modality: of the volume; decides what objective `auto` is. That of the generator when left out.
-            student: probabilities `(D, K, H, W)` for mode `refine` in place of the plain student's.
+            student: probabilities `(D, K, H, W)` for mode `refine` in place of the plain student's; of the classes that
+                the generator renders.
             constraints: pixels whose label is known.
             active: `(D,)` bool, slices to optimise; all by default.
             on_step: called with a `StepEvent` at the start, between batches and after every step, which makes an
@@ -156,12 +157,26 @@ class SliceInversionInferer(SliceInferer):
         settings = self.settings.rendering_only() if self.run_mode == "encoder" else self.settings
         in_domain = modality is None or header_modality(modality) == self.modality
         distance = slice_facts(inputs)[1]
-        if self.run_mode == "refine" and student is None:
-            student = self.preview(inputs, network, modality, distance)[0].permute(3, 0, 1, 2)
+        shares = None
+        if network.added_count or (self.run_mode == "refine" and student is None):
+            views = self.preview_settings
+            found, shares = preview_parts(network, slices, views, not in_domain, distance, slices.device)
+            student = found.to(slices.device) if student is None else student
         inverter = VolumeInverter(network, settings, in_domain)
         student = student if self.run_mode == "refine" else None
         average = rendered_average(network, slices, self.preview_settings, settings, not in_domain, distance)
-        return inverter.run(slices, start, student, constraints, active, on_step, average)
+        tell = on_step
+        if on_step is not None and shares is not None:
+
+            def tell(event: StepEvent[InversionResult]) -> None:
+                on_step(event.converted(lambda result: _with_shares(result, shares)))
+
+        return _with_shares(inverter.run(slices, start, student, constraints, active, tell, average), shares)
+
+
+def _with_shares(result: InversionResult, shares: torch.Tensor | None) -> InversionResult:
+    place = result.probabilities.device
+    return result if shares is None else with_shares(result.to("cpu"), shares).to(place)
 
 
 def slice_facts(inputs: torch.Tensor) -> tuple[str | None, float]:

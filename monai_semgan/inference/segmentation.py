@@ -15,7 +15,7 @@ from monai_semgan.bundle.labels import CONFIG
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.bundle.modes import MODES
 from monai_semgan.errors import SemganError
-from monai_semgan.inference.preview import PreviewSettings, preview_slices
+from monai_semgan.inference.preview import PreviewSettings, preview_parts, preview_slices, with_shares
 from monai_semgan.inference.remarks import Remark, remarks_on, unlearnt_modality, with_reservation
 from monai_semgan.inference.views import rendered_average
 from monai_semgan.inversion.inversion_settings import InversionSettings
@@ -28,6 +28,7 @@ from monai_semgan.slicing.postprocessing import label_on_grid
 from monai_semgan.utils.gpu import FULL, with_cpu_fallback
 from monai_semgan.utils.progress import OnStep, StepEvent
 from monai_semgan.utils.settings import field_names, make_settings, refuse_unknown
+from monai_semgan.utils.shared_background import divided, whole_background
 from monai_semgan.utils.side_by_side import undivided
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ def segment(
 
     @undivided()
     def finished(probabilities: torch.Tensor, result: InversionResult | None = None) -> Segmentation:
-        label = label_on_grid(prepared.geometry, probabilities, bundle.labels, chosen, cleanup=cleanup, single=single)
+        options: dict[str, Any] = {"cleanup": cleanup, "single": single, "added": bundle.network.added_count}
+        label = label_on_grid(prepared.geometry, probabilities, bundle.labels, chosen, **options)
         counts = {bundle.labels[i]: float(np.count_nonzero(label == i)) for i in chosen}
         volumes = {} if single else {name: count * volume.voxel_ml for name, count in counts.items()}
         areas, unit = organ_areas(counts, volume) if single else ({}, "cm²")
@@ -175,13 +177,20 @@ def with_device_note(found: Segmentation, note: str) -> Segmentation:
 def assess(
     bundle: Bundle, prepared: PreparedVolume, probabilities: torch.Tensor, chosen: Sequence[int], mode: str
 ) -> DomainAssessment | None:
-    """Measure how far a scan is from what the model knows; None if the bundle has no settings for that."""
+    """Measure how far a scan is from what the model knows; None if the bundle has no settings for that.
+
+    Structures that were added to the model do not count: nobody has measured what can be expected of them.
+    """
     model = domain_model(bundle)
     if model is None:
         return None
+    added = bundle.network.added_count
+    probabilities = whole_background(probabilities, added)
+    known = {index: name for index, name in bundle.labels.items() if index < probabilities.shape[1]}
+    chosen = [index for index in chosen if index in known] or list(known)
     affine = judged_affine(bundle.preprocessing, prepared.geometry.grid_affine)
     single = bundle.preprocessing.field_of_view == "image"
-    found = assess_domain(model, probabilities, affine, bundle.labels, mode, chosen, as_whole=single)
+    found = assess_domain(model, probabilities, affine, known, mode, chosen, as_whole=single)
     return with_reservation(found, unlearnt_modality(prepared, bundle.modalities))
 
 
@@ -234,6 +243,22 @@ def preview(
     settings = settings or PreviewSettings()
     out_of_domain, device, distance = is_out_of_domain(bundle, prepared), bundle.device, slice_distance(prepared)
     return preview_slices(bundle.network, prepared.image, settings, out_of_domain, distance, device, on_step)
+
+
+def student_for(
+    bundle: Bundle, prepared: PreparedVolume, mode: str, on_step: OnStep | None
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Compute what an inversion needs of the student: see `preview_parts`, None for what it does not need.
+
+    Mode `refine` needs its probabilities; every mode the shares of structures that were added to the model, which the
+    generator does not render.
+    """
+    if mode != "refine" and not bundle.network.added_count:
+        return None, None
+    out_of_domain, device, distance = is_out_of_domain(bundle, prepared), bundle.device, slice_distance(prepared)
+    views = preview_settings(bundle)
+    found, shares = preview_parts(bundle.network, prepared.image, views, out_of_domain, distance, device, on_step)
+    return (found if mode == "refine" else None), shares
 
 
 def is_out_of_domain(bundle: Bundle, prepared: PreparedVolume) -> bool:
@@ -290,17 +315,21 @@ def invert(
     settings = settings.rendering_only() if mode == "encoder" else settings
     out_of_domain, views = is_out_of_domain(bundle, prepared), preview_settings(bundle)
     inverter = VolumeInverter(bundle.network, settings, in_domain=not out_of_domain)
-    first = preview(bundle, prepared, views, on_step) if mode == "refine" else None
+    first, shares = student_for(bundle, prepared, mode, on_step)
 
     def whole(result: InversionResult) -> Segmentation:
         assert finished is not None
-        result = result.to("cpu")
+        result = with_shares(result.to("cpu"), shares)
         return finished(result.probabilities, result)
 
+    def previewed() -> Segmentation:
+        assert finished is not None and first is not None
+        return finished(first if shares is None else divided(first, shares), None)
+
     def told(event: StepEvent[Any]) -> None:
-        assert on_step is not None and finished is not None
+        assert on_step is not None
         if event.phase == "start" and first is not None:
-            on_step(replace(event, make_partial=lambda: finished(first, None)))
+            on_step(replace(event, make_partial=previewed))
         else:
             on_step(event.converted(whole))
 
@@ -312,4 +341,4 @@ def invert(
         on_step=None if on_step is None else told,
         average=average,
     )
-    return result.to("cpu")
+    return with_shares(result.to("cpu"), shares)

@@ -7,9 +7,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from monai_semgan.errors import SemganError
+from monai_semgan.networks.added_structures import AddedStructures
 from monai_semgan.networks.encoder import LatentEncoder
 from monai_semgan.networks.generator import JointGenerator, JointSample
 from monai_semgan.networks.latent import Latent
+from monai_semgan.utils.shared_background import divided
 
 
 def needs_generator(what: str) -> SemganError:
@@ -33,6 +35,8 @@ class InversionSegmenter(nn.Module):
         encoder: encoder to its latents; None in a student alone.
         student: feed-forward network to logits.
         forward_mode: what `forward` runs: `preview` or `encoder`.
+        added: structures that were learnt later, from the student's maps; None where there are none. They are the last
+            of the K classes of `preview`, and the generator does not render them.
 
     Raises:
         ValueError: if the mode is unknown.
@@ -48,6 +52,7 @@ class InversionSegmenter(nn.Module):
         encoder: LatentEncoder | None,
         student: nn.Module,
         forward_mode: str = "preview",
+        added: AddedStructures | None = None,
     ) -> None:
         super().__init__()
         if forward_mode not in ("preview", "encoder"):
@@ -58,6 +63,8 @@ class InversionSegmenter(nn.Module):
         self.generator: JointGenerator = generator  # type: ignore[assignment]  # whoever uses it asks `renders` first
         self.encoder: LatentEncoder = encoder  # type: ignore[assignment]
         self.student = student
+        self.added = added
+        self.added_count = 0 if added is None else added.count
         self.forward_mode = forward_mode
         self.feed_forward = forward_mode == "preview"
 
@@ -80,8 +87,32 @@ class InversionSegmenter(nn.Module):
             raise needs_generator(what)
 
     def preview(self, image: torch.Tensor) -> torch.Tensor:
-        """Compute logits `(N, K, H, W)` of the student for `(N, C, H, W)`."""
+        """Compute logits `(N, K, H, W)` of the student for `(N, C, H, W)`, with structures that were added."""
+        if self.added_count > 0:
+            return self.joined_preview(image)
         return self.student(image).float()
+
+    @torch.jit.unused
+    def joined_preview(self, image: torch.Tensor) -> torch.Tensor:
+        """Compute logits `(N, K, H, W)` of all classes, those that were added last."""
+        parts = self.preview_parts(image)
+        own = 1 + self.added_count
+        probabilities = divided(parts[:, :-own].softmax(1), parts[:, -own:].softmax(1))
+        return probabilities.clamp_min(1e-12).log()
+
+    @torch.jit.unused
+    def preview_parts(self, image: torch.Tensor) -> torch.Tensor:
+        """Compute the student's logits, and those of what its background may be: `(N, K, H, W)`.
+
+        The first group are the student's classes. The second one, if structures were added, are what stays background
+        and these structures. Each group has a softmax of its own.
+        """
+        if self.added is None:
+            return self.student(image).float()
+        logits, features = self.student.with_features(image)  # type: ignore[operator]
+        logits = logits.float()
+        with torch.autocast(image.device.type, enabled=False):
+            return torch.cat([logits, self.added(image.float(), logits, features)], 1)
 
     @torch.jit.unused
     def encode(self, image: torch.Tensor) -> Latent:

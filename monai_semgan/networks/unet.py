@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
@@ -78,6 +79,8 @@ class StudentUNet(nn.Module):
         ValueError: if there are fewer than two levels.
     """
 
+    __jit_unused_properties__ = ("feature_channels",)
+
     def __init__(self, image_channels: int, num_classes: int, channels: Sequence[int]) -> None:
         super().__init__()
         if len(channels) < 2:
@@ -105,6 +108,42 @@ class StudentUNet(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             return up(x.float())
 
+    @property
+    def feature_channels(self) -> list[int]:
+        """Count the channels of every map that `with_features` gives."""
+        levels, bottom = self._levels()
+        widths = [_width(level[0]) for level in levels]
+        return [*widths, _width(bottom), *reversed(widths[:-1])]
+
+    @torch.jit.unused
+    def with_features(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Map `(N, C, H, W)` to logits `(N, K, H, W)`, equal to those of `forward`, and to the maps on the way.
+
+        Returns:
+            Logits, and maps `(N, c, h, w)`: those on the way down, the coarsest one, and those on the way up.
+        """
+        levels, bottom = self._levels()
+        in_full = not self.training and torch.is_autocast_enabled(image.device.type)
+        with _without_autocast(image.device, in_full):
+            downwards = [levels[0][0](image.float() if in_full else image)]
+        for level in levels[1:]:
+            downwards.append(level[0](downwards[-1]))
+        upwards = [bottom(downwards[-1])]
+        for level, x in zip(reversed(levels[1:]), reversed(downwards[1:]), strict=True):
+            upwards.append(level[2](torch.cat([x, upwards[-1]], 1)))
+        x = torch.cat([downwards[0], upwards[-1]], 1)
+        with _without_autocast(image.device, in_full):
+            logits = levels[0][2](x.float() if in_full else x)
+        return logits, [*downwards, *upwards]
+
+    def _levels(self) -> tuple[list[nn.Sequential], ResidualUnit]:
+        """Take the levels apart, from the finest to the coarsest, and what lies below all of them."""
+        levels, inner = [self.model], self.model[1].submodule
+        while isinstance(inner, nn.Sequential):
+            levels.append(inner)
+            inner = inner[1].submodule  # type: ignore[union-attr,assignment]
+        return levels, inner  # type: ignore[return-value]
+
 
 class StudentEnsemble(nn.Module):
     """Several students of the same classes, such as those of the folds of a training: their mean probability.
@@ -112,6 +151,8 @@ class StudentEnsemble(nn.Module):
     Args:
         members: networks from `(N, C, H, W)` to logits `(N, K, H, W)`.
     """
+
+    __jit_unused_properties__ = ("feature_channels",)
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -123,6 +164,20 @@ class StudentEnsemble(nn.Module):
         for member in self.members:
             total = total + member(image).float().softmax(dim=1)
         return torch.log((total / len(self.members)).clamp_min(1e-7))  # a literal, for TorchScript
+
+    @property
+    def feature_channels(self) -> list[int]:
+        """Count the channels of every map that `with_features` gives."""
+        return list(self.members[0].feature_channels)  # type: ignore[arg-type]
+
+    @torch.jit.unused
+    def with_features(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Give the logits of all members, equal to those of `forward`, and the maps of the first one."""
+        logits, features = self.members[0].with_features(image)  # type: ignore[operator]
+        total = torch.zeros(1, device=image.device) + logits.float().softmax(dim=1)
+        for member in self.members[1:]:
+            total = total + member(image).float().softmax(dim=1)
+        return torch.log((total / len(self.members)).clamp_min(1e-7)), features
 
 
 def build_student(
@@ -145,6 +200,16 @@ def build_student(
     if members > 1:
         return StudentEnsemble([StudentUNet(image_channels, num_classes, channels) for _ in range(members)])
     return StudentUNet(image_channels, num_classes, channels)
+
+
+def _without_autocast(device: torch.device, wanted: bool) -> AbstractContextManager[object]:
+    """Switch autocast off where that is wanted."""
+    return torch.autocast(device.type, enabled=False) if wanted else nullcontext()
+
+
+def _width(unit: nn.Module) -> int:
+    """Count the channels that a residual unit gives out."""
+    return int(unit.conv.unit0.conv.out_channels)  # type: ignore[union-attr,arg-type]
 
 
 def _level(in_channels: int, out_channels: int, channels: list[int], top: bool = False) -> nn.Sequential:

@@ -17,10 +17,10 @@ from monai_semgan.utils.settings import checked, make_settings
 SETTINGS = "settings.json"
 """Name of the file: in the folder of a run, beside packed slices, and in `models/` of a bundle."""
 
-SCHEMA = 1
-"""Version of the file's form."""
+SCHEMA = 2
+"""Version of the file's form; 2 tells of structures that were added, others are written as 1."""
 
-OWN = ("schema", "modality", "labels", "paired_labels")
+OWN = ("schema", "modality", "labels", "paired_labels", "added")
 """Entries beside the fields of `Preprocessing`."""
 
 
@@ -41,11 +41,13 @@ class ModelSettings:
         preprocessing: how slices are cut and scaled, and which ids of label files the classes have.
         labels: structure name by class, without the background; empty where nothing tells the names.
         modality: `CT`, `MR`, `DX` of the scans in training; empty where it is not known.
+        added: how many of the last classes were added to the model later, by heads of their own.
     """
 
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     labels: Mapping[int, str] = field(default_factory=dict)
     modality: tuple[str, ...] = ()
+    added: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", {int(index): str(name) for index, name in sorted(self.labels.items())})
@@ -68,12 +70,13 @@ class ModelSettings:
     def to_dict(self) -> dict[str, Any]:
         """The settings in JSON's types, as the file holds them."""
         return {
-            "schema": SCHEMA,
+            "schema": SCHEMA if self.added else 1,
             "modality": list(self.modality),
             **self.preprocessing.to_dict(),
             "label_ids": list(self.label_ids),
             "labels": {str(index): name for index, name in self.labels.items()},
             "paired_labels": [list(pair) for pair in self.paired_labels],
+            **({"added": self.added} if self.added else {}),
         }
 
     @staticmethod
@@ -93,7 +96,8 @@ class ModelSettings:
             values = {name: value for name, value in content.items() if name not in OWN}
             labels = {int(index): name for index, name in content.get("labels", {}).items()}
             modality = tuple(content.get("modality", ()))
-            return ModelSettings(plain_ids(make_settings(Preprocessing, values)), labels, modality)
+            preprocessing, added = plain_ids(make_settings(Preprocessing, values)), int(content.get("added", 0))
+            return ModelSettings(preprocessing, labels, modality, added)
         except SemganError as error:
             raise SemganError(error.problem, remedy=error.remedy, path=path) from None
         except (AttributeError, TypeError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from monai_semgan.io.volume import keep_labels, voxel_ml
 from monai_semgan.organs import natural_pieces, speck_ml
+from monai_semgan.utils.shared_background import whole_background
 
 if TYPE_CHECKING:
     import torch
@@ -125,6 +126,7 @@ def label_on_grid(
     *,
     cleanup: bool = True,
     single: bool = False,
+    added: int = 0,
 ) -> np.ndarray:
     """Label ids `(I, J, K)` uint8 on the scan's own grid.
 
@@ -135,13 +137,33 @@ def label_on_grid(
         chosen: ids to keep; all when left out.
         cleanup: apply `clean_label`.
         single: the scan is a single image such as a radiograph.
+        added: how many of the last classes were added to the model. They get what the others leave as background, and
+            the others are what they would be without them.
     """
-    label = geometry.restore_label(probabilities)
-    keep_labels(label, labels if chosen is None else chosen)
-    if not cleanup:
+    wanted = set(labels if chosen is None else chosen)
+    first = probabilities.shape[1] - added
+    label = geometry.restore_label(whole_background(probabilities, added))
+    free = label == 0 if added else None
+    keep_labels(label, (index for index in wanted if index < first))
+    clean = _cleaning(label.size, geometry, labels, single)
+    label = clean(label, None) if cleanup else label
+    late = [index for index in sorted(wanted) if index >= first]
+    if free is None or not late:
         return label
+    found = geometry.restore_label(probabilities[:, [0, *range(first, probabilities.shape[1])]])
+    found[found > 0] += first - 1
+    keep_labels(found, late)
+    free &= (label == 0) & (found > 0)
+    label[free] = found[free]
+    return clean(label, late) if cleanup else label
+
+
+def _cleaning(
+    voxels: int, geometry: SliceGeometry, labels: Mapping[int, str], single: bool
+) -> Callable[[np.ndarray, Iterable[int] | None], np.ndarray]:
+    """How labels of these structures are cleaned: a function of a label and the ids to clean, None for all."""
     volume = voxel_ml(geometry.source_affine)
     specks = {index: speck_ml(name) for index, name in labels.items()}
-    smallest = MIN_SHARE * label.size * volume if single else specks
+    smallest = MIN_SHARE * voxels * volume if single else specks
     pieces = {index: natural_pieces(name) for index, name in labels.items()}
-    return clean_label(label, volume, min_ml=smallest, pieces=pieces)
+    return lambda label, organs: clean_label(label, volume, organs=organs, min_ml=smallest, pieces=pieces)

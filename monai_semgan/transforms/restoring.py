@@ -34,6 +34,7 @@ class RestoreLabeld(MapTransform):
         cleanup: keep the largest piece of every organ and fill its holes.
         single: the scans are single images such as radiographs.
         allow_missing_keys: leave out keys that are not there.
+        added: how many of the last classes were added to the model, see `label_on_grid`.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class RestoreLabeld(MapTransform):
         cleanup: bool = True,
         single: bool = False,
         allow_missing_keys: bool = False,
+        added: int = 0,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        self.added = added
         self.image_key = image_key
         self.labels = dict(labels)
         self.chosen = chosen
@@ -60,7 +63,7 @@ class RestoreLabeld(MapTransform):
         for key in self.key_iterator(done):
             scores = done[key]["seg"] if isinstance(done[key], Mapping) else done[key]
             stack = torch.as_tensor(scores).permute(3, 0, 1, 2)
-            options = {"cleanup": self.cleanup, "single": self.single}
+            options: dict[str, Any] = {"cleanup": self.cleanup, "single": self.single, "added": self.added}
             label = label_on_grid(geometry_of(image), stack, self.labels, self.chosen, **options)
             done[key] = on_scan(torch.from_numpy(label)[None], image, done.get(NAME))
         return done

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from monai_semgan.bundle.added_weights import load_all
 from monai_semgan.bundle.agreement import check_parts
 from monai_semgan.bundle.labels import METADATA, learnt_modalities, organ_labels, read_metadata
 from monai_semgan.bundle.pending import finish_pending
 from monai_semgan.data.scan_folder import LABEL_FOLDERS, ScanSearch
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import image2d_endings, volume_endings
-from monai_semgan.networks.weights import load_into, load_weights
 from monai_semgan.workflows.scan_dataset import with_names
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def load_network(network: Any, weights: str | Path) -> None:
         problem = "a change of this bundle was stopped half-way; it is finished now"
         raise SemganError(problem, remedy="run again", path=folder)
     try:
-        load_into(network, load_weights(weights), weights)
+        load_all(network, Path(weights))
     except SemganError as error:
         remedy = "give --weights FILE of a network like network_def, or train the bundle"
         raise SemganError(f"weights: {error.problem}", remedy=remedy, path=weights) from error
