@@ -103,6 +103,10 @@ class CorrectionLogic(Protocol):
     def state(self) -> Correcting:
         """Where the corrections stand."""
 
+    @property
+    def writing(self) -> bool:
+        """Whether results are being written into the segmentation at this moment: what is heard of it is no edit."""
+
     def begin(self, volume: Any) -> bool:
         """Begin to correct the newest result of a volume; False, with a message, where there is none."""
 

@@ -153,11 +153,25 @@ def slice_positions(
     import numpy as np
 
     direction = np.asarray(axis) / np.linalg.norm(axis)
-    unit = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    along = int(np.argmax(np.abs(direction @ unit)))
+    along = _voxel_axis(affine, axis)
     index = (np.array(shape) - 1) / 2
     ends = []
     for end in (0, shape[along] - 1):
         index[along] = end
         ends.append(float(direction @ (affine[:3, :3] @ index + affine[:3, 3])))
     return min(ends), max(ends)
+
+
+def slice_spacing(affine: numpy.ndarray, axis: tuple[float, float, float]) -> float:
+    """Measure how far slices are apart, in mm; they are those of `slice_positions`."""
+    import numpy as np
+
+    return float(np.linalg.norm(affine[:3, _voxel_axis(affine, axis)]))
+
+
+def _voxel_axis(affine: numpy.ndarray, axis: tuple[float, float, float]) -> int:
+    """Find the voxel axis that lies closest to a direction."""
+    import numpy as np
+
+    unit = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return int(np.argmax(np.abs(np.asarray(axis) @ unit)))
