@@ -79,6 +79,11 @@ def merged(session: Session, volume: Any, node: Any = None) -> np.ndarray:
     return SegmentationExport.snapshot(node, volume).merged()
 
 
+def merged_of(node: Any, volume: Any) -> np.ndarray:
+    """Merge the label map of a segmentation node."""
+    return SegmentationExport.snapshot(node, volume).merged()
+
+
 def expected(volume: Any) -> np.ndarray:
     """Compute what the server finds."""
     return segment(VolumeExport.voxels(volume))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -53,11 +53,13 @@ class LabelSnapshot:
 
     Attributes:
         shape: (K, J, I) of the scan.
+        resampled: they were drawn on another grid.
     """
 
     shape: tuple[int, int, int]
     entries: tuple[SegmentEntry, ...]
     pieces: tuple[Piece, ...] = field(repr=False)
+    resampled: bool = False
 
     def merged(self) -> numpy.ndarray:
         """Merge all into a (K, J, I) label map, the later of two that overlap on top; not for the main thread."""
@@ -68,6 +70,34 @@ class LabelSnapshot:
             here, there = _overlap(self.shape, piece)
             merged[here][piece.array[there] == piece.label] = entry.value
         return merged
+
+    def layers(self, values: Collection[int]) -> list[numpy.ndarray]:
+        """Sort segments into (K, J, I) label maps without overlaps: those that share their voxels are in one.
+
+        Args:
+            values: numbers of the segments that count.
+        """
+        shared: dict[int, list[tuple[SegmentEntry, Piece]]] = {}
+        for entry, piece in zip(self.entries, self.pieces):
+            if entry.value in values:
+                shared.setdefault(id(piece.array), []).append((entry, piece))
+        return [self._layer(group) for group in shared.values()]
+
+    def _layer(self, group: list[tuple[SegmentEntry, Piece]]) -> numpy.ndarray:
+        import numpy as np
+
+        first = group[0][1]
+        here, there = _overlap(self.shape, first)
+        inside = first.array[there]
+        table = np.zeros(int(inside.max(initial=0)) + 1, dtype=np.uint8)
+        for entry, piece in group:
+            if piece.label < len(table):
+                table[piece.label] = entry.value
+        if inside.shape == self.shape:
+            return table[inside]
+        layer = np.zeros(self.shape, dtype=np.uint8)
+        layer[here] = table[inside]
+        return layer
 
 
 def snapshot(node: Any, volume: Any, known: Mapping[str, int] | None = None) -> LabelSnapshot:
@@ -80,10 +110,11 @@ def snapshot(node: Any, volume: Any, known: Mapping[str, int] | None = None) -> 
         ValueError: if there are more segments than a label map holds; the text says what to do.
     """
     pieces = _pieces_on_grid(node, volume)
-    if pieces is None:  # drawn on another grid, or under another transform
+    resampled = pieces is None  # drawn on another grid, or under another transform
+    if pieces is None:
         pieces = _pieces_resampled(node, volume)
     i, j, k = shape_of(volume)
-    return LabelSnapshot((k, j, i), entries(node, known), pieces)
+    return LabelSnapshot((k, j, i), entries(node, known), pieces, resampled)
 
 
 def entries(node: Any, known: Mapping[str, int] | None = None) -> tuple[SegmentEntry, ...]:
