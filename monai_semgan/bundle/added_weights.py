@@ -25,7 +25,7 @@ def load_all(network: InversionSegmenter, path: Path) -> None:
     Raises:
         SemganError: a file is missing or broken, or is of another network.
     """
-    load_into(network, load_weights(path) | (added_weights(path) if network.added_count else {}), path)
+    load_into(network, load_weights(path) | (added_weights(path) if network.added_counts else {}), path)
 
 
 def added_weights(path: Path) -> dict[str, torch.Tensor]:

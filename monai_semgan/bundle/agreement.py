@@ -29,7 +29,7 @@ def check_parts(
     Raises:
         SemganError: naming the first contradiction.
     """
-    classes, added = preprocessing.num_classes, network.added_count
+    classes, added = preprocessing.num_classes, sum(network.added_counts)
     less = " without the structures of added_def" if added else ""
     facts = [("slices#num_classes", classes, "labels in channel_def, with background", len(labels) + 1)]
     if network.renders:

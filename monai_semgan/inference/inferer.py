@@ -157,26 +157,21 @@ class SliceInversionInferer(SliceInferer):
         settings = self.settings.rendering_only() if self.run_mode == "encoder" else self.settings
         in_domain = modality is None or header_modality(modality) == self.modality
         distance = slice_facts(inputs)[1]
-        shares = None
-        if network.added_count or (self.run_mode == "refine" and student is None):
+        shares: list[torch.Tensor] = []
+        if network.added_counts or (self.run_mode == "refine" and student is None):
             views = self.preview_settings
             found, shares = preview_parts(network, slices, views, not in_domain, distance, slices.device)
             student = found.to(slices.device) if student is None else student
         inverter = VolumeInverter(network, settings, in_domain)
         student = student if self.run_mode == "refine" else None
         average = rendered_average(network, slices, self.preview_settings, settings, not in_domain, distance)
-        tell = on_step
-        if on_step is not None and shares is not None:
 
-            def tell(event: StepEvent[InversionResult]) -> None:
-                on_step(event.converted(lambda result: _with_shares(result, shares)))
+        def tell(event: StepEvent[InversionResult]) -> None:
+            assert on_step is not None
+            on_step(event.converted(lambda result: with_shares(result, shares)))
 
-        return _with_shares(inverter.run(slices, start, student, constraints, active, tell, average), shares)
-
-
-def _with_shares(result: InversionResult, shares: torch.Tensor | None) -> InversionResult:
-    place = result.probabilities.device
-    return result if shares is None else with_shares(result.to("cpu"), shares).to(place)
+        told = None if on_step is None else tell
+        return with_shares(inverter.run(slices, start, student, constraints, active, told, average), shares)
 
 
 def slice_facts(inputs: torch.Tensor) -> tuple[str | None, float]:

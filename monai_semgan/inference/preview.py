@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -41,7 +42,7 @@ def preview_slices(
         Cancelled: if `on_step` raises it.
     """
     found, shares = preview_parts(network, image, settings, out_of_domain, distance_mm, device, on_step)
-    return found if shares is None else divided(found, shares)
+    return divided(found, shares)
 
 
 def preview_parts(
@@ -52,38 +53,41 @@ def preview_parts(
     distance_mm: float = 0.0,
     device: torch.device | None = None,
     on_step: OnStep | None = None,
-) -> tuple[torch.Tensor, torch.Tensor | None]:
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Compute the student's probabilities, and apart from them those of the structures that were added.
 
     Arguments and errors as above.
 
     Returns:
-        Probabilities `(D, K, H, W)` of the student's own classes; and how their background is shared `(D, 1 + A, H, W)`
-        between what stays background and A structures, None where none were added.
+        Probabilities `(D, K, H, W)` of the student's own classes; and by head that has added A structures how the
+        background is shared `(D, 1 + A, H, W)`, see `monai_semgan.utils.shared_background.divided`.
     """
-    added = int(getattr(network, "added_count", 0))
+    counts: tuple[int, ...] = getattr(network, "added_counts", ())
     look: Look = network.preview  # type: ignore[assignment]
-    if added:
-        look = LookWithAdded(network.preview_parts, added)  # type: ignore[arg-type]
+    groups = tuple(1 + count for count in counts)
+    if groups:
+        look = LookWithAdded(network.preview_parts, groups)  # type: ignore[arg-type]
     found = average_views(look, image, settings, out_of_domain, distance_mm, device, on_step)
-    if not added:
-        return found, None
-    own = 1 + added
-    return found[:, :-own].contiguous(), found[:, -own:].contiguous()
+    first, *shares = found.split([found.shape[1] - sum(groups), *groups], 1)
+    return first.contiguous(), [share.contiguous() for share in shares]
 
 
-def with_shares(result: InversionResult, shares: torch.Tensor | None) -> InversionResult:
+def with_shares(result: InversionResult, shares: Sequence[torch.Tensor]) -> InversionResult:
     """Give a result of the generator, which does not render what was added to the model, its added structures.
 
     Args:
-        result: on the CPU.
-        shares: see `preview_parts`; None changes nothing.
+        result: of the generator alone.
+        shares: see `preview_parts`; none change nothing.
+
+    Returns:
+        The result with more classes, on the device on which it was.
     """
-    if shares is None:
-        return result
-    probabilities = divided(result.probabilities, shares)
-    added = shares.shape[1] - 1
-    best = torch.cat([probabilities[:, :1], probabilities[:, -added:]], 1).argmax(1)
-    late = (result.label == 0) & (best > 0)
-    label = torch.where(late, best.to(result.label.dtype) + (result.probabilities.shape[1] - 1), result.label)
-    return replace(result, probabilities=probabilities, label=label)
+    place = result.probabilities.device
+    label, probabilities = result.label.clone(), result.probabilities
+    for share in (share.to(place) for share in shares):
+        first = probabilities.shape[1]
+        probabilities = divided(probabilities, [share])
+        best = torch.cat([probabilities[:, :1], probabilities[:, first:]], 1).argmax(1)
+        late = (label == 0) & (best > 0)
+        label[late] = (best[late] + first - 1).to(label.dtype)
+    return replace(result, probabilities=probabilities, label=label) if shares else result

@@ -135,7 +135,7 @@ def segment(
 
     @undivided()
     def finished(probabilities: torch.Tensor, result: InversionResult | None = None) -> Segmentation:
-        options: dict[str, Any] = {"cleanup": cleanup, "single": single, "added": bundle.network.added_count}
+        options: dict[str, Any] = {"cleanup": cleanup, "single": single, "added": bundle.network.added_counts}
         label = label_on_grid(prepared.geometry, probabilities, bundle.labels, chosen, **options)
         counts = {bundle.labels[i]: float(np.count_nonzero(label == i)) for i in chosen}
         volumes = {} if single else {name: count * volume.voxel_ml for name, count in counts.items()}
@@ -184,8 +184,7 @@ def assess(
     model = domain_model(bundle)
     if model is None:
         return None
-    added = bundle.network.added_count
-    probabilities = whole_background(probabilities, added)
+    probabilities = whole_background(probabilities, bundle.network.added_counts)
     known = {index: name for index, name in bundle.labels.items() if index < probabilities.shape[1]}
     chosen = [index for index in chosen if index in known] or list(known)
     affine = judged_affine(bundle.preprocessing, prepared.geometry.grid_affine)
@@ -247,14 +246,14 @@ def preview(
 
 def student_for(
     bundle: Bundle, prepared: PreparedVolume, mode: str, on_step: OnStep | None
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """Compute what an inversion needs of the student: see `preview_parts`, None for what it does not need.
+) -> tuple[torch.Tensor | None, list[torch.Tensor]]:
+    """Compute what an inversion needs of the student: see `preview_parts`, None for probabilities that it does not.
 
     Mode `refine` needs its probabilities; every mode the shares of structures that were added to the model, which the
     generator does not render.
     """
-    if mode != "refine" and not bundle.network.added_count:
-        return None, None
+    if mode != "refine" and not bundle.network.added_counts:
+        return None, []
     out_of_domain, device, distance = is_out_of_domain(bundle, prepared), bundle.device, slice_distance(prepared)
     views = preview_settings(bundle)
     found, shares = preview_parts(bundle.network, prepared.image, views, out_of_domain, distance, device, on_step)
@@ -324,7 +323,7 @@ def invert(
 
     def previewed() -> Segmentation:
         assert finished is not None and first is not None
-        return finished(first if shares is None else divided(first, shares), None)
+        return finished(divided(first, shares), None)
 
     def told(event: StepEvent[Any]) -> None:
         assert on_step is not None

@@ -42,16 +42,16 @@ class LookWithAdded:
     """Look at slices with a model to which structures were added.
 
     Attributes:
-        parts: see `InversionSegmenter.preview_parts`: the last `1 + added` logits are a group with a softmax of its
-            own, and all that is computed of the first group is as without them.
-        added: how many structures were added.
+        parts: see `InversionSegmenter.preview_parts`: its last logits are groups with a softmax each, and all that is
+            computed of the first group is as without them.
+        groups: logits of each of the last groups.
     """
 
     parts: Look
-    added: int
+    groups: tuple[int, ...]
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        """Compute the logits of both groups."""
+        """Compute the logits of all groups."""
         return self.parts(image)
 
 
@@ -236,20 +236,20 @@ def views_of(shift_pixels: int, negative: bool) -> tuple[list[View], list[View]]
 def mean_of_views(look: Look, image: torch.Tensor, views: list[View]) -> torch.Tensor:
     """Compute the mean of the probabilities `(N, K, H, W)` for several views of slices."""
     total = torch.zeros((), device=image.device)
-    own = 1 + look.added if isinstance(look, LookWithAdded) else 0
+    groups = look.groups if isinstance(look, LookWithAdded) else ()
     for negative, (down, right) in views:
         view = torch.where(image > AIR, -image, image) if negative else image
         logits = look(torch.roll(view, (down, right), (2, 3))).float()
-        total = total + torch.roll(_softmax(logits, own), (-down, -right), (2, 3))
+        total = total + torch.roll(_softmax(logits, groups), (-down, -right), (2, 3))
     return total / len(views)
 
 
-def _softmax(logits: torch.Tensor, own: int) -> torch.Tensor:
-    """Softmax over the classes `(N, K, H, W)`; over the last `own` of them for themselves."""
-    if not own:
+def _softmax(logits: torch.Tensor, groups: tuple[int, ...]) -> torch.Tensor:
+    """Softmax over the classes `(N, K, H, W)`; over each of the last groups for itself."""
+    if not groups:
         return torch.softmax(logits, 1)
-    groups = logits[:, :-own].contiguous(), logits[:, -own:]
-    return torch.cat([torch.softmax(group, 1) for group in groups], 1)
+    parts = logits.split([logits.shape[1] - sum(groups), *groups], 1)
+    return torch.cat([torch.softmax(part.contiguous(), 1) for part in parts], 1)
 
 
 def shows_anything(probabilities: torch.Tensor, settings: PreviewSettings, distance_mm: float) -> torch.Tensor:

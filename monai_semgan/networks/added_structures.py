@@ -85,15 +85,15 @@ class AddedStructures(nn.Module):
         width: int = WIDTH,
     ) -> None:
         super().__init__()
-        self.count = sum(structures)
+        self.counts = tuple(structures)
         self.heads = nn.ModuleList(
             [StructureHead(feature_channels, image_channels, num_classes, count, width) for count in structures]
         )
 
     def forward(self, image: torch.Tensor, logits: torch.Tensor, features: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Compute logits `(N, 1 + count, H, W)`: a background of 0, and all structures."""
+        """Compute logits `(N, heads + all structures, H, W)`: of every head a background of 0, and its structures."""
         found = [head(image, logits, features) for head in self.heads]
-        return torch.cat([torch.zeros_like(found[0][:, :1]), *found], 1)
+        return torch.cat([part for own in found for part in (torch.zeros_like(own[:, :1]), own)], 1)
 
 
 def _mixing(inputs: int, outputs: int) -> nn.Sequential:

@@ -44,7 +44,7 @@ class InversionSegmenter(nn.Module):
     """
 
     __constants__ = ("feed_forward",)
-    __jit_unused_properties__ = ("renders",)
+    __jit_unused_properties__ = ("renders", "added_counts")
 
     def __init__(
         self,
@@ -64,9 +64,14 @@ class InversionSegmenter(nn.Module):
         self.encoder: LatentEncoder = encoder  # type: ignore[assignment]
         self.student = student
         self.added = added
-        self.added_count = 0 if added is None else added.count
+        self.added_count = 0 if added is None else sum(added.counts)
         self.forward_mode = forward_mode
         self.feed_forward = forward_mode == "preview"
+
+    @property
+    def added_counts(self) -> tuple[int, ...]:
+        """How many structures each head has added, in the order in which they were learnt."""
+        return () if self.added is None else self.added.counts
 
     @property
     def renders(self) -> bool:
@@ -96,16 +101,16 @@ class InversionSegmenter(nn.Module):
     def joined_preview(self, image: torch.Tensor) -> torch.Tensor:
         """Compute logits `(N, K, H, W)` of all classes, those that were added last."""
         parts = self.preview_parts(image)
-        own = 1 + self.added_count
-        probabilities = divided(parts[:, :-own].softmax(1), parts[:, -own:].softmax(1))
-        return probabilities.clamp_min(1e-12).log()
+        own = [1 + count for count in self.added_counts]
+        first, *shares = parts.split([parts.shape[1] - sum(own), *own], 1)
+        return divided(first.softmax(1), [share.softmax(1) for share in shares]).clamp_min(1e-12).log()
 
     @torch.jit.unused
     def preview_parts(self, image: torch.Tensor) -> torch.Tensor:
         """Compute the student's logits, and those of what its background may be: `(N, K, H, W)`.
 
-        The first group are the student's classes. The second one, if structures were added, are what stays background
-        and these structures. Each group has a softmax of its own.
+        The first group are the student's classes. Every head that has added A structures follows with a group of
+        `1 + A`: what stays background, and these structures. Each group has a softmax of its own.
         """
         if self.added is None:
             return self.student(image).float()

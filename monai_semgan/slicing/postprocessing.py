@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,7 +126,7 @@ def label_on_grid(
     *,
     cleanup: bool = True,
     single: bool = False,
-    added: int = 0,
+    added: Sequence[int] = (),
 ) -> np.ndarray:
     """Label ids `(I, J, K)` uint8 on the scan's own grid.
 
@@ -137,33 +137,36 @@ def label_on_grid(
         chosen: ids to keep; all when left out.
         cleanup: apply `clean_label`.
         single: the scan is a single image such as a radiograph.
-        added: how many of the last classes were added to the model. They get what the others leave as background, and
-            the others are what they would be without them.
+        added: how many of the last classes were added to the model, by each head. They get what those before them
+            leave as background, and those before them are what they would be without.
     """
     wanted = set(labels if chosen is None else chosen)
-    first = probabilities.shape[1] - added
+    clean = _cleaning(geometry, labels, single) if cleanup else (lambda label, organs: label)
+    first = probabilities.shape[1] - sum(added)
     label = geometry.restore_label(whole_background(probabilities, added))
-    free = label == 0 if added else None
+    free = label == 0
     keep_labels(label, (index for index in wanted if index < first))
-    clean = _cleaning(label.size, geometry, labels, single)
-    label = clean(label, None) if cleanup else label
-    late = [index for index in sorted(wanted) if index >= first]
-    if free is None or not late:
-        return label
-    found = geometry.restore_label(probabilities[:, [0, *range(first, probabilities.shape[1])]])
-    found[found > 0] += first - 1
-    keep_labels(found, late)
-    free &= (label == 0) & (found > 0)
-    label[free] = found[free]
-    return clean(label, late) if cleanup else label
+    label = clean(label, None)
+    for number, count in enumerate(added, start=1):
+        known = whole_background(probabilities, added[number:])
+        found = geometry.restore_label(known[:, [0, *range(first, first + count)]])
+        found[found > 0] += first - 1
+        found[~free] = 0
+        free &= found == 0
+        late = [index for index in range(first, first + count) if index in wanted]
+        keep_labels(found, late)
+        np.copyto(label, found, where=label == 0)
+        label = clean(label, late) if late else label
+        first += count
+    return label
 
 
 def _cleaning(
-    voxels: int, geometry: SliceGeometry, labels: Mapping[int, str], single: bool
+    geometry: SliceGeometry, labels: Mapping[int, str], single: bool
 ) -> Callable[[np.ndarray, Iterable[int] | None], np.ndarray]:
     """How labels of these structures are cleaned: a function of a label and the ids to clean, None for all."""
     volume = voxel_ml(geometry.source_affine)
     specks = {index: speck_ml(name) for index, name in labels.items()}
-    smallest = MIN_SHARE * voxels * volume if single else specks
+    smallest = MIN_SHARE * float(np.prod(geometry.source_shape)) * volume if single else specks
     pieces = {index: natural_pieces(name) for index, name in labels.items()}
     return lambda label, organs: clean_label(label, volume, organs=organs, min_ml=smallest, pieces=pieces)

@@ -34,7 +34,7 @@ class RestoreLabeld(MapTransform):
         cleanup: keep the largest piece of every organ and fill its holes.
         single: the scans are single images such as radiographs.
         allow_missing_keys: leave out keys that are not there.
-        added: how many of the last classes were added to the model, see `label_on_grid`.
+        added: how many of the last classes were added to the model by each head, see `label_on_grid`.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class RestoreLabeld(MapTransform):
         cleanup: bool = True,
         single: bool = False,
         allow_missing_keys: bool = False,
-        added: int = 0,
+        added: Sequence[int] = (),
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.added = added
+        self.added = tuple(added)
         self.image_key = image_key
         self.labels = dict(labels)
         self.chosen = chosen

@@ -6,22 +6,31 @@ summed up with rounding would move the borders of the old structures by a voxel 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 
-def divided(probabilities: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """Divide the background of old classes among structures that were added.
+def divided(probabilities: torch.Tensor, shares: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Divide the background of old classes among structures that were added, in the order in which they were.
 
     Every part is a whole number of the smallest steps by which the background's own value can change, so that
     `whole_background` gives the old probabilities back to the last bit.
 
     Args:
         probabilities: of the old classes `(N, K, ...)` float32, background first.
-        shares: of the background: `(N, 1 + A, ...)`, sums are 1; the first is what stays background.
+        shares: by head, of what the heads before it have left as background: `(N, 1 + A, ...)`, sums are 1; the first
+            is what stays background.
 
     Returns:
-        `(N, K + A, ...)`: old classes, then those that were added.
+        `(N, K + all A, ...)`: old classes, then those that were added.
     """
+    for share in shares:
+        probabilities = _divided_once(probabilities, share)
+    return probabilities
+
+
+def _divided_once(probabilities: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     background = probabilities[:, :1]
     step = torch.ldexp(torch.ones_like(background), torch.frexp(background).exponent - 24)
     parts = torch.floor(background * shares[:, 1:].clamp(0, 1) / step) * step
@@ -32,11 +41,16 @@ def divided(probabilities: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     return torch.cat([left, probabilities[:, 1:], parts], 1)
 
 
-def whole_background(probabilities: torch.Tensor, added: int) -> torch.Tensor:
-    """Give back the old classes' probabilities `(N, K, ...)` of `(N, K + added, ...)`; see `divided`."""
-    if not added:
-        return probabilities
-    old = probabilities[:, :-added].clone()
-    for part in probabilities[:, -added:].split(1, 1):
-        old[:, :1] += part
-    return old
+def whole_background(probabilities: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+    """Give the probabilities `(N, K, ...)` back that were there before structures were added; see `divided`.
+
+    Args:
+        probabilities: `(N, K + all counts, ...)`.
+        counts: how many structures each head has added; the last ones are taken back first.
+    """
+    for count in reversed(counts):
+        old = probabilities[:, :-count].clone()
+        for part in probabilities[:, -count:].split(1, 1):
+            old[:, :1] += part
+        probabilities = old
+    return probabilities
