@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from monai_semgan.cli import main
 from tests.phantoms import grid, labels_at, patient, points_of, save_nifti
@@ -113,6 +116,36 @@ def test_a_student_alone_takes_strokes_too(case: Case, student_bundle: Path) -> 
     command = case.command("--strokes", case.drawn("plus.nii.gz", there, LIVER), "--bundle", student_bundle)
     assert main(command) == 0
     assert (case.read()[there] == LIVER).all()
+
+
+def test_ids_that_the_model_writes_into_files_are_those_of_label_and_strokes(case: Case, tmp_path: Path) -> None:
+    bundle = tmp_path / "numbered"
+    shutil.copytree(case.bundle, bundle)
+    path = bundle / "configs" / "inference.json"
+    config = json.loads(path.read_text())
+    config["slices"]["label_ids"] = [10, 20, 30, 40]
+    path.write_text(json.dumps(config))
+    case.save("label.nii.gz", 10 * case.label)
+    there = in_one_slice(case, SPLEEN)
+    strokes = case.drawn("plus.nii.gz", there, 10 * LIVER)
+    assert main(case.command("--strokes", strokes, "--bundle", bundle)) == 0
+    assert (case.read()[there] == 10 * LIVER).all()
+    assert np.array_equal(case.read() == 20, case.label == 2)
+
+
+def test_a_picture_is_corrected_in_pixels(
+    tmp_path: Path, radiograph_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (48, 64), dtype=np.uint8)
+    label, strokes = np.zeros_like(picture), np.zeros_like(picture)
+    label[10:30, 10:30], strokes[40, 20:30] = LIVER, LIVER
+    for name, array in (("scan.png", picture), ("label.png", label), ("plus.png", strokes)):
+        Image.fromarray(array).save(tmp_path / name)
+    files = ["--label", tmp_path / "label.png", "--strokes", tmp_path / "plus.png", "--out", tmp_path / "out.png"]
+    command = ["correct", tmp_path / "scan.png", *files, "--bundle", radiograph_bundle, "--device", "cpu", "--quiet"]
+    assert main([*map(str, command)]) == 0
+    assert (np.asarray(Image.open(tmp_path / "out.png"))[40, 20:30] == LIVER).all()
+    assert "pixels" in capsys.readouterr().out
 
 
 def no_strokes(case: Case) -> list[str]:
