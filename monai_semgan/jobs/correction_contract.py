@@ -73,6 +73,12 @@ class CorrectionRequest(Model):
         description="id of an upload with the label as it stands, on the scan's grid, if the reader has changed it "
         "by hand; the newest state counts when left out",
     )
+    label_of: int | None = Field(
+        default=None,
+        ge=0,
+        description="number of the newest correction that `label` shows, 0: none; strokes of later ones are followed "
+        "once more, so that none is lost. The one in force when left out",
+    )
     client: str | None = Field(
         default=None, max_length=64, description="name of the program that asks, for the server's log"
     )

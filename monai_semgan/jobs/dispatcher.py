@@ -7,14 +7,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Job, State
+from monai_semgan.jobs.correction_book import CorrectionBook, Joint
+from monai_semgan.jobs.correction_planner import CorrectionPlanner
 from monai_semgan.jobs.job_entries import Entry, Origin
 from monai_semgan.jobs.job_errors import JobError, NoSpace, in_words
 from monai_semgan.jobs.planner import TaskPlanner
 from monai_semgan.jobs.scheduler import Scheduler
+from monai_semgan.jobs.storage.correction_files import share_version
 from monai_semgan.jobs.storage.result_files import parts_of, versions
 from monai_semgan.jobs.storage.store import JobStore
 from monai_semgan.jobs.workers.pool import JobSlot, WorkerPool
@@ -51,7 +55,10 @@ class Dispatcher:
         self.store, self.planner = store, planner
         self.keep_seconds, self.cancel_seconds, self.on_growth = keep_seconds, cancel_seconds, on_growth
         self.scheduler = Scheduler(len(devices), planner.default_steps())
+        self.book = CorrectionBook(store, self.scheduler)
+        self.correction_planner = CorrectionPlanner(lambda: planner.models, store, self.book)
         self.pool = WorkerPool(command, devices, lock, self)
+        self._joints: dict[str, Joint] = {}
         self._closed = False
 
     def take_over(self) -> None:
@@ -61,6 +68,8 @@ class Dispatcher:
             self._note_parts(job)
             if not entry.ended:
                 self._end(entry, State.interrupted, "the server ended while the job was waiting or running")
+        for entry in self.book.load():
+            self.drop(entry)
 
     def add(self, job: Job, origin: Origin) -> Entry:
         """Put a new job into the queue.
@@ -80,13 +89,16 @@ class Dispatcher:
 
     def cancel(self, entry: Entry) -> None:
         """End a job that has not ended: at once if it has not begun, else as soon as its worker obeys."""
-        if entry.job.state in (State.running, State.paused):
+        joint = self._joint_of(entry)
+        if entry.job.state in (State.running, State.paused) or len(joint.entries) > 1:
             if entry.cancel_by is None:
-                entry.cancel_by = time.monotonic() + self.cancel_seconds
-                entry.job.message = "is being cancelled"
-                self.pool.cancel(entry.job.id)
+                for one in joint.entries:
+                    one.cancel_by = time.monotonic() + self.cancel_seconds
+                    one.job.message = "is being cancelled"
+                self.pool.cancel(joint.carrier.job.id)
             return
         self.pool.drop(entry.job.id)
+        self._joints.pop(entry.job.id, None)
         self._end(entry, State.cancelled, "cancelled before it began")
         self.worker_free()
 
@@ -100,7 +112,10 @@ class Dispatcher:
             self.drop(entry)
 
     def drop(self, entry: Entry) -> None:
-        """Forget a job that has ended and remove its files."""
+        """Forget a job that has ended and remove its files, and those of its corrections."""
+        for correction in self.book.entries(entry.job.id):
+            self.remove(correction)
+        self.book.forget(entry.job)
         self.scheduler.forget(entry.job.id)
         self.store.remove(entry.job.id)
 
@@ -128,33 +143,54 @@ class Dispatcher:
                 slot = next((slot for slot in self.pool.free_slots(quick) if not quick or self._yields(slot)), None)
                 if slot is None:
                     break
-                self.scheduler.take(entry)
-                self._give(entry, slot)
+                joint = self.book.joint(entry)
+                for one in joint.entries:
+                    self.scheduler.take(one)
+                self._give(joint, slot)
 
     def _yields(self, slot: JobSlot) -> bool:
         """Tell whether what a worker does may be paused for another preview."""
         entry = None if slot.job is None else self.scheduler.held(slot.job)
         return entry is None or entry.yields()
 
-    def _give(self, entry: Entry, slot: JobSlot) -> None:
+    def _give(self, joint: Joint, slot: JobSlot) -> None:
+        entry = joint.carrier
         try:
             task = self.planner.task(entry.job, entry.origin)
+            if entry.job.corrects is not None:
+                task = replace(task, correction=self.correction_planner.plan(joint))
         except JobError as error:
-            self._end(entry, State.failed, error.detail)
+            for one in joint.entries:
+                self._end(one, State.failed, error.detail)
             return
-        entry.attempts += 1
-        entry.job.state = State.warming
-        entry.job.message = "is being started" if slot.ready else "the model is being loaded"
+        for one in joint.entries:
+            one.attempts += 1
+            one.job.state = State.warming
+            one.job.message = "is being started" if slot.ready else "the model is being loaded"
+            one.job.joined = None if one is entry else entry.job.id
+        self._joints[entry.job.id] = joint
         if slot.quick is not None and not entry.quick:
             entry.job.message = "previews go first"
             entry.hold()
         self.pool.give(slot, task)
 
+    def _joint_of(self, entry: Entry) -> Joint:
+        """Return the jobs that a worker has as one; a job alone if there are no others."""
+        return self._joints.get(entry.job.joined or entry.job.id) or Joint((entry,))
+
     def worker_says(self, job: str, message: dict[str, Any]) -> None:
-        """Take in what a worker tells of a job."""
-        entry, said = self.scheduler.held(job), message["say"]
+        """Take in what a worker tells of a job, and of those that are computed with it."""
+        entry = self.scheduler.held(job)
         if entry is None:
             return
+        joint = self._joint_of(entry)
+        for one in joint.entries:
+            self._hear(one, joint.carrier, message)
+        if message["say"] == "end":
+            self._joints.pop(job, None)
+
+    def _hear(self, entry: Entry, carrier: Entry, message: dict[str, Any]) -> None:
+        said = message["say"]
         if said == "parts":
             self._report_written(entry)
         elif entry.ended:
@@ -173,18 +209,22 @@ class Dispatcher:
         elif said == "progress":
             self.scheduler.progress(entry, message)
         elif said == "result":
+            if entry is not carrier:
+                self._share(carrier, entry, int(message["version"]))
             self._take_result(entry, message)
         elif said == "end":
             entry.reporting = entry.origin.report
-            self._end(entry, State(message["state"]), str(message["message"]))
+            self._end(entry, State(message["state"]), str(message["message"]) + _with(entry, carrier))
 
     def worker_died(self, jobs: Sequence[str], code: int, usable: bool, message: str) -> None:
         """Say why its jobs ended, or let another worker try those that had not begun."""
         if not usable:
             self._fail_waiting(f"the model cannot be used: {message}")
         for entry in filter(None, map(self.scheduler.held, jobs)):
-            if not entry.ended:
-                self._worker_lost(entry, code)
+            for one in reversed(self._joint_of(entry).entries):  # each is put before those that wait
+                if not one.ended:
+                    self._worker_lost(one, code)
+            self._joints.pop(entry.job.id, None)
         self.worker_free()
 
     def _worker_lost(self, entry: Entry, code: int) -> None:
@@ -192,6 +232,7 @@ class Dispatcher:
             self._end(entry, State.cancelled, "cancelled; the worker was stopped")
         elif entry.job.state is State.warming and entry.attempts < 2:
             self.scheduler.requeue(entry)
+            entry.job.joined = None
         else:
             how = how_it_ended(code)
             when = " while the job was paused" if entry.job.state is State.paused else ""
@@ -202,6 +243,13 @@ class Dispatcher:
         self._note_parts(entry.job)
         self._save(entry.job)
         self.on_growth()
+
+    def _share(self, carrier: Entry, entry: Entry, version: int) -> None:
+        """Give a job the result of the one that it is computed with; on a full disk only that one has it."""
+        try:
+            share_version(self.store.results(carrier.job.id), version, self.store.results(entry.job.id), entry.job.id)
+        except (SemganError, JobError):
+            logger.error("the result of a correction could not be written")
 
     def _report_written(self, entry: Entry) -> None:
         entry.reporting = False
@@ -221,10 +269,20 @@ class Dispatcher:
     def _end(self, entry: Entry, state: State, message: str) -> None:
         self.scheduler.end(entry, state, message, self.keep_seconds)
         self._note_parts(entry.job)
+        self._keep_with_corrections(entry)
         if entry.removing:
             self.drop(entry)
         else:
             self._save(entry.job)
+
+    def _keep_with_corrections(self, entry: Entry) -> None:
+        """Let a corrected job, and all its corrections, stay as long as the newest of them."""
+        root = None if entry.job.corrects is None else self.scheduler.get(entry.job.corrects)
+        if root is None or not root.ended or entry.job.expires is None:
+            return
+        for one in (root, *self.book.entries(root.job.id)):
+            one.job.expires = max(one.job.expires or 0.0, entry.job.expires) if one.ended else one.job.expires
+        self._save(root.job)
 
     def _note_parts(self, job: Job) -> None:
         results = self.store.results(job.id)
@@ -239,3 +297,7 @@ class Dispatcher:
             self.store.save(job)
         except SemganError as error:
             logger.error("the record of a job could not be written: %s", error.problem)
+
+
+def _with(entry: Entry, carrier: Entry) -> str:
+    return "" if entry is carrier else f"; computed together with correction {carrier.job.correction}"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from monai_semgan.jobs.contract import Job, JobRequest, Mode, State
 from monai_semgan.jobs.job_entries import Entry
 
-Kind = tuple[str | None, Mode]
+Kind = tuple[str | None, Mode | None]
+"""Model and mode; no mode: a correction, whose time depends on the slices that follow the strokes."""
 
 LAST_STEPS_WORTH, LAST_SHARE = 2.0, 0.05
 """What comes after the last step, before it was ever measured: so many steps, or this share of the time so far."""
@@ -47,13 +48,13 @@ class Estimates:
     def note(self, entry: Entry) -> None:
         """Take in a job that has ended."""
         job = entry.job
-        if job.slices:
+        if job.slices and job.corrects is None:
             self._slices[_scan_of(job.request)] = job.slices
         if job.state is not State.done or job.started is None or job.finished is None:
             return
         seconds = max(0.0, job.finished - job.started - job.paused_seconds)
         closing = max(0.0, entry.worked() - entry.ticks[-1][0]) if entry.ticks else None
-        steps = None if job.request.mode is Mode.preview else job.steps
+        steps = None if job.request.mode is Mode.preview and job.corrects is None else job.steps
         self.measured[_kind_of(job)] = Measured(seconds, closing, job.slices, steps)
 
     def forget_scans(self, jobs: Iterable[Job]) -> None:
@@ -95,18 +96,22 @@ class Estimates:
         return found.closing * self._more_slices(job, found)
 
     def _more_slices(self, job: Job, found: Measured) -> float:
+        if job.corrects is not None:
+            return 1.0
         slices = job.slices or self._slices.get(_scan_of(job.request))
         return slices / found.slices if slices and found.slices else 1.0
 
     def _more_steps(self, job: Job, found: Measured) -> float:
-        if job.request.mode is Mode.preview or not found.steps:
+        if (job.request.mode is Mode.preview and job.corrects is None) or not found.steps:
             return 1.0
+        if job.corrects is not None:
+            return job.steps / found.steps if job.steps else 1.0
         steps = job.steps or job.request.steps or self.default_steps.get(_kind_of(job))
         return steps / found.steps if steps else 1.0
 
 
 def _kind_of(job: Job) -> Kind:
-    return job.request.model, job.request.mode
+    return job.request.model, job.request.mode if job.corrects is None else None
 
 
 def _scan_of(request: JobRequest) -> tuple[object, ...]:

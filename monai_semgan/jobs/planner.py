@@ -52,7 +52,7 @@ class TaskPlanner:
         self._label_ids(request, model)
         _check_mode(request, model)
         _check_objective(request)
-        path = self._source(request)
+        path = self.source(request)
         self._check_range(request, path)
         return request.model_copy(update={"model": model.info.name}), path
 
@@ -70,7 +70,7 @@ class TaskPlanner:
         request = job.request
         model = self._model(request)
         try:
-            image = self._source(request)
+            image = self.source(request)
         except Unknown:
             raise JobError("the scan was removed or renamed before the job began; choose it anew") from None
         return Task(
@@ -103,7 +103,12 @@ class TaskPlanner:
         except SemganError as error:
             raise JobError(in_words(error)) from error
 
-    def _source(self, request: JobRequest) -> Path:
+    def source(self, request: JobRequest) -> Path:
+        """Return the scan of a request.
+
+        Raises:
+            Unknown: if it is not there.
+        """
         if request.upload is not None:
             return self.find_upload(request.upload)
         path = self.find_image(str(request.image))

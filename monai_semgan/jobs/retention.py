@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from monai_semgan.jobs.dispatcher import Dispatcher
+from monai_semgan.jobs.job_entries import Entry
 from monai_semgan.jobs.reception import Reception
 from monai_semgan.jobs.storage.store import JobStore, remove_folder
 
@@ -39,10 +40,15 @@ class Retention:
         requests = (entry.job.request for entry in self._dispatcher.scheduler if not entry.ended)
         return {request.upload for request in requests if request.upload is not None}
 
-    def removals(self, keep: str | None = None) -> Iterator[Callable[[], None]]:
-        """Yield the oldest ended jobs, then unused uploads and unfinished ones, save `keep`."""
-        for entry in self._dispatcher.scheduler:
-            if entry.ended:
+    def removals(self, keep: str | None = None, keep_job: str | None = None) -> Iterator[Callable[[], None]]:
+        """Yield the oldest ended jobs, each with its corrections, then unused uploads and unfinished ones.
+
+        Args:
+            keep: an upload that stays.
+            keep_job: a job that stays.
+        """
+        for entry in self._ended():
+            if entry.job.id != keep_job:
                 yield partial(self._dispatcher.drop, entry)
         in_use = self.uploads_in_use()
         for name in self._uploads.oldest_first():
@@ -55,7 +61,7 @@ class Retention:
     def expire(self) -> None:
         """Remove what has been kept for long enough; the time of an upload begins when its last job has ended."""
         now = time.time()
-        ended = [entry for entry in self._dispatcher.scheduler if entry.ended]
+        ended = self._ended()
         for number, entry in enumerate(ended):
             late = entry.job.expires is not None and entry.job.expires < now
             if late or number < len(ended) - self._jobs_limit:
@@ -65,6 +71,12 @@ class Retention:
         self._reception.expire()
         for name in self._uploads.expired():
             self._uploads.remove(name)
+
+    def _ended(self) -> list[Entry]:
+        """List the jobs that have ended, the oldest first; corrections stay as long as the job that they correct."""
+        entries = list(self._dispatcher.scheduler)
+        busy = {entry.job.corrects for entry in entries if not entry.ended}
+        return [entry for entry in entries if entry.ended and not entry.job.corrects and entry.job.id not in busy]
 
     def left_over(self) -> list[Path]:
         """List, once in a while, what should be gone and is still there."""

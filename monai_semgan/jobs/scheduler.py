@@ -64,8 +64,13 @@ class Scheduler:
         self._queue = [entry for entry in self._queue if entry.job.id != job]
 
     def waiting_for(self, quick: bool) -> Entry | None:
-        """Return the job of the queue whose turn is next among the previews, or among the others."""
-        return next((entry for entry in self._queue if entry.quick is quick), None)
+        """Return the job of the queue whose turn is next among the previews, or among the others.
+
+        Corrections of one job come one after the other.
+        """
+        corrected = self._being_corrected() if any(entry.job.corrects for entry in self._queue) else set()
+        ready = (entry for entry in self._queue if entry.quick is quick and entry.job.corrects not in corrected)
+        return next(ready, None)
 
     def take(self, entry: Entry) -> None:
         """Take a job out of the queue, to be given to a worker."""
@@ -77,6 +82,12 @@ class Scheduler:
         entry.release()
         place = next((i for i, other in enumerate(self._queue) if other.origin.turn >= entry.origin.turn), None)
         self._queue.insert(len(self._queue) if place is None else place, entry)
+
+    def _being_corrected(self) -> set[str]:
+        going = (
+            entry.job for entry in self._entries.values() if not entry.ended and entry.job.state is not State.queued
+        )
+        return {job.corrects for job in going if job.corrects is not None}
 
     @property
     def waiting(self) -> int:

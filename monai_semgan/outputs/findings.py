@@ -58,6 +58,18 @@ def findings_of(found: Segmentation, names: Mapping[int, str], anatomy: AnatomyR
     return sorted(seen, key=lambda finding: finding.level != WARNING)
 
 
+def findings_of_anatomy(anatomy: AnatomyReport, names: Mapping[int, str]) -> list[ResultFinding]:
+    """List what checks of a label have found.
+
+    Args:
+        anatomy: the checks.
+        names: organ name by id, of those given out.
+    """
+    ids = {name: index for index, name in names.items()}
+    nothing = sum(check.kind == "not_found" for check in anatomy.checks) == len(names)
+    return [found for check in anatomy.checks if (found := _of_check(check, ids, nothing)) is not None]
+
+
 def _of_check(check: AnatomyCheck, ids: Mapping[str, int], nothing: bool) -> ResultFinding | None:
     """Return what a check has found; that a single organ is missing is told unless all are."""
     labels = _ids(check.structures, ids)

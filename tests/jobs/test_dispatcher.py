@@ -42,6 +42,9 @@ class Store:
     def remove(self, job: str) -> None:
         self.saved.pop(job, None)
 
+    def folder(self, job: str) -> Path:
+        return Path("/nowhere")
+
     def results(self, job: str) -> Path:
         return Path("/nowhere")
 

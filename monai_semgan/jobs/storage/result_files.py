@@ -168,6 +168,18 @@ def save_grid(results: Path, volume: Volume, geometry: SliceGeometry) -> None:
     (results / GRID).write_text(json_text(grid), encoding="utf-8")
 
 
+def other_grids(results: Path) -> list[np.ndarray]:
+    """Return where other programs see the scan: (4, 4) each, voxel index to RAS mm; see `Volume.other_affines`.
+
+    Raises:
+        FileNotFoundError: if the result is gone.
+        Damaged: if its file cannot be understood.
+    """
+    with damage_told():
+        grid = json.loads((results / GRID).read_text(encoding="utf-8"))
+        return [np.asarray(affine, dtype=np.float64) for affine in grid.get("other_affines", ())]
+
+
 def save_maps(folder: Path, maps: Mapping[str, SliceMap]) -> None:
     """Write maps on the slices.
 

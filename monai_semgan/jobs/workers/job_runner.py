@@ -13,7 +13,6 @@ from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.inference.examination import examine
 from monai_semgan.inference.mirror import why_not
 from monai_semgan.inference.segmentation import segment
-from monai_semgan.io.reading import read_volume
 from monai_semgan.io.writing import write_label
 from monai_semgan.jobs.storage.result_files import (
     LABEL,
@@ -26,11 +25,12 @@ from monai_semgan.jobs.storage.result_files import (
 )
 from monai_semgan.jobs.workers.describing import contract_result
 from monai_semgan.jobs.workers.messages import Task
+from monai_semgan.jobs.workers.pace import PartialPace
+from monai_semgan.jobs.workers.scan_reading import read_scan
 from monai_semgan.jobs.workers.turns import JobTurn
 from monai_semgan.outputs.maps import slice_maps
 from monai_semgan.outputs.report import write_report
 from monai_semgan.outputs.write import latencies
-from monai_semgan.utils.file_state import file_state, fingerprint
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -41,12 +41,7 @@ if TYPE_CHECKING:
 
 Say = Callable[..., None]
 
-PARTIAL_SHARE = 0.2
-"""Partial results take at most this share of a job's time."""
-
 TELL_SECONDS = 0.2
-
-CHANGED = "the scan was replaced, changed or removed after the job had been asked for"
 
 
 class JobProgress:
@@ -91,11 +86,10 @@ class JobRun:
 
     def __init__(self, task: Task, bundle: Bundle, say: Say, turn: JobTurn, partial_seconds: float) -> None:
         self.task, self.bundle, self.say, self.turn = task, bundle, say, turn
-        self.partial_seconds = partial_seconds
+        self._pace = PartialPace(partial_seconds)
         self.results = Path(task.results)
         self.names = {index: bundle.labels[index] for index in task.labels}
         self.version = 0
-        self._next_partial = 0.0
         self._started = time.perf_counter()
         self._read = 0.0
         self._written: Segmentation | None = None
@@ -112,7 +106,7 @@ class JobRun:
         """
         task = self.task
         self.say("progress", job=task.job, message="reading the scan")
-        volume = self._read_scan()
+        volume = read_scan(task)
         self._read = time.perf_counter()
         tell = JobProgress(task.job, task.mode, self.say)
 
@@ -141,27 +135,11 @@ class JobRun:
             return "cancelled", "cancelled; the best result until then is kept"
         return "done", "done"
 
-    def _read_scan(self) -> Volume:
-        """Read the scan, and make sure that it is the one that the job was asked for.
-
-        Raises:
-            SemganError: if it is another one, or cannot be read.
-        """
-        self._check_unchanged()
-        volume = read_volume(self.task.image)
-        self._check_unchanged()
-        return volume
-
-    def _check_unchanged(self) -> None:
-        expected = self.task.image_state
-        if expected is not None and fingerprint(file_state(self.task.image)) != expected:
-            raise SemganError(CHANGED, remedy="start the job again if the scan is the one that you want")
-
     def _partial(self, event: StepEvent[Segmentation], volume: Volume) -> None:
         """Write what was found so far, if the last time is long enough ago; a failure to write ends nothing."""
-        begun = time.monotonic()
-        if begun < self._next_partial:
+        if not self._pace.due:
             return
+        begun = time.monotonic()
         try:
             found = event.partial()
             if found is None:
@@ -169,8 +147,7 @@ class JobRun:
             self._write(found, volume, partial=True)
         except SemganError:
             self.say("progress", job=self.task.job, message="a partial result could not be written")
-        spent = time.monotonic() - begun
-        self._next_partial = time.monotonic() + max(self.partial_seconds, spent * (1 / PARTIAL_SHARE - 1))
+        self._pace.written(begun)
 
     def _finish(self, found: Segmentation, volume: Volume) -> None:
         """Write the result; first without the look at the mirror image, which takes part of a preview's time."""

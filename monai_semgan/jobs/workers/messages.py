@@ -11,6 +11,31 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class CorrectionTask:
+    """What a worker needs to know of a correction by strokes, beside the rest of its `Task`.
+
+    Attributes:
+        root: id of the job that is corrected.
+        state: id of the job whose result is `label`; empty if it came with the strokes.
+        label: file of the label as it stands.
+        latents: file of the latents that were found until then; need not be there.
+        requests: files of what was asked for, in order.
+        result: folder of the result that is corrected.
+        reach_mm: how far slices follow the strokes.
+        locked: ids that keep every voxel.
+    """
+
+    root: str
+    state: str
+    label: str
+    latents: str
+    requests: tuple[str, ...]
+    result: str
+    reach_mm: float
+    locked: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Task:
     """What a worker needs to know of a job.
 
@@ -29,6 +54,7 @@ class Task:
         quick: whether it goes before what the worker is doing, which is paused meanwhile.
         image_state: fingerprint of the scan's files when the job was asked for; None if that does not matter.
         model: its name, as clients know it; empty: as its metadata says.
+        correction: what is corrected; None for a segmentation.
     """
 
     job: str
@@ -45,6 +71,13 @@ class Task:
     quick: bool = False
     image_state: str | None = None
     model: str = ""
+    correction: CorrectionTask | None = None
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Task:
+        """Read what `to_dict` has made."""
+        correction = values.get("correction")
+        return cls(**{**values, "correction": None if correction is None else CorrectionTask(**correction)})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the task in JSON's types."""

@@ -19,6 +19,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.io.lean_nibabel import import_nibabel
 from monai_semgan.jobs.job_errors import in_words
 from monai_semgan.jobs.storage.job_log import log_without_values
+from monai_semgan.jobs.workers.corrector_shelf import CorrectorShelf
 from monai_semgan.jobs.workers.messages import Task
 from monai_semgan.jobs.workers.turns import JobTurn, TurnGate
 from monai_semgan.utils.processes import LineWriter, parent_messages, run_child
@@ -26,7 +27,10 @@ from monai_semgan.utils.threads import prepare_threads, refresh_threads
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
+    from monai_semgan.jobs.workers.correction_run import CorrectionRun
     from monai_semgan.jobs.workers.job_runner import JobRun
+
+    Run = JobRun | CorrectionRun
 
 logger = logging.getLogger("monai_semgan.worker")
 
@@ -50,12 +54,13 @@ class WorkerLoop:
         self.say, self.device, self.partial_seconds = say, device, partial_seconds
         self._tasks: queue.Queue[Task] = queue.Queue()
         self._quick_tasks: queue.Queue[Task] = queue.Queue()
-        self._reports: queue.Queue[tuple[Task, JobRun | None]] = queue.Queue()
+        self._reports: queue.Queue[tuple[Task, Run | None]] = queue.Queue()
         self._reporting = threading.Semaphore(1)  # a result takes much memory: few are kept for their reports
         self._gate = TurnGate()
         self._cancelled: set[str] = set()
         self._bundles: dict[str, Bundle] = {}
         self._loading = threading.Lock()
+        self._correctors = CorrectorShelf()
 
     def listen(self) -> None:
         """Read messages until the server is gone, then end the process, whatever it is doing."""
@@ -65,7 +70,7 @@ class WorkerLoop:
                 self._gate.wake()
             elif message["say"] == "run":
                 values: dict[str, Any] = message["task"]
-                self._take(Task(**values))
+                self._take(Task.from_dict(values))
 
     def run(self, bundle: str) -> None:
         """Warm up, then work until the server is gone."""
@@ -116,8 +121,8 @@ class WorkerLoop:
             release_memory()
             self._reporting.release()
 
-    def _work(self, task: Task) -> JobRun | None:
-        run: JobRun | None = None
+    def _work(self, task: Task) -> Run | None:
+        run: Run | None = None
         if task.job in self._cancelled:
             state, message = "cancelled", "cancelled before it began"
         else:
@@ -130,21 +135,32 @@ class WorkerLoop:
         self.say("end", job=task.job, state=state, message=message)
         return run
 
-    def _hand_over(self, task: Task, run: JobRun | None) -> None:
-        """Let the report be written, beside the next job; when one is being written already, wait for that."""
+    def _hand_over(self, task: Task, run: Run | None) -> None:
+        """Let the report be written, beside the next job; when one is being written already, wait for that.
+
+        There is none of a correction, after which the next stroke may wait already.
+        """
+        if task.correction is not None:
+            self.say("parts", job=task.job)
+            release_memory()
+            return
         self._reporting.acquire()
         self._reports.put((task, run))
 
-    def _begin(self, task: Task) -> JobRun:
+    def _begin(self, task: Task) -> Run:
         from monai_semgan.jobs.workers.job_runner import JobRun
 
         bundle = self._load(task.bundle)
         refresh_threads()
         self.say("started", job=task.job)
         turn = JobTurn(task.job, self.say, None if task.quick else self._gate, self._cancelled)
+        if task.correction is not None:
+            from monai_semgan.jobs.workers.correction_run import CorrectionRun
+
+            return CorrectionRun(task, task.correction, bundle, self.say, turn, self.partial_seconds, self._correctors)
         return JobRun(task, bundle, self.say, turn, self.partial_seconds)
 
-    def _report(self, run: JobRun) -> None:
+    def _report(self, run: Run) -> None:
         try:
             run.report()
         except (SemganError, OSError):
