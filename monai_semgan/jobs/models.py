@@ -77,6 +77,15 @@ def served_models(bundles: Sequence[Path | str | None]) -> dict[str, ServedModel
     return found
 
 
+def served_version(folder: Path, name: str) -> ServedModel:
+    """Read a version of a model that is served under a name; nothing is loaded.
+
+    Raises:
+        SemganError: it is broken, or has no weights.
+    """
+    return _renamed(_served_model(folder), name)
+
+
 def contract_labels(names: Mapping[int, str], dice: Mapping[int, Mapping[str, float]] | None = None) -> list[Label]:
     """Name, colour and codes of organs by id, and the Dice that was measured, by id and modality."""
     return [_label(index, name, (dice or {}).get(index, {})) for index, name in names.items()]

@@ -17,6 +17,7 @@ from monai_semgan.jobs.dispatcher import Dispatcher
 from monai_semgan.jobs.estimates import Estimates
 from monai_semgan.jobs.job_entries import Entry, Origin, Turn
 from monai_semgan.jobs.job_errors import Conflict, NotReady, QueueFull, Unknown
+from monai_semgan.jobs.model_library import ModelLibrary
 from monai_semgan.jobs.models import served_models
 from monai_semgan.jobs.ownership import NOBODY, SERVER, Asker
 from monai_semgan.jobs.planner import FindImage, TaskPlanner
@@ -28,6 +29,7 @@ from monai_semgan.jobs.storage.quota import DiskQuota
 from monai_semgan.jobs.storage.result_access import ResultAccess
 from monai_semgan.jobs.storage.store import JobStore
 from monai_semgan.jobs.storage.uploads import UploadStore
+from monai_semgan.jobs.training_labels import FindLabels
 from monai_semgan.jobs.training_service import TrainingService
 from monai_semgan.jobs.workers.pool import worker_command
 from monai_semgan.organs import RESEARCH_ONLY
@@ -50,18 +52,26 @@ class JobService:
         studies: folder of the datastore; jobs and uploads lie in its sub-folder `.semgan`.
         find_image: file of an image of the datastore by id; None if there is no such image.
         settings: models, devices and limits.
+        find_labels: images with final labels to learn from; there are none when left out.
 
     Raises:
         SemganError: if a bundle is missing or broken, or the studies cannot be written.
     """
 
-    def __init__(self, studies: Path, find_image: FindImage, settings: ServiceSettings | None = None) -> None:
+    def __init__(
+        self,
+        studies: Path,
+        find_image: FindImage,
+        settings: ServiceSettings | None = None,
+        find_labels: FindLabels | None = None,
+    ) -> None:
         settings = settings or ServiceSettings()
         python, keep_seconds = settings.python, settings.keep_seconds
         self.models = served_models(list(settings.bundles or [None]))
-        self.training = TrainingService(self.models)
         self.queue_limit = settings.queue_limit
         self.store = JobStore(Path(studies))
+        library = ModelLibrary(self.store.root / "models", self.models)
+        self.training = TrainingService(library, self.store.root / "trainings", find_labels, self._busy, python)
         self.quota = DiskQuota(self.store, settings.disk_limit_bytes)
         unused_seconds = min(settings.upload_keep_seconds, keep_seconds)
         self.uploads = UploadStore(self.store.uploads, python, settings.upload_limit_bytes, unused_seconds)
@@ -89,9 +99,7 @@ class JobService:
             self._check_open,
         )
         self._retention = Retention(self.store, self._dispatcher, self.reception, settings.jobs_limit)
-        self.corrections = CorrectionService(
-            self._dispatcher, self.uploads, self._lock, self._make_space, settings.queue_limit, self._check_open
-        )
+        self.corrections = CorrectionService()
         self._started: float | None = None
         self._claim: Any = None
 
@@ -105,6 +113,7 @@ class JobService:
         with self._lock:
             self.reception.load()
             self._dispatcher.take_over()
+            self.training.take_over()
             self._started = time.monotonic()
             self._dispatcher.pool.start()
         threading.Thread(target=self._tend, daemon=True, name="jobs").start()
@@ -114,6 +123,7 @@ class JobService:
         if self._started is None or self._closing.is_set():
             return
         self._closing.set()
+        self.training.close()
         self._dispatcher.pool.close()
         with self._lock:
             self._dispatcher.interrupt()
@@ -217,6 +227,12 @@ class JobService:
             asker.check_may_end(entry)
             self._dispatcher.remove(entry)
 
+    def _busy(self) -> bool:
+        """Tell whether jobs run or wait that somebody waits for, or their reports are being written."""
+        with self._lock:
+            wanted = (entry for entry in self.scheduler if entry.origin.turn is not Turn.spare)
+            return any(entry.reporting or not entry.ended for entry in wanted)
+
     def _check_open(self) -> None:
         if self._started is None or self._closing.is_set():
             raise NotReady("the server is starting or stopping; try again later")
@@ -231,11 +247,11 @@ class JobService:
         with self._lock:
             return self.uploads.get(upload).path
 
-    def _make_space(self, needed: int, keep: str | None = None, keep_job: str | None = None) -> None:
+    def _make_space(self, needed: int, keep: str | None = None) -> None:
         if self.quota.suffices(needed):  # counting takes a while: nobody waits for it
             return
         with self._lock:
-            self.quota.make_space(needed, self._retention.removals(keep, keep_job))
+            self.quota.make_space(needed, self._retention.removals(keep))
 
     def _tend(self) -> None:
         while not self._closing.wait(TEND_SECONDS):
@@ -245,6 +261,7 @@ class JobService:
                     self._retention.expire()
                     left_over = self._retention.left_over()
                 self._retention.retry(left_over)
+                self.training.tend()
                 if self.quota.overfull():
                     with self._lock:
                         self.quota.shrink(self._retention.removals())

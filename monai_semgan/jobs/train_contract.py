@@ -164,8 +164,11 @@ class ModelVersion(Model):
     created: float
     structures: list[str] = Field(default_factory=list, description="that were learnt; of version 0, all")
     images: list[str] = Field(default_factory=list, description="whose labels were learnt from")
+    held_out: list[str] = Field(default_factory=list, description="of these, the ones that the scores stand on")
     figures: dict[str, float] = Field(default_factory=dict, description="Dice by structure on what was held out")
     sha256: str = Field(description="of the weights")
+    note: str = Field(default="", description="one sentence for people")
+    problem: str = Field(default="", description="why it cannot be used; empty where it can")
 
 
 class ModelVersions(Model):

@@ -14,16 +14,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
 from monai_semgan.errors import SemganError
-from monai_semgan.utils.processes import LineWriter, parent_messages
+from monai_semgan.utils.processes import LineWriter, read_line
 from monai_semgan.utils.progress import ETA
 
 TELL_SECONDS = 0.25
 """Progress is told no more often."""
+
+BLOCK = 1 << 12
 
 
 class ParentProgress:
@@ -45,7 +47,7 @@ class ParentProgress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._say = say or _stdout_writer()
-        self._messages: Iterable[dict[str, Any]] = messages if messages is not None else parent_messages()
+        self._messages: Iterable[dict[str, Any]] = messages if messages is not None else _parents_words()
         self._clock = clock
         self._told = float("-inf")
         self._message = ""
@@ -86,6 +88,18 @@ class ParentProgress:
             elif message["say"] == "cancel":
                 self._cancelled = True
                 self._may_go_on.set()
+
+
+def _parents_words() -> Iterator[dict[str, Any]]:
+    """Yield what the parent says; when the parent is gone, end this process.
+
+    The bytes are read without Python's buffer: a thread that still holds it makes the interpreter abort at its end.
+    """
+    waiting = b""
+    while block := os.read(0, BLOCK):
+        *lines, waiting = (waiting + block).split(b"\n")
+        yield from filter(None, map(read_line, lines))
+    os._exit(0)
 
 
 def _stdout_writer() -> LineWriter:

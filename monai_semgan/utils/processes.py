@@ -115,6 +115,7 @@ class ChildProcess:
         on_exit: told the exit code, once, after the last message.
         threads: see `child_environment`.
         fork: starts it in place of the command, given the threads, see `monai_semgan.utils.forking`.
+        errors: open file that its stderr goes to; this process's stderr when left out.
 
     Raises:
         OSError: it cannot be started.
@@ -127,9 +128,10 @@ class ChildProcess:
         on_exit: Callable[[ChildProcess, int], None],
         threads: int | None = None,
         fork: Callable[[int | None], Started] | None = None,
+        errors: BinaryIO | None = None,
     ) -> None:
         self._on_message, self._on_exit = on_message, on_exit
-        self._process: Started = fork(threads) if fork is not None else _start(command, threads)
+        self._process: Started = fork(threads) if fork is not None else _start(command, threads, errors)
         self._say = LineWriter(self._process.stdin)
         threading.Thread(target=self._listen, daemon=True, name="child").start()
 
@@ -187,10 +189,10 @@ def interrupts_kept_off() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(command: Sequence[str], threads: int | None) -> Started:
+def _start(command: Sequence[str], threads: int | None, errors: BinaryIO | None) -> Started:
     pipe = subprocess.PIPE
     with interrupts_kept_off():
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, env=child_environment(threads))
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=child_environment(threads))
 
 
 @dataclass
