@@ -99,7 +99,9 @@ class JobService:
             self._check_open,
         )
         self._retention = Retention(self.store, self._dispatcher, self.reception, settings.jobs_limit)
-        self.corrections = CorrectionService()
+        self.corrections = CorrectionService(
+            self._dispatcher, self.uploads, self._lock, self._make_space, settings.queue_limit, self._check_open
+        )
         self._started: float | None = None
         self._claim: Any = None
 
@@ -247,11 +249,11 @@ class JobService:
         with self._lock:
             return self.uploads.get(upload).path
 
-    def _make_space(self, needed: int, keep: str | None = None) -> None:
+    def _make_space(self, needed: int, keep: str | None = None, keep_job: str | None = None) -> None:
         if self.quota.suffices(needed):  # counting takes a while: nobody waits for it
             return
         with self._lock:
-            self.quota.make_space(needed, self._retention.removals(keep))
+            self.quota.make_space(needed, self._retention.removals(keep, keep_job))
 
     def _tend(self) -> None:
         while not self._closing.wait(TEND_SECONDS):
