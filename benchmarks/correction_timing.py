@@ -44,10 +44,11 @@ def cut(volume: Volume, label: np.ndarray, slices: int) -> tuple[Volume, slice, 
     where = slice(first, first + slices)
     affine = volume.affine.copy()
     affine[:3, 3] += affine[:3, axis] * first
-    return replace(volume, array=_part(volume.array, axis, where), affine=affine), where, axis
+    return replace(volume, array=part_of(volume.array, axis, where), affine=affine), where, axis
 
 
-def _part(array: np.ndarray, axis: int, where: slice) -> np.ndarray:
+def part_of(array: np.ndarray, axis: int, where: slice) -> np.ndarray:
+    """Cut an array along an axis; a copy."""
     return np.ascontiguousarray(np.moveaxis(np.moveaxis(array, axis, 0)[where], 0, axis))
 
 
@@ -97,7 +98,7 @@ def measure_timing(bundle: Bundle, volume: Volume, label: np.ndarray, reference:
         reference: (I, J, K) true ids.
     """
     part, where, axis = cut(volume, label, SLICES)
-    label, reference = (_part(array, axis, where) for array in (label, reference))
+    label, reference = (part_of(array, axis, where) for array in (label, reference))
     strokes = strokes_everywhere(label, reference, part.affine)
     settings = CorrectionSettings()
     corrector = Corrector(bundle, part, label, modality=part.modality)
