@@ -15,14 +15,27 @@ from typing import Any
 
 from monai_semgan._moved import OldNameWarning
 from monai_semgan._version import __version__
-from monai_semgan.cli import bundle, calibrate, correct, evaluate, info, plan, sample, segment, selfcheck, serve, train
+from monai_semgan.cli import (
+    bundle,
+    calibrate,
+    correct,
+    evaluate,
+    info,
+    learn,
+    plan,
+    sample,
+    segment,
+    selfcheck,
+    serve,
+    train,
+)
 from monai_semgan.cli.arguments import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.io.lean_nibabel import import_nibabel
 from monai_semgan.utils.terminal import protected_streams
 from monai_semgan.utils.threads import prepare_threads
 
-COMMANDS = (segment, correct, evaluate, selfcheck, sample, info, plan, train, bundle, calibrate, serve)
+COMMANDS = (segment, correct, evaluate, selfcheck, sample, info, plan, train, learn, bundle, calibrate, serve)
 
 DESCRIPTION = """\
 Segment CT and MRI volumes with a joint generative model of images and labels.
@@ -35,6 +48,7 @@ Segment CT and MRI volumes with a joint generative model of images and labels.
   semgan info                                           versions, device, model, measured quality
   semgan plan datalist.json --out run                   look at your own data before training
   semgan train all --out run --budget 4h                train as planned
+  semgan learn scans --structure aorta --versions kept  teach the model a structure in minutes
   semgan bundle make run                                a model bundle of a run; pack hands it on
   semgan serve studies                                  serve MONAI Label clients and 3D Slicer
 """

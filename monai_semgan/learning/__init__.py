@@ -1,0 +1,1 @@
+"""New structures, and better old ones, from a few labelled scans, beside weights that nobody touches."""
