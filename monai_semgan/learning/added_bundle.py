@@ -57,7 +57,7 @@ def added_arguments(bundle: Bundle, head: StructureHead, count: int) -> dict[str
         "num_classes": bundle.preprocessing.num_classes - network.added_count,
         "structures": [*network.added_counts, count],
         "image_channels": bundle.preprocessing.image_channels,
-        "width": int(head.last.in_channels),
+        "width": int(head.project[0].out_channels),  # type: ignore[arg-type]
     }
 
 

@@ -24,7 +24,7 @@ class StructureHead(nn.Module):
         image_channels: 1 or 3.
         num_classes: classes of the student, background included.
         structures: how many it finds.
-        width: channels on the way.
+        width: channels on the way, a multiple of 8; half of them where the slice has its full size.
     """
 
     def __init__(
@@ -39,8 +39,8 @@ class StructureHead(nn.Module):
         self.project = nn.ModuleList([nn.Conv2d(channels, width, 1) for channels in feature_channels])
         depth = (len(feature_channels) + 1) // 2
         self.mix = nn.ModuleList([_mixing(width, width) for _ in range(depth)])
-        self.fine = _mixing(width + image_channels + num_classes, width)
-        self.last = nn.Conv2d(width, structures, 1)
+        self.fine = _mixing(width + image_channels + num_classes, width // 2)  # half of the time is spent at this size
+        self.last = nn.Conv2d(width // 2, structures, 1)
         nn.init.zeros_(self.last.weight)
         nn.init.constant_(self.last.bias, -3.0)  # type: ignore[arg-type]  # structures are rare
 
