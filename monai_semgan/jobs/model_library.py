@@ -19,6 +19,9 @@ from monai_semgan.jobs.train_contract import ModelVersion, ModelVersions
 
 logger = logging.getLogger(__name__)
 
+VERSIONS = "models"
+"""Folder of all versions, among what the server keeps."""
+
 NOT_OF_FOLDERS = re.compile(r"[^A-Za-z0-9._-]+")
 DIGEST_DIGITS = 8
 

@@ -17,7 +17,7 @@ from monai_semgan.jobs.dispatcher import Dispatcher
 from monai_semgan.jobs.estimates import Estimates
 from monai_semgan.jobs.job_entries import Entry, Origin, Turn
 from monai_semgan.jobs.job_errors import Conflict, NotReady, QueueFull, Unknown
-from monai_semgan.jobs.model_library import ModelLibrary
+from monai_semgan.jobs.model_library import VERSIONS, ModelLibrary
 from monai_semgan.jobs.models import served_models
 from monai_semgan.jobs.ownership import NOBODY, SERVER, Asker
 from monai_semgan.jobs.planner import FindImage, TaskPlanner
@@ -70,7 +70,7 @@ class JobService:
         self.models = served_models(list(settings.bundles or [None]))
         self.queue_limit = settings.queue_limit
         self.store = JobStore(Path(studies))
-        library = ModelLibrary(self.store.root / "models", self.models)
+        library = ModelLibrary(self.store.root / VERSIONS, self.models)
         self.training = TrainingService(library, self.store.root / "trainings", find_labels, self._busy, python)
         self.quota = DiskQuota(self.store, settings.disk_limit_bytes)
         unused_seconds = min(settings.upload_keep_seconds, keep_seconds)

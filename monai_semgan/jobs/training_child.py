@@ -6,12 +6,13 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from monai_semgan.jobs.train_contract import TrainKind, TrainRequest
+from monai_semgan.organs import find_organ
 from monai_semgan.utils.processes import ChildProcess, how_it_ended, module_command
 
 NICENESS = 19
@@ -38,7 +39,7 @@ class Place:
     log: Path
 
 
-def learn_command(request: TrainRequest, structures: dict[int, str], place: Place, python: str) -> list[str]:
+def learn_command(request: TrainRequest, structures: Mapping[int, str], place: Place, python: str) -> list[str]:
     """Return the command of a training.
 
     Args:
@@ -50,6 +51,9 @@ def learn_command(request: TrainRequest, structures: dict[int, str], place: Plac
     command = module_command("monai_semgan", "learn", str(place.data), python=python)
     for index, name in structures.items():
         command += ["--structure", name, "--label-id", str(index)]
+    colours = {one.name: one.colour for one in request.structures if one.colour is not None}
+    for index, name in structures.items() if colours else ():  # all or none
+        command += ["--colour", ",".join(map(str, colours.get(name) or find_organ(name, index).colour))]
     command += ["--bundle", str(place.bundle), "--versions", str(place.versions)]
     command += ["--budget", f"{request.seconds:.0f}s", "--progress", "json"]
     if request.kind is TrainKind.tune:

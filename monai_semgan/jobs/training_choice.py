@@ -52,6 +52,9 @@ def choose(request: TrainRequest, known: Mapping[int, str], labels: Sequence[See
     if not labels:
         raise Conflict(NO_LABELS)
     inputs = {one.name: one for one in request.structures or _all_named(labels, known)}
+    for name in inputs:
+        if name.isdigit() or name.lower() == "background" or not name.isprintable() or set(name) & set(",:"):
+            raise JobError(f"{name} cannot be the name of a structure; use words, without commas and colons")
     if request.kind is TrainKind.structure:
         _check_new(inputs, known)
     chosen = [label for label in labels if any(_id_in(label, one) for one in inputs.values())]

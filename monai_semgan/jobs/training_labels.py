@@ -92,7 +92,7 @@ class LabelReader:
             except (SemganError, OSError):
                 logger.warning("a final label cannot be read, and is not learnt from")
                 continue
-            found.append(SeenLabel(one, {index: one.names.get(index) or known.get(index) for index in sorted(ids)}))
+            found.append(SeenLabel(one, _named(ids, one.names, known)))
         return found
 
     def _ids_of(self, path: Path) -> frozenset[int]:
@@ -106,6 +106,15 @@ class LabelReader:
             while len(self._ids) > REMEMBERED:
                 self._ids.popitem(last=False)
         return found
+
+
+def _named(ids: frozenset[int], told: Mapping[int, str], known: Mapping[int, str]) -> dict[int, str | None]:
+    """Name ids; of those that the model has, a label tells other names only if it names all that is in it.
+
+    Some clients number the segments that they list, which are not those of the file.
+    """
+    first, second = (told, known) if ids <= told.keys() else (known, told)
+    return {index: first.get(index) or second.get(index) for index in sorted(ids)}
 
 
 def structures_in(labels: Sequence[SeenLabel], known: Mapping[int, str]) -> list[LabelledStructure]:

@@ -238,7 +238,7 @@ class TrainingService:
         data = self.files.write_data(training.id, choice, library.models[training.model].labels)
         store = library.stores[training.model]
         place = Place(data, store.shipped, store.root, self.files.folder(training.id) / LOG)
-        command = learn_command(entry.record.request, dict(choice.structures), place, self.python)
+        command = learn_command(entry.record.request, choice.structures, place, self.python)
         with self._lock:
             if entry.cancelled or self._closing:
                 return 0

@@ -48,7 +48,18 @@ class LocalEngine:
         device: where it runs.
     """
 
-    def __init__(self, folder: str | None = None, device: str = "auto") -> None:
+    def __init__(self, folder: Path | str | None = None, device: str = "auto") -> None:
+        self.device = device
+        self._lock = threading.Lock()
+        self._bundle: Bundle | None = None
+        self.use(folder)
+
+    def use(self, folder: Path | str | None) -> None:
+        """Take another bundle from now on; what runs keeps the one before.
+
+        Raises:
+            SemganError: it is missing or broken.
+        """
         from monai_semgan.bundle.labels import (
             CONFIG,
             METADATA,
@@ -65,9 +76,8 @@ class LocalEngine:
         self.labels = organ_labels(read_metadata(self.folder), self.folder / METADATA)
         self.dice = dice_by_label(read_record(self.folder), self.labels)
         self.modes = modes_of(read_json(self.folder / CONFIG))
-        self.device = device
-        self._lock = threading.Lock()
-        self._bundle: Bundle | None = None
+        with self._lock:
+            self._bundle = None
 
     def load(self) -> Bundle:
         """Return the bundle."""

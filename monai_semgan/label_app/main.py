@@ -1,7 +1,7 @@
 """Entry of the MONAI Label app: `monailabel start_server --app monai_semgan/label_app --studies DIR`.
 
 MONAI Label looks in this file for a class whose direct base is `MONAILabelApp`; what it does stands in the modules
-beside it. Correction by strokes, training from the server and DICOMweb studies would be further tasks given out here.
+beside it. DICOMweb studies would be further tasks given out here.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monai_semgan.jobs.ownership import NOBODY, Asker
 from monai_semgan.label_app.activelearning.openable import Openable
 from monai_semgan.label_app.activelearning.scoring import scoring_methods
-from monai_semgan.label_app.activelearning.strategies import strategies
+from monai_semgan.label_app.activelearning.strategies import of_another, strategies
 from monai_semgan.label_app.batch import Failure, Report, SemganBatchInfer
 from monai_semgan.label_app.datastore import StudiesDatastore
 from monai_semgan.label_app.infer import LocalEngine, infer_tasks, run_infer
 from monai_semgan.label_app.job_engine import JobEngine, SharedEngine
-from monai_semgan.label_app.job_settings import bundle_folders, make_service
+from monai_semgan.label_app.job_settings import folder_in_use, make_service
 from monai_semgan.label_app.sessions import SafeSessions
+from monai_semgan.label_app.stock_trainers import stock_trainers
+from monai_semgan.label_app.training_source import labelled_images
 from monai_semgan.utils.file_state import State, file_state
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from monai_semgan.jobs.service import JobService
+    from monai_semgan.jobs.training_labels import LabelledImage
 
 
 class SemganApp(MONAILabelApp):
@@ -49,11 +52,11 @@ class SemganApp(MONAILabelApp):
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
-        folders = bundle_folders(conf)
-        self._local = LocalEngine(folders[0] if folders else None, conf.get("device", "auto"))
+        self._local = LocalEngine(folder_in_use(conf, Path(conf.get("labels") or studies)), conf.get("device", "auto"))
         self._jobs = JobEngine(self._local.labels)
         self.engine = SharedEngine(self._local)
         self._digest: tuple[list[State], str] = [], ""
+        self.on_new_model: list[Callable[[], None]] = []
         super().__init__(app_dir, studies, conf, name="SemGAN", description="Organs in CT and MRI. Research use only.")
 
     @property
@@ -105,7 +108,7 @@ class SemganApp(MONAILabelApp):
         """
         from monai_semgan.jobs.api.attaching import attach_jobs
 
-        service = attach_jobs(app, make_service(self.conf, self.home, self._find_file))
+        service = attach_jobs(app, make_service(self.conf, self.home, self._find_file, self._find_labels))
         datastore = self.datastore()
         if isinstance(datastore, StudiesDatastore):
             datastore.remove_leftovers()
@@ -114,6 +117,7 @@ class SemganApp(MONAILabelApp):
             sessions.share(service.quota, self.home)
         self._jobs.service = service
         self.engine.use(self._jobs)
+        service.training.library.on_change.append(self._follow)
         return service
 
     def stoppable(self, stop: Callable[[], bool], asker: Asker = NOBODY) -> AbstractContextManager[None]:
@@ -124,6 +128,37 @@ class SemganApp(MONAILabelApp):
         own = self._jobs.find(image)
         path = "" if own is not None else self.datastore().get_image_uri(image)
         return own or (Path(path) if path else None)
+
+    @property
+    def service(self) -> JobService:
+        """The job service, once there is one."""
+        assert self._jobs.service is not None, "the service comes with `use_jobs`"
+        return self._jobs.service
+
+    def offer_training(self) -> None:
+        """Offer clients of MONAI Label the trainings of the job API."""
+        self._trainers = stock_trainers(self.service)
+
+    def methods_to_repeat(self) -> list[str]:
+        """Return the scoring methods whose scores of another model are still there."""
+        datastore, model = self.datastore(), self._model_digest()
+        infos = [datastore.get_image_info(image) for image in datastore.get_unlabeled_images()]
+        return [name for name in self._scoring_methods if any(of_another(info.get(name), model) for info in infos)]
+
+    def _find_labels(self) -> list[LabelledImage]:
+        datastore = self.datastore()
+        return labelled_images(datastore) if isinstance(datastore, StudiesDatastore) else []
+
+    def _follow(self, model: str) -> None:
+        """Offer the version of the default model that is in use from now on."""
+        service = self._jobs.service
+        if service is None or model != next(iter(service.models)):
+            return
+        self._local.use(service.models[model].folder)
+        self._jobs.labels = self.engine.labels = self._local.labels
+        self._infers = self.init_infers()
+        for tell in self.on_new_model:
+            tell()
 
     def infer(self, request: dict[str, Any], datastore: Any = None) -> dict[str, Any]:
         """Segment one image; `maps` in the request also saves the extra maps as labels with tags of their own."""

@@ -65,6 +65,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("data", type=Path)
     parser.add_argument("--structure", action="append", default=[])
     parser.add_argument("--label-id", action="append", default=[])
+    parser.add_argument("--colour", action="append", default=[])
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--versions", type=Path)
     parser.add_argument("--budget")

@@ -219,6 +219,8 @@ def test_what_cannot_be_learnt_is_refused_with_the_reason(room: Room) -> None:
         service.submit(request(structures=[{"name": liver}]))
     with pytest.raises(Unknown, match="ct_9"):
         service.submit(request(images=["ct_9"]))
+    with pytest.raises(JobError, match="without commas"):
+        service.submit(request(structures=[{"name": "aorta, thoracic"}]))
     with pytest.raises(Unknown, match="unknown model"):
         service.submit(request(model="other"))
     assert service.trainings().trainings == []
@@ -244,7 +246,17 @@ def test_labels_that_number_a_structure_differently_are_learnt_as_one(room: Room
     found = [np.unique(np.asarray(nibabel.load(one["label"]).dataobj)).tolist() for one in listed["training"]]
     assert names[9] == "aorta" and found == [[0, 1, 9], [0, 9], [0, 9]]
     assert [one["labelled"] for one in listed["training"]] == [[known[1], "aorta"], ["aorta"], ["aorta"]]
-    room.busy = True
+
+
+def test_a_number_that_a_client_calls_differently_from_the_model_counts_if_it_names_all_that_is_there(
+    room: Room,
+) -> None:
+    room.label("ct_1", {1: "aorta"})
+    room.label("ct_2", {1: "aorta", 2: None})
+    service = room.service()
+    known = service.library.models[service.library.name(None)].labels
+    told = {one.name: one.images for one in service.labels().structures}
+    assert told == {"aorta": ["ct_1"], known[1]: ["ct_2"], known[2]: ["ct_2"]}
 
 
 def test_what_labels_hold_is_told_with_names_and_images(room: Room) -> None:

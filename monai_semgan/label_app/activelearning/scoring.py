@@ -61,10 +61,9 @@ class SemganScores(ScoringMethod):
         """
         started, report = time.perf_counter(), report or _log
         steps = InferRequest.from_params("invert", {"steps": request.get("steps")}).steps or STEPS
-        model = self.model()
 
         def made_with(image: str) -> dict[str, Any]:
-            return {"model": model, "steps": steps, IMAGE_STATE: image_state(image, datastore)}
+            return {"model": self.model(), "steps": steps, IMAGE_STATE: image_state(image, datastore)}
 
         images = sorted(datastore.get_unlabeled_images())
         again = request.get("again") is True
@@ -76,6 +75,9 @@ class SemganScores(ScoringMethod):
             try:
                 origin = made_with(image)  # before it is read: what replaces it meanwhile has no scores
                 scores = self._scores(datastore.get_image_uri(image), steps)
+                if self.model() != origin["model"]:  # another version has come into use, and nobody knows which it was
+                    origin = made_with(image)
+                    scores = self._scores(datastore.get_image_uri(image), steps)
                 datastore.update_image_info(image, {SCORES: {**scores, **origin, "ts": int(time.time())}})
             except (SemganError, ImageNotFoundException) as error:
                 if not report(done, failed, len(missing)):  # the wish to stop has ended it

@@ -91,6 +91,11 @@ def score_of(info: Mapping[str, Any], score: str) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
+def of_another(scores: object, model: str) -> bool:
+    """Tell whether scores of an image's info come from another model than the one with this hash."""
+    return isinstance(scores, dict) and scores.get("model", model) != model
+
+
 def strategies(
     reservations: Reservations | None = None,
     model: Callable[[], str] | None = None,

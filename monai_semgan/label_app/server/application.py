@@ -100,6 +100,7 @@ def _routes(options: ServerOptions) -> FastAPI:
 
     from monai_semgan.label_app.server.checked_forms import keep_little_in_memory
     from monai_semgan.label_app.server.routes import add_routes
+    from monai_semgan.label_app.server.routes.tasks_routes import score_again
 
     keep_little_in_memory()
     instance = app_instance()
@@ -110,6 +111,8 @@ def _routes(options: ServerOptions) -> FastAPI:
     app.mount("/static", StaticFiles(directory=static), name="static")
     add_routes(app)
     instance.use_jobs(app)
+    instance.offer_training()
+    instance.on_new_model.append(score_again)
     return app
 
 

@@ -1,19 +1,20 @@
 """`/batch/infer`, `/scoring` and `/train`: work in the background, with MONAI Label's status.
 
-MONAI Label starts a process with a second model for each; here they use the model that is there. There is nothing to
-train yet: trainers of the app would get their routes here.
+MONAI Label starts a process with a second model for each; here they use the model that is there, and trainings are
+those of the job API.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import threading
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
 from monai_semgan.jobs.api.callers import asker_of
 from monai_semgan.jobs.api.own_threads import OwnThreads
-from monai_semgan.jobs.ownership import Asker
+from monai_semgan.jobs.ownership import SERVER, Asker
 from monai_semgan.label_app.server.background import Background, Task
 from monai_semgan.label_app.server.routes.shared import (
     ADMIN,
@@ -24,6 +25,10 @@ from monai_semgan.label_app.server.routes.shared import (
     known_name,
     running_app,
 )
+from monai_semgan.label_app.stock_trainers import stock_status
+
+if TYPE_CHECKING:
+    from monai_semgan.jobs.service import JobService
 
 router = APIRouter()
 
@@ -46,6 +51,17 @@ def _score(request: dict[str, Any], task: Task) -> Any:
 
 
 batches, scorings = Background(_batch), Background(_score)
+
+
+def score_again() -> None:
+    """Score anew what has scores of another model, behind all jobs: the next sample is chosen by what is in use."""
+
+    def look() -> None:
+        app: Any = running_app()
+        for method in app.methods_to_repeat():
+            scorings.start({"method": method}, SERVER, enqueue=True)
+
+    threading.Thread(target=look, daemon=True).start()  # there may be thousands of images
 
 
 @router.get("/batch/infer", tags=["Infer"], dependencies=[USER], summary="Get Status of Batch Inference Task")
@@ -114,26 +130,46 @@ def stop_scoring(asker: Who) -> Any:
 
 
 @router.get("/train/", tags=["Train"], dependencies=[USER], summary="Get Status of Training Task")
-def training_status(all: bool = False, check_if_running: bool = False) -> None:
-    """Answer that there is none."""
-    raise HTTPException(404, "no training tasks")
+def training_status(asker: Who, all: bool = False, check_if_running: bool = False) -> Any:
+    """Tell how far the last training is."""
+    found = trainings().training.trainings(asker).trainings
+    if check_if_running:
+        found = [one for one in found if one.finished is None][-1:]
+    if not found:
+        raise HTTPException(404, "no training is running" if check_if_running else "there was no training yet")
+    return [stock_status(one) for one in found] if all and not check_if_running else stock_status(found[0])
 
 
 @router.post("/train/", tags=["Train"], dependencies=[ADMIN], include_in_schema=False)
-def train_all(params: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Run every trainer, of which there are none."""
-    return {}
+def train_all(params: dict[str, Any] | None = None) -> None:
+    """Refuse to run every trainer: one is chosen by name."""
+    known_name("", running_app().info()["trainers"], "model to train")
 
 
 @router.post("/train/{model}", tags=["Train"], dependencies=[ADMIN], summary="Run Training Task for specific model")
-def train(model: str, params: dict[str, Any] | None = None, run_sync: bool = False, enqueue: bool = False) -> None:
-    """Answer that there are no trainers."""
+def train(
+    model: str, asker: Who, params: dict[str, Any] | None = None, run_sync: bool = False, enqueue: bool = False
+) -> Any:
+    """Begin a training; it goes on in the background, whatever `run_sync` says."""
     known_name(model, running_app().info()["trainers"], "model to train")
+    trainer: Any = running_app()._trainers[model]
+    busy = any(one.finished is None for one in trainings().training.trainings().trainings)
+    if busy and not enqueue:
+        raise HTTPException(429, "a training is running already; try again later")
+    return stock_status(trainer.start(params or {}, asker))
 
 
 @router.delete("/train/", tags=["Train"], dependencies=[ADMIN], summary="Stop Training Task")
-def stop_training() -> None:
-    """Answer that there is nothing to stop."""
+def stop_training(asker: Who) -> Any:
+    """Stop the training that runs; the model stays as it is."""
+    found = [one for one in trainings().training.trainings().trainings if one.finished is None]
+    return stock_status(trainings().training.cancel(found[-1].id, asker)) if found else None
+
+
+def trainings() -> JobService:
+    """Return the service of the app that serves."""
+    service: JobService = running_app().service  # type: ignore[attr-defined]
+    return service
 
 
 def _checked(params: dict[str, Any]) -> dict[str, Any]:
