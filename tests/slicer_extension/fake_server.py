@@ -18,6 +18,7 @@ import numpy as np
 from SemGANLib.Server.Nrrd import Grid, decode, encode
 
 from tests.slicer_extension.contract import request_errors, response_errors
+from tests.slicer_extension.correcting_server import CorrectingServer
 
 CATEGORY = {"scheme": "SCT", "value": "91723000", "meaning": "Anatomical Structure"}
 LABELS = [
@@ -70,7 +71,7 @@ class QuietServer(ThreadingHTTPServer):
 
 
 @dataclass
-class FakeServer:
+class FakeServer(CorrectingServer):
     """Attributes are set by tests.
 
     Attributes:
@@ -299,6 +300,8 @@ class FakeServer:
             return 204, b""
         if len(words) == 2:
             return 200, self._shown(self._advance(job), client)
+        if words[2] == "corrections":
+            return self.reply_to_corrections(method, job, words[3:], body)
         if words[2] == "cancel":
             if job["state"] in ("done", "failed"):
                 return 409, {"detail": "the job has ended"}
@@ -381,6 +384,8 @@ class FakeServer:
 
     def _advance(self, job: dict[str, Any]) -> dict[str, Any]:
         """Take one step for every look at a job."""
+        if job.get("corrects"):
+            return self.advance_correction(job)
         if job["state"] == "queued":
             job.update(state="running", position=None, message="inverting")
         elif job["state"] == "running" and self.fail:
@@ -398,12 +403,18 @@ class FakeServer:
             job["result_version"] += 1
         return job
 
+    def label_now(self, job: dict[str, Any]) -> np.ndarray:
+        """Find the label map of a job as it is now."""
+        if job.get("corrects"):
+            return self.corrected_label(job)
+        return self.label_of(self.grid_of(self._source(job["request"])).array)
+
     def _versions(self, job: dict[str, Any]) -> int:
         return 0 if job["request"]["mode"] == "preview" else self.versions
 
     def _result(self, job: dict[str, Any]) -> dict[str, Any]:
         grid = self.grid_of(self._source(job["request"]))
-        label = self.label_of(grid.array)
+        label = self.label_now(job)
         wanted = job["request"].get("labels")
         labels = [entry for entry in LABELS if wanted is None or entry["name"] in wanted]
         voxel = abs(np.linalg.det(grid.affine[:3, :3])) / 1000
@@ -424,6 +435,7 @@ class FakeServer:
             "residual_per_slice": None if preview else [float(k) for k in range(depth)],
             "doubt_per_slice": [k / depth for k in range(depth)],
             "domain": self.domain,
+            "findings": self.remarks.get(job["id"], []),
             "model": MODEL,
             "parts": job["parts"],
             "research_only": "Research use only, not for clinical use",
@@ -436,7 +448,7 @@ class FakeServer:
         if part == "report":
             return REPORT
         if part == "label":
-            array: np.ndarray = self.label_of(grid.array)
+            array: np.ndarray = self.label_now(job)
         else:
             array = (grid.array * {"reconstruction": 1.0, "residual": 0.1, "uncertainty": 0.001}[part]).astype("f4")
         return encode(Grid(array, grid.affine))

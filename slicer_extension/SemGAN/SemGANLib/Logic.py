@@ -12,6 +12,7 @@ from .Protocols import Client, Confirm, Runner, Settings
 from .ResultTexts import domain_warning
 from .Runs.Batches import Batches
 from .Runs.Consent import Consent
+from .Runs.Corrections import Corrections
 from .Runs.Edits import Edits
 from .Runs.LeftJobs import LeftJobs
 from .Runs.Plans import RunCallbacks
@@ -75,6 +76,9 @@ class Logic:
         self._connector = Connector(runner, settings, make_client)
         self._runs = Runs(runner, RunCallbacks(self._on_run, self._on_result, self._on_failure))
         self._starting = Starting(self._runs, self.choices, self._connector, self._consent, self._tell)
+        self.corrections = Corrections(
+            runner, self._runs, self._connector, self._consent, self._show_outcome, self._tell
+        )
         self._edits = Edits(runner)
         asking = Asking(confirm, self._tell, self._on_result)
         self._datastore = DatastoreAccess(scene, runner, self._runs, asking)
@@ -331,6 +335,7 @@ class Logic:
         self._watch.close()
         self.choices.close()
         self._datastore.stop_submit()
+        self.corrections.end()
         self._runs.close()
         self._runner.close()
 
@@ -378,6 +383,7 @@ class Logic:
         """Forget a volume's run and result with it; what stands in other nodes stays."""
         self._runs.forget(node.GetID())
         self._datastore.forget(node.GetID())
+        self.corrections.forget(node.GetID())
         self._edits.forget(node.GetID())
         if node.IsA("vtkMRMLScalarVolumeNode"):
             for record in list(records(self._scene)):
@@ -385,6 +391,7 @@ class Logic:
                     self._scene.RemoveNode(record.node)
 
     def _on_closing(self) -> None:
+        self.corrections.end()
         self._datastore.forget_all()
         self._runs.forget_all()
         self._edits.forget_all()

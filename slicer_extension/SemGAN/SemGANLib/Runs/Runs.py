@@ -45,11 +45,18 @@ class Runs:
         return any(run.owns(job) for run in self._runs.values())
 
     def _new(self, volume: Any, plan: Plan, target: Target, client: Client) -> VolumeRun:
-        uploads = self._uploads.setdefault(client.address, Uploads())
-        self._clients[client.address] = client
-        run = VolumeRun(volume, plan, target, client, self._runner, uploads, self._callbacks)
+        run = VolumeRun(volume, plan, target, client, self._runner, self.uploads_of(client), self._callbacks)
         self._runs[volume.GetID()] = run
         return run
+
+    def uploads_of(self, client: Client) -> Uploads:
+        """Find what a server has of the volumes."""
+        self._clients[client.address] = client
+        return self._uploads.setdefault(client.address, Uploads())
+
+    def remove_upload(self, client: Client, upload: str) -> None:
+        """Remove an upload that is of no use any more, sooner or later."""
+        self._removals.remove(client, upload)
 
     def cancel(self, volume_id: str) -> None:
         """End the run of a volume and keep what is there."""

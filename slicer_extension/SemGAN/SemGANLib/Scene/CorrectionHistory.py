@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy
 
 MODULE = "SemGAN.Corrections"
-GRID, BASE, BASE_STEP, CURRENT, STEP = "Grid", "Base", "BaseStep", "Current", "Step"
+GRID, BASE, BASE_STEP, CURRENT, STEP, ROOT = "Grid", "Base", "BaseStep", "Current", "Step", "Root"
 
 MOST_STEPS = 50
 MOST_BYTES = 32_000_000
@@ -108,6 +108,15 @@ class CorrectionHistory:
         node.SetParameter(BASE_STEP, json.dumps(dataclasses.asdict(Step(0, root=root))))
         node.SetParameter(CURRENT, "0")
         return cls(node)
+
+    @property
+    def root(self) -> str:
+        """What was noted of the job at the server that is corrected; empty if nothing was."""
+        return self._node.GetParameter(ROOT) or ""
+
+    @root.setter
+    def root(self, text: str) -> None:
+        self._node.SetParameter(ROOT, text)
 
     @property
     def current(self) -> Step:

@@ -1,0 +1,432 @@
+"""Corrections of one result: strokes go to the server in their order, and what comes back enters the segmentation.
+
+The scene shows `_shown`: the state in force, or what has come of the correction under way, with the strokes drawn on
+top that are not back yet. What the user paints meanwhile differs from it; that is how it is found, and why it stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable
+
+from ..Protocols import Client, Runner, Task
+from ..Scene import Geometry, LabelChange, SegmentationUpdate
+from ..Scene.CorrectionHistory import CorrectionHistory, Step
+from ..Scene.Records import Record
+from ..Scene.Strokes import Stroke, overlay
+from ..Scene.VolumeExport import shape_of
+from ..Server.Errors import Conflict, Gone, ServerError
+from ..Translation import tr as _
+from ..Types import Job, Result
+from ..Views import ERROR, WARNING
+from .CorrectionJob import Base, Corrected, Pending, Sent, get, send
+from .CorrectionRoot import Root, Rooting
+from .CorrectionTexts import failed_text, progress_text, remarks, strokes_text
+
+if TYPE_CHECKING:
+    import numpy
+
+    from .Runs import Runs
+
+QUICK_SECONDS = 0.1
+SLOW_SECONDS = 1.0
+PATIENCE_SECONDS = 600.0
+"""How long a server that does not answer is asked again."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a session needs of the rest of the module.
+
+    Attributes:
+        client: finds the server that is connected, or None.
+        compressed: whether what is sent is compressed: for a network.
+        may_send: asks whether the scan may leave this computer, where it has to be sent once more.
+        changed: called when anything that the panel shows has changed.
+        corrected: called when the segmentation has changed.
+        tell: called with level and text.
+    """
+
+    runner: Runner
+    runs: Runs
+    client: Callable[[], Client | None]
+    compressed: Callable[[], bool]
+    may_send: Callable[[], bool]
+    changed: Callable[[], None]
+    corrected: Callable[[], None]
+    tell: Callable[[str, str], None]
+
+
+class CorrectionSession:
+    """Corrections of the newest result of a volume.
+
+    Args:
+        record: of the volume, with a result and a segmentation.
+        result: of the record.
+        history: of the segmentation.
+        around: the rest of the module.
+    """
+
+    def __init__(self, record: Record, result: Result, history: CorrectionHistory, around: Surroundings) -> None:
+        self.node, self.volume, self.history = record.segmentation, record.volume, history
+        self.values = {label.name: label.id for label in result.labels}
+        self.pendings: list[Pending] = []
+        self.writing = False
+        self.text = ""
+        self._result, self._around, self._runner = result, around, around.runner
+        self._root = Root.read(history.root) or (Root.of(result) if result.job else None)
+        self._shown = history.label
+        self._partial: numpy.ndarray | None = None
+        self._sure = self._sending = self._following = self._closed = False
+        self._rooting: Rooting | None = None
+        self._newest = 0
+        self._heard = time.monotonic()
+        self._tasks: list[Task] = []
+
+    @property
+    def shown(self) -> numpy.ndarray:
+        """(K, J, I) label map that the scene shows, but for what was painted and not sent."""
+        return self._shown
+
+    @property
+    def next_number(self) -> int:
+        """Number that the first correction will have that is not back yet."""
+        return max([self.history.first.number, *(step.number for step in self.history.steps)]) + 1
+
+    # strokes
+
+    def add(self, strokes: Sequence[Stroke], reach_mm: float, locked: tuple[str, ...]) -> None:
+        """Correct by strokes, after all others that are not back yet."""
+        self.pendings.append(Pending(tuple(strokes), [strokes_text(strokes, reach_mm)], reach_mm, locked))
+        self._show()
+        self._send_next()
+        self._changed()
+
+    def cancel(self) -> None:
+        """End what the server computes; what has come stays, and strokes that nothing came of are unsent again."""
+        first = self.pendings[0] if self.pendings else None
+        if first is not None and self._partial is not None and first.version > 0:
+            text, warning = "; ".join(first.texts), _("Cancelled before all slices had followed.")
+            step = Step(0, first.time, text, warning, state="cancelled")
+            self.history.add(step, LabelChange.between(self.history.label, self._partial))
+            self._withdraw([first])
+        self._give_up(self.pendings)
+
+    def go_to(self, move: Callable[[CorrectionHistory], None]) -> None:
+        """Go to another state of the history; corrections that are not back yet are withdrawn first."""
+        self._withdraw(self.pendings)
+        move(self.history)
+        self._sure = False
+        self._show()
+        self._changed()
+
+    def undo(self) -> None:
+        """Take back the corrections that are not back yet, or else the last one."""
+        waiting = bool(self.pendings)
+        self.go_to(lambda history: None if waiting else history.undo())
+
+    def close(self) -> None:
+        """End; the scene is not touched any more."""
+        self._closed = True
+        self._withdraw(self.pendings)
+
+    # to the server
+
+    def _send_next(self) -> None:
+        pending = next((one for one in self.pendings if one.job is None), None)
+        if pending is None or self._sending or self._rooting is not None:
+            return
+        client = self._around.client()
+        if client is None:
+            self._around.tell(WARNING, _("Connect to a server first."))
+            self._give_up([one for one in self.pendings if one.job is None])
+        elif self._root is None:
+            self._make_root(client)
+        else:
+            self._bring(pending, client, self._root)
+
+    def _bring(self, pending: Pending, client: Client, root: Root) -> None:
+        self._sending = True
+        base, compressed = self._base(), self._around.compressed()
+        self._runner.run(  # never dropped: a correction that nobody waits for is cancelled when its answer comes
+            lambda: send(client, root, pending, base, compressed),
+            self._guarded(lambda sent: self._sent(pending, sent, client)),
+            self._guarded(lambda error: self._not_sent(pending, error)),
+        )
+
+    def _base(self) -> Base:
+        step, root = self.history.current, self._root
+        servers = step.servers if root is not None and step.root == root.job else None
+        affine, shape = Geometry.ijk_to_world(self.volume), shape_of(self.volume)
+        return Base(self.history.label, affine, shape, servers, self._sure, self._newest, self.values)
+
+    def _sent(self, pending: Pending, sent: Sent, client: Client) -> None:
+        self._sending = False
+        pending.job, pending.upload = sent.job, sent.upload
+        self._newest = max(self._newest, sent.job.correction or 0)
+        if pending.dropped:
+            self._end_at_server(pending, client)
+        else:
+            self._sure = True
+            self._heard = time.monotonic()
+            self._follow()
+        if not self._closed:
+            self._send_next()
+            self._changed()
+
+    def _not_sent(self, pending: Pending, error: Exception) -> None:
+        self._sending = False
+        if self._closed or pending.dropped:
+            return
+        if isinstance(error, (Gone, Conflict)) and not pending.moved:
+            self._uproot()
+        else:
+            self._fail(pending, error)
+        self._send_next()
+
+    def _uproot(self) -> None:
+        """Have all that is not back yet corrected on another job: the one that was corrected is gone."""
+        self._root, self._sure, self._partial = None, False, None
+        for pending in self.pendings:
+            pending.job, pending.version, pending.moved = None, 0, True
+
+    def _make_root(self, client: Client) -> None:
+        if not self._around.may_send():
+            self._give_up(self.pendings)
+            return
+        self._rooting = Rooting(
+            self.volume,
+            self._result,
+            client,
+            self._runner,
+            self._around.runs,
+            self._around.compressed(),
+            self._say,
+            self._guarded(self._rooted),
+            self._guarded(self._not_rooted),
+        )
+        self._rooting.start()
+
+    def _rooted(self, root: Root) -> None:
+        self._rooting, self._root, self._sure, self._newest = None, root, False, 0
+        self.history.root = root.text()
+        self._say("")
+        self._send_next()
+
+    def _not_rooted(self, error: Exception) -> None:
+        self._rooting = None
+        self._say("")
+        self._around.tell(ERROR, failed_text(str(error)))
+        self._give_up(self.pendings)
+
+    # from the server
+
+    def _follow(self) -> None:
+        pending = next((one for one in self.pendings if one.job is not None), None)
+        client = self._around.client() if pending is not None and not self._following else None
+        if pending is None or client is None or pending.job is None:
+            return
+        self._following = True
+        job = pending.job.id
+        self._run(
+            lambda: client.job(job),
+            lambda answer: self._look(pending, answer, client),
+            lambda error: self._unheard(pending, error),
+        )
+
+    def _look(self, pending: Pending, job: Job, client: Client) -> None:
+        self._heard = time.monotonic()
+        if pending.dropped:
+            self._next()
+            return
+        pending.job = job
+        later = next((one for one in self.pendings if one.job is not None and one.job.id == job.joined), None)
+        if later is not None:
+            later.strokes, later.texts = pending.strokes + later.strokes, pending.texts + later.texts
+            self.pendings.remove(pending)
+            self._release(pending, client)
+            self._next()
+        elif "label" in job.parts and (job.result_version > pending.version or job.state == "done"):
+            base = self._base()
+            self._run(
+                lambda: get(client, job, base),
+                lambda corrected: self._take(pending, job, corrected, client),
+                lambda error: self._unheard(pending, error),
+            )
+        elif job.ended:
+            self._fail(pending, None, job.message)
+            self._next()
+        else:
+            self._later()
+        self._changed()
+
+    def _take(self, pending: Pending, job: Job, corrected: Corrected, client: Client) -> None:
+        if pending.dropped:
+            self._next()
+            return
+        pending.version = max(job.result_version, corrected.result.version)
+        self._partial = corrected.label
+        if job.ended:
+            self._finish(pending, job, corrected)
+            self._release(pending, client)
+        self._show()
+        if job.ended:
+            self._next()
+        else:
+            self._later()
+        self._changed()
+
+    def _finish(self, pending: Pending, job: Job, corrected: Corrected) -> None:
+        root, number = self._root, job.correction
+        warning = remarks(corrected.result, self._result)
+        known = root is not None and number is not None and job.state == "done"
+        step = Step(
+            0,
+            pending.time,
+            "; ".join(pending.texts),
+            warning,
+            root.job if root is not None and known else "",
+            number or 0,
+            "done" if job.state == "done" else "cancelled",
+        )
+        self.history.add(step, corrected.change)
+        self.pendings.remove(pending)
+        self._partial = None
+        if warning:
+            self._around.tell(WARNING, warning)
+
+    def _unheard(self, pending: Pending, error: Exception) -> None:
+        passing = isinstance(error, ServerError) and error.passing
+        if passing and time.monotonic() - self._heard < PATIENCE_SECONDS:
+            self._later(SLOW_SECONDS)
+            return
+        self._following = False
+        if isinstance(error, Gone) and not pending.moved:
+            self._uproot()
+            self._send_next()
+        else:
+            self._fail(pending, error)
+            self._next()
+
+    def _next(self) -> None:
+        self._following = False
+        self._follow()
+
+    def _later(self, seconds: float = 0.0) -> None:
+        self._following = False
+        self._tasks = [self._runner.later(seconds or QUICK_SECONDS, self._guarded(self._follow))]
+
+    # ends
+
+    def _fail(self, pending: Pending, error: Exception | None, message: str = "") -> None:
+        """Say that a correction did not come about; what was painted for it stays, as not sent."""
+        known = error is None or isinstance(error, (ServerError, ValueError))
+        self._around.tell(ERROR, failed_text(message if error is None else str(error) if known else repr(error)))
+        self._give_up([pending])
+
+    def _give_up(self, pendings: Sequence[Pending]) -> None:
+        """Take corrections back but leave in the scene what was painted for them."""
+        painted = [stroke for one in pendings for stroke in one.strokes if stroke.kind == "scribble"]
+        self._withdraw(pendings)
+        self._show(painted)
+        self._changed()
+
+    def _withdraw(self, pendings: Sequence[Pending]) -> None:
+        """Wait for corrections no more; the server is told."""
+        client = self._around.client() if any(one.job is not None for one in pendings) else None
+        for pending in list(pendings):
+            pending.dropped = True
+            self.pendings.remove(pending)
+            if pending.version > 0:
+                self._partial = None
+            if client is not None:
+                self._end_at_server(pending, client)
+        self._sure = self._sure and any(one.job is not None for one in self.pendings)
+        if not self.pendings:
+            self._partial = None
+            self._following = False
+            for task in self._tasks:
+                task.drop()
+            if self._rooting is not None:
+                self._rooting.stop()
+                self._rooting = None
+                self.text = ""
+
+    def _end_at_server(self, pending: Pending, client: Client) -> None:
+        job = pending.job
+        if job is not None and not job.ended:
+            self._runner.run(lambda: client.cancel(job.id), lambda _job: None, lambda _error: None)
+        self._release(pending, client)
+
+    def _release(self, pending: Pending, client: Client) -> None:
+        """Have the label removed that went with a correction."""
+        if pending.upload:
+            self._around.runs.remove_upload(client, pending.upload)
+            pending.upload = ""
+
+    # the scene
+
+    def _show(self, kept: Sequence[Stroke] = ()) -> None:
+        """Bring the segmentation up to date, but for what was painted and not sent.
+
+        Args:
+            kept: strokes whose voxels the scene keeps, as not sent.
+        """
+        if self._closed or self.node.GetScene() is None:
+            return
+        ahead = [one for one in self.pendings if self._partial is None or one.version == 0]
+        state = self.history.label if self._partial is None else self._partial
+        wanted = overlay(state, (stroke for one in ahead for stroke in one.strokes))
+        scene = wanted
+        if kept:
+            scene = wanted.copy()
+            for stroke in kept:
+                scene.reshape(-1)[stroke.indices] = self._shown.reshape(-1)[stroke.indices]
+        self.writing = True
+        try:
+            surfaces = self._partial is None
+            if SegmentationUpdate.update(self.node, self.volume, self._shown, scene, self.values, surfaces):
+                self._around.corrected()
+        finally:
+            self.writing = False
+        self._shown = wanted
+
+    # helpers
+
+    def progress(self) -> tuple[str, float | None]:
+        """Say where the first correction stands that is not back yet, and how far it is."""
+        if not self.pendings or self.text:
+            return self.text, None
+        first = self.pendings[0]
+        job = first.job
+        far = job.step / job.steps if job is not None and job.steps else None
+        return progress_text(self.next_number, job, len(self.pendings) - 1), far
+
+    def _say(self, text: str) -> None:
+        self.text = text
+        self._changed()
+
+    def _changed(self) -> None:
+        if not self._closed:
+            self._around.changed()
+
+    def _run(self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
+        self._tasks = [self._runner.run(work, self._guarded(done), self._guarded(failed))]
+
+    def _guarded(self, call: Callable[..., None]) -> Callable[..., None]:
+        """Make a call give up all corrections if it fails: what the scene refuses must leave nobody waiting."""
+
+        def guarded(*values: Any) -> None:
+            try:
+                call(*values)
+            except Exception as error:
+                logging.exception("SemGAN: a correction ends by an error")
+                self._sending = self._following = False
+                self._withdraw(self.pendings)
+                self._around.tell(ERROR, failed_text(repr(error)))
+                self._changed()
+
+        return guarded

@@ -1,0 +1,68 @@
+"""Sentences about corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..Scene.Strokes import Stroke
+from ..Translation import tr as _
+from ..Types import Job, Result
+
+MANY = 3
+"""More structures than these are not all named."""
+
+
+def strokes_text(strokes: Sequence[Stroke], reach_mm: float) -> str:
+    """Say `"liver: 214 voxels added; spleen: 12 removed; within 25 mm"`."""
+    names = list(dict.fromkeys(stroke.structure for stroke in strokes))
+    parts = [_structure_text(name, [one for one in strokes if one.structure == name]) for name in names[:MANY]]
+    if len(names) > MANY:
+        parts.append(_("{count} more").format(count=len(names) - MANY))
+    reach = _("within {reach:.0f} mm").format(reach=reach_mm) if reach_mm > 0 else _("only these slices")
+    return "; ".join([*parts, reach])
+
+
+def _structure_text(name: str, strokes: Sequence[Stroke]) -> str:
+    words = []
+    added = sum(one.indices.size for one in strokes if one.kind == "scribble" and one.positive)
+    removed = sum(one.indices.size for one in strokes if one.kind == "scribble" and not one.positive)
+    if added:
+        words.append(_("{count} voxels added").format(count=added))
+    if removed:
+        words.append(_("{count} voxels removed").format(count=removed))
+    for kind, text in (("point", _("point")), ("lasso", _("lasso")), ("box", _("box"))):
+        for positive in (True, False):
+            count = sum(one.kind == kind and one.positive is positive for one in strokes)
+            if count:
+                sign = "" if positive else _("negative ")
+                words.append(f"{sign}{text}" if count == 1 else f"{count} {sign}{text}")
+    return f"{name}: {', '.join(words)}"
+
+
+def progress_text(number: int, job: Job | None, waiting: int) -> str:
+    """Say `"Correction 3: 4 of 11 slices, 2 more wait"`."""
+    if job is None:
+        text = _("Correction {number}: being sent").format(number=number)
+    elif job.state == "running" and job.steps:
+        text = _("Correction {number}: {done} of {all} slices").format(number=number, done=job.step, all=job.steps)
+    elif job.state == "running":
+        text = _("Correction {number}: being computed").format(number=number)
+    else:
+        text = _("Correction {number}: waits for the server").format(number=number)
+    if waiting:
+        text += _(", {count} more wait").format(count=waiting)
+    return text
+
+
+def failed_text(reason: str) -> str:
+    """Say that a correction did not come about, and that nothing is lost."""
+    return _("The correction was not made: {reason} What you painted is still there and can be sent again.").format(
+        reason=reason if reason.endswith((".", "!")) else f"{reason or _('no reason given')}."
+    )
+
+
+def remarks(result: Result, before: Result | None) -> str:
+    """Collect what the server remarks of a correction and had not said of the result before it."""
+    known = {finding.text for finding in before.findings} | set(before.notes) if before is not None else set()
+    told = [finding.text for finding in result.findings] or list(result.notes)
+    return " ".join(dict.fromkeys(text for text in told if text and text not in known))

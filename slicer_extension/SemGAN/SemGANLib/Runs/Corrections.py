@@ -1,0 +1,364 @@
+"""Corrects results by strokes: what the panel asks for, see `CorrectionProtocol.CorrectionLogic`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable
+
+from ..Protocols import Client, Runner, Task
+from ..Scene import MarkupStrokes, SegmentationUpdate
+from ..Scene.CorrectionHistory import CorrectionHistory
+from ..Scene.Records import Record, record_of
+from ..Scene.SegmentationExport import entries
+from ..Scene.SegmentationImport import segment_ids
+from ..Scene.Strokes import Stroke, differences
+from ..Server.Connector import Connector
+from ..Signal import Signal
+from ..Translation import tr as _
+from ..Types import Result
+from ..Views import INFO, WARNING
+from .Consent import Consent
+from .CorrectionProtocol import (
+    BOX,
+    LASSO,
+    POINT,
+    Correcting,
+    CorrectionChoices,
+    CorrectionRow,
+    StructureChoice,
+)
+from .CorrectionSession import CorrectionSession, Surroundings
+from .CorrectionStart import Start, first_label
+from .Runs import Runs
+
+MOST_STROKES = 256
+"""That a server takes at once."""
+
+USUAL = CorrectionChoices()
+
+Tell = Callable[[str, str], None]
+
+
+class Corrections:
+    """Corrections of one result at a time.
+
+    Args:
+        runner: runs work in threads.
+        runs: know what servers have of the volumes.
+        connector: knows the server.
+        consent: asks before a scan leaves this computer.
+        corrected: called with the record of a volume whose segmentation has changed.
+        tell: called with level and text.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        runs: Runs,
+        connector: Connector,
+        consent: Consent,
+        corrected: Callable[[Record], None],
+        tell: Tell,
+    ) -> None:
+        self.changed = Signal("Correcting")
+        self._runner, self._runs, self._connector, self._consent = runner, runs, connector, consent
+        self._corrected, self._tell = corrected, tell
+        self._record: Record | None = None
+        self._node: Any = None
+        self._nodes: tuple[str, ...] = ()
+        self._session: CorrectionSession | None = None
+        self._starting: Task | None = None
+
+    @property
+    def state(self) -> Correcting:
+        """Where the corrections stand."""
+        if self._record is None or self._record.volume is None:
+            return Correcting()
+        volume, session = self._record.volume.GetID(), self._session
+        if session is None:
+            return Correcting(volume, text=_("Getting ready for corrections"))
+        waiting, (text, fraction) = len(session.pendings), session.progress()
+        history = session.history
+        undo, redo = history.can_undo or waiting > 0, history.can_redo and not waiting
+        return Correcting(volume, True, waiting > 0, waiting, text, fraction, undo, redo)
+
+    @property
+    def writing(self) -> bool:
+        """Whether results are being written into the segmentation at this moment."""
+        return self._session is not None and self._session.writing
+
+    def begin(self, volume: Any) -> bool:
+        """Begin to correct the newest result of a volume."""
+        record = record_of(volume)
+        result = record.result if record is not None else None
+        node = record.segmentation if record is not None else None
+        if record is None or result is None or node is None:
+            self._tell(WARNING, _("There is no result to correct: press Preview first."))
+            return False
+        if node is self._node and self._record is not None and self._record.volume is volume:
+            return True
+        run = self._runs.view(volume.GetID())
+        if run is not None and run.active:
+            self._tell(WARNING, _("This volume is being segmented. Wait for the end, or cancel it, and correct then."))
+            return False
+        self.end()
+        self._record, self._node, self._nodes = record, node, (node.GetID(), volume.GetID())
+        self._begin(record, result)
+        self._emit()
+        return True
+
+    def end(self) -> None:
+        """Leave it; what is under way is cancelled, the list stays in the scene."""
+        if self._starting is not None:
+            self._starting.drop()
+        if self._session is not None:
+            self._session.close()
+        self._record = self._node = self._session = self._starting = None
+        self._nodes = ()
+        self._emit()
+
+    def forget(self, identifier: str) -> None:
+        """Leave what belongs to a node that is gone."""
+        if identifier in self._nodes:
+            self.end()
+
+    # structures
+
+    def structures(self) -> list[StructureChoice]:
+        """List the segments of the result."""
+        if self._node is None or self._record is None or self._record.result is None:
+            return []
+        known = _values(self._record.result)
+        ours = SegmentationUpdate.structures(self._node, known)
+        return [
+            StructureChoice(
+                segment,
+                entry.name,
+                entry.colour,
+                SegmentationUpdate.locked(self._node, segment),
+                segment in ours,
+            )
+            for segment, entry in zip(segment_ids(self._node), entries(self._node, known))
+        ]
+
+    def set_locked(self, structure: str, locked: bool) -> None:
+        """Lock a segment, or open it again."""
+        if self._node is not None:
+            SegmentationUpdate.lock(self._node, structure, locked)
+            self._emit()
+
+    # strokes
+
+    def send_edits(self, structure: str | None = None, choices: CorrectionChoices = USUAL) -> bool:
+        """Send what was painted and erased since the last state."""
+        session = self._ready()
+        if session is None:
+            return False
+        only = SegmentationUpdate.structures(session.node, session.values).get(structure) if structure else None
+        if structure and only is None:
+            self._tell(WARNING, _unknown(self._name(structure)))
+            return False
+        strokes = self._edits(session, only)
+        if not strokes:
+            self._tell(INFO, _("Nothing was painted or erased since the last state: draw on the segmentation first."))
+            return False
+        return self._add(session, strokes, choices)
+
+    def add_prompt(
+        self,
+        kind: str,
+        positive: bool,
+        structure: str,
+        markup: Any,
+        choices: CorrectionChoices = USUAL,
+        view: Any = None,
+    ) -> bool:
+        """Send a point, lasso or box, with what was painted and not sent yet."""
+        session = self._ready()
+        if session is None:
+            return False
+        value = SegmentationUpdate.structures(session.node, session.values).get(structure)
+        if value is None:
+            self._tell(WARNING, _unknown(self._name(structure)))
+            return False
+        try:
+            prompts = _prompts(kind, positive, _names(session)[value], value, markup, session.volume, view)
+        except ValueError as error:
+            self._tell(WARNING, str(error))
+            return False
+        return self._add(session, [*self._edits(session, None), *prompts], choices)
+
+    def cancel(self) -> None:
+        """End what the server computes and take back what waits."""
+        if self._session is not None:
+            self._session.cancel()
+
+    # history
+
+    def undo(self) -> None:
+        """Show the state before the last correction."""
+        if self._session is not None:
+            self._session.undo()
+
+    def redo(self) -> None:
+        """Show again what was undone last."""
+        if self._session is not None:
+            self._session.go_to(lambda history: history.redo())
+
+    def revert_to(self, number: int) -> None:
+        """Show the state after a correction of the list."""
+        if self._session is not None:
+            self._session.go_to(lambda history: history.go_to(number))
+
+    def history(self) -> list[CorrectionRow]:
+        """List the corrections, the oldest first."""
+        return [] if self._session is None else _rows(self._session)
+
+    # within
+
+    def _begin(self, record: Record, result: Result) -> None:
+        history = CorrectionHistory.find(record.segmentation, record.volume)
+        if history is not None:
+            self._open(record, result, history)
+            return
+        start = Start.of(record, result)
+        client = self._connector.client
+
+        def ready(found: tuple[Any, str]) -> None:
+            label, root = found
+            if record.volume is None or record.segmentation is None:
+                return
+            self._open(record, result, CorrectionHistory.begin(record.segmentation, record.volume, label, root))
+            if not root and result.job:
+                self._tell(WARNING, _kept_as_is())
+            self._emit()
+
+        self._starting = self._runner.run(lambda: first_label(start, client), ready, self._not_begun)
+
+    def _open(self, record: Record, result: Result, history: CorrectionHistory) -> None:
+        around = Surroundings(
+            self._runner,
+            self._runs,
+            lambda: self._connector.client,
+            lambda: not self._connector.connection.local,
+            lambda: self._may_send(record.volume),
+            self._emit,
+            lambda: self._corrected(record),
+            self._tell,
+        )
+        self._session = CorrectionSession(record, result, history, around)
+
+    def _not_begun(self, error: Exception) -> None:
+        self._tell(WARNING, _("The result cannot be corrected: {reason}").format(reason=error))
+        self.end()
+
+    def _client(self) -> Client | None:
+        if self._connector.client is None:
+            self._tell(WARNING, _("Connect to a server first."))
+        return self._connector.client
+
+    def _may_send(self, volume: Any) -> bool:
+        client = self._connector.client
+        stored = client is not None and self._runs.stored_as(volume, client) is not None
+        return stored or self._consent.to_send(volume, self._connector.connection)
+
+    def _ready(self) -> CorrectionSession | None:
+        if self._session is None and self._record is not None:
+            self._tell(INFO, _("Getting ready for corrections: try again in a moment."))
+        elif self._session is None:
+            self._tell(WARNING, _("There is no result to correct: press Preview first."))
+        elif self._client() is None:
+            return None
+        return self._session
+
+    def _edits(self, session: CorrectionSession, only: int | None) -> list[Stroke]:
+        now = SegmentationUpdate.drawn(session.node, session.volume, session.values)
+        return differences(now.layers, session.shown, _names(session), only)
+
+    def _add(self, session: CorrectionSession, strokes: list[Stroke], choices: CorrectionChoices) -> bool:
+        """Add a correction; strokes of locked structures are left out, and the user told so."""
+        locked = tuple(name for name in session.values if name in self._locked_names(session))
+        refused = sorted({stroke.structure for stroke in strokes if stroke.structure in locked})
+        if refused:
+            text = _("{names}: locked, so that nothing of it is changed. Open the lock to correct it.")
+            self._tell(WARNING, text.format(names=", ".join(refused)))
+        sent = [stroke for stroke in strokes if stroke.structure not in locked]
+        if len(sent) > MOST_STROKES:
+            self._tell(WARNING, _("More than {most} points at once. Send fewer.").format(most=MOST_STROKES))
+            return False
+        if sent:
+            session.add(sent, 0.0 if choices.only_slice else choices.reach_mm, locked)
+        return bool(sent)
+
+    def _locked_names(self, session: CorrectionSession) -> set[str]:
+        ours, names = SegmentationUpdate.structures(session.node, session.values), _names(session)
+        return {names[value] for segment, value in ours.items() if SegmentationUpdate.locked(session.node, segment)}
+
+    def _name(self, segment: str) -> str:
+        found = self._node.GetSegmentation().GetSegment(segment) if self._node is not None else None
+        return str(found.GetName()) if found is not None else segment
+
+    def _emit(self) -> None:
+        self.changed.emit(self.state)
+
+
+def _values(result: Result) -> Mapping[str, int]:
+    return {label.name: label.id for label in result.labels}
+
+
+def _names(session: CorrectionSession) -> dict[int, str]:
+    return {value: name for name, value in session.values.items()}
+
+
+def _prompts(kind: str, positive: bool, name: str, value: int, markup: Any, volume: Any, view: Any) -> list[Stroke]:
+    """Make strokes of a markup.
+
+    Raises:
+        ValueError: if it marks nothing of the scan; the text says what to do.
+    """
+    import numpy as np
+
+    if kind == POINT:
+        places = [np.array([place]) for place in MarkupStrokes.points(markup, volume)]
+    elif kind == LASSO:
+        places = [MarkupStrokes.lasso(markup, volume, view)]
+    elif kind == BOX:
+        places = [MarkupStrokes.box(markup, volume)]
+    else:
+        raise ValueError(_("“{kind}” is no kind of prompt.").format(kind=kind))
+    return [Stroke(name, value, place, positive, kind) for place in places]
+
+
+def _rows(session: CorrectionSession) -> list[CorrectionRow]:
+    history = session.history
+    current, done = history.current.number, [history.first, *history.steps]
+    order = [step.number for step in done]
+    first = _("The result as it came") if history.first.number == 0 else _("Earlier corrections")
+    rows = [
+        CorrectionRow(
+            step.number,
+            step.time,
+            step.text if place else first,
+            step.state,
+            step.number == current and not session.pendings,
+            order.index(current) < place,
+            step.warning if place else "",
+        )
+        for place, step in enumerate(done)
+    ]
+    for place, pending in enumerate(session.pendings):
+        running = pending.job is not None and pending.job.state == "running"
+        state = "running" if running else "waiting"
+        rows.append(CorrectionRow(session.next_number + place, pending.time, "; ".join(pending.texts), state))
+    return rows
+
+
+def _unknown(name: str) -> str:
+    return _("The model does not know “{name}”: it stays as you draw it, and is not sent.").format(name=name)
+
+
+def _kept_as_is() -> str:
+    return _(
+        "The server does not have the model's own result any more: what you have painted before now counts as it is,"
+        " and only what you paint from now on is sent."
+    )
