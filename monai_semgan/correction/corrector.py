@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monai_semgan.correction.boxes import expanded
 from monai_semgan.correction.correction_result import Correction
 from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.correction.drawn_voxels import DrawnVoxels, check_strokes, remarks_on_strokes
+from monai_semgan.correction.following import Following, SliceChange
+from monai_semgan.correction.scan_facts import ScanFacts
 from monai_semgan.correction.slice_latents import SliceLatents
 from monai_semgan.correction.strokes import Stroke
+from monai_semgan.correction.wishes import Wish, wishes_of
+from monai_semgan.correction.writing_back import write_change
 from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.inference.remarks import Remark
 from monai_semgan.utils.progress import OnStep, StepEvent
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.io.volume import Volume
+
+NEAR_ENOUGH = 1.001
+"""Neighbours up to the reach follow, rounding aside."""
 
 
 class Corrector:
@@ -30,6 +39,7 @@ class Corrector:
         label: ids `(I, J, K)` on the scan's grid, as it stands.
         latents: of slices that an earlier correction has searched.
         modality: as in `segment`.
+        plane: as in `segment`.
 
     Raises:
         SemganError: if the label is of another grid.
@@ -42,13 +52,17 @@ class Corrector:
         label: np.ndarray,
         latents: SliceLatents | None = None,
         modality: str | None = None,
+        plane: str | None = None,
     ) -> None:
         self.bundle, self.volume = bundle, volume
-        self.prepared = bundle.preprocessing(volume, modality)
+        self.scan = ScanFacts(bundle, volume, modality, plane)
+        self.pins = DrawnVoxels.of((), volume.array.shape)
         self.restore(label, latents)
 
     def restore(self, label: np.ndarray, latents: SliceLatents | None) -> None:
         """Go on from another state, as after undo, redo or an edit by hand; nothing is computed.
+
+        Earlier strokes hold on as far as the label still agrees with them.
 
         Raises:
             SemganError: if the label is of another grid.
@@ -59,6 +73,7 @@ class Corrector:
             raise SemganError(problem, remedy="give the label on the scan's own grid")
         self.label = label.astype(np.uint8)
         self.latents = latents if latents is not None else SliceLatents.empty()
+        self.pins = self.pins.agreeing(self.label)
 
     def correct(
         self,
@@ -77,24 +92,95 @@ class Corrector:
         Raises:
             SemganError: if a stroke leaves the scan, or its structure is unknown.
         """
-        started = time.perf_counter()
-        settings = settings or CorrectionSettings()
         check_strokes(strokes, self.bundle.labels, self.label.shape)
-        drawn = DrawnVoxels.of(strokes, self.label.shape)
-        label = self.label.copy()
-        kept = drawn.paint(label, settings.locked)
-        remarks = tuple(remarks_on_strokes(drawn, kept))
-
-        def result(cancelled: bool = False) -> Correction:
-            seconds = time.perf_counter() - started
-            return Correction(label.copy(), self.latents, (), remarks, cancelled, seconds)
-
-        cancelled = False
-        if on_step is not None:
-            try:
-                on_step(StepEvent("step", 1, 1, 1, make_partial=result))
-            except Cancelled:
-                cancelled = True
-        found = result(cancelled)
+        work = _Work(self, strokes, settings or CorrectionSettings(), on_step)
+        found = work.run()
         self.restore(found.label, found.latents)
+        self.pins = work.drawn.over(self.pins, self.label.shape).agreeing(self.label)
         return found
+
+
+class _Work:
+    """One call of `Corrector.correct`."""
+
+    def __init__(
+        self, corrector: Corrector, strokes: Sequence[Stroke], settings: CorrectionSettings, on_step: OnStep | None
+    ) -> None:
+        self.started = time.perf_counter()
+        self.scan, self.settings, self.on_step = corrector.scan, settings, on_step
+        shape = corrector.label.shape
+        strokes = expanded(strokes, corrector.label, self.scan.through)
+        self.drawn = DrawnVoxels.of(strokes, shape)
+        self.label, self.latents = corrector.label.copy(), corrector.latents
+        self.pins = corrector.pins.without(self.drawn, shape)
+        self.kept = np.zeros(shape, dtype=bool)
+        for voxels in (self.drawn, self.pins):
+            self.kept[voxels.index] = True
+        self.wishes = wishes_of(strokes, self.label, self.scan.grid, settings.locked, settings.point_mm)
+        painted = self.label.copy()
+        self.remarks = remarks_on_strokes(self.drawn, self.drawn.paint(painted, settings.locked))
+        self.changed: list[int] = []
+        self.done, self.steps = 0, sum(map(self._most_slices, self.wishes))
+
+    def run(self) -> Correction:
+        """Compute slice by slice, until done or told to stop."""
+        cancelled = False
+        try:
+            for wish in self.wishes:
+                for change in self._followed(wish):
+                    self._take(wish, change)
+            self._tell(self.steps)
+        except Cancelled:
+            cancelled = True
+        return self._result(cancelled)
+
+    def _followed(self, wish: Wish) -> Iterator[SliceChange]:
+        """Yield the changes of one wish, from the touched slices outwards."""
+        following = Following(self.scan, wish, self.label, self.pins, self.latents, self.settings)
+        front: list[tuple[SliceChange, int, int]] = []
+        for change in following.touched():
+            yield change
+            front += [(change, step, 1) for step in (-1, 1)]
+        while front:
+            former, step, far = front.pop(0)
+            number = former.number + step
+            if far > self._reach or number in wish.slices or not 0 <= number < self.scan.count:
+                continue
+            found = following.neighbour(former, number)
+            if found is not None:
+                yield found
+                front.append((found, step, far + 1))
+        if following.failed:
+            text = "The search of a latent met values that are not numbers: its best until then counts."
+            self.remarks.append(Remark(text, "search_failed"))
+
+    @property
+    def _reach(self) -> int:
+        """How many slices a correction reaches beyond those that were touched."""
+        distance = self.scan.distance_mm
+        return int(self.settings.reach_mm * NEAR_ENOUGH / distance) if distance > 0 else 0
+
+    def _most_slices(self, wish: Wish) -> int:
+        touched = np.array(sorted(wish.slices), dtype=int)
+        around = (touched[:, None] + np.arange(-self._reach, self._reach + 1)).reshape(-1)
+        return len(np.unique(around[(around >= 0) & (around < self.scan.count)]))
+
+    def _take(self, wish: Wish, change: SliceChange) -> None:
+        """Write a change, keep its latent, tell."""
+        if write_change(self.label, change, wish, self.scan.grid, self.kept) or change.number in wish.slices:
+            self.changed += [change.number] if change.number not in self.changed else []
+            if change.end is not None:
+                self.latents = self.latents.merged(SliceLatents(np.array([change.number]), change.end.to("cpu")))
+        self._tell(min(self.done + 1, self.steps))
+
+    def _tell(self, done: int) -> None:
+        if self.on_step is not None and (done > self.done or not self.steps):
+            self.done = done
+            make_partial = lambda: self._result(False)  # noqa: E731
+            self.on_step(StepEvent("step", done, self.steps, self.scan.count, make_partial=make_partial))
+
+    def _result(self, cancelled: bool) -> Correction:
+        label = self.label.copy()
+        self.drawn.paint(label, self.settings.locked)
+        seconds = time.perf_counter() - self.started
+        return Correction(label, self.latents, tuple(self.changed), tuple(self.remarks), cancelled, seconds)

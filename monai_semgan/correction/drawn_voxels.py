@@ -60,6 +60,22 @@ class DrawnVoxels:
         """Take some of the voxels, `(N,)` bool."""
         return DrawnVoxels(self.voxels[wanted], self.structures[wanted], self.positive[wanted], self.contradicted)
 
+    def agreeing(self, label: np.ndarray) -> DrawnVoxels:
+        """Take the voxels that a label shows as they were drawn."""
+        return self.chosen((label[self.index] == self.structures) == self.positive)
+
+    def without(self, newer: DrawnVoxels, shape: Shape) -> DrawnVoxels:
+        """Take the voxels that are not drawn again."""
+        mine, theirs = (np.ravel_multi_index(one.index, shape) for one in (self, newer))
+        return self.chosen(~np.isin(mine, theirs))
+
+    def over(self, older: DrawnVoxels, shape: Shape) -> DrawnVoxels:
+        """Join with older ones, over which these win."""
+        under = older.without(self, shape)
+        pairs = ((self.voxels, under.voxels), (self.structures, under.structures), (self.positive, under.positive))
+        voxels, structures, positive = (np.concatenate(pair) for pair in pairs)
+        return DrawnVoxels(voxels, structures, positive, False)
+
     def paint(self, label: np.ndarray, locked: Sequence[int]) -> int:
         """Write into a label what was drawn: of a negative stroke, background in place of its structure.
 

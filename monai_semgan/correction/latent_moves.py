@@ -1,0 +1,120 @@
+"""Moves of latents: codes of slices that render the label which strokes ask for, and all else as before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from monai_semgan.correction.correction_settings import CorrectionSettings
+from monai_semgan.inversion.adam import SliceAdam, learning_rate_factor
+from monai_semgan.inversion.optimiser import ready_for_search
+from monai_semgan.inversion.prior import LatentPrior
+from monai_semgan.losses.label_losses import constraint_loss, soft_label_loss
+from monai_semgan.networks import InversionSegmenter, Latent
+from monai_semgan.networks.latent import chosen, joined
+
+PRIOR_WEIGHT = 0.005
+"""Of the length of a latent, as in `InversionSettings`."""
+
+DECAY = 0.5
+"""Part of the steps over which the learning rate falls."""
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """Hold a move of the latents of n slices.
+
+    Attributes:
+        before: `(n, K, H, W)` probabilities that the latents at the start render.
+        after: `(n, K, H, W)` those at the end.
+        start: latents at the start.
+        end: latents at the end.
+        failed: `(n,)` bool: slices given up after a loss that is no number; they end at their best.
+    """
+
+    before: torch.Tensor
+    after: torch.Tensor
+    start: Latent
+    end: Latent
+    failed: torch.Tensor
+
+
+class LatentMover:
+    """Move latents until they render what strokes ask for.
+
+    Args:
+        network: with generator and encoder.
+    """
+
+    def __init__(self, network: InversionSegmenter) -> None:
+        self.network = network
+        self.prior = LatentPrior.from_network(network)
+
+    def encoded(self, images: torch.Tensor) -> Latent:
+        """Encode slices `(n, C, H, W)`."""
+        with torch.no_grad():
+            return self.network.encode(images).float()
+
+    def rendered(self, *latents: Latent) -> tuple[np.ndarray, ...]:
+        """Render latents of one slice each: probabilities `(R, H, W)` each."""
+        with torch.no_grad():
+            found = self.network.render(joined(latents)).logits.softmax(1)
+        return tuple(found.cpu().numpy())
+
+    def move(
+        self, start: Latent, fixed: torch.Tensor, trust: torch.Tensor, steps: int, settings: CorrectionSettings
+    ) -> Move:
+        """Search from a start.
+
+        Minimised are the cross-entropy under the strokes, the divergence from what the start renders, away from them,
+        and the length of the latent. The slice itself has no say: in few steps it slows the move more than it guides.
+
+        Args:
+            start: latents of n slices.
+            fixed: `(n, H, W)` class under the strokes, -1 elsewhere.
+            trust: `(n, H, W)` how much the label that the start renders is to be kept, 0 to 1.
+            steps: updates.
+            settings: weights and step lengths.
+        """
+        rates = (settings.learning_rate, settings.spatial_learning_rate)
+        rows = torch.arange(len(start), device=start.device)
+        with ready_for_search(self.network):
+            latent = start.clone().float()
+            best, least = latent.clone(), torch.full((len(start),), torch.inf, device=start.device)
+            adams = [SliceAdam(part) for part in latent.parts]
+            before = None
+            for step in range(steps + 1):
+                leaves = latent.map(lambda part: part.detach().clone().requires_grad_())
+                logits = self.network.render(leaves).logits
+                before = logits.detach().softmax(1) if before is None else before
+                loss = self._loss(leaves, logits, before, fixed, trust, settings)
+                better = loss.detach() < least
+                best, least = chosen(better, leaves.map(torch.Tensor.detach), best), loss.detach().fmin(least)
+                if step == steps:
+                    break
+                gradients = torch.autograd.grad(loss.sum(), leaves.parts)
+                factor = learning_rate_factor(step, steps, 0.0, DECAY)
+                for adam, gradient, rate in zip(adams, gradients, rates, strict=False):
+                    adam.step(rows, gradient.nan_to_num(0.0, 0.0, 0.0), rate * factor)
+            failed = ~(loss.detach() <= least.clamp(max=torch.finfo().max))
+            with torch.no_grad():
+                after = (
+                    logits.detach().softmax(1) if bool(better.all()) else self.network.render(best).logits.softmax(1)
+                )
+        assert before is not None
+        return Move(before, after, start, best, ~loss.detach().isfinite() & failed)
+
+    def _loss(
+        self,
+        latent: Latent,
+        logits: torch.Tensor,
+        before: torch.Tensor,
+        fixed: torch.Tensor,
+        trust: torch.Tensor,
+        settings: CorrectionSettings,
+    ) -> torch.Tensor:
+        drawn = settings.stroke_weight * constraint_loss(logits, fixed)
+        kept = settings.keep_weight * soft_label_loss(logits, before, trust)
+        return drawn + kept + PRIOR_WEIGHT * self.prior.length(self.prior.whiten(latent))
