@@ -30,7 +30,7 @@ from monai_semgan.training.engine.handlers import (
 from monai_semgan.training.engine.loop_settings import LoopSettings, StageResult
 from monai_semgan.training.engine.loss_history import LossHistory
 from monai_semgan.training.engine.record import is_complete
-from monai_semgan.training.engine.schedule import Schedule, Stopwatch
+from monai_semgan.training.engine.schedule import CLOCKS, Schedule, Stopwatch
 from monai_semgan.training.engine.seeds import step_seed
 from monai_semgan.training.engine.stage_checks import StageChecks
 from monai_semgan.training.engine.step_undo import StepUndo
@@ -81,13 +81,16 @@ class StageLoop:
         self.start = 0
         self.checks = StageChecks(stage, folder)
         self.losses = LossHistory()
-        self.watch = Stopwatch()
+        self.watch = self._stopwatch()
         self.fresh_optimisers = False
         self._writer: Any = None
         self._page_written = 0.0
         self._undo = StepUndo(stage)
         self._stop: StopRequest | None = None
         self._together = False  # in a step that all processes have to make, or none
+
+    def _stopwatch(self, elapsed: float = 0.0) -> Stopwatch:
+        return Stopwatch(elapsed, CLOCKS[self.settings.clock])
 
     @property
     def checkpoint_path(self) -> Path:
@@ -124,7 +127,7 @@ class StageLoop:
 
     def _take_up(self, step: int, elapsed: float, state: Mapping[str, Any]) -> None:
         """Go on from a step; `state` is a checkpoint or a record."""
-        self.start, self.watch = int(step), Stopwatch(float(elapsed))
+        self.start, self.watch = int(step), self._stopwatch(float(elapsed))
         self.checks.load(state)
         self.losses = LossHistory(state.get("losses", ()))
 
@@ -212,7 +215,7 @@ class StageLoop:
         trainer.logger.setLevel(logging.CRITICAL)  # what ends it is told once, by whoever runs the loop
         trainer.state.iteration = self.start
         trainer.state.epoch = self.start // trainer.state.epoch_length
-        self.watch = schedule.watch = Stopwatch(self.watch.elapsed)
+        self.watch = schedule.watch = self._stopwatch(self.watch.elapsed)
         handlers: list[Any] = [schedule, speed]
         self.checks.complete = False
         if context.workers.is_main:

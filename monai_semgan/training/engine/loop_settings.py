@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from monai_semgan.training.engine.schedule import parse_duration
+from monai_semgan.training.engine.schedule import Clock, parse_duration
 from monai_semgan.utils.settings import check_ranges, checked
 
 
@@ -22,6 +22,8 @@ class LoopSettings:
         slot: time, such as `9m` or seconds, after which this process stops cleanly, to be resumed in another, or None;
             preparation, and all stages and folds, are within it.
         tensorboard: write TensorBoard files.
+        clock: what the time budget is measured by: `wall`, or `processor`, the time of this process's processors
+            divided by its threads, which other programs on the machine do not use up.
         epochs: epochs into which the steps are cut for handlers that count in epochs.
     """
 
@@ -32,6 +34,7 @@ class LoopSettings:
     slot: str | float | None = None
     tensorboard: bool = True
     epochs: int = 1
+    clock: Clock = "wall"
 
     def __post_init__(self) -> None:
         if self.slot is not None:

@@ -8,6 +8,9 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
 
 from monai_semgan.errors import SemganError
 
@@ -71,6 +74,18 @@ class Schedule:
     def done(self, step: int, elapsed: float) -> bool:
         """Whether the stage has come to its end."""
         return self.fraction(step, elapsed) >= 1.0
+
+
+def processor_seconds() -> float:
+    """Seconds of this process's processors, as long as its work would have taken with all its threads undisturbed."""
+    return time.process_time() / torch.get_num_threads()
+
+
+Clock = Literal["wall", "processor"]
+"""What a time budget is measured by: the clock on the wall, or `processor_seconds`, which others on the machine, and
+pauses, do not use up."""
+
+CLOCKS: dict[Clock, Callable[[], float]] = {"wall": time.monotonic, "processor": processor_seconds}
 
 
 class Stopwatch:

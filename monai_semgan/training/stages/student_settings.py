@@ -47,6 +47,9 @@ class StudentSettings:
         confidence: probability from which a label is sure.
         teacher: who labels the unlabelled slices: the averaged student (`self`), the encoder and the generator of
             `--init` or the run (`rendering`), or the mean of both (`both`).
+        keep_weight: weight of the divergence from the student of `--init` on the same images, in what it knows, so that
+            nothing is forgotten; it also takes the place of all teachers. Pairs of a generator that knows fewer
+            structures are images for that alone. 0 for none.
     """
 
     batch_size: int = 16
@@ -68,13 +71,14 @@ class StudentSettings:
     unlabelled_fraction: float = 0.3
     confidence: float = 0.85
     teacher: Teacher = "self"
+    keep_weight: float = 0.0
 
     def __post_init__(self) -> None:
         check_ranges(
             self,
             counts=("batch_size", "pool_chunk", "pool_chunks", "pool_refresh"),
             positive=("learning_rate", "ema_images"),
-            not_negative=("weight_decay",),
+            not_negative=("weight_decay", "keep_weight"),
             shares=("contrast_probability", "generated_fraction", "organ_fraction", "truncation", "consistency_from")
             + ("unlabelled_fraction", "confidence"),
         )

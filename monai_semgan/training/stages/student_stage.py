@@ -25,9 +25,10 @@ from monai_semgan.training.more_classes import student_classes, with_more_classe
 from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import frozen
 from monai_semgan.training.pseudo_labels import fill_unknown, known_pixels, partial_rows, sure_labels
+from monai_semgan.training.stages.kept_knowledge import KeptKnowledge
 from monai_semgan.training.stages.pair_decision import PairDecision, decide
 from monai_semgan.training.stages.stage import Stage, StageContext
-from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
+from monai_semgan.training.stages.stage_registry import GeneratorSource, TrainedGenerator, register_stage
 from monai_semgan.training.stages.student_settings import StudentSettings
 from monai_semgan.training.teachers import build_rendering
 from monai_semgan.training.validation_check import ValidationCheck
@@ -54,15 +55,16 @@ class StudentStage(Stage):
 
     @staticmethod
     def build(
-        context: StageContext, settings: StudentSettings, generator: Callable[[], TrainedGenerator]
+        context: StageContext, settings: StudentSettings, generator: GeneratorSource
     ) -> tuple[StudentStage, dict[str, Any]]:
         """Make the stage, and tell what the record says of its networks."""
         trained = TrainedGenerator(None, (), 0)
-        if _generator_classes(context.initial) in range(1, context.num_classes):
+        fewer = _generator_classes(context.initial) in range(1, context.num_classes)
+        if fewer and settings.keep_weight == 0:
             # what the generator does not know would be background in its pairs
             logger.warning("the generator in --init or in the run knows fewer structures: the student does without it")
         else:
-            trained = generator()
+            trained = generator(any_classes=True) if fewer else generator()
             if trained.network is None and settings.generated_fraction > 0:
                 logger.warning("no generator in --init or in the run: the student learns from labelled scans alone")
         rendering = None
@@ -102,12 +104,14 @@ class StudentStage(Stage):
         self.contrast = randomisation_for(context.slices.images.shape[1], context.tied_labels)
         self.rendering = rendering
         self.progress = 0.0
+        self.images_only = generator is not None and generator.num_classes < context.num_classes
         self._divide_batch(generator is not None)
         self.pool = self._pair_pool(generator) if generator is not None and self.generated > 0 else None
         self.decision: PairDecision | None = PairDecision(True) if settings.pairs == "always" else None
         self.check = ValidationCheck(self)
         self.pictured: tuple[torch.Tensor, torch.Tensor] | None = None
         self.load_pretrained(context.initial)
+        self.kept = KeptKnowledge.of(context.initial, context.device) if settings.keep_weight > 0 else None
 
     def _divide_batch(self, with_pairs: bool) -> None:
         """Decide how many slices of which kind a batch holds, before and after unlabelled slices begin."""
@@ -186,11 +190,11 @@ class StudentStage(Stage):
         if self.pool is not None:
             pairs = self.pool.draw(step, self.generated)
             images.append(pairs.image)
-            labels.append(pairs.label)
+            labels.append(torch.full_like(pairs.label, UNLABELLED) if self.images_only else pairs.label)
         source = step_generator(context.seed, context.workers.rank, step, "augment", context.device)
         image, moved = self.paired(torch.cat(images), torch.cat(labels), source)
         label = cast("torch.Tensor", moved)
-        if self.with_unlabelled:
+        if self.with_unlabelled and self.kept is None:
             label = torch.cat([self.teach(image[: self.unlabelled]), label[self.unlabelled :]])
         label = self._filled(image, label, self.known(step))
         if self.settings.contrast:
@@ -212,7 +216,8 @@ class StudentStage(Stage):
 
     def _filled(self, image: torch.Tensor, label: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
         """Labels of a batch, those that know some classes only filled by the teacher once it has learnt enough."""
-        if known is None or not self.settings.consistency or self.progress < self.settings.consistency_from:
+        taught = self.settings.consistency and self.kept is None
+        if known is None or not taught or self.progress < self.settings.consistency_from:
             return label
         rows = partial_rows(known)
         if len(rows) == 0:
@@ -249,14 +254,19 @@ class StudentStage(Stage):
         with autocast(self.context.device, self.context.mixed_precision):
             logits = student(image)
         logits, known = logits.float(), self.known(step)
+        kept = None if self.kept is None else self.kept.loss(image, logits, label, known)
         if known is not None:
             logits = marginal_logits(logits, label, known)
         logs = {}
         if self.with_unlabelled:
             logs["sure"] = (label[: self.unlabelled] != UNLABELLED).float().mean()
+        if self.with_unlabelled or self.images_only:
             loss = self.loss(*known_pixels(logits, label))
         else:
             loss = self.loss(logits, label[:, None])
+        if kept is not None:
+            logs["kept"] = kept.detach()
+            loss = loss + self.settings.keep_weight * kept
         self.optimisers["student"].zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer_step("student", student.parameters(), max_norm=5.0)

@@ -1,0 +1,64 @@
+"""How a model is tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from monai_semgan.training.engine.schedule import Clock, parse_duration
+from monai_semgan.utils.settings import check_ranges, checked
+
+
+@checked
+@dataclass(frozen=True)
+class TuneSettings:
+    """How a model is tuned on labelled scans.
+
+    Args:
+        structures: names of those that the model shall learn anew; empty to better the old ones.
+        label_ids: id in label files of structures, for files and lists that tell no names.
+        budget: time in all, such as `5m`: looking at the scans, training and measuring.
+        clock: what it is measured by: `wall`, or `processor`, see `LoopSettings`.
+        held_out: labelled patients that are measured on and not learnt from; one of three or more when left out.
+        learning_rate: highest rate of the student's AdamW.
+        rendering_share: share of the training that goes to encoder and label heads, where the model has a generator.
+        keep_weight: weight of the divergence from the old student, see `StudentSettings`.
+        generated_fraction: share of random samples of the generator in the student's batches: with their labels, or,
+            where there are new structures, which it does not know, as images to rehearse on.
+        largest_loss: mean Dice that old structures may lose before the new version is refused.
+        seed: of everything random.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        SemganError: if a value makes no sense.
+    """
+
+    structures: Sequence[str] = ()
+    label_ids: Mapping[str, int] = field(default_factory=dict)
+    budget: str | float = "5m"
+    clock: Clock = "wall"
+    held_out: int | None = None
+    learning_rate: float = 5e-4
+    rendering_share: float = 0.0
+    keep_weight: float = 3.0
+    generated_fraction: float = 0.3
+    largest_loss: float = 0.005
+    seed: int = 0
+    device: str | torch.device = "auto"
+
+    def __post_init__(self) -> None:
+        parse_duration(self.budget)
+        positive = ("learning_rate", "largest_loss")
+        check_ranges(
+            self,
+            positive=positive,
+            not_negative=("held_out", "seed", "keep_weight"),
+            shares=("rendering_share", "generated_fraction"),
+        )
+
+    @property
+    def seconds(self) -> float:
+        """The budget in seconds."""
+        return parse_duration(self.budget)
