@@ -15,8 +15,8 @@ from monai_semgan.jobs.correction_contract import CorrectionRequest, StrokeInput
 from monai_semgan.jobs.correction_history import StepRecord
 from monai_semgan.jobs.job_errors import Conflict, JobError, in_words
 from monai_semgan.jobs.models import ServedModel
-from monai_semgan.jobs.storage.correction_files import LATENTS, STROKES, given_label
-from monai_semgan.jobs.storage.result_files import LABEL, read_result, versions
+from monai_semgan.jobs.storage.correction_files import STROKES, given_label
+from monai_semgan.jobs.storage.result_files import LABEL, LATENTS, read_result, versions
 from monai_semgan.jobs.storage.store import JobStore
 from monai_semgan.jobs.workers.messages import CorrectionTask
 

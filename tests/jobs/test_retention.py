@@ -175,3 +175,24 @@ def test_a_scan_that_was_replaced_or_removed_meanwhile_fails_the_job_that_waits(
     server.ask("DELETE", f"/jobs/{blocker}")
     last = server.wait(removed)
     assert last["state"] == "failed" and "removed" in last["message"] and str(server.studies) not in last["message"]
+
+
+def test_corrections_go_with_the_job_that_they_correct_and_not_before(shelf: Shelf, clock: Clock) -> None:
+    root = shelf.job(1, expires=clock.now + HOUR)
+    correction = shelf.job(2, expires=clock.now - HOUR)
+    correction.corrects = root.id
+    shelf.retention.expire()
+    assert [entry.job.id for entry in shelf.jobs] == [root.id, correction.id]
+    for remove in list(shelf.retention.removals(keep_job=root.id)):
+        remove()
+    assert shelf.jobs.get(correction.id) is not None
+
+
+def test_a_job_stays_while_it_is_being_corrected(shelf: Shelf, clock: Clock) -> None:
+    root, correction = shelf.job(1, expires=clock.now - HOUR), shelf.job(2)
+    correction.corrects = root.id
+    shelf.retention.expire()
+    assert shelf.jobs.get(root.id) is not None and list(shelf.retention.removals()) == []
+    correction.state = State.done
+    shelf.retention.expire()
+    assert shelf.jobs.get(root.id) is None

@@ -23,7 +23,6 @@ from monai_semgan.utils.files import write_error, written_aside
 HISTORY = "corrections.json"
 STROKES = "strokes.json"
 GIVEN = "given"
-LATENTS = "latents.pt"
 
 
 def save_history(folder: Path, record: HistoryRecord) -> None:

@@ -4,6 +4,7 @@
     result/3/result.json        what `GET /semgan/jobs/{id}/result` answers
     result/3/label.nrrd         on the scan's grid
     result/3/maps.npz           on the slices: (D, H, W) uint16
+    result/3/latents.pt         of the slices that were searched, for corrections
     result/3/report.html
     result/3/residual.nii.gz    made from the above when somebody asks
 
@@ -47,6 +48,7 @@ GRID = "grid.json"
 RESULT = "result.json"
 MAPS = "maps.npz"
 LABEL = "label.nrrd"
+LATENTS = "latents.pt"
 REPORT = "report.html"
 LEVELS = 65535
 STEPS = 4096
@@ -111,12 +113,12 @@ def damage_told() -> Iterator[None]:
 
 
 def share_files(before: Path, folder: Path) -> None:
-    """Give a version the label and maps of the one before, which are the same, without writing them again.
+    """Give a version the label, maps and latents of the one before, which are the same, without writing them again.
 
     Raises:
         OSError: if the disk is full, or the job was removed.
     """
-    for name in (LABEL, MAPS):
+    for name in (LABEL, MAPS, LATENTS):
         if (before / name).exists():
             try:
                 os.link(before / name, folder / name)
@@ -178,6 +180,17 @@ def other_grids(results: Path) -> list[np.ndarray]:
     with damage_told():
         grid = json.loads((results / GRID).read_text(encoding="utf-8"))
         return [np.asarray(affine, dtype=np.float64) for affine in grid.get("other_affines", ())]
+
+
+def slice_geometry(results: Path) -> SliceGeometry:
+    """Return where the slices lie that were computed.
+
+    Raises:
+        FileNotFoundError: if the result is gone.
+        Damaged: if its file cannot be understood.
+    """
+    with damage_told():
+        return SliceGeometry.from_dict(json.loads((results / GRID).read_text(encoding="utf-8"))["geometry"])
 
 
 def save_maps(folder: Path, maps: Mapping[str, SliceMap]) -> None:

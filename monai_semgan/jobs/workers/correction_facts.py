@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monai_semgan.inference.examination import covered_slices
 from monai_semgan.jobs.contract import Finding, FindingLevel, Result
 from monai_semgan.outputs.findings import findings_of_anatomy
 from monai_semgan.quality.anatomy import KINDS, check_anatomy
@@ -15,7 +14,6 @@ from monai_semgan.quality.anatomy import KINDS, check_anatomy
 if TYPE_CHECKING:
     from monai_semgan.inference.remarks import Remark
     from monai_semgan.io.volume import Volume
-    from monai_semgan.slicing.geometry import SliceGeometry
 
 OF_THE_LABEL = frozenset(KINDS) - {"mirrored_header"} | {"nothing_found"}
 """Kinds of findings that another label answers anew."""
@@ -25,7 +23,7 @@ def corrected_result(
     before: Result,
     label: np.ndarray,
     volume: Volume,
-    geometry: SliceGeometry,
+    covered: tuple[int, int] | None,
     remarks: Sequence[Remark],
     names: Mapping[int, str],
 ) -> Result:
@@ -35,7 +33,7 @@ def corrected_result(
         before: of the job that is corrected; radiographs have no volumes, and no anatomy to check.
         label: ids `(I, J, K)`.
         volume: the scan.
-        geometry: of its slices.
+        covered: see `covered_slices`.
         remarks: of the correction.
         names: structure by id, of those given out.
     """
@@ -44,7 +42,7 @@ def corrected_result(
         kept, volumes = before.findings, {}
     else:
         kept = [finding for finding in before.findings if finding.code not in OF_THE_LABEL]
-        report = check_anatomy(label, volume.affine, names, covered_slices(geometry, volume))
+        report = check_anatomy(label, volume.affine, names, covered)
         findings += [Finding(**found.to_dict()) for found in findings_of_anatomy(report, names)]
         volumes = volumes_ml(label, volume.voxel_ml, names)
     dropped = {finding.text for finding in before.findings} - {finding.text for finding in kept}

@@ -11,13 +11,23 @@ from monai_semgan.correction.corrector import Corrector
 from monai_semgan.correction.slice_latents import SliceLatents
 from monai_semgan.correction.strokes import Stroke
 from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.inference.examination import covered_slices
 from monai_semgan.inference.segmentation import parse_labels
 from monai_semgan.io.reading import read_label
 from monai_semgan.io.writing import write_label
 from monai_semgan.jobs.contract import Result
 from monai_semgan.jobs.correction_contract import StrokeInput
-from monai_semgan.jobs.storage.correction_files import LATENTS, link_or_copy, read_request
-from monai_semgan.jobs.storage.result_files import GRID, LABEL, MAPS, RESULT, new_version, read_result
+from monai_semgan.jobs.storage.correction_files import link_or_copy, read_request
+from monai_semgan.jobs.storage.result_files import (
+    GRID,
+    LABEL,
+    LATENTS,
+    MAPS,
+    RESULT,
+    new_version,
+    read_result,
+    slice_geometry,
+)
 from monai_semgan.jobs.workers.correction_facts import corrected_result
 from monai_semgan.jobs.workers.corrector_shelf import CorrectorShelf, Shelved
 from monai_semgan.jobs.workers.pace import PartialPace
@@ -164,8 +174,8 @@ class CorrectionRun:
                 link_or_copy(source / MAPS, folder / MAPS)
             if len(found.latents.slices):
                 found.latents.save(folder / LATENTS)
-            geometry = corrector.prepared.geometry
-            result = corrected_result(before, found.label, corrector.volume, geometry, found.remarks, names)
+            covered = covered_slices(slice_geometry(self.results), corrector.volume)
+            result = corrected_result(before, found.label, corrector.volume, covered, found.remarks, names)
             times = [self._started, self._read, computed, time.perf_counter()]
             changes = {"job": self.task.job, "version": version, "partial": partial, "parts": []}
             result = result.model_copy(update={**changes, "latencies": latencies(times)})

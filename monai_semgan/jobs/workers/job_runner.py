@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from monai_semgan.correction.slice_latents import SliceLatents
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.inference.examination import examine
 from monai_semgan.inference.mirror import why_not
@@ -16,6 +19,7 @@ from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.writing import write_label
 from monai_semgan.jobs.storage.result_files import (
     LABEL,
+    LATENTS,
     REPORT,
     RESULT,
     new_version,
@@ -170,6 +174,7 @@ class JobRun:
             else:
                 write_label(found.label, volume, folder / LABEL)
                 save_maps(folder, slice_maps(found))
+                self._save_latents(found, folder)
             result = contract_result(self.task.job, version, found, volume, self.bundle, self.names, partial, anatomy)
             result.model.name = self.task.model or result.model.name  # two bundles may have one in their metadata
             paused = self.turn.paused_seconds
@@ -178,6 +183,12 @@ class JobRun:
             (folder / RESULT).write_text(result.model_dump_json(), encoding="utf-8")
         self.version = version
         self.say("result", job=self.task.job, version=version, residual=result.residual_per_slice)
+
+    def _save_latents(self, found: Segmentation, folder: Path) -> None:
+        """Keep what an inversion has found, for corrections to go on from; of a part of a scan it fits no whole one."""
+        if found.inversion is not None and self.task.slice_range_mm is None:
+            latent = found.inversion.latent
+            SliceLatents(np.arange(len(found.inversion.label)), latent).save(folder / LATENTS)
 
     def report(self) -> None:
         """Write the page of the result if it is wanted; it takes as long as a preview, so it comes after the end.
