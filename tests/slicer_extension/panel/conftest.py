@@ -108,6 +108,36 @@ def with_result(logic: FakeLogic, volume: Any) -> Callable[..., Outcome]:
 
 
 @pytest.fixture
+def segmentation(scene: Any, volume: Any) -> Any:
+    """The result of the volume: three segments, the first of them with voxels."""
+    import slicer
+
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "CT abdomen: preview")
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    for segment in ("s1", "s2", "s3"):
+        node.GetSegmentation().AddEmptySegment(segment, segment)
+    array = np.zeros((12, 16, 20), np.uint8)
+    array[4:8, 4:8, 4:8] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, "s1", volume)
+    return node
+
+
+@pytest.fixture
+def correcting(panel: SimpleNamespace, logic: FakeLogic, volume: Any, segmentation: Any) -> SimpleNamespace:
+    """The panel with its section Correct open on a result."""
+    from tests.slicer_extension.panel.qt_actions import unfold
+    from tests.slicer_extension.standin.qmrml_widgets import qMRMLSegmentEditorWidget
+
+    qMRMLSegmentEditorWidget.made.clear()
+    logic.connected()
+    logic.choices.volume = volume
+    logic.arrives(Outcome(volume.GetID(), segmentation.GetID(), {}, "", "a" * 32, fake_logic.result(None)))
+    unfold(panel.ui.correctSection)
+    return panel
+
+
+@pytest.fixture
 def bench(scene: Any, server: FakeServer) -> Iterator[Bench]:
     """Not connected yet; one volume."""
     from tests.slicer_extension.panel.bench import Bench

@@ -21,6 +21,9 @@ from SemGANLib.Views import (
     SliceValue,
 )
 
+from tests.slicer_extension.panel.fake_correcting import FakeCorrections
+from tests.slicer_extension.panel.fake_trainings import FakeTrainings
+
 ORGAN = Code("SCT", "123037004", "Anatomical Structure")
 COLOURS = {
     "liver": (221, 130, 101),
@@ -107,6 +110,8 @@ class FakeLogic:
         self.access = ("", "")
         self.batch = Batch()
         self.left_jobs: tuple[LeftJob, ...] = ()
+        self.corrections = FakeCorrections(self.asked)
+        self.trainings = FakeTrainings(self.asked)
 
     def saved_server(self) -> tuple[str, str]:
         return self.saved

@@ -6,11 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from SemGANLib.Runs.CorrectionProtocol import CorrectionRow
+from SemGANLib.Server.TrainingTypes import (
+    LabelledStructure,
+    ModelVersion,
+    ModelVersions,
+    TrainingJob,
+    TrainingLabels,
+)
 from SemGANLib.Texts import connected_text, phase_text
 from SemGANLib.Types import MAPS, Domain, Finding, Health, Mode, Worker
 from SemGANLib.Views import Batch, Connection, Images, LeftJob, Outcome, StoredLabel, StoredLabels
 
 from tests.slicer_extension.panel.conftest import add_volume
+from tests.slicer_extension.panel.fake_correcting import CAME
 from tests.slicer_extension.panel.fake_logic import FakeLogic, job, model, result
 
 ADDRESS = "http://127.0.0.1:8000"
@@ -190,6 +199,67 @@ def batch(ui: Any, logic: FakeLogic, volume: Any) -> None:
     logic.batch_goes_on(Batch(12, 1, 40, True, "12 of 40 images done, 1 failed."))
 
 
+def to_correct(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A preview that is to be corrected, with slices 5 mm apart."""
+    done(ui, logic, volume)
+    volume.SetSpacing(0.8, 0.8, 5.0)
+    node = volume.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", "CT abdomen: preview")
+    logic.arrives(replace(logic.outcomes[volume.GetID()], segmentation_id=node.GetID()))
+    ui.segmentSection.collapsed = ui.resultsSection.collapsed = True
+    ui.correctSection.collapsed = False
+
+
+def correcting(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A correction under way, and others before it."""
+    to_correct(ui, logic, volume)
+    ui.scribbleButton.click()
+    told = ("liver: 214 voxels painted, 25 mm", "spleen: a box, 25 mm", "liver: 31 voxels erased, 25 mm")
+    states = ("done", "done", "running")
+    further = [CorrectionRow(n + 1, 1.7e9 + 40 * n, told[n], states[n], current=n == 1) for n in range(3)]
+    logic.corrections.lists(replace(CAME, current=False), *further)
+    text = "Correction 3: 4 of 11 slices"
+    logic.corrections.stands(busy=True, waiting=1, text=text, fraction=0.36, can_undo=True)
+
+
+def contradicting(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """Strokes that contradict one another, in one slice only; a structure is locked; one correction was undone."""
+    to_correct(ui, logic, volume)
+    ui.onlySliceCheckBox.setChecked(True)
+    ui.negativeButton.click()
+    ui.lockButton.click()
+    ui.correctStructureComboBox.setCurrentIndex(2)
+    ui.pointButton.click()
+    said = "Strokes contradict one another in 4 voxels: the newest counts. The liver is locked and stays as it was."
+    last = CorrectionRow(2, 1.7e9 + 40, "right kidney: a point", undone=True)
+    logic.corrections.lists(
+        replace(CAME, current=False), CorrectionRow(1, 1.7e9, "spleen: a lasso", current=True, warning=said), last
+    )
+    logic.corrections.stands(can_undo=True, can_redo=True)
+
+
+def learning(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """A new structure is being learnt."""
+    connected(ui, logic, volume)
+    ui.segmentSection.collapsed = ui.resultsSection.collapsed = True
+    ui.learnSection.collapsed = False
+    images = ("case_1", "case_2", "case_3", "case_4")
+    found = (LabelledStructure("aorta", 8, False, images[:3]), LabelledStructure("liver", 1, True, images))
+    logic.trainings.stands(labels=TrainingLabels("semgan_abdomen", images, found))
+    running_on = TrainingJob("a", "running", structures=("aorta",), step=31, steps=90, eta_seconds=170.0)
+    logic.trainings.goes_on(replace(running_on, message="learning"))
+
+
+def learnt(ui: Any, logic: FakeLogic, volume: Any) -> None:
+    """The new structure has been learnt, and the version with it is in use."""
+    learning(ui, logic, volume)
+    dice = {"aorta": 0.713}
+    ended = TrainingJob("a", "done", structures=("aorta",), held_out=("case_3",), figures=dice, version=2)
+    logic.trainings.goes_on(ended)
+    tuned = ModelVersion(1, 0, "tune", 1.8e9, ("liver", "spleen"), ("case_1",), {"liver": 0.95, "spleen": 0.93})
+    versions = (ModelVersion(0, None, "shipped"), tuned, ModelVersion(2, 1, "structure", 1.8e9, ("aorta",), (), dice))
+    logic.trainings.stands(versions=ModelVersions("semgan_abdomen", 2, versions))
+
+
 def left_job(ui: Any, logic: FakeLogic, volume: Any) -> None:
     """A job that goes on after a crash."""
     connected(ui, logic, volume)
@@ -229,6 +299,10 @@ STATES: dict[str, State] = {
         error,
         submit,
         batch,
+        correcting,
+        contradicting,
+        learning,
+        learnt,
         left_job,
     )
 }

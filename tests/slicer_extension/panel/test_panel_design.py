@@ -28,7 +28,7 @@ PROPERTIES = {
 }
 """Of Slicer's and CTK's widgets, beside those of QWidget."""
 
-WIDGET = {"geometry", "toolTip", "enabled", "minimumSize", "maximumSize"}
+WIDGET = {"geometry", "toolTip", "enabled", "minimumSize", "maximumSize", "accessibleName"}
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from SemGANLib.Runs.CorrectionProtocol import CorrectionRow, StructureChoice
+from SemGANLib.Server.TrainingTypes import (
+    LabelledStructure,
+    ModelVersion,
+    ModelVersions,
+    TrainingJob,
+    TrainingLabels,
+)
 from SemGANLib.Views import Batch, Images, LeftJob, OrganVolume, StoredLabel, StoredLabels
 
 from tests.slicer_extension.conftest import REPOSITORY
 from tests.slicer_extension.panel.conftest import add_volume
+from tests.slicer_extension.panel.fake_correcting import CAME
 from tests.slicer_extension.panel.fake_logic import FakeLogic
 from tests.slicer_extension.panel.qt_actions import settle, shown
 from tests.slicer_extension.panel.states import CUT, GAINING, IN_DOMAIN, STATES, answers, arrives
@@ -128,6 +137,19 @@ def test_a_model_of_many_structures_does_not_push_the_rest_away(
     assert panel.ui.volumesTable.rowCount == 40 and bottom(panel, panel.ui.volumesTable) <= HEIGHT
 
 
+def correct_and_learn(ui: Any, logic: FakeLogic, long: str) -> None:
+    """Correct and learn with a name wherever there can be one."""
+    ui.correctSection.collapsed = ui.learnSection.collapsed = False
+    logic.corrections.found = [StructureChoice("s1", long, (1, 2, 3), locked=True)]
+    logic.corrections.lists(CAME, CorrectionRow(1, 1.7e9, long, warning=long))
+    logic.corrections.stands(text=long, busy=True, waiting=1)
+    found = (LabelledStructure(long, 8, False, ("a",)),)
+    logic.trainings.stands(labels=TrainingLabels(long, ("a",), found))
+    logic.trainings.goes_on(TrainingJob("a", "failed", structures=(long,), message=long))
+    versions = (ModelVersion(0), ModelVersion(1, 0, "structure", 1.8e9, (long,), ("a",), {long: 0.5}))
+    logic.trainings.stands(versions=ModelVersions(long, 1, versions))
+
+
 def test_long_names_do_not_make_the_panel_wider(panel: SimpleNamespace, logic: FakeLogic, volume: Any) -> None:
     long = "1.2.840.113619.2.55.3.604688119.969.1268071029.320_abdomen_portal_venous_phase_thin_slices"
     volume.SetName(long)
@@ -143,6 +165,7 @@ def test_long_names_do_not_make_the_panel_wider(panel: SimpleNamespace, logic: F
     logic.set_connection(replace(logic.connection, text=f"Connected to https://{long}:8443."))
     logic.goes_on(volume, text=long, fraction=0.5)
     logic.fails(long)
+    correct_and_learn(panel.ui, logic, long)
     for section in (one for one in vars(panel.ui).values() if one.className() == "ctkCollapsibleButton"):
         section.collapsed = False
     fit(panel)

@@ -137,7 +137,73 @@ class qMRMLColorTableComboBox(qMRMLNodeComboBox):
         self.showHidden = True  # colour tables are hidden from other lists
 
 
-CLASSES = {one.__name__: one for one in (qMRMLWidget, qMRMLNodeComboBox, qMRMLColorTableComboBox)}
+class Effect:
+    """An effect of the Segment Editor: remembers its settings."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.settings: dict[str, str] = {}
+
+    def setCommonParameter(self, name: str, value: str) -> None:
+        self.settings[name] = value
+
+
+class qMRMLSegmentEditorWidget(Widget):
+    """The Segment Editor, without its effects' work: what would be painted where is for tests to do.
+
+    As in Slicer, an effect that begins ends the placing of markups, and the other way round.
+    """
+
+    EFFECTS = ("Paint", "Erase", "Draw", "Scissors")
+    made: list[Any] = []
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self.made.append(self)
+        self.node = self.segmentation = self.volume = self._scene = self._effect = self._mode = None
+        self.segment = ""
+        self.undo_states = 10
+
+    def setMRMLScene(self, scene: Any) -> None:
+        if self._mode is not None:
+            self._mode[0].RemoveObserver(self._mode[1])
+        self._scene, self._mode = scene, None
+        mode = scene.GetNodeByID("vtkMRMLInteractionNodeSingleton") if scene is not None else None
+        if mode is not None:
+            self._mode = (mode, mode.AddObserver(mode.InteractionModeChangedEvent, self._on_mode))
+
+    def setMRMLSegmentEditorNode(self, node: Any) -> None:
+        self.node = node
+
+    def setSegmentationNode(self, node: Any) -> None:
+        self.segmentation = node
+
+    def setSourceVolumeNode(self, node: Any) -> None:
+        self.volume = node
+
+    def setCurrentSegmentID(self, identifier: str) -> None:
+        self.segment = identifier
+
+    def setMaximumNumberOfUndoStates(self, count: int) -> None:
+        self.undo_states = count
+
+    def setActiveEffectByName(self, name: str) -> None:
+        self._effect = Effect(name) if name in self.EFFECTS else None
+        if self._effect is not None and self._mode is not None:
+            self._mode[0].SetCurrentInteractionMode(self._mode[0].ViewTransform)
+        if self.node is not None:
+            self.node.SetActiveEffectName(name if self._effect is not None else "")
+
+    def activeEffect(self) -> Any:
+        return self._effect
+
+    def _on_mode(self, node: Any, _event: Any) -> None:
+        if node.GetCurrentInteractionMode() == node.Place and self._effect is not None:
+            self.setActiveEffectByName("")
+
+
+WIDGETS = (qMRMLWidget, qMRMLNodeComboBox, qMRMLColorTableComboBox, qMRMLSegmentEditorWidget)
+CLASSES = {one.__name__: one for one in WIDGETS}
 
 
 def publish() -> None:

@@ -16,9 +16,11 @@ from ..Views import ERROR, INFO, WARNING, Message
 from .LongWords import wrapped
 from .Shortcuts import Shortcuts
 from .WidgetBatch import BatchSection
+from .WidgetCorrect import CorrectSection
 from .WidgetDetails import DetailsSection
 from .WidgetImages import ImagesSection
 from .WidgetInput import InputSection
+from .WidgetLearn import LearnSection
 from .WidgetLeftJobs import LeftJobsLine
 from .WidgetMaps import MapsSection
 from .WidgetResults import ResultsSection
@@ -66,21 +68,24 @@ class Panel:
         self.run = RunSection(self.ui, logic, self.input.error, self.show_message)
         self.left_jobs = LeftJobsLine(self.ui, logic)
         self.results = ResultsSection(self.ui, logic, self.show_message)
+        self.correct = CorrectSection(self.ui, logic, self._scene)
         self.maps = MapsSection(self.ui, logic, self._scene, self.layout)
         self.details = DetailsSection(self.ui, logic, self._scene, choose_file or self._choose_file)
         self.submit = SubmitSection(self.ui, logic, settings, self.show_message)
         self.review = ReviewSection(self.ui, logic, self.submit.user)
         self.images = ImagesSection(self.ui, logic, self.show_message)
         self.batch = BatchSection(self.ui, logic, self.images.chosen, self.show_message)
-        sections = (self.server, self.input, self.run, self.left_jobs, self.results, self.maps, self.details)
-        self._sections = (*sections, self.submit, self.review, self.images, self.batch, self.layout)
+        self.learn = LearnSection(self.ui, logic, self.show_message)
+        sections = (self.server, self.input, self.run, self.left_jobs, self.results, self.correct, self.maps)
+        further = (self.details, self.submit, self.review, self.images, self.batch, self.learn)
+        self._sections = (*sections, *further, self.layout)
         self.shortcuts = Shortcuts(self.widget, self._keys())
         self.ui.dismissButton.connect("clicked()", self._on_dismiss)
         logic.message.connect(self.show_message)
         events = slicer.vtkMRMLScene
         self._tags = [
             # before: Slicer brings the layout back that there was when the closing began
-            self._scene.AddObserver(events.StartCloseEvent, lambda *_arguments: self.layout.restore()),
+            self._scene.AddObserver(events.StartCloseEvent, self._on_scene_closing),
             self._scene.AddObserver(events.EndCloseEvent, self._on_scene_closed),
         ]
         self.show_message(None)
@@ -95,6 +100,7 @@ class Panel:
 
     def enter(self) -> None:
         """Propose the volume in the slice views where none is chosen: the module is shown."""
+        self.correct.enter()
         if self._logic.choices.volume is None:
             shown = [self._scene.GetNodeByID(view.GetBackgroundVolumeID() or "") for view in composites(self._scene)]
             scans = [node for node in shown if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode"]
@@ -102,7 +108,8 @@ class Panel:
                 self._logic.choices.volume = scans[0]
 
     def leave(self) -> None:
-        """Give the user's own layout back: another module is shown."""
+        """Give mouse, keys and the user's own layout back: another module is shown."""
+        self.correct.leave()
         self.layout.restore()
 
     def show_message(self, message: Message | None) -> None:
@@ -114,11 +121,16 @@ class Panel:
     def _on_dismiss(self) -> None:
         self.show_message(None)
 
+    def _on_scene_closing(self, *_arguments: Any) -> None:
+        self.layout.restore()
+        self.correct.forget()
+
     def _on_scene_closed(self, *_arguments: Any) -> None:
         self.maps.forget()
         self.input.show()
         self.run.show()
         self.results.show()
+        self.correct.show()
         self.details.show()
         self.submit.show_edited()
 

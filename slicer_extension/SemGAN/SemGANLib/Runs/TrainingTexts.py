@@ -42,7 +42,8 @@ def _done(training: TrainingJob) -> str:
     if not training.figures:
         return f"{text} " + _("No label was left over to measure it on.")
     count = len(training.held_out)
-    measured = _("Measured on {count} labels that it has not learnt from:").format(count=count)
+    several = _("Measured on {count} labels that it has not learnt from:").format(count=count)
+    measured = _("Measured on a label that it has not learnt from:") if count == 1 else several
     return f"{text} {measured}\n{figures_text(training.figures, training.before)}"
 
 
