@@ -25,7 +25,7 @@ from .Scene.OrganPlaces import jump_to, open_editor
 from .Scene.Parameters import Parameters
 from .Scene.Records import Record, record_of, records
 from .Scene.SceneWatch import SceneWatch
-from .Scene.SegmentationImport import show_surfaces
+from .Scene.SegmentationImport import Mark, show_surfaces
 from .Server.Client import Client as HttpClient
 from .Server.Connector import ClientFactory, Connector
 from .Signal import Signal
@@ -77,7 +77,7 @@ class Logic:
         self._runs = Runs(runner, RunCallbacks(self._on_run, self._on_result, self._on_failure))
         self._starting = Starting(self._runs, self.choices, self._connector, self._consent, self._tell)
         self.corrections = Corrections(
-            runner, self._runs, self._connector, self._consent, self._show_outcome, self._tell
+            runner, self._runs, self._connector, self._consent, self._on_corrected, self._tell
         )
         self._edits = Edits(runner)
         asking = Asking(confirm, self._tell, self._on_result)
@@ -366,6 +366,11 @@ class Logic:
 
     def _on_result(self, record: Record, target: Target) -> None:
         self._edits.remember(target)
+        self._show_outcome(record)
+
+    def _on_corrected(self, record: Record) -> None:
+        if self.corrections.as_it_came:
+            self._edits.remember(Target(record.segmentation, Mark.of(record.segmentation)))
         self._show_outcome(record)
 
     def _show_outcome(self, record: Record) -> None:

@@ -12,7 +12,7 @@ from SemGANLib.Scene import Geometry
 from SemGANLib.Scene.SegmentationImport import segment_ids
 
 from tests.slicer_extension.fake_server import FakeServer
-from tests.slicer_extension.nodes import expected, merged_of, paint, previewed
+from tests.slicer_extension.nodes import add_transform, expected, merged_of, paint, previewed
 from tests.slicer_extension.scans import GRIDS, add_scan
 from tests.slicer_extension.scene.test_saved_scenes import load, node_named, save
 from tests.slicer_extension.session import Session
@@ -264,6 +264,30 @@ def test_undo_and_redo_need_no_server(reader, server):
     np.testing.assert_array_equal(reader.label, labels[1])
     assert [row.undone for row in reader.logic.history()] == [False, False, True, True]
     server.listen(server.port)
+
+
+def test_a_result_whose_corrections_are_all_undone_counts_as_not_edited(reader):
+    reader.stroke("liver")
+    reader.send()
+    assert reader.session.logic.edited(reader.volume)
+    reader.logic.undo()
+    assert not reader.session.logic.edited(reader.volume)
+    reader.logic.redo()
+    assert reader.session.logic.edited(reader.volume)
+    reader.stroke("spleen", k=3)
+    reader.logic.undo()
+    assert reader.session.logic.edited(reader.volume), "what was painted and not sent stays"
+
+
+def test_a_scan_that_was_moved_is_sent_again_and_corrected_where_it_is(reader, scene):
+    matrix = np.eye(4)
+    matrix[:3, 3] = (30, -20, 50)
+    transform = add_transform(scene, matrix)
+    for node in (reader.volume, reader.node):
+        node.SetAndObserveTransformNodeID(transform.GetID())
+    before, mask = reader.label, reader.stroke("liver")
+    reader.send()
+    np.testing.assert_array_equal(reader.label, np.where(along(mask), 1, before))
 
 
 def test_a_correction_after_undo_is_made_on_the_state_that_is_shown(reader, server):

@@ -92,12 +92,15 @@ def send(client: Client, root: Root, pending: Pending, base: Base, compressed: b
     Where the server does not have the state that it is made on, the label goes with it.
 
     Raises:
-        ServerError: if it cannot be; `Gone` if the server does not have the job any more.
-        ValueError: if the scan here is not the scan there.
+        ServerError: if it cannot be; `Gone` if the server does not have the job any more, or the scan was moved
+            since, so that it has it elsewhere.
     """
     import numpy as np
 
-    strokes = to_inputs(pending.strokes, base.affine, base.shape, np.array(root.affine), root.shape)
+    try:
+        strokes = to_inputs(pending.strokes, base.affine, base.shape, np.array(root.affine), root.shape)
+    except ValueError as error:
+        raise Gone(str(error)) from None
     upload = ""
     if not base.sure and not _in_force(client, root, base.servers):
         label = translated(base.label, base.values, root.values)

@@ -1,7 +1,7 @@
 """Corrections of one result: strokes go to the server in their order, and what comes back enters the segmentation.
 
-The scene shows `_shown`: the state in force, or what has come of the correction under way, with the strokes drawn on
-top that are not back yet. What the user paints meanwhile differs from it; that is how it is found, and why it stays.
+The scene shows the state in force, or what has come of the correction under way, with the strokes drawn on top that
+are not back yet. What the user paints meanwhile differs from it; that is how it is found, and why it stays.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable
 
-from ..Protocols import Client, Runner, Task
+from ..Protocols import Client, Task
 from ..Scene import Geometry, LabelChange, SegmentationUpdate
 from ..Scene.CorrectionHistory import CorrectionHistory, Step
 from ..Scene.Records import Record
-from ..Scene.Strokes import Stroke, overlay
+from ..Scene.Strokes import Stroke, differences, overlay
 from ..Scene.VolumeExport import shape_of
 from ..Server.Errors import Conflict, Gone, ServerError
 from ..Translation import tr as _
@@ -24,40 +23,17 @@ from ..Types import Job, Result
 from ..Views import ERROR, WARNING
 from .CorrectionJob import Base, Corrected, Pending, Sent, get, send
 from .CorrectionRoot import Root, Rooting
+from .CorrectionSurroundings import Surroundings
 from .CorrectionTexts import failed_text, progress_text, remarks, strokes_text
+from .ShownLabel import ShownLabel
 
 if TYPE_CHECKING:
     import numpy
-
-    from .Runs import Runs
 
 QUICK_SECONDS = 0.1
 SLOW_SECONDS = 1.0
 PATIENCE_SECONDS = 600.0
 """How long a server that does not answer is asked again."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a session needs of the rest of the module.
-
-    Attributes:
-        client: finds the server that is connected, or None.
-        compressed: whether what is sent is compressed: for a network.
-        may_send: asks whether the scan may leave this computer, where it has to be sent once more.
-        changed: called when anything that the panel shows has changed.
-        corrected: called when the segmentation has changed.
-        tell: called with level and text.
-    """
-
-    runner: Runner
-    runs: Runs
-    client: Callable[[], Client | None]
-    compressed: Callable[[], bool]
-    may_send: Callable[[], bool]
-    changed: Callable[[], None]
-    corrected: Callable[[], None]
-    tell: Callable[[str, str], None]
 
 
 class CorrectionSession:
@@ -74,11 +50,10 @@ class CorrectionSession:
         self.node, self.volume, self.history = record.segmentation, record.volume, history
         self.values = {label.name: label.id for label in result.labels}
         self.pendings: list[Pending] = []
-        self.writing = False
         self.text = ""
         self._result, self._around, self._runner = result, around, around.runner
         self._root = Root.read(history.root) or (Root.of(result) if result.job else None)
-        self._shown = history.label
+        self._scene = ShownLabel(self.node, self.volume, self.values, history.label)
         self._partial: numpy.ndarray | None = None
         self._sure = self._sending = self._following = self._closed = False
         self._rooting: Rooting | None = None
@@ -89,7 +64,19 @@ class CorrectionSession:
     @property
     def shown(self) -> numpy.ndarray:
         """(K, J, I) label map that the scene shows, but for what was painted and not sent."""
-        return self._shown
+        return self._scene.label
+
+    @property
+    def writing(self) -> bool:
+        """Whether the segmentation is being changed at this moment."""
+        return self._scene.writing
+
+    @property
+    def as_it_came(self) -> bool:
+        """Whether the segmentation is what the model found, all corrections being undone and nothing painted."""
+        first = self.history.first
+        came = first.number == 0 and bool(first.root) and not self.history.can_undo and not self.pendings
+        return came and not self.edits()
 
     @property
     def next_number(self) -> int:
@@ -97,6 +84,16 @@ class CorrectionSession:
         return max([self.history.first.number, *(step.number for step in self.history.steps)]) + 1
 
     # strokes
+
+    def edits(self, only: int | None = None) -> list[Stroke]:
+        """Find what was painted and erased and not sent.
+
+        Args:
+            only: number of the one structure that counts; None for all.
+        """
+        now = SegmentationUpdate.drawn(self.node, self.volume, self.values)
+        names = {value: name for name, value in self.values.items()}
+        return differences(now.layers, self._scene.label, names, only)
 
     def add(self, strokes: Sequence[Stroke], reach_mm: float, locked: tuple[str, ...]) -> None:
         """Correct by strokes, after all others that are not back yet."""
@@ -375,24 +372,13 @@ class CorrectionSession:
         Args:
             kept: strokes whose voxels the scene keeps, as not sent.
         """
-        if self._closed or self.node.GetScene() is None:
+        if self._closed:
             return
         ahead = [one for one in self.pendings if self._partial is None or one.version == 0]
         state = self.history.label if self._partial is None else self._partial
         wanted = overlay(state, (stroke for one in ahead for stroke in one.strokes))
-        scene = wanted
-        if kept:
-            scene = wanted.copy()
-            for stroke in kept:
-                scene.reshape(-1)[stroke.indices] = self._shown.reshape(-1)[stroke.indices]
-        self.writing = True
-        try:
-            surfaces = self._partial is None
-            if SegmentationUpdate.update(self.node, self.volume, self._shown, scene, self.values, surfaces):
-                self._around.corrected()
-        finally:
-            self.writing = False
-        self._shown = wanted
+        if self._scene.show(wanted, kept, surfaces=self._partial is None):
+            self._around.corrected()
 
     # helpers
 

@@ -11,24 +11,18 @@ from ..Scene.CorrectionHistory import CorrectionHistory
 from ..Scene.Records import Record, record_of
 from ..Scene.SegmentationExport import entries
 from ..Scene.SegmentationImport import segment_ids
-from ..Scene.Strokes import Stroke, differences
+from ..Scene.Strokes import Stroke
 from ..Server.Connector import Connector
 from ..Signal import Signal
 from ..Translation import tr as _
 from ..Types import Result
 from ..Views import INFO, WARNING
 from .Consent import Consent
-from .CorrectionProtocol import (
-    BOX,
-    LASSO,
-    POINT,
-    Correcting,
-    CorrectionChoices,
-    CorrectionRow,
-    StructureChoice,
-)
-from .CorrectionSession import CorrectionSession, Surroundings
+from .CorrectionProtocol import Correcting, CorrectionChoices, CorrectionRow, StructureChoice
+from .CorrectionRows import rows
+from .CorrectionSession import CorrectionSession
 from .CorrectionStart import Start, first_label
+from .CorrectionSurroundings import Surroundings
 from .Runs import Runs
 
 MOST_STROKES = 256
@@ -87,6 +81,11 @@ class Corrections:
         """Whether results are being written into the segmentation at this moment."""
         return self._session is not None and self._session.writing
 
+    @property
+    def as_it_came(self) -> bool:
+        """Whether the segmentation is what the model found, all corrections being undone and nothing painted."""
+        return self._session is not None and self._session.as_it_came
+
     def begin(self, volume: Any) -> bool:
         """Begin to correct the newest result of a volume."""
         record = record_of(volume)
@@ -100,6 +99,10 @@ class Corrections:
         run = self._runs.view(volume.GetID())
         if run is not None and run.active:
             self._tell(WARNING, _("This volume is being segmented. Wait for the end, or cancel it, and correct then."))
+            return False
+        bent = node.GetParentTransformNode()
+        if bent is not None and not bent.IsTransformToWorldLinear():
+            self._tell(WARNING, _("The result lies under a transform that bends it. Take it away, and correct then."))
             return False
         self.end()
         self._record, self._node, self._nodes = record, node, (node.GetID(), volume.GetID())
@@ -158,7 +161,7 @@ class Corrections:
         if structure and only is None:
             self._tell(WARNING, _unknown(self._name(structure)))
             return False
-        strokes = self._edits(session, only)
+        strokes = session.edits(only)
         if not strokes:
             self._tell(INFO, _("Nothing was painted or erased since the last state: draw on the segmentation first."))
             return False
@@ -182,11 +185,13 @@ class Corrections:
             self._tell(WARNING, _unknown(self._name(structure)))
             return False
         try:
-            prompts = _prompts(kind, positive, _names(session)[value], value, markup, session.volume, view)
+            places = MarkupStrokes.marked(kind, markup, session.volume, view)
         except ValueError as error:
             self._tell(WARNING, str(error))
             return False
-        return self._add(session, [*self._edits(session, None), *prompts], choices)
+        name = {number: known for known, number in session.values.items()}[value]
+        prompts = [Stroke(name, value, place, positive, kind) for place in places]
+        return self._add(session, [*session.edits(), *prompts], choices)
 
     def cancel(self) -> None:
         """End what the server computes and take back what waits."""
@@ -212,7 +217,7 @@ class Corrections:
 
     def history(self) -> list[CorrectionRow]:
         """List the corrections, the oldest first."""
-        return [] if self._session is None else _rows(self._session)
+        return [] if self._session is None else rows(self._session)
 
     # within
 
@@ -271,13 +276,9 @@ class Corrections:
             return None
         return self._session
 
-    def _edits(self, session: CorrectionSession, only: int | None) -> list[Stroke]:
-        now = SegmentationUpdate.drawn(session.node, session.volume, session.values)
-        return differences(now.layers, session.shown, _names(session), only)
-
     def _add(self, session: CorrectionSession, strokes: list[Stroke], choices: CorrectionChoices) -> bool:
         """Add a correction; strokes of locked structures are left out, and the user told so."""
-        locked = tuple(name for name in session.values if name in self._locked_names(session))
+        locked = self._locked(session)
         refused = sorted({stroke.structure for stroke in strokes if stroke.structure in locked})
         if refused:
             text = _("{names}: locked, so that nothing of it is changed. Open the lock to correct it.")
@@ -290,9 +291,10 @@ class Corrections:
             session.add(sent, 0.0 if choices.only_slice else choices.reach_mm, locked)
         return bool(sent)
 
-    def _locked_names(self, session: CorrectionSession) -> set[str]:
-        ours, names = SegmentationUpdate.structures(session.node, session.values), _names(session)
-        return {names[value] for segment, value in ours.items() if SegmentationUpdate.locked(session.node, segment)}
+    def _locked(self, session: CorrectionSession) -> tuple[str, ...]:
+        ours = SegmentationUpdate.structures(session.node, session.values)
+        closed = {value for segment, value in ours.items() if SegmentationUpdate.locked(session.node, segment)}
+        return tuple(name for name, value in session.values.items() if value in closed)
 
     def _name(self, segment: str) -> str:
         found = self._node.GetSegmentation().GetSegment(segment) if self._node is not None else None
@@ -304,53 +306,6 @@ class Corrections:
 
 def _values(result: Result) -> Mapping[str, int]:
     return {label.name: label.id for label in result.labels}
-
-
-def _names(session: CorrectionSession) -> dict[int, str]:
-    return {value: name for name, value in session.values.items()}
-
-
-def _prompts(kind: str, positive: bool, name: str, value: int, markup: Any, volume: Any, view: Any) -> list[Stroke]:
-    """Make strokes of a markup.
-
-    Raises:
-        ValueError: if it marks nothing of the scan; the text says what to do.
-    """
-    import numpy as np
-
-    if kind == POINT:
-        places = [np.array([place]) for place in MarkupStrokes.points(markup, volume)]
-    elif kind == LASSO:
-        places = [MarkupStrokes.lasso(markup, volume, view)]
-    elif kind == BOX:
-        places = [MarkupStrokes.box(markup, volume)]
-    else:
-        raise ValueError(_("“{kind}” is no kind of prompt.").format(kind=kind))
-    return [Stroke(name, value, place, positive, kind) for place in places]
-
-
-def _rows(session: CorrectionSession) -> list[CorrectionRow]:
-    history = session.history
-    current, done = history.current.number, [history.first, *history.steps]
-    order = [step.number for step in done]
-    first = _("The result as it came") if history.first.number == 0 else _("Earlier corrections")
-    rows = [
-        CorrectionRow(
-            step.number,
-            step.time,
-            step.text if place else first,
-            step.state,
-            step.number == current and not session.pendings,
-            order.index(current) < place,
-            step.warning if place else "",
-        )
-        for place, step in enumerate(done)
-    ]
-    for place, pending in enumerate(session.pendings):
-        running = pending.job is not None and pending.job.state == "running"
-        state = "running" if running else "waiting"
-        rows.append(CorrectionRow(session.next_number + place, pending.time, "; ".join(pending.texts), state))
-    return rows
 
 
 def _unknown(name: str) -> str:

@@ -15,6 +15,27 @@ FEWEST_CORNERS = 3
 HALF = 0.5
 
 
+def marked(kind: str, markup: Any, volume: Any, view: Any = None) -> list[numpy.ndarray]:
+    """Number the voxels that a markup marks, in as many parts as it makes strokes: one for each point.
+
+    Args:
+        kind: `"point"`, `"lasso"` or `"box"`.
+        view: see `lasso`.
+
+    Raises:
+        ValueError: if it marks nothing of the scan, or the kind is none; the text says what to do.
+    """
+    import numpy as np
+
+    if kind == "point":
+        return [np.array([place]) for place in points(markup, volume)]
+    if kind == "lasso":
+        return [lasso(markup, volume, view)]
+    if kind == "box":
+        return [box(markup, volume)]
+    raise ValueError(_("“{kind}” is no kind of prompt.").format(kind=kind))
+
+
 def points(markup: Any, volume: Any) -> list[int]:
     """Number the voxels in which the control points of a markup lie, each once, in their order.
 
