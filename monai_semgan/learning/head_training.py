@@ -99,8 +99,8 @@ class HeadTraining:
         with _Ahead(lambda step: self._batch(slices, step), self.step) as batches, undivided():
             while watch.elapsed < seconds and not self._enough(first):
                 share = (watch.elapsed - begun) / max(1e-6, seconds - begun)
-                if self.settings.steps is not None:
-                    share = max(share, (self.step - first) / self.settings.steps)
+                if self.settings.steps is not None:  # then what is learnt does not depend on the clock
+                    share = (self.step - first) / self.settings.steps
                 optimiser.param_groups[0]["lr"] = self.settings.learning_rate * cosine_factor(share, 0.05, 0.02)
                 loss = self._learn(next(batches), optimiser)
                 self._tell(loss, watch, end)

@@ -43,7 +43,7 @@ class InversionSegmenter(nn.Module):
         SemganError: if one of generator and encoder is missing, or both are and `forward` is to need them.
     """
 
-    __constants__ = ("feed_forward",)
+    __constants__ = ("feed_forward", "with_added")
     __jit_unused_properties__ = ("renders", "added_counts")
 
     def __init__(
@@ -64,6 +64,7 @@ class InversionSegmenter(nn.Module):
         self.encoder: LatentEncoder = encoder  # type: ignore[assignment]
         self.student = student
         self.added = added
+        self.with_added = added is not None
         self.added_count = 0 if added is None else sum(added.counts)
         self.forward_mode = forward_mode
         self.feed_forward = forward_mode == "preview"
@@ -93,7 +94,7 @@ class InversionSegmenter(nn.Module):
 
     def preview(self, image: torch.Tensor) -> torch.Tensor:
         """Compute logits `(N, K, H, W)` of the student for `(N, C, H, W)`, with structures that were added."""
-        if self.added_count > 0:
+        if self.with_added:
             return self.joined_preview(image)
         return self.student(image).float()
 

@@ -11,6 +11,10 @@ from collections.abc import Sequence
 import torch
 
 
+NOTHING = 1e-20
+"""A background of less is not divided: its steps would be too small for numbers of 32 bits."""
+
+
 def divided(probabilities: torch.Tensor, shares: Sequence[torch.Tensor]) -> torch.Tensor:
     """Divide the background of old classes among structures that were added, in the order in which they were.
 
@@ -32,8 +36,10 @@ def divided(probabilities: torch.Tensor, shares: Sequence[torch.Tensor]) -> torc
 
 def _divided_once(probabilities: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     background = probabilities[:, :1]
-    step = torch.ldexp(torch.ones_like(background), torch.frexp(background).exponent - 24)
-    parts = torch.floor(background * shares[:, 1:].clamp(0, 1) / step) * step
+    worth = background > NOTHING
+    exponent = torch.frexp(torch.where(worth, background, 1.0)).exponent
+    step = torch.ldexp(torch.ones_like(background), exponent - 24)
+    parts = torch.floor(background * shares[:, 1:].clamp(0, 1) / step) * step * worth
     left = background.clone()
     for part in parts.split(1, 1):  # rounding of shares whose sum is a little above 1 must not go below 0
         part.copy_(torch.minimum(part, left))
