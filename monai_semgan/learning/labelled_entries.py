@@ -49,9 +49,10 @@ def _of_folder(folder: Path) -> list[Entry]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name.lower().endswith(label_endings()) and _is_label(path, folder):
             labels.setdefault(_key(path, folder), []).append(path)
-    entries = []
-    for scan in scans:
-        found = labels.get(_key(scan, folder)) or labels.get((_place(scan, folder), ""), [])
+    entries, places = [], [_place(scan, folder) for scan in scans]
+    for scan, place in zip(scans, places, strict=True):
+        alone = labels.get((place, ""), []) if places.count(place) == 1 else []  # called label, mask or seg
+        found = labels.get(_key(scan, folder)) or alone
         if len(found) > 1:
             problem = f"has two labels: {found[0].name} and {found[1].name}"
             raise SemganError(problem, remedy="keep one, or give a data list", path=scan)
