@@ -61,6 +61,7 @@ class JobEngine:
         self.labels = labels
         self.service: JobService | None = None
         self._files: dict[str, Path] = {}
+        self._kept: dict[str, str] = {}
         self._local = threading.local()
 
     def find(self, image: str) -> Path | None:
@@ -116,6 +117,54 @@ class JobEngine:
                 self._check_stopped()
                 time.sleep(LONGEST_LOOK)
 
+    @property
+    def asker(self) -> Asker:
+        """Whose the jobs of this thread are."""
+        asker: Asker = getattr(self._local, "asker", NOBODY)
+        return asker
+
+    def keep(self, image: str, request: InferRequest) -> str:
+        """Segment a file by a job that stays until `release`, so that it can be corrected.
+
+        Returns:
+            Id of the job.
+
+        Raises:
+            SemganError, JobError: as `segment`.
+        """
+        assert self.service is not None, "the service comes with `use_jobs`"
+        name = f"infer-{secrets.token_hex(8)}"
+        self._files[name] = Path(image)
+        try:
+            job = self._submit(self.service, name, request)
+            self._wait(self.service, job)
+        except BaseException:
+            del self._files[name]
+            raise
+        self._kept[job] = name
+        return job
+
+    def release(self, job: str) -> None:
+        """Remove a job that was kept, with its corrections."""
+        self._files.pop(self._kept.pop(job, ""), None)
+        if self.service is not None:
+            self.service.remove(job)
+
+    def wait(self, job: str) -> None:
+        """Wait for a job's end, and cancel it if nobody waits any more.
+
+        Raises:
+            SemganError: it did not end well.
+            NotReady: the server is stopping.
+        """
+        assert self.service is not None, "the service comes with `use_jobs`"
+        self._wait(self.service, job)
+
+    def collect(self, job: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
+        """Return a file with the label of a job, and the facts; see `Engine.segment`."""
+        assert self.service is not None, "the service comes with `use_jobs`"
+        return self._collect(self.service, job, request)
+
     def _attempt(self, service: JobService, image: str, request: InferRequest) -> tuple[str, dict[str, Any]]:
         name = f"infer-{secrets.token_hex(8)}"
         self._files[name] = Path(image)
@@ -134,8 +183,7 @@ class JobEngine:
         labels = list(request.labels) or None
         asked = JobRequest(image=name, mode=Mode(request.mode), steps=request.steps, labels=labels, client="infer")
         try:
-            asker: Asker = getattr(self._local, "asker", NOBODY)
-            return service.submit(asked, asker, report=False, turn=self._turn).id
+            return service.submit(asked, self.asker, report=False, turn=self._turn).id
         except JobError as error:
             if error.status == JobError.status:
                 raise SemganError(error.detail) from error

@@ -26,9 +26,11 @@ from monai_semgan.label_app.activelearning.strategies import of_another, strateg
 from monai_semgan.label_app.batch import Failure, Report, SemganBatchInfer
 from monai_semgan.label_app.datastore import StudiesDatastore
 from monai_semgan.label_app.infer import LocalEngine, infer_tasks, run_infer
+from monai_semgan.label_app.interactive_tasks import correcting_tasks
 from monai_semgan.label_app.job_engine import JobEngine, SharedEngine
 from monai_semgan.label_app.job_settings import folder_in_use, make_service
 from monai_semgan.label_app.sessions import SafeSessions
+from monai_semgan.label_app.sittings import Sittings
 from monai_semgan.label_app.stock_trainers import stock_trainers
 from monai_semgan.label_app.training_source import labelled_images
 from monai_semgan.utils.file_state import State, file_state
@@ -54,6 +56,7 @@ class SemganApp(MONAILabelApp):
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self._local = LocalEngine(folder_in_use(conf, Path(conf.get("labels") or studies)), conf.get("device", "auto"))
         self._jobs = JobEngine(self._local.labels)
+        self._sittings = Sittings(self._jobs)
         self.engine = SharedEngine(self._local)
         self._digest: tuple[list[State], str] = [], ""
         self.on_new_model: list[Callable[[], None]] = []
@@ -72,8 +75,9 @@ class SemganApp(MONAILabelApp):
         return StudiesDatastore(self.studies, reload, read_only, str(self.home))
 
     def init_infers(self) -> dict[str, InferTask]:
-        """Return one task for each of the modes preview, invert and refine that the model has."""
-        return infer_tasks(self.engine, self._local.dice, self._local.modes)
+        """Return a task for each of the modes preview, invert and refine that the model has, and those that correct."""
+        segmenting = infer_tasks(self.engine, self._local.dice, self._local.modes)
+        return {**segmenting, **correcting_tasks(self._local.labels, self._sittings)}
 
     def init_batch_infer(self) -> BatchInferTask:
         """Return batches that also run without a GPU."""

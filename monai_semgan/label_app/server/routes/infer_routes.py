@@ -7,6 +7,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, UploadFile
@@ -17,6 +18,7 @@ from monai_semgan.jobs.api.callers import asker_of
 from monai_semgan.jobs.api.own_threads import OwnThreads
 from monai_semgan.jobs.ownership import Asker
 from monai_semgan.label_app.infer_request import SENT_ENDINGS
+from monai_semgan.label_app.interactive_tasks import SCRIBBLES, STRUCTURE, CorrectingTask, ScribblesTask
 from monai_semgan.label_app.server.checked_forms import CheckedRoute
 from monai_semgan.label_app.server.received_files import check_unread_image, discard, receive
 from monai_semgan.label_app.server.routes.shared import (
@@ -34,7 +36,7 @@ INFERENCES = OwnThreads(64, 64, "inferences")
 """Those beyond the first wait for one of them; their answers may take minutes."""
 
 LOOK_SECONDS = 0.5
-RESERVED = ("image", "model", "session", "label", "description")
+RESERVED = ("image", "model", "session", "label", "description", SCRIBBLES, STRUCTURE)
 """Names in a request that routes set; MONAI Label lets `params` replace them."""
 
 
@@ -55,7 +57,7 @@ class Asked:
         session_id: of a session with an image.
         params: JSON object.
         file: the image itself.
-        label: no model here takes one.
+        label: a label map with scribbles, for the models that take them.
         output: what the answer holds.
     """
 
@@ -91,12 +93,28 @@ async def _watch(connection: Request, gone: threading.Event) -> None:
 def _infer(gone: Callable[[], bool], asker: Asker, background: BackgroundTasks, asked: Asked) -> Any:
     app: Any = running_app()
     known_name(asked.model, app.info()["models"], "model")
-    request = {**_checked(json_object(asked.params), asked.output), "model": asked.model}
-    if asked.label is not None:
-        raise HTTPException(422, "no model of this server takes a label as input")
-    with _image(asked) as image, app.stoppable(gone, asker):
-        result = app.infer({**request, "image": image})
+    task = app._infers[asked.model]
+    params = json_object(asked.params)
+    named = {STRUCTURE: params.pop("label", None)} if isinstance(task, CorrectingTask) else {}
+    request = {**_checked(params, asked.output), **named, "model": asked.model}
+    if asked.label is not None and not isinstance(task, ScribblesTask):
+        raise HTTPException(422, "this model takes no label as input")
+    with _image(asked) as image, _label(asked) as label, app.stoppable(gone, asker):
+        result = app.infer({**request, **label, "image": image})
     return send_response(app.datastore(), result, asked.output, background)
+
+
+@contextlib.contextmanager
+def _label(asked: Asked) -> Iterator[dict[str, Path]]:
+    """Yield what a request gets of the label map that was sent."""
+    if asked.label is None:
+        yield {}
+        return
+    path = receive(asked.label)
+    try:
+        yield {SCRIBBLES: path}
+    finally:
+        discard(path)
 
 
 @contextlib.contextmanager

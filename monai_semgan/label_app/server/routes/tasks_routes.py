@@ -15,6 +15,7 @@ from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 from monai_semgan.jobs.api.callers import asker_of
 from monai_semgan.jobs.api.own_threads import OwnThreads
 from monai_semgan.jobs.ownership import SERVER, Asker
+from monai_semgan.label_app.interactive_tasks import CorrectingTask
 from monai_semgan.label_app.server.background import Background, Task
 from monai_semgan.label_app.server.routes.shared import (
     ADMIN,
@@ -79,7 +80,9 @@ async def run_batch(
     run_sync: bool = False,
 ) -> Any:
     """Segment many images of the datastore and save the labels."""
-    known_name(model, running_app().info()["models"], "model")
+    app: Any = running_app()
+    alone = [name for name, task in app._infers.items() if not isinstance(task, CorrectingTask)]
+    known_name(model, alone, "model that segments without a reader")
     request = {**_checked(params or {}), "model": model}
     request.setdefault("images", images.value)
     if run_sync:
