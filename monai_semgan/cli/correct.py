@@ -78,6 +78,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--series", metavar="ID", help="of the scan, as for semgan segment")
     parser.add_argument("--resample", action="store_true", help="of the scan, as for semgan segment")
     parser.add_argument("--modality", type=modality_or_auto, default="auto", metavar="NAME", help="as there")
+    parser.add_argument("--plane", choices=("auto", "stored", "axial"), default="auto", help="as there")
     model_options(parser)
     threads_option(parser)
     parser.set_defaults(run=run)
@@ -189,7 +190,7 @@ def _correct(
     reach = {} if arguments.reach is None else {"reach_mm": arguments.reach}
     settings = CorrectionSettings(**reach, locked=locked)
     modality = None if arguments.modality == "auto" else arguments.modality
-    corrector = Corrector(bundle, volume, label, _known_latents(arguments.latents), modality)
+    corrector = Corrector(bundle, volume, label, _known_latents(arguments.latents), modality, arguments.plane)
     remark = "stopping; what is corrected so far is written, Ctrl-C again leaves without it"
     with bar(arguments, remark) as progress:
         return corrector.correct(strokes, settings, _slices_on(progress))
