@@ -365,6 +365,7 @@ class Logic:
         self._tell(ERROR, f"{volume.GetName()}: {run.text}" if other else run.text)
 
     def _on_result(self, record: Record, target: Target) -> None:
+        self.corrections.replaced(target.node)
         self._edits.remember(target)
         self._show_outcome(record)
 

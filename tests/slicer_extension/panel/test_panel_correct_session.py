@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from SemGANLib.Scene.SegmentationImport import segment_ids
 
-from tests.slicer_extension.nodes import merged_of, paint
+from tests.slicer_extension.nodes import expected, merged_of, paint
 from tests.slicer_extension.panel.bench import Bench
 from tests.slicer_extension.panel.qt_actions import click, key, settle, shown, unfold, wait_until
 from tests.slicer_extension.panel.test_panel_prompts import place
@@ -144,6 +144,26 @@ def test_a_new_preview_is_corrected_from_its_own_result(reader: Bench) -> None:
     reader.preview()
     wait_until(lambda: reader.ui.paintButton.enabled)
     assert len(reader.logic.corrections.history()) == 1 and not reader.ui.undoButton.enabled
+
+
+def test_a_result_that_takes_the_place_of_a_corrected_one_is_no_stroke(reader: Bench) -> None:
+    click(reader.ui.paintButton)
+    draw(reader)
+    settled(reader, 1)
+    node = segmentation(reader)
+    reader.ui.targetSelector.setCurrentNode(node)
+    click(reader.ui.previewButton)
+    reader.wait()
+    assert segmentation(reader) is node
+    wait_until(lambda: reader.ui.paintButton.enabled)
+    assert len(reader.logic.corrections.history()) == 1 and not reader.ui.paintButton.checked
+    np.testing.assert_array_equal(label(reader), expected(reader.volume))
+    click(reader.ui.paintButton)
+    draw(reader)
+    settled(reader, 1)
+    key(reader.panel.widget, "Ctrl+Z")
+    np.testing.assert_array_equal(label(reader), expected(reader.volume))
+    assert len(reader.server.asked_corrections) == 2
 
 
 class TestLearning:

@@ -86,10 +86,14 @@ class SegmentEditing:
         if self._end():
             self._editor.setActiveEffectByName("")
 
+    def drop(self) -> None:
+        """Wait no more for the mouse to rest: what has changed is no edit."""
+        self._timer.stop()
+
     def forget(self) -> None:
         """Let go of the scene's nodes: it is being closed."""
         self.stop()
-        self._timer.stop()
+        self.drop()
         if self._editor is not None:
             self._editor.setSegmentationNode(None)
             self._editor.setMRMLSegmentEditorNode(None)

@@ -82,8 +82,8 @@ class CorrectSection:
         """Correct the newest result of the chosen volume while the section is open."""
         outcome = self._outcome()
         found = (outcome.volume_id, outcome.segmentation_id) if outcome is not None else None
-        if found != self._begun:
-            self._tools.stop()
+        if found != self._begun or self._has_ended():
+            self._tools.drop()
             if self._begun is not None:
                 self._begun = None
                 self._corrections.end()
@@ -127,6 +127,10 @@ class CorrectSection:
         volume = self._logic.choices.volume
         run = self._logic.run(volume) if volume is not None else None
         return run is not None and run.active
+
+    def _has_ended(self) -> bool:
+        """Whether the logic has left what was begun here, as when the result of a run has taken its place."""
+        return self._begun is not None and self._corrections.state.volume_id != self._begun[0]
 
     def _state(self) -> Correcting:
         """Where the corrections of the chosen volume stand; those of others are not told."""

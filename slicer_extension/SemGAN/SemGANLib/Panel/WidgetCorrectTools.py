@@ -97,6 +97,11 @@ class CorrectTools:
         self.tool = ""
         self.show()
 
+    def drop(self) -> None:
+        """Put the tool away, and a stroke that was not sent yet: what it was drawn on is no longer there."""
+        self.stop()
+        self._editing.drop()
+
     def forget(self) -> None:
         """Let go of the scene's nodes: it is being closed."""
         self.stop()

@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 from ..Protocols import Client, Runner, Task
 from ..Scene import MarkupStrokes, SegmentationUpdate
-from ..Scene.CorrectionHistory import CorrectionHistory
+from ..Scene.CorrectionHistory import CorrectionHistory, remove
 from ..Scene.Records import Record, record_of
 from ..Scene.SegmentationExport import entries
 from ..Scene.SegmentationImport import segment_ids
@@ -124,6 +124,13 @@ class Corrections:
         """Leave what belongs to a node that is gone."""
         if identifier in self._nodes:
             self.end()
+
+    def replaced(self, node: Any) -> None:
+        """Forget the corrections of a segmentation: the result of a run has taken its place."""
+        if node is self._node:
+            self.end()
+        if node is not None:
+            remove(node)
 
     # structures
 
