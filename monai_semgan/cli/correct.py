@@ -73,7 +73,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         "--latents",
         type=Path,
         metavar="FILE.pt",
-        help="go on from what the correction before has found, if the file is there, and write it for the next",
+        help="go on from what the correction before has found in this scan, if the file is there, and write it for the "
+        "next",
     )
     parser.add_argument("--series", metavar="ID", help="of the scan, as for semgan segment")
     parser.add_argument("--resample", action="store_true", help="of the scan, as for semgan segment")
@@ -190,17 +191,29 @@ def _correct(
     reach = {} if arguments.reach is None else {"reach_mm": arguments.reach}
     settings = CorrectionSettings(**reach, locked=locked)
     modality = None if arguments.modality == "auto" else arguments.modality
-    corrector = Corrector(bundle, volume, label, _known_latents(arguments.latents), modality, arguments.plane)
+    corrector = Corrector(bundle, volume, label, _known_latents(arguments.latents, bundle), modality, arguments.plane)
     remark = "stopping; what is corrected so far is written, Ctrl-C again leaves without it"
     with bar(arguments, remark) as progress:
         return corrector.correct(strokes, settings, _slices_on(progress))
 
 
-def _known_latents(path: Path | None) -> SliceLatents | None:
-    """Read what the correction before has found; None if there was none."""
+def _known_latents(path: Path | None, bundle: Bundle) -> SliceLatents | None:
+    """Read what the correction before has found; None if there was none.
+
+    Raises:
+        SemganError: the file is broken, or the latents are those of another model.
+    """
     from monai_semgan.correction.slice_latents import SliceLatents
 
-    return SliceLatents.load(path) if path is not None and path.exists() else None
+    if path is None or not path.exists():
+        return None
+    found, network = SliceLatents.load(path), bundle.network
+    if len(found.slices) and network.renders:
+        own = network.encoder.start(network.generator, 1)
+        if [part.shape[1:] for part in found.latent.parts] != [part.shape[1:] for part in own.parts]:
+            remedy = "name another --latents, which will be written"
+            raise SemganError("holds latents of another model", remedy=remedy, path=path)
+    return found
 
 
 def _slices_on(progress: Progress) -> OnStep:

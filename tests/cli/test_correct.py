@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from monai_semgan.cli import main
@@ -196,6 +197,15 @@ def broken_latents(case: Case) -> list[str]:
     return case.command("--strokes", strokes, "--latents", case.folder / "latents.pt")
 
 
+def latents_of_another_model(case: Case) -> list[str]:
+    from monai_semgan.correction.slice_latents import SliceLatents
+    from monai_semgan.networks import Latent
+
+    SliceLatents(np.array([2]), Latent(torch.zeros(1, 3, 4))).save(case.folder / "latents.pt")
+    strokes = case.drawn("plus.nii.gz", in_one_slice(case, LIVER), LIVER)
+    return case.command("--strokes", strokes, "--latents", case.folder / "latents.pt")
+
+
 def no_distance(case: Case) -> list[str]:
     strokes = case.drawn("plus.nii.gz", in_one_slice(case, LIVER), LIVER)
     return case.command("--strokes", strokes, "--reach=-3mm")
@@ -213,6 +223,7 @@ def no_distance(case: Case) -> list[str]:
         (missing_strokes, "nowhere.nii.gz: "),
         (unknown_lock, "unknown label 'moon'"),
         (label_overwritten, "label.nii.gz: the output would overwrite the input"),
+        (latents_of_another_model, "latents.pt: holds latents of another model"),
         (broken_latents, "latents.pt: "),
         (no_distance, "-3mm is no distance"),
     ],
