@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from SemGANLib.Runs.CorrectionProtocol import CorrectionChoices
 from SemGANLib.Scene import Geometry, SegmentationExport, VolumeExport
 from SemGANLib.Scene.SegmentationImport import segment_ids
 from SemGANLib.Server.Client import Client
@@ -19,6 +20,8 @@ from tests.slicer_extension.scans import GRIDS, add_scan
 from tests.slicer_extension.session import Session
 
 pytestmark = pytest.mark.slow
+
+NUMBERS = {"liver": 1, "right kidney": 2, "left kidney": 3, "spleen": 4}
 
 JOB_SECONDS = 240.0
 """The machine may be busy with other tests."""
@@ -207,6 +210,56 @@ def test_a_nifti_of_the_servers_is_segmented_by_its_id(session, scene, label_ser
     other = load(scene, servers_file(label_server, outcome.job, "label", tmp_path / "label.nii.gz"))
     _equal_in_space(other, merged(session, volume), volume)
     (label_server.studies / f"case_{kind}.nii.gz").unlink()
+
+
+@pytest.mark.parametrize("kind", ["oblique", "sagittal", "LAS"])
+def test_a_stroke_corrects_its_surroundings_and_can_be_undone(session, scene, label_server, tmp_path, kind):
+    volume = add_scan(scene, kind)
+    session.logic.preview(volume)
+    assert session.finish(volume, JOB_SECONDS).phase == "done"
+    node = scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)
+    before = merged(session, volume)
+    corrections = session.logic.corrections
+    assert corrections.begin(volume)
+    session.wait(lambda: corrections.state.ready, 60)
+    mask, labels = np.zeros(before.shape, bool), [before]
+    mask[tuple(np.array(before.shape) // 2)] = True
+    for shift in (0, 2):
+        stroke = np.roll(mask, shift, axis=(0, 1, 2)) | np.roll(mask, shift + 1, axis=(0, 1, 2))
+        now = merged(session, volume)
+        structure, value = next((name, n) for name, n in NUMBERS.items() if not (now[stroke] == n).any())
+        paint(node, volume, structure, (now == value) | stroke)
+        assert corrections.send_edits(structure, CorrectionChoices(reach_mm=12.0))
+        session.wait(lambda: not corrections.state.busy, JOB_SECONDS)
+        assert len(corrections.history()) == len(labels) + 1, session.messages[-1:]
+        assert (merged(session, volume)[stroke] == value).all(), "a stroke always wins on its own voxels"
+        labels.append(merged(session, volume))
+    job = max(Client(label_server.address, KEY).jobs(), key=lambda job: job.created)
+    assert job.correction == 2
+    other = load(scene, servers_file(label_server, job.id, "label", tmp_path / "label.nii.gz"))
+    _equal_in_space(other, labels[2], volume)
+    for label in labels[1::-1]:
+        corrections.undo()
+        np.testing.assert_array_equal(merged(session, volume), label)
+
+
+def test_corrections_go_on_where_the_server_has_forgotten_the_job(session, scene, label_server):
+    volume = add_scan(scene)
+    session.logic.preview(volume)
+    session.finish(volume, JOB_SECONDS)
+    outcome = session.logic.outcome(volume)
+    node = scene.GetNodeByID(outcome.segmentation_id)
+    corrections = session.logic.corrections
+    assert corrections.begin(volume)
+    session.wait(lambda: corrections.state.ready, 60)
+    edited = np.zeros((16, 28, 40), bool)
+    edited[8, 10:12, 5:30] = True
+    session.logic._connector.client.delete_job(outcome.job)
+    paint(node, volume, "spleen", (merged(session, volume) == 4) | edited)
+    assert corrections.send_edits("spleen")
+    session.wait(lambda: not corrections.state.busy, JOB_SECONDS)
+    assert len(corrections.history()) == 2, session.messages[-1:]
+    assert (merged(session, volume)[edited] == 4).all()
 
 
 def test_the_scan_leaves_no_trace_of_its_name_at_the_server(session, scene, label_server):

@@ -140,6 +140,15 @@ def test_what_was_painted_before_corrections_began_is_sent_as_well(scene, server
     np.testing.assert_array_equal(reader.label, np.where(along(mask), 1, expected(volume)))
 
 
+def test_where_structures_overlap_the_one_painted_last_has_the_voxels(reader, server):
+    before = reader.label
+    paint(reader.node, reader.volume, "liver", (before == 1) | (before == 4))  # the spleen keeps its voxels as well
+    reader.send(CorrectionChoices(only_slice=True))
+    np.testing.assert_array_equal(reader.label, np.where(before == 4, 1, before))
+    assert not reader.logic.send_edits(), "nothing is left to be sent"
+    assert len(server.asked_corrections[0]["strokes"]) == 1
+
+
 def test_without_any_edit_the_user_is_told_so(reader, server):
     assert not reader.logic.send_edits()
     assert "Nothing was painted" in reader.said() and not server.asked_corrections

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SemGANLib import Types
+from SemGANLib import CorrectionTypes, Types
 from SemGANLib.Server import Errors
 from SemGANLib.Server.Address import read_address
 from SemGANLib.Server.Client import Client, ending
@@ -38,6 +38,8 @@ SCHEMAS = {
     Types.UploadProgress: "UploadProgress",
     Types.Finding: "Finding",
     Types.JobRequest: "JobRequest",
+    CorrectionTypes.CorrectionStep: "CorrectionStep",
+    CorrectionTypes.CorrectionList: "CorrectionHistory",
 }
 
 
@@ -70,6 +72,16 @@ def test_the_smallest_and_the_fullest_answer_are_understood(kind, full):  # type
     for item in dataclasses.fields(kind):
         if item.name in content and isinstance(content[item.name], (str, int, float)):
             assert getattr(value, item.name) == content[item.name]
+
+
+def test_a_correction_is_asked_for_as_the_document_says():
+    stroke = CorrectionTypes.StrokeInput("liver", ((3, 2), (9, 1)), False, "lasso")
+    affine = ((2.0, 0.0, 0.0, 1.0), (0.0, 2.0, 0.0, 1.0), (0.0, 0.0, 3.0, 1.0), (0.0, 0.0, 0.0, 1.0))
+    for label in (None, "ab" * 16):
+        request = CorrectionTypes.CorrectionRequest((stroke,), (6, 5, 4), affine, 0.0, ("spleen",), label)
+        content = _through_json(request.to_json())
+        assert not schema_errors({"$ref": "#/components/schemas/CorrectionRequest"}, content)
+        assert ("label" in content) is (label is not None)
 
 
 def test_the_states_and_parts_that_the_library_knows_are_those_of_the_document():

@@ -62,7 +62,7 @@ def update(
     """Change the voxels in which two states differ, but for those that the user has painted since the first.
 
     Names, colours and the user's own segments stay. Segments that have another grid than the scan keep it until a
-    voxel of them changes.
+    voxel of them changes. Where structures overlap, that stays which was painted last: a label has one of them.
 
     Args:
         before: (K, J, I) label map of the state that the segmentation showed.
@@ -78,9 +78,9 @@ def update(
     now = drawn(node, volume, known)
     label = as_label(now.layers, before)
     wanted = (before != after) & (label == before)
-    if not wanted.any():
+    touched = {*np.unique(before[wanted]).tolist(), *np.unique(after[wanted]).tolist()} | _overlapping(now.layers)
+    if not touched:
         return False
-    touched = {*np.unique(before[wanted]).tolist(), *np.unique(after[wanted]).tolist()}
     image = oriented_image(np.where(wanted, after, label), _place(node, volume))
     modified = node.StartModify()
     for name, value in structures(node, known).items():
@@ -93,6 +93,16 @@ def update(
         show_surfaces(node, True)
     node.EndModify(modified)
     return True
+
+
+def _overlapping(layers: list[numpy.ndarray]) -> set[int]:
+    """Find the structures that share voxels with another one."""
+    import numpy as np
+
+    if len(layers) < 2:
+        return set()
+    shared = np.sum([layer != 0 for layer in layers], axis=0, dtype=np.uint8) > 1
+    return {int(value) for layer in layers for value in np.unique(layer[shared])} - {0}
 
 
 def locked(node: Any, segment: str) -> bool:
