@@ -97,7 +97,7 @@ class HeadTraining:
             self.head.parameters(), lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
         )
         with _Ahead(lambda step: self._batch(slices, step), self.step) as batches, undivided():
-            while watch.elapsed < seconds and not self._enough(first):
+            while self.step == first or (watch.elapsed < seconds and not self._enough(first)):
                 share = (watch.elapsed - begun) / max(1e-6, seconds - begun)
                 if self.settings.steps is not None:  # then what is learnt does not depend on the clock
                     share = (self.step - first) / self.settings.steps
