@@ -63,7 +63,7 @@ class FakeCorrections:
         self.found = [replace(one, locked=locked) if one.segment == structure else one for one in self.found]
         self.changed.emit(self.state)
 
-    def send_edits(self, structure: str | None, choices: CorrectionChoices) -> bool:
+    def send_edits(self, structure: str | None, choices: CorrectionChoices, quietly: bool = False) -> bool:
         self._asked.append(("send_edits", structure, choices))
         return True
 

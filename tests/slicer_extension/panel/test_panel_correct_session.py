@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PySide6 import QtCore
 from SemGANLib.Scene.SegmentationImport import segment_ids
 
 from tests.slicer_extension.nodes import expected, merged_of, paint
@@ -113,6 +114,19 @@ def test_a_locked_structure_is_named_to_the_server(reader: Bench) -> None:
     click(reader.ui.applyButton)
     settled(reader, 1)
     assert reader.server.asked_corrections[0]["locked"] == ["right kidney"]
+
+
+def test_a_segment_of_the_users_own_is_drawn_in_peace(reader: Bench) -> None:
+    click(reader.ui.paintButton)
+    node = segmentation(reader)
+    node.GetSegmentation().AddEmptySegment("cyst", "cyst")
+    mask = np.zeros((16, 28, 40), bool)
+    mask[8, 3, 4:30] = True
+    paint(node, reader.volume, "cyst", mask)
+    rested: list[bool] = []
+    QtCore.QTimer.singleShot(500, lambda: rested.append(True))
+    wait_until(lambda: bool(rested))
+    assert not reader.server.asked_corrections and not shown(reader.ui.messageFrame)
 
 
 def test_nothing_drawn_is_told_when_apply_is_pressed(reader: Bench) -> None:

@@ -225,7 +225,7 @@ class CorrectSection:
 
     def _on_rest(self) -> None:
         if self._ui.autoApplyCheckBox.checked and self._state().ready:
-            self.apply()
+            self._corrections.send_edits(None, self._reach.choices(), quietly=True)
 
     def _on_placed(self, kind: str, markup: Any, view: Any) -> None:
         chosen = self._structures.chosen()

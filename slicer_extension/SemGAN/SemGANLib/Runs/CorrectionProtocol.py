@@ -119,12 +119,18 @@ class CorrectionLogic(Protocol):
     def set_locked(self, structure: str, locked: bool) -> None:
         """Lock a segment, or open it again."""
 
-    def send_edits(self, structure: str | None = None, choices: CorrectionChoices = CorrectionChoices()) -> bool:
+    def send_edits(
+        self,
+        structure: str | None = None,
+        choices: CorrectionChoices = CorrectionChoices(),
+        quietly: bool = False,
+    ) -> bool:
         """Send what was painted and erased since the last state.
 
         Args:
             structure: the segment whose edits are sent, those of others stay unsent; None for all.
             choices: reach.
+            quietly: the user has not asked for it: no message where nothing was to be sent.
 
         Returns:
             Whether something was to be sent; a message says so where nothing was.

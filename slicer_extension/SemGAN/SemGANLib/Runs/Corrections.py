@@ -159,7 +159,9 @@ class Corrections:
 
     # strokes
 
-    def send_edits(self, structure: str | None = None, choices: CorrectionChoices = USUAL) -> bool:
+    def send_edits(
+        self, structure: str | None = None, choices: CorrectionChoices = USUAL, quietly: bool = False
+    ) -> bool:
         """Send what was painted and erased since the last state."""
         session = self._ready()
         if session is None:
@@ -169,6 +171,8 @@ class Corrections:
             self._tell(WARNING, _unknown(self._name(structure)))
             return False
         strokes = session.edits(only)
+        if not strokes and quietly:
+            return False
         if not strokes:
             self._tell(INFO, _("Nothing was painted or erased since the last state: draw on the segmentation first."))
             return False
