@@ -16,7 +16,7 @@ from ..Server.Errors import Gone, Refused, ServerError
 from ..Server.Nrrd import Grid, encode
 from ..Types import Job, Result
 from .CorrectionRoot import Root
-from .Results import fetch
+from .Results import fetch_label
 
 if TYPE_CHECKING:
     import numpy
@@ -171,10 +171,9 @@ def get(client: Client, job: Job, base: Base) -> Corrected:
     Raises:
         ServerError: if it cannot be had, or does not fit the scan.
     """
-    fetched = fetch(client, job.id, base.affine, base.shape)
-    theirs = {label.name: label.id for label in fetched.result.labels}
-    label = translated(fetched.label, theirs, base.values)
-    return Corrected(fetched.result, label, LabelChange.between(base.label, label) if job.ended else b"")
+    result, found = fetch_label(client, job.id, base.affine, base.shape)
+    label = translated(found, {entry.name: entry.id for entry in result.labels}, base.values)
+    return Corrected(result, label, LabelChange.between(base.label, label) if job.ended else b"")
 
 
 def translated(label: numpy.ndarray, values: Mapping[str, int], wanted: Mapping[str, int]) -> numpy.ndarray:

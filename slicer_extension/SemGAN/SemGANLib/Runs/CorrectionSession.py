@@ -377,7 +377,8 @@ class CorrectionSession:
         ahead = [one for one in self.pendings if self._partial is None or one.version == 0]
         state = self.history.label if self._partial is None else self._partial
         wanted = overlay(state, (stroke for one in ahead for stroke in one.strokes))
-        if self._scene.show(wanted, kept, surfaces=self._partial is None):
+        self._scene.show(wanted, kept, surfaces=self._partial is None)
+        if not self.pendings:  # what is measured of it changes again otherwise
             self._around.corrected()
 
     # helpers

@@ -15,7 +15,7 @@ from ..Scene.VolumeExport import shape_of
 from ..Server.Errors import ServerError
 from ..Types import Result
 from .CorrectionJob import translated
-from .Results import fetch
+from .Results import fetch_label
 
 if TYPE_CHECKING:
     import numpy
@@ -63,9 +63,9 @@ def first_label(start: Start, client: Client | None) -> tuple[numpy.ndarray, str
         return ours, start.job
     if client is not None and start.job:
         with suppress(ServerError):
-            fetched = fetch(client, start.job, start.affine, start.shape)
-            theirs = {label.name: label.id for label in fetched.result.labels}
-            return translated(fetched.label, theirs, start.values), start.job
+            result, found = fetch_label(client, start.job, start.affine, start.shape)
+            theirs = {entry.name: entry.id for entry in result.labels}
+            return translated(found, theirs, start.values), start.job
     return ours, ""
 
 

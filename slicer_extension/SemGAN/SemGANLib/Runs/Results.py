@@ -74,12 +74,28 @@ def fetch(
     """
     import numpy as np
 
-    result = client.result(job)
-    _place(affine, shape, np.asarray(result.affine, dtype=float), result.shape)
-    label = _known_labels(_volume(client, job, "label", affine, shape, transfer), result)
+    result, label = fetch_label(client, job, affine, shape, transfer)
     counts = np.bincount(label.reshape(-1), minlength=256)
     found = {entry.id: int(counts[entry.id]) for entry in result.labels}
     return Fetched(result, label, fingerprint(label, affine), found)
+
+
+def fetch_label(
+    client: Client, job: str, affine: numpy.ndarray, shape: tuple[int, int, int], transfer: Transfer | None = None
+) -> tuple[Result, numpy.ndarray]:
+    """Get what is said of a result and its label map alone, as `fetch` does.
+
+    Returns:
+        The result, and (K, J, I) in the order of the scan's voxels.
+
+    Raises:
+        ServerError: as `fetch`.
+    """
+    import numpy as np
+
+    result = client.result(job)
+    _place(affine, shape, np.asarray(result.affine, dtype=float), result.shape)
+    return result, _known_labels(_volume(client, job, "label", affine, shape, transfer), result)
 
 
 def fetch_maps(

@@ -76,12 +76,15 @@ def update(
     import numpy as np
 
     now = drawn(node, volume, known)
-    label = as_label(now.layers, before)
-    wanted = (before != after) & (label == before)
-    touched = {*np.unique(before[wanted]).tolist(), *np.unique(after[wanted]).tolist()} | _overlapping(now.layers)
+    label = as_label(now.layers, before)  # a copy: it may be changed
+    flat, was, becomes = (array.reshape(-1) for array in (label, before, after))
+    changed = np.flatnonzero(was != becomes)
+    changed = changed[flat[changed] == was[changed]]
+    touched = {*np.unique(was[changed]).tolist(), *np.unique(becomes[changed]).tolist()} | _overlapping(now.layers)
     if not touched:
         return False
-    image = oriented_image(np.where(wanted, after, label), _place(node, volume))
+    flat[changed] = becomes[changed]
+    image = oriented_image(label, _place(node, volume))
     modified = node.StartModify()
     for name, value in structures(node, known).items():
         if not now.resampled or value in touched:

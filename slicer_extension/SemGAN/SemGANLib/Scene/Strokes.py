@@ -58,15 +58,16 @@ def differences(
     """
     import numpy as np
 
-    filled, held = np.zeros(known.shape, dtype=bool), np.zeros(known.shape, dtype=bool)
+    now, was = [layer.reshape(-1) for layer in layers], known.reshape(-1)
+    different = [np.flatnonzero(layer != was) for layer in now]
     found: dict[tuple[int, bool], list[numpy.ndarray]] = {}
-    for layer in layers:
-        drawn, same = layer != 0, layer == known
-        filled |= drawn
-        held |= same & drawn
-        _sort(np.flatnonzero(drawn & ~same), layer, True, found)
-    gone = (known != 0) & ~held
-    _sort(np.flatnonzero(gone & ~filled if only is None else gone & (known == only)), known, False, found)
+    for layer, voxels in zip(now, different):
+        _sort(voxels[layer[voxels] != 0], layer, True, found)
+    gone = np.flatnonzero(was) if not different else _in_all(different)
+    gone = gone[was[gone] != 0]
+    if only is None and now:
+        gone = gone[np.max([layer[gone] for layer in now], axis=0) == 0]
+    _sort(gone, was, False, found)
     return [
         Stroke(names[value], value, np.unique(np.concatenate(parts)), positive)
         for (value, positive), parts in sorted(found.items())
@@ -158,15 +159,25 @@ def renumbered(
     return np.sort(numbers) if ordered else np.asarray(numbers)
 
 
+def _in_all(indices: Sequence[numpy.ndarray]) -> numpy.ndarray:
+    """Find what all of several lists have, each in ascending order."""
+    import numpy as np
+
+    common = indices[0]
+    for others in indices[1:]:
+        common = np.intersect1d(common, others, assume_unique=True)
+    return common
+
+
 def _sort(
     indices: numpy.ndarray,
     label: numpy.ndarray,
     positive: bool,
     found: dict[tuple[int, bool], list[numpy.ndarray]],
 ) -> None:
-    """Sort voxels by their number in a label map."""
+    """Sort voxels by their number in a flat label map."""
     import numpy as np
 
-    values = label.reshape(-1)[indices]
+    values = label[indices]
     for value in np.unique(values):
         found.setdefault((int(value), positive), []).append(indices[values == value])
