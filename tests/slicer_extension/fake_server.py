@@ -494,7 +494,7 @@ REPORT = b"<html>Research use only</html>"
 HEALTH = {
     "product": "monai_semgan",
     "version": "0.9.0",
-    "api": "1.0",
+    "api": "1.2",
     "ready": True,
     "workers": [{"device": "cpu", "state": "ready"}],
     "queued": 0,

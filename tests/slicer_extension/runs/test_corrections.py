@@ -204,9 +204,9 @@ def test_corrections_that_the_server_computes_together_are_one_line_and_lose_no_
     for mask, value in zip(masks, (1, 4, 2), strict=True):
         wanted[along(mask)] = value
     np.testing.assert_array_equal(reader.label, wanted)
+    assert [row.text.count("added") for row in reader.logic.history()] == [0, 1, 2]
     reader.logic.undo()
-    first = np.where(along(masks[0]), 1, before)
-    np.testing.assert_array_equal(reader.label, first if len(reader.logic.history()) == 3 else reader.label)
+    np.testing.assert_array_equal(reader.label, np.where(along(masks[0]), 1, before))
 
 
 def test_touched_slices_are_shown_before_the_neighbours_follow(reader, server):
@@ -406,6 +406,16 @@ def test_a_result_of_another_model_than_the_one_in_use_is_corrected_on_a_new_job
     reader.send()
     np.testing.assert_array_equal(reader.label, np.where(along(mask), 1, before))
     assert len(server.matches("POST /semgan/jobs")) == 2
+
+
+@pytest.mark.parametrize("api", ["1.0", "1.1"])
+def test_an_older_server_is_told_as_such(scene, server, api):
+    server.health = {"api": api}
+    session, volume = previewed(scene, server)
+    reader = Reader(session, volume).begin()
+    reader.stroke("liver")
+    assert not reader.logic.send_edits() and "older" in reader.said()
+    assert not server.matches("POST .*corrections")
 
 
 def test_what_the_server_remarks_of_strokes_is_shown(reader, server):

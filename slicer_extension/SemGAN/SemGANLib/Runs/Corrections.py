@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Callable
 
-from ..Protocols import Client, Runner, Task
+from ..Protocols import Runner, Task
 from ..Scene import MarkupStrokes, SegmentationUpdate
 from ..Scene.CorrectionHistory import CorrectionHistory, remove
 from ..Scene.Records import Record, record_of
@@ -16,7 +16,7 @@ from ..Server.Connector import Connector
 from ..Signal import Signal
 from ..Translation import tr as _
 from ..Types import Result
-from ..Views import INFO, WARNING
+from ..Views import INFO, WARNING, Connection
 from .Consent import Consent
 from .CorrectionProtocol import Correcting, CorrectionChoices, CorrectionRow, StructureChoice
 from .CorrectionRows import rows
@@ -27,6 +27,9 @@ from .Runs import Runs
 
 MOST_STROKES = 256
 """That a server takes at once."""
+
+FIRST_API = (1, 2)
+"""Version of the job API from which on results are corrected."""
 
 USUAL = CorrectionChoices()
 
@@ -268,11 +271,6 @@ class Corrections:
         self._tell(WARNING, _("The result cannot be corrected: {reason}").format(reason=error))
         self.end()
 
-    def _client(self) -> Client | None:
-        if self._connector.client is None:
-            self._tell(WARNING, _("Connect to a server first."))
-        return self._connector.client
-
     def _may_send(self, volume: Any) -> bool:
         client = self._connector.client
         stored = client is not None and self._runs.stored_as(volume, client) is not None
@@ -283,9 +281,13 @@ class Corrections:
             self._tell(INFO, _("Getting ready for corrections: try again in a moment."))
         elif self._session is None:
             self._tell(WARNING, _("There is no result to correct: press Preview first."))
-        elif self._client() is None:
-            return None
-        return self._session
+        elif self._connector.client is None:
+            self._tell(WARNING, _("Connect to a server first."))
+        elif not _corrects(self._connector.connection):
+            self._tell(WARNING, _("This server is older and corrects nothing by strokes. Update it there (git pull)."))
+        else:
+            return self._session
+        return None
 
     def _add(self, session: CorrectionSession, strokes: list[Stroke], choices: CorrectionChoices) -> bool:
         """Add a correction; strokes of locked structures are left out, and the user told so."""
@@ -317,6 +319,13 @@ class Corrections:
 
 def _values(result: Result) -> Mapping[str, int]:
     return {label.name: label.id for label in result.labels}
+
+
+def _corrects(connection: Connection) -> bool:
+    """Tell whether a server knows corrections; one that does not say its version is asked."""
+    words = connection.health.api.split(".") if connection.health is not None else []
+    numbers = tuple(int(word) for word in words if word.isdigit())
+    return len(numbers) < len(FIRST_API) or numbers >= FIRST_API
 
 
 def _unknown(name: str) -> str:
