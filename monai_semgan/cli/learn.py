@@ -18,9 +18,11 @@ from monai_semgan.cli.arguments import (
     threads_option,
 )
 from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.organs import structure_key
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.versions import ModelVersion, VersionStore
+    from monai_semgan.data.datalist import Entry
     from monai_semgan.learning.new_structures import NewStructure
     from monai_semgan.utils.progress import Progress
 
@@ -30,9 +32,12 @@ Learn a structure that the model does not know, from one to five labelled scans,
 DATA is a data list, or a folder with scan.nii.gz beside scan_label.nii.gz or with images/ beside labels/. What the
 model knows stays as it is, to the voxel: a small head beside it is fitted, which takes what was background. The
 result is a version of the model in ROOT, in use from then on; the weights that it came from are never changed.
+With --tune the model itself is trained on, also for structures that it knows, and is held to what it knew; a version
+whose old structures have become worse is refused.
 
   semgan learn scans --structure aorta --versions models       the labels tell their names, or are masks
   semgan learn scans --structure aorta --label-id 8 --versions models
+  semgan learn scans --tune --versions models                  better at what the labels show
   semgan learn --list --versions models
   semgan learn --use 0 --versions models                       back to the model as shipped
   semgan segment ct.nii.gz -o ct_label.nii.gz --bundle models/1
@@ -65,6 +70,13 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     what.add_argument(
         "--colour", type=colour, action="append", default=[], metavar="R,G,B", help="its colour, likewise; 0 to 255"
+    )
+    what.add_argument("--tune", action="store_true", help="train the model on, and not only a head beside it")
+    what.add_argument(
+        "--replay",
+        type=Path,
+        metavar="DATA",
+        help="with --tune: further scans, with labels or without, on which old structures are rehearsed",
     )
     how = parser.add_argument_group("how")
     how.add_argument("--budget", default="5m", metavar="TIME", help="time of learning, for example 90s (default 5m)")
@@ -114,14 +126,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 def learn(arguments: argparse.Namespace, store: VersionStore) -> int:
     """Learn new structures, and put the version that knows them into use."""
+    from monai_semgan.bundle.versions import KEPT
+
     structures = chosen_structures(arguments)
+    if arguments.replay is not None and not arguments.tune:
+        raise SemganError("a head rehearses nothing", remedy="give --replay together with --tune")
+    make = tune_version if arguments.tune else learn_version
     with shown(arguments) as progress:
-        version = learn_version(arguments, store, structures, progress)
+        version = make(arguments, store, structures, progress)
     width = name_column(version.structures)
     for name in version.structures:
         figure = f"{version.figures[name]:.3f}" if name in version.figures else "not measured"
         say(f"  {name:<{width}}Dice {figure}")
     say(f"  {version.note}")
+    for old in store.prune(in_use=(version.number,)):
+        say(f"  removed version {old.number}: {KEPT} are kept")
     return tell_use(version)
 
 
@@ -147,6 +166,49 @@ def learn_version(
         made = learn_structures(base.folder, entries, work, structures, settings, **options)
         version = store.add(made.folder, made.record)
     return store.use(version.number)
+
+
+def tune_version(
+    arguments: argparse.Namespace, store: VersionStore, structures: list[NewStructure], progress: Progress
+) -> ModelVersion:
+    """Train the version in use on; what is stopped goes on with the same command."""
+    import shutil
+
+    from monai_semgan.bundle.labels import organ_labels, read_metadata
+    from monai_semgan.learning.labelled_entries import labelled_entries
+    from monai_semgan.learning.tuning import refuse, tune
+    from monai_semgan.learning.tuning_settings import TuneSettings
+    from monai_semgan.learning.work_folder import PREFIX
+
+    base = store.current()
+    known = {structure_key(name) for name in organ_labels(read_metadata(base.folder)).values()}
+    settings = TuneSettings(
+        structures=tuple(one.name for one in structures if structure_key(one.name) not in known),
+        label_ids={one.name: one.label_id for one in structures if one.label_id is not None},
+        budget=arguments.budget,
+        clock="processor" if arguments.processor_time else "wall",
+        held_out=arguments.held_out,
+        seed=arguments.seed,
+        device=arguments.device,
+    )
+    replay = [] if arguments.replay is None else scans_to_rehearse(arguments.replay)
+    work = store.root / f"{PREFIX}tune"
+    options: dict[str, Any] = {"replay": replay, "parent": base.number, "progress": progress}
+    tuned = tune(base.folder, labelled_entries(arguments.data), work, settings, **options)
+    try:
+        refuse(tuned)
+        version = store.add(tuned.folder, tuned.record)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return store.use(version.number)
+
+
+def scans_to_rehearse(source: Path) -> list[Entry]:
+    """The scans of a list or folder, those without label too."""
+    from monai_semgan.data.datalist import load_datalist
+    from monai_semgan.learning.labelled_entries import labelled_entries
+
+    return list(load_datalist(source).training) if source.is_file() else labelled_entries(source)
 
 
 def chosen_structures(arguments: argparse.Namespace) -> list[NewStructure]:
@@ -179,8 +241,8 @@ def shown(arguments: argparse.Namespace) -> Iterator[Progress]:
     try:
         with bar(arguments, "stopping; nothing changes, Ctrl-C again stops at once") as progress:
             yield progress
-    except Cancelled:
-        raise Cancelled("nothing was learnt, the model in use is unchanged") from None
+    except Cancelled as end:
+        raise Cancelled(str(end) or "nothing was learnt, the model in use is unchanged") from None
 
 
 def list_versions(store: VersionStore) -> int:

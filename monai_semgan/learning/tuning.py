@@ -105,6 +105,9 @@ def tune(
     learnt, held_out = held_out_of(entries, settings.held_out)
     training = look_at_all([*learnt, *replay], classes, progress)
     measured = [look_at(entry, classes) for entry in held_out] or training[:MOST_MEASURED]
+    added = tuple(old.labels)[len(old.labels) - old.network.added_count :]
+    if added:  # heads on maps that are about to change: their structures become classes of the student
+        training = [scan.with_found(old, added) for scan in training]
     looked = watch.elapsed
     measured = [scan.with_replay(old) for scan in measured]
     run = work / _key(folder, training, settings)
@@ -172,6 +175,7 @@ def _train_settings(folder: Path, old: Bundle, classes: TunedClasses, settings: 
     share = settings.generated_fraction if old.network.renders else 0.0
     return TrainSettings(
         budget=settings.budget,
+        steps=settings.steps,
         clock=settings.clock,
         size=cut.size,
         pixel_mm=cut.pixel_mm,

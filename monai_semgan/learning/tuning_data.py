@@ -96,8 +96,20 @@ class TuningScan:
 
     def with_replay(self, bundle: Bundle) -> TuningScan:
         """Add what a model finds in the scan."""
-        found = segment(read_volume(self.entry.image), bundle, modality=self.entry.modality)
-        return replace(self, replayed=found.label.astype(np.uint8))
+        return replace(self, replayed=_found(self.entry, bundle))
+
+    def with_found(self, bundle: Bundle, classes: Sequence[int]) -> TuningScan:
+        """Take what a model finds of some classes into the label, where that neither knows them nor shows another."""
+        found = _found(self.entry, bundle)
+        label = np.zeros_like(found) if self.label is None else self.label
+        open_ones = [index for index in classes if index not in self.known]
+        filled = np.where((label == 0) & np.isin(found, open_ones), found, label)
+        return replace(self, label=filled, known=self.known | set(open_ones))
+
+
+def _found(entry: Entry, bundle: Bundle) -> np.ndarray:
+    """Class `(I, J, K)` uint8 of every voxel that a model finds in a scan."""
+    return segment(read_volume(entry.image), bundle, modality=entry.modality).label.astype(np.uint8)
 
 
 def look_at(entry: Entry, classes: TunedClasses) -> TuningScan:

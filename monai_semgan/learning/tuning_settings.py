@@ -25,9 +25,9 @@ class TuneSettings:
         learning_rate: highest rate of the student's AdamW.
         rendering_share: share of the training that goes to encoder and label heads, where the model has a generator.
         keep_weight: weight of the divergence from the old student, see `StudentSettings`.
-        generated_fraction: share of random samples of the generator in the student's batches: with their labels, or,
-            where there are new structures, which it does not know, as images to rehearse on.
+        generated_fraction: share of random images of the generator in the student's batches, to rehearse on.
         largest_loss: mean Dice that old structures may lose before the new version is refused.
+        steps: end the training after so many steps; None for the budget alone.
         seed: of everything random.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
 
@@ -45,6 +45,7 @@ class TuneSettings:
     keep_weight: float = 3.0
     generated_fraction: float = 0.3
     largest_loss: float = 0.005
+    steps: int | None = None
     seed: int = 0
     device: str | torch.device = "auto"
 
@@ -53,6 +54,7 @@ class TuneSettings:
         positive = ("learning_rate", "largest_loss")
         check_ranges(
             self,
+            counts=("steps",),
             positive=positive,
             not_negative=("held_out", "seed", "keep_weight"),
             shares=("rendering_share", "generated_fraction"),

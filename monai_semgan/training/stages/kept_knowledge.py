@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import torch
 
+from monai_semgan.errors import SemganError
 from monai_semgan.losses.label_losses import UNLABELLED, soft_label_loss
 from monai_semgan.networks import StudentUNet
 from monai_semgan.networks.weights import part
@@ -37,6 +38,9 @@ class KeptKnowledge:
             SemganError: there is none.
         """
         classes = student_classes(part(weights, "student"))
+        if classes == 0:
+            remedy = "give the run or the bundle that is trained on in --init, or set keep_weight=0"
+            raise SemganError("there is no student whose knowledge could be kept", remedy=remedy)
         return KeptKnowledge(build_student_teacher(weights, classes, device), classes)
 
     def loss(

@@ -48,8 +48,8 @@ class StudentSettings:
         teacher: who labels the unlabelled slices: the averaged student (`self`), the encoder and the generator of
             `--init` or the run (`rendering`), or the mean of both (`both`).
         keep_weight: weight of the divergence from the student of `--init` on the same images, in what it knows, so that
-            nothing is forgotten; it also takes the place of all teachers. Pairs of a generator that knows fewer
-            structures are images for that alone. 0 for none.
+            nothing is forgotten; it also takes the place of all teachers, and of the labels of generated pairs, whose
+            generator may know fewer structures. 0 for none.
     """
 
     batch_size: int = 16

@@ -104,7 +104,7 @@ class StudentStage(Stage):
         self.contrast = randomisation_for(context.slices.images.shape[1], context.tied_labels)
         self.rendering = rendering
         self.progress = 0.0
-        self.images_only = generator is not None and generator.num_classes < context.num_classes
+        self.images_only = generator is not None and settings.keep_weight > 0
         self._divide_batch(generator is not None)
         self.pool = self._pair_pool(generator) if generator is not None and self.generated > 0 else None
         self.decision: PairDecision | None = PairDecision(True) if settings.pairs == "always" else None
