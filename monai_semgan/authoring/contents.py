@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-CONTENT = ("LICENSE", "large_files.yml", "configs/*", "docs/*", "scripts/*.py", "models/model.pt", "models/*.json")
+CONTENT = (
+    "LICENSE", "large_files.yml", "configs/*", "docs/*", "scripts/*.py", "models/model.pt", "models/added.pt",
+    "models/*.json",
+)  # fmt: skip
 
 
 def bundle_files(folder: Path) -> Iterator[Path]:

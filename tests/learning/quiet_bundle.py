@@ -7,7 +7,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from monai_semgan.bundle.load import load_bundle
+from monai_semgan.learning.added_bundle import write_added_bundle
+from monai_semgan.learning.head_training import new_head
+from monai_semgan.learning.new_structures import NewStructure
 from monai_semgan.networks.weights import load_weights, save_weights
 from tests.phantoms import grid, labels_at, patient, points_of, save_nifti
 
@@ -41,3 +46,14 @@ def teach(folder: Path, count: int, ids: dict[int, int] | None = None) -> Path:
             table[one] = other
         save_nifti(folder / f"scan{number}_label.nii.gz", table[label], affine)
     return folder
+
+
+def with_random_head(bundle: Path, made: Path, *names: str) -> Path:
+    """A bundle with structures that a head of random weights finds here and there, as if it had learnt them."""
+    old = load_bundle(bundle, "cpu")
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        head = new_head(old.network, len(names))
+        torch.nn.init.normal_(head.last.weight, std=4.0)
+        torch.nn.init.zeros_(head.last.bias)  # type: ignore[arg-type]
+    return write_added_bundle(old, made, head, [NewStructure(name) for name in names], {})
