@@ -83,6 +83,22 @@ def test_wrapped_texts_lie_in_box_layouts(design: ElementTree.Element) -> None:
     assert wrapped == []
 
 
+def test_fields_have_names_that_are_read_aloud(design: ElementTree.Element) -> None:
+    """Buttons have their text, other fields a label that belongs to them or a name of their own."""
+    fields = {"QLineEdit", "QComboBox", "QSpinBox", "qMRMLNodeComboBox", "qMRMLColorTableComboBox", "ctkSliderWidget"}
+    named = {one.findtext("cstring") for one in design.iter("property") if one.get("name") == "buddy"}
+    nameless = [
+        one.get("name")
+        for one in design.iter("widget")
+        if one.get("class") in fields
+        and one.get("name") not in named
+        and one.find("property[@name='accessibleName']") is None
+    ]
+    assert nameless == []
+    for of_buttons in (one for one in design.iter("widget") if one.get("class") in ("QPushButton", "QCheckBox")):
+        assert of_buttons.findtext("property[@name='text']/string"), of_buttons.get("name")
+
+
 JARGON = re.compile(
     r"objective|latent|\bcodes? of\b|W\+|inver(t|sion)|feed-forward|\bloss\b|epoch|converge", re.IGNORECASE
 )

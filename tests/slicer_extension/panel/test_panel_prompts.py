@@ -79,6 +79,7 @@ def test_a_lasso_ends_when_the_curve_is_closed(
     place(scene, (0.0, 0.0, 5.0), (9.0, 0.0, 5.0), (9.0, 9.0, 5.0))
     assert not prompts(logic)
     mode.SetCurrentInteractionMode(mode.ViewTransform)  # a double click or a right click does so
+    settle()
     assert [asked[1] for asked in prompts(logic)] == ["lasso"] and len(logic.corrections.shapes[0]) == 3
     assert correcting.ui.lassoButton.checked and placing(scene) is not None, "and the next one can be drawn"
 
@@ -92,6 +93,7 @@ def test_escape_puts_the_tool_away_and_sends_nothing(
     if name != "point":
         place(scene, (0.0, 0.0, 5.0))
     mode.SetCurrentInteractionMode(mode.ViewTransform)
+    settle()
     assert not prompts(logic) and not getattr(correcting.ui, f"{name}Button").checked
     assert markups(scene) == before
 
@@ -105,6 +107,17 @@ def test_nothing_is_left_in_the_scene_and_nothing_of_it_is_saved(
     place(scene, (3.0, 4.0, 5.0))
     click(correcting.ui.pointButton)
     assert markups(scene) == before and mode.GetCurrentInteractionMode() == mode.ViewTransform
+
+
+def test_slicer_keeps_the_markup_until_it_is_done_with_the_click(
+    correcting: SimpleNamespace, logic: FakeLogic, scene: Any
+) -> None:
+    click(correcting.ui.pointButton)
+    node = placing(scene)
+    node.AddControlPointWorld((3.0, 4.0, 5.0))
+    assert node.GetScene() is scene and not prompts(logic), "its own code goes on with it"
+    settle()
+    assert node.GetScene() is None and len(prompts(logic)) == 1
 
 
 def test_leaving_the_module_gives_the_mouse_back(correcting: SimpleNamespace, scene: Any) -> None:

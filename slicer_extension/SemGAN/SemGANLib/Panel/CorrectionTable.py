@@ -84,7 +84,7 @@ def state_text(row: CorrectionRow) -> str:
 def _item(text: str, row: CorrectionRow) -> qt.QTableWidgetItem:
     item = qt.QTableWidgetItem(text)
     item.setToolTip(tooltip([row.text, row.warning]))
-    font = qt.QFont()
+    font = qt.QFont(item.font())
     font.setBold(row.current)
     font.setItalic(row.undone)
     item.setFont(font)

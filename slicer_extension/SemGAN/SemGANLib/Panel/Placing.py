@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+import qt
 import slicer
 
 from ..Runs.CorrectionProtocol import BOX, LASSO, POINT
@@ -37,6 +38,10 @@ class Placing:
         self._stopped = stopped
         self._node: Any = None
         self._tags: list[tuple[Any, int]] = []
+        self._timer = qt.QTimer()  # Slicer's own code goes on with the node after it has told of a click
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.connect("timeout()", self._look)
 
     def start(self, kind: str) -> bool:
         """Let the user place prompts of a kind.
@@ -54,12 +59,12 @@ class Placing:
         node.SetHideFromEditors(True)
         node.CreateDefaultDisplayNodes()
         events = slicer.vtkMRMLMarkupsNode
-        self._observe(node, events.PointPositionDefinedEvent, self._on_point)
+        self._observe(node, events.PointPositionDefinedEvent, self._on_event)
         selection.SetReferenceActivePlaceNodeClassName(CLASSES[kind])
         selection.SetActivePlaceNodeID(node.GetID())
         interaction.SetPlaceModePersistence(1 if kind == POINT else 0)
         interaction.SetCurrentInteractionMode(interaction.Place)
-        self._observe(interaction, interaction.InteractionModeChangedEvent, self._on_mode)
+        self._observe(interaction, interaction.InteractionModeChangedEvent, self._on_event)
         return True
 
     def stop(self) -> None:
@@ -81,6 +86,7 @@ class Placing:
         for node, tag in self._tags:
             node.RemoveObserver(tag)
         self._tags = []
+        self._timer.stop()
         node, self._node, self.kind = self._node, None, ""
         if node is not None and node.GetScene() is not None:
             self._scene.RemoveNode(node)
@@ -88,18 +94,18 @@ class Placing:
     def _complete(self) -> bool:
         return bool(self._node.GetNumberOfDefinedControlPoints() >= ENOUGH[self.kind])
 
-    def _on_point(self, *_arguments: Any) -> None:
-        """Take a point at once, a box with its second corner; a lasso ends with its mouse mode."""
-        if self.kind != LASSO and self._complete():
-            self._take()
+    def _on_event(self, *_arguments: Any) -> None:
+        self._timer.start()
 
-    def _on_mode(self, *_arguments: Any) -> None:
-        _selection, interaction = self._singletons()
-        if not self.kind or interaction.GetCurrentInteractionMode() == interaction.Place:
+    def _look(self) -> None:
+        """Take what is complete: points and boxes at once, a lasso when the user has closed it."""
+        if not self.kind:
             return
-        if self.kind == LASSO and self._complete():
+        _selection, interaction = self._singletons()
+        placing = interaction.GetCurrentInteractionMode() == interaction.Place
+        if self._complete() and (self.kind != LASSO or not placing):
             self._take()
-        elif self.kind != BOX or not self._complete():
+        elif not placing:
             self._forget()
             self._stopped()
 

@@ -76,10 +76,10 @@ class SegmentEditing:
         self._observe(self._node, "ModifiedEvent", self._on_editor)
         return True
 
-    def choose(self, segment: str) -> None:
-        """Go on with another segment."""
-        if self.effect:
-            self._editor.setCurrentSegmentID(segment)
+    def active(self) -> str:
+        """Ask the editor which effect is in use; empty for none."""
+        effect = self._editor.activeEffect() if self._editor is not None else None
+        return str(effect.name) if effect is not None else ""
 
     def stop(self) -> None:
         """Give the mouse back."""

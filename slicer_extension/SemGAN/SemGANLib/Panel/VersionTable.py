@@ -91,7 +91,7 @@ def _item(text: str, row: ModelVersion, used: bool) -> Any:
     item = qt.QTableWidgetItem(text)
     images = _("from {count} labels").format(count=len(row.images)) if row.images else ""
     item.setToolTip(tooltip([", ".join(row.structures), images, figures_text(row.figures)]))
-    font = qt.QFont()
+    font = qt.QFont(item.font())
     font.setBold(used)
     item.setFont(font)
     return item

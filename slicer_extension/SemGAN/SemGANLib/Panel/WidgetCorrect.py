@@ -53,6 +53,11 @@ class CorrectSection:
         logic.connection_changed.connect(self._on_connection)
         self.show()
 
+    @property
+    def effect(self) -> str:
+        """Slicer's effect that is in use, as its Segment Editor says; empty for none."""
+        return self._tools.effect
+
     def close(self) -> None:
         """Put the tools away and disconnect from the logic."""
         self._keys.remove()

@@ -63,6 +63,11 @@ class CorrectTools:
         ui.negativeButton.connect("clicked()", self._on_negative)
         self.show()
 
+    @property
+    def effect(self) -> str:
+        """Slicer's effect that is in use, as its Segment Editor says; empty for none."""
+        return self._editing.active()
+
     def choose(self, name: str) -> None:
         """Use a tool, or put it away if it is in use; for the keyboard too."""
         target = self._target()

@@ -136,7 +136,7 @@ class LearnSection:
         if state.available is False:
             return _("This server cannot learn: it is older. Update it and start it again.")
         if state.labels is None:
-            return _("Open for what the labels of the server hold.")
+            return _("What the labels of the server hold is not known yet.")
         total, chosen = len(state.labels.images), self._labelled()
         if self._kind() == TUNE and not self._typed():
             return _("All structures of the model, from {total} final labels.").format(total=total)

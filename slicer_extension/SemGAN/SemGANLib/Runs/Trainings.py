@@ -80,7 +80,12 @@ class Trainings:
         client = self._client
         if client is None or self.state.available is False:
             return
-        self._ask(client, lambda: client.training_labels(model), lambda labels: self._show(labels=labels))
+        self._ask(
+            client,
+            lambda: client.training_labels(model),
+            lambda labels: self._show(labels=labels),
+            self._complain,
+        )
         if model:
             self._ask(client, lambda: client.versions(model), lambda versions: self._show(versions=versions))
 

@@ -107,6 +107,25 @@ def shows_the_maps_and_gives_the_layout_back(test: Any) -> None:
             test.assertEqual(manager.layout, before)
 
 
+def takes_slicers_tools_for_corrections(test: Any) -> None:
+    """Correct: a brush and a point are taken on the result, and the mouse is given back."""
+    with _Bench() as bench:
+        bench.connect()
+        bench.segment(bench.ui.previewButton)
+        bench.ui.correctSection.collapsed = False
+        bench.wait(lambda: bench.ui.paintButton.enabled)
+        mode = slicer.mrmlScene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+        bench.ui.paintButton.click()
+        test.assertEqual(bench.panel.correct.effect, "Paint")
+        bench.ui.pointButton.click()
+        test.assertEqual(bench.panel.correct.effect, "")
+        test.assertEqual(mode.GetCurrentInteractionMode(), mode.Place)
+        bench.ui.pointButton.click()
+        slicer.app.processEvents()
+        test.assertEqual(mode.GetCurrentInteractionMode(), mode.ViewTransform)
+        test.assertFalse(bench.ui.pointButton.checked)
+
+
 def submits_the_label(test: Any) -> None:
     """Submit: the label goes to the server with the user's name."""
     with _Bench() as bench:
@@ -136,6 +155,7 @@ STEPS = (
     says_what_is_missing,
     segments_on_the_grid_of_the_scan,
     shows_the_maps_and_gives_the_layout_back,
+    takes_slicers_tools_for_corrections,
     submits_the_label,
     survives_a_closed_scene,
 )

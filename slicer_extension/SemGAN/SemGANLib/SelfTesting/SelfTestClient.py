@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..Server.Errors import Gone
 from ..Server.Nrrd import Grid, decode, encode
+from ..Server.TrainingTypes import TrainingJob
 from ..Types import (
     BatchStatus,
     Code,
@@ -181,6 +183,10 @@ class SelfTestClient:
     def stop_batch(self) -> BatchStatus | None:
         """Answer that none is running."""
         return None
+
+    def trainings(self) -> tuple[TrainingJob, ...]:
+        """Answer that this server does not learn."""
+        raise Gone("no training")
 
     def _grid(self) -> Grid:
         if self._volume is None:
