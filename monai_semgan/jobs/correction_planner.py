@@ -92,7 +92,8 @@ class CorrectionPlanner:
         if before is not None:
             folder = self._newest(before.job)
             label, latents = folder / LABEL, folder / LATENTS
-        followed, state = self._with_label(steps, history.followed())
+        shown = [step for step in history.followed() if step.number < steps[0].number]
+        followed, state = self._with_label(steps, shown)
         if state is not None:
             label = state
         names = {one.id: one.name for one in result.labels}
@@ -101,7 +102,8 @@ class CorrectionPlanner:
             state="" if state is not None else before.job if before is not None else root,
             label=str(label),
             latents=str(latents),
-            requests=tuple(str(self._store.folder(step.job) / STROKES) for step in followed),
+            requests=self._requests(followed),
+            earlier=self._requests([step for step in shown if step not in followed]),
             result=str(made),
             reach_mm=steps[-1].reach_mm,
             locked=tuple(parse_labels(steps[-1].locked, names)) if steps[-1].locked else (),
@@ -118,6 +120,9 @@ class CorrectionPlanner:
         newest = given[-1]
         missing = [step for step in (*before, *steps) if step.number > (newest.shown or 0)]
         return missing, given_label(self._store.folder(newest.job))
+
+    def _requests(self, steps: list[StepRecord]) -> tuple[str, ...]:
+        return tuple(str(self._store.folder(step.job) / STROKES) for step in steps)
 
     def _newest(self, job: str) -> Path:
         results = self._store.results(job)

@@ -26,6 +26,9 @@ from monai_semgan.utils.processes import how_it_ended
 
 logger = logging.getLogger(__name__)
 
+KEPT, UNCHANGED = "; the slices corrected until then are kept", "; the label stays as it was"
+"""What becomes of the label when a correction does not end well."""
+
 
 class Dispatcher:
     """Joins queue, workers and records. The owner holds `lock` while it calls.
@@ -269,7 +272,9 @@ class Dispatcher:
     def _end(self, entry: Entry, state: State, message: str) -> None:
         self.scheduler.end(entry, state, message, self.keep_seconds)
         self._note_parts(entry.job)
-        self._keep_with_corrections(entry)
+        if entry.job.corrects is not None:
+            self._keep_with_corrections(entry)
+            entry.job.message += "" if state is State.done else KEPT if entry.job.parts else UNCHANGED
         if entry.removing:
             self.drop(entry)
         else:

@@ -74,7 +74,8 @@ def test_a_correction_that_a_killed_server_had_begun_is_interrupted_and_the_stat
         lost = reader.asked(stroke(reader, 4, 2))
         server.kill()
     again = Reader(serve(studies), reader.root)
-    assert again.server.job(lost)["state"] == "interrupted"
+    job = again.server.job(lost)
+    assert job["state"] == "interrupted" and job["message"].endswith("the label stays as it was")
     history = again.history()
     assert history["current"] == 1 and [step["state"] for step in history["steps"]] == ["done", "interrupted"]
     path = f"/jobs/{reader.root}/corrections/current"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.correction.corrector import Corrector
+from monai_semgan.correction.drawn_voxels import DrawnVoxels
 from monai_semgan.correction.slice_latents import SliceLatents
 from monai_semgan.correction.strokes import Stroke
 from monai_semgan.errors import Cancelled, SemganError
@@ -35,7 +36,7 @@ from monai_semgan.jobs.workers.scan_reading import check_unchanged, read_scan
 from monai_semgan.outputs.write import latencies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.correction.correction_result import Correction
@@ -81,7 +82,7 @@ class CorrectionRun:
         """Run to the end.
 
         Returns:
-            State and message: `done`, or `cancelled` with what was found until then.
+            State and message: `done`, or `cancelled`, with what was found until then.
 
         Raises:
             SemganError: if something cannot be read or written.
@@ -90,7 +91,7 @@ class CorrectionRun:
         self.say("progress", job=task.job, message="reading the strokes")
         try:
             before = read_result(Path(self.correction.result))
-            strokes = self._strokes(before)
+            strokes = self._strokes(self.correction.requests, before)
             shelved = self._corrector(before)
         except (OSError, ValueError) as error:
             raise SemganError(GONE) from error
@@ -107,12 +108,10 @@ class CorrectionRun:
         try:
             found = corrector.correct(strokes, settings, on_step)
         except Cancelled:
-            return "cancelled", "cancelled before it had a result; the label stays as it was"
+            return "cancelled", "cancelled before it had a result"
         self._write(found, corrector, before, partial=False)
         self.shelf.put(self._key, Shelved(corrector, task.job))
-        if found.cancelled:
-            return "cancelled", "cancelled; the slices corrected until then are kept"
-        return "done", "done"
+        return ("cancelled", "cancelled") if found.cancelled else ("done", "done")
 
     def report(self) -> None:
         """Do nothing: a correction has no page for people."""
@@ -121,8 +120,8 @@ class CorrectionRun:
     def _key(self) -> tuple[str, str, str | None]:
         return self.correction.root, self.task.bundle, self.task.image_state
 
-    def _strokes(self, before: Result) -> list[Stroke]:
-        requests = [read_request(Path(path)) for path in self.correction.requests]
+    def _strokes(self, paths: Sequence[str], before: Result) -> list[Stroke]:
+        requests = [read_request(Path(path)) for path in paths]
         names = {label.id: label.name for label in before.labels}
         return [_stroke(one, names, before.shape) for request in requests for one in request.strokes]
 
@@ -141,8 +140,11 @@ class CorrectionRun:
         label = read_label(Path(correction.label), None if correction.state else volume).array
         latents = _latents(Path(correction.latents))
         if shelved is None:
-            return Shelved(Corrector(self.bundle, volume, label, latents, modality=before.modality))
-        shelved.corrector.restore(label, latents)
+            shelved = Shelved(Corrector(self.bundle, volume, label, latents, modality=before.modality))
+        else:
+            shelved.corrector.restore(label, latents)
+        drawn = DrawnVoxels.of(self._strokes(correction.earlier, before), label.shape)
+        shelved.corrector.pins = drawn.agreeing(shelved.corrector.label)
         return shelved
 
     def _tell(self, event: StepEvent[Correction]) -> None:
@@ -167,7 +169,7 @@ class CorrectionRun:
         computed, version, source = time.perf_counter(), self.version + 1, Path(self.correction.result)
         names = {label.id: label.name for label in before.labels}
         with new_version(self.results, version) as folder:
-            if version == 1:
+            if not (self.results / GRID).exists():  # it may be there, from a partial result that found no room
                 link_or_copy(source.parent / GRID, self.results / GRID)
             write_label(found.label, corrector.volume, folder / LABEL)
             if (source / MAPS).exists():

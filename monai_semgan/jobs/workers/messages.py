@@ -20,6 +20,7 @@ class CorrectionTask:
         label: file of the label as it stands.
         latents: file of the latents that were found until then; need not be there.
         requests: files of what was asked for, in order.
+        earlier: the same of the corrections that the label shows, whose strokes hold on where it does.
         result: folder of the result that is corrected.
         reach_mm: how far slices follow the strokes.
         locked: ids that keep every voxel.
@@ -30,6 +31,7 @@ class CorrectionTask:
     label: str
     latents: str
     requests: tuple[str, ...]
+    earlier: tuple[str, ...]
     result: str
     reach_mm: float
     locked: tuple[int, ...] = ()
