@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from SemGANLib.Runs.CorrectionProtocol import CorrectionRow
 
 from tests.slicer_extension.conftest import REPOSITORY
+from tests.slicer_extension.panel.fake_correcting import CAME
 from tests.slicer_extension.panel.fake_logic import FakeLogic
 from tests.slicer_extension.panel.qt_actions import key, settle, shown, unfold
 
@@ -133,6 +135,38 @@ def test_a_key_that_something_else_has_is_left_to_it_and_told(correcting: Simple
     assert not shown(correcting.ui.keysLabel)
     key(correcting.widget, "T")
     assert correcting.ui.negativeButton.checked
+
+
+def test_the_whole_section_is_reached_with_tab_from_above(correcting: SimpleNamespace) -> None:
+    from PySide6 import QtCore, QtTest
+
+    ui = correcting.ui
+    correcting.widget.activateWindow()
+    ui.correctStructureComboBox.setFocus()
+    settle()
+    reached = []
+    for _ in range(16):
+        reached.append(correcting.widget.focusWidget())
+        QtTest.QTest.keyClick(reached[-1], QtCore.Qt.Key_Tab)
+        settle()
+    names = [widget.objectName for widget in reached if isinstance(widget.objectName, str)]
+    wanted = "correctStructureComboBox lockButton positiveButton negativeButton scribbleButton pointButton lassoButton"
+    further = "boxButton paintButton eraseButton drawButton scissorsButton autoApplyCheckBox applyButton"
+    assert [name for name in names if name in f"{wanted} {further}".split()] == f"{wanted} {further}".split()
+
+
+def test_a_button_is_pressed_with_space_and_a_row_with_enter(correcting: SimpleNamespace, logic: FakeLogic) -> None:
+    from PySide6 import QtCore, QtTest
+
+    ui = correcting.ui
+    ui.negativeButton.setFocus()
+    QtTest.QTest.keyClick(ui.negativeButton, QtCore.Qt.Key_Space)
+    assert ui.negativeButton.checked
+    logic.corrections.lists(CAME, CorrectionRow(1, 1.7e9, "liver: a point", current=True))
+    ui.correctionsTable.setFocus()
+    ui.correctionsTable.setCurrentCell(0, 1)
+    QtTest.QTest.keyClick(ui.correctionsTable, QtCore.Qt.Key_Return)
+    assert logic.asked[-1] == ("revert_to", 0)
 
 
 def test_tooltips_and_the_readme_tell_the_keys(correcting: SimpleNamespace) -> None:
