@@ -262,6 +262,59 @@ def test_corrections_go_on_where_the_server_has_forgotten_the_job(session, scene
     assert (merged(session, volume)[edited] == 4).all()
 
 
+@pytest.mark.parametrize("kind", ["LAS", "PSR"])
+def test_a_left_handed_image_of_the_servers_is_corrected_where_it_was_drawn(
+    session, scene, label_server, tmp_path, kind
+):
+    import slicer
+
+    storage, name = slicer.vtkMRMLVolumeArchetypeStorageNode(), f"left_{kind}"
+    storage.SetFileName(str(tmp_path / f"{name}.nii.gz"))
+    assert storage.WriteData(add_scan(scene, kind))
+    (tmp_path / f"{name}.nii.gz").replace(label_server.studies / f"{name}.nii.gz")
+
+    def listed() -> bool:
+        session.logic.list_images()
+        session.settle()
+        return name in session.logic.images.ids
+
+    session.wait(listed, 60)
+    session.logic.open_image(name)
+    session.settle()
+    volume = session.opened[-1]
+    session.logic.preview(volume)
+    assert session.finish(volume, JOB_SECONDS).phase == "done"
+    node = scene.GetNodeByID(session.logic.outcome(volume).segmentation_id)
+    corrections = session.logic.corrections
+    assert corrections.begin(volume)
+    session.wait(lambda: corrections.state.ready, 60)
+    for depth, forgotten in ((4, False), (9, True)):
+        if forgotten:  # the label goes to the server on the grid of Slicer
+            session.logic._connector.client.delete_job(session.logic.outcome(volume).job)
+        before = merged(session, volume)
+        stroke = np.zeros(before.shape, bool)
+        stroke[depth, 5:8, 6:9] = True
+        structure, value = next((name, n) for name, n in NUMBERS.items() if not (before[stroke] == n).any())
+        paint(node, volume, structure, (before == value) | stroke)
+        assert corrections.send_edits(structure, CorrectionChoices(only_slice=True))
+        session.wait(lambda: not corrections.state.busy, JOB_SECONDS)
+        after = merged(session, volume)
+        assert (after[stroke] == value).all(), session.messages[-1:]
+        away = np.ones(before.shape, bool)
+        away[touched_layer(volume, stroke)] = False
+        np.testing.assert_array_equal(after[away], before[away])
+    assert len(corrections.history()) == 3
+    (label_server.studies / f"{name}.nii.gz").unlink()
+
+
+def touched_layer(volume: Any, stroke: np.ndarray) -> tuple[slice | np.ndarray, ...]:
+    """Index the layers of voxels across the patient's axis in which a stroke lies."""
+    along = int(np.argmax(np.abs(Geometry.ijk_to_ras(volume)[2, :3])))  # of i, j, k: the one that runs upwards
+    places: list[slice | np.ndarray] = [slice(None)] * 3
+    places[2 - along] = np.unique(np.argwhere(stroke)[:, 2 - along])
+    return tuple(places)
+
+
 def test_the_scan_leaves_no_trace_of_its_name_at_the_server(session, scene, label_server):
     volume = add_scan(scene, name="DOE^JOHN 19500101")
     session.logic.preview(volume)

@@ -164,7 +164,10 @@ class CorrectionLogic(Protocol):
         """End what the server computes and take back what waits; what has come so far stays."""
 
     def undo(self) -> None:
-        """Show the state before the last correction; edits that were not sent are dropped. Nothing is computed."""
+        """Take back what is not back yet, or else the last correction; what was painted and not sent stays.
+
+        Nothing is computed, and no server is needed.
+        """
 
     def redo(self) -> None:
         """Show again what was undone last."""
