@@ -62,7 +62,9 @@ def by_heads(bundle: Path, entries: Sequence[Entry], work: Path, budget: str) ->
 
 def by_tuning(bundle: Path, entries: Sequence[Entry], work: Path, budget: str) -> tuple[Path, int]:
     """Train the model on."""
-    settings = TuneSettings(structures=tuple(NEW.values()), budget=budget, clock="processor", held_out=0)
+    settings = TuneSettings(
+        structures=[NewStructure(name) for name in NEW.values()], budget=budget, clock="processor", held_out=0
+    )
     made = tune(bundle, entries, work, settings)
     return made.folder, made.steps
 

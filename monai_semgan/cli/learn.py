@@ -18,7 +18,6 @@ from monai_semgan.cli.arguments import (
     threads_option,
 )
 from monai_semgan.errors import Cancelled, SemganError
-from monai_semgan.organs import structure_key
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.versions import ModelVersion, VersionStore
@@ -174,17 +173,14 @@ def tune_version(
     """Train the version in use on; what is stopped goes on with the same command."""
     import shutil
 
-    from monai_semgan.bundle.labels import organ_labels, read_metadata
     from monai_semgan.learning.labelled_entries import labelled_entries
     from monai_semgan.learning.tuning import refuse, tune
     from monai_semgan.learning.tuning_settings import TuneSettings
     from monai_semgan.learning.work_folder import PREFIX
 
     base = store.current()
-    known = {structure_key(name) for name in organ_labels(read_metadata(base.folder)).values()}
     settings = TuneSettings(
-        structures=tuple(one.name for one in structures if structure_key(one.name) not in known),
-        label_ids={one.name: one.label_id for one in structures if one.label_id is not None},
+        structures=structures,
         budget=arguments.budget,
         clock="processor" if arguments.processor_time else "wall",
         held_out=arguments.held_out,

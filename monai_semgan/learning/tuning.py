@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from monai_semgan.learning.tuning_bundle import write_tuned_bundle
 from monai_semgan.learning.tuning_check import TuningFigures, compare
 from monai_semgan.learning.tuning_data import TunedClasses, TuningScan, held_out_of, look_at, look_at_all, write_list
 from monai_semgan.learning.tuning_settings import TuneSettings
+from monai_semgan.organs import structure_key
 from monai_semgan.slicing.planes import AXIAL
 from monai_semgan.training.datasets import load_run_data
 from monai_semgan.training.engine.run_files import gather_weights
@@ -39,6 +40,7 @@ from monai_semgan.utils.progress import NullProgress
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
+    from monai_semgan.learning.new_structures import NewStructure
     from monai_semgan.utils.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -101,7 +103,9 @@ def tune(
     progress, folder = progress or NullProgress(), Path(bundle)
     watch = Stopwatch(clock=CLOCKS[settings.clock])
     old = load_bundle(folder, settings.device)
-    classes = TunedClasses(old.labels, tuple(settings.structures), settings.label_ids)
+    new = unknown_ones(settings.structures, old.labels)
+    ids = {one.name: one.label_id for one in settings.structures if one.label_id is not None}
+    classes = TunedClasses(old.labels, [one.name for one in new], ids)
     learnt, held_out = held_out_of(entries, settings.held_out)
     training = look_at_all([*learnt, *replay], classes, progress)
     measured = [look_at(entry, classes) for entry in held_out] or training[:MOST_MEASURED]
@@ -114,7 +118,7 @@ def tune(
     seconds = max(LEAST_SECONDS, settings.seconds - watch.elapsed - (watch.elapsed - looked))
     weights, steps = _train(folder, run, training, old, classes, replace(settings, budget=seconds), progress)
     told: dict[str, Any] = {"steps": steps, "scans": len(training), "held_out": len(held_out), "parent": parent}
-    made = write_tuned_bundle(folder, run / "bundle", classes.names, weights, told)
+    made = write_tuned_bundle(folder, run / "bundle", classes.names, weights, told, new)
     figures = compare(load_bundle(made, settings.device), measured, classes)
     record = VersionRecord(
         parent,
@@ -127,6 +131,12 @@ def tune(
         _note(figures, bool(held_out)),
     )
     return TunedModel(made, record, figures, figures.refusal(settings.largest_loss), steps)
+
+
+def unknown_ones(structures: Sequence[NewStructure], labels: Mapping[int, str]) -> list[NewStructure]:
+    """Structures that a model does not know, whose labels are given by id."""
+    known = {structure_key(name) for name in labels.values()}
+    return [one for one in structures if structure_key(one.name) not in known]
 
 
 def _taught(scans: Sequence[TuningScan], classes: TunedClasses) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ import torch
 from monai_semgan.authoring.create import measured_formats, write_json
 from monai_semgan.bundle.labels import ADDED, METADATA, RECORD, WEIGHTS, learnt_modalities, read_json
 from monai_semgan.bundle.load import load_bundle
+from monai_semgan.bundle.own_structures import SECTION, describe
 from monai_semgan.bundle.version_record import VERSION_FILE
+from monai_semgan.learning.added_bundle import with_added_labels
+from monai_semgan.learning.new_structures import NewStructure
 from monai_semgan.networks.weights import load_weights, part, save_weights, with_prefix
 from monai_semgan.slicing.model_settings import SETTINGS, find_settings
 from monai_semgan.training.pretrained import student_members
@@ -23,7 +26,12 @@ SILENT = -20.0
 
 
 def write_tuned_bundle(
-    old: Path, made: Path, names: Mapping[int, str], weights: Mapping[str, torch.Tensor], told: Mapping[str, Any]
+    old: Path,
+    made: Path,
+    names: Mapping[int, str],
+    weights: Mapping[str, torch.Tensor],
+    told: Mapping[str, Any],
+    new: Sequence[NewStructure] = (),
 ) -> Path:
     """Copy a bundle with other weights, and with more structures where there are any.
 
@@ -35,6 +43,7 @@ def write_tuned_bundle(
         names: structure name by class, those of `old` first.
         weights: new ones, by prefix; parts that are missing stay as they are.
         told: what the record tells of the tuning.
+        new: structures that `old` does not know, the last ones of `names`.
 
     Returns:
         The folder; it has been loaded once.
@@ -50,12 +59,12 @@ def write_tuned_bundle(
     for path in (made / "configs").glob("*.json"):
         if path.name != METADATA.name:
             write_json(path, _config(read_json(path), len(names) + 1, members))
-    _write_metadata(made, names)
+    _write_metadata(made, names, new)
     kept = find_settings(made / "models")
     if kept is not None:
-        ids = [*kept.label_ids, *(index for index in names if index > len(kept.label_ids))]
-        preprocessing = replace(kept.preprocessing, num_classes=len(names) + 1, label_ids=tuple(ids))
-        replace(kept, preprocessing=preprocessing, labels=names).save(made / "models" / SETTINGS)
+        ids = tuple(_more_ids(kept.label_ids, len(names)))
+        preprocessing = replace(kept.preprocessing, num_classes=len(names) + 1, label_ids=ids)
+        replace(kept, preprocessing=preprocessing, labels=names, added=0).save(made / "models" / SETTINGS)
     record = read_json(made / RECORD) if (made / RECORD).is_file() else {}
     write_json(made / RECORD, {key: value for key, value in record.items() if key != "dice"} | {"tuning": dict(told)})
     load_bundle(made, "cpu")
@@ -93,6 +102,8 @@ def with_silent_classes(state: Mapping[str, torch.Tensor], classes: int) -> dict
 def _config(config: dict[str, Any], classes: int, members: int) -> dict[str, Any]:
     """A configuration for so many classes, without structures that were added as heads."""
     changed = {name: section for name, section in config.items() if name != "added_def"}
+    if "added_def" in config:
+        changed = with_added_labels(changed, [])
     for name in ("slices", "generator_def", "student_def"):
         if "num_classes" in changed.get(name, {}):
             changed[name] = changed[name] | {"num_classes": classes}
@@ -102,17 +113,25 @@ def _config(config: dict[str, Any], classes: int, members: int) -> dict[str, Any
         changed["student_def"] = changed["student_def"] | {"members": members}
     ids = changed.get("slices", {}).get("label_ids")
     if ids:
-        changed["slices"] = changed["slices"] | {"label_ids": [*ids, *range(len(ids) + 1, classes)]}
+        changed["slices"] = changed["slices"] | {"label_ids": _more_ids(ids, classes - 1)}
     return changed
 
 
-def _write_metadata(made: Path, names: Mapping[int, str]) -> None:
+def _more_ids(ids: Sequence[int], count: int) -> list[int]:
+    """Ids in label files of so many classes: new ones follow the highest."""
+    return [*ids, *range(max(ids) + 1, max(ids) + 1 + count - len(ids))]
+
+
+def _write_metadata(made: Path, names: Mapping[int, str], new: Sequence[NewStructure]) -> None:
     metadata = read_json(made / METADATA)
     modality = "/".join(learnt_modalities(metadata)) or "CT"
     labels, channels = list(names.values()), ["background", *names.values()]
-    texts = {
+    texts: dict[str, Any] = {
         "label_classes": "one channel of ids: " + ", ".join(f"{i} {name}" for i, name in enumerate(channels)),
         "pred_classes": f"{len(channels)} channels: {', '.join(channels)}",
         "eval_metrics": {},
     }
+    first = len(names) - len(new) + 1
+    own = [describe(one.name, one.colour_at(index)) for index, one in enumerate(new, start=first) if one.own]
+    texts |= {SECTION: [*metadata.get(SECTION, []), *own]} if own else {}
     write_json(made / METADATA, metadata | texts | measured_formats(made, labels, modality))

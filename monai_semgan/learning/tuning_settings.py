@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
+from monai_semgan.learning.new_structures import NewStructure
 from monai_semgan.training.engine.schedule import Clock, parse_duration
 from monai_semgan.utils.settings import check_ranges, checked
 
@@ -17,8 +18,8 @@ class TuneSettings:
     """How a model is tuned on labelled scans.
 
     Args:
-        structures: names of those that the model shall learn anew; empty to better the old ones.
-        label_ids: id in label files of structures, for files and lists that tell no names.
+        structures: those that the model shall learn anew, and of others their ids in label files that tell no names;
+            empty to better the old ones by labels in the model's own ids.
         budget: time in all, such as `5m`: looking at the scans, training and measuring.
         clock: what it is measured by: `wall`, or `processor`, see `LoopSettings`.
         held_out: labelled patients that are measured on and not learnt from; one of three or more when left out.
@@ -35,8 +36,7 @@ class TuneSettings:
         SemganError: if a value makes no sense.
     """
 
-    structures: Sequence[str] = ()
-    label_ids: Mapping[str, int] = field(default_factory=dict)
+    structures: Sequence[NewStructure] = ()
     budget: str | float = "5m"
     clock: Clock = "wall"
     held_out: int | None = None

@@ -24,13 +24,14 @@ from monai_semgan.learning.tuning import TunedModel, refuse, tune
 from monai_semgan.learning.tuning_check import TuningFigures
 from monai_semgan.learning.tuning_data import TunedClasses, held_out_of, look_at, look_at_all
 from monai_semgan.learning.tuning_settings import TuneSettings
+from monai_semgan.organs import find_organ
 from monai_semgan.utils.progress import NullProgress
 from tests.learning.quiet_bundle import quiet, teach
 from tests.phantoms import dice
 
 TUMOUR = "odd tumour"
 QUICK = TuneSettings(
-    structures=(TUMOUR,), label_ids={TUMOUR: 9}, budget="10m", steps=80, learning_rate=1e-2, largest_loss=1.0
+    structures=[NewStructure(TUMOUR, 9, (1, 2, 3))], budget="10m", steps=80, learning_rate=1e-2, largest_loss=1.0
 )
 ORGANS = {1: 1, 2: 2, 3: 3, 4: 4}
 
@@ -69,6 +70,7 @@ def tuned(old: Path, scans: list[Entry], tmp_path_factory: pytest.TempPathFactor
 
 def test_a_new_structure_is_found_in_the_scan_that_was_held_out(tuned: TunedModel, scans: list[Entry]) -> None:
     assert load_bundle(tuned.folder).labels[5] == TUMOUR
+    assert find_organ(TUMOUR, 5).colour == (1, 2, 3)
     assert tuned.record.figures[TUMOUR] > 0.5
     found = segment(scans[2].image, tuned.folder).label
     assert dice(found == 5, read_label(scans[2].label or "", read_volume(scans[2].image)).array == 9) > 0.5
@@ -98,7 +100,7 @@ def test_a_tuned_model_becomes_a_version_that_can_be_tuned_on(
 ) -> None:
     store = VersionStore(tmp_path / "versions", old)
     first = store.use(store.add(tuned.folder, replace(tuned.record, parent=0)).number)
-    again = tune(first.folder, scans, tmp_path / "work", replace(QUICK, structures=(), steps=2), parent=1)
+    again = tune(first.folder, scans, tmp_path / "work", replace(QUICK, steps=2), parent=1)
     assert load_bundle(again.folder).labels == load_bundle(first.folder).labels
     assert again.record.structures == (TUMOUR,)
 
