@@ -241,6 +241,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--csv", type=Path, default=None)
     parser.add_argument("--plot", type=Path, default=None)
     parser.add_argument("--timing", action="store_true", help="measure waiting and memory instead of Dice")
+    parser.add_argument("--corrections", type=int, default=50, help="of the measured memory")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
@@ -255,7 +256,7 @@ def main() -> None:
         from correction_timing import measure_timing
 
         scan = load_scan(arguments.data, arguments.scans[0], bundle, arguments.cache)
-        content["timing"] = measure_timing(bundle, scan.volume, scan.preview, scan.reference)
+        content["timing"] = measure_timing(bundle, scan.volume, scan.preview, scan.reference, arguments.corrections)
         arguments.out.write_text(json.dumps(content, indent=1) + "\n")
         return
     structures = parse_labels(arguments.structures, bundle.labels)
