@@ -105,6 +105,11 @@ class TestWhatToLearn:
         assert told in learning.ui.learnLabelsLabel.text and learning.ui.trainButton.enabled is possible
         assert learning.ui.learnStructureComboBox.currentText == typed, "what is typed stays"
 
+    def test_it_is_named_as_the_labels_name_it(self, learning: SimpleNamespace, logic: FakeLogic) -> None:
+        type_into(learning.ui.learnStructureComboBox.lineEdit(), "AORTA")
+        click(learning.ui.trainButton)
+        assert asked_for(logic).structure == "aorta"
+
     def test_the_model_is_tuned_with_all_labels_unless_a_structure_is_chosen(
         self, learning: SimpleNamespace, logic: FakeLogic
     ) -> None:

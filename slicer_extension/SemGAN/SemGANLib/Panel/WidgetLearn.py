@@ -60,7 +60,7 @@ class LearnSection:
     def train(self) -> None:
         """Begin a training."""
         chosen = self._labelled()
-        name = self._typed() if chosen is None or chosen.name else _numbered(chosen)
+        name = _shown(chosen) if chosen is not None else self._typed()
         label = chosen.label if chosen is not None and not chosen.name else None
         seconds = SECONDS * self._ui.learnMinutesSpinBox.value
         self._show_message(None)
