@@ -125,9 +125,6 @@ class Training(Model):
     figures: dict[str, float] = Field(
         default_factory=dict, description="Dice by structure on what was held out; empty if nothing was"
     )
-    before: dict[str, float] = Field(
-        default_factory=dict, description="the same of the model as it was, of structures that it knew"
-    )
     parent: int = Field(default=0, ge=0, description="version of the model that it begins with; 0: as shipped")
     version: int | None = Field(default=None, ge=1, description="of the model that has come of it, in use from then on")
 

@@ -18,12 +18,15 @@ from monai_semgan.jobs.storage.store import make_folder, remove_folder
 from monai_semgan.jobs.train_contract import Training, TrainRequest
 from monai_semgan.jobs.training_choice import TrainChoice, table_of
 from monai_semgan.jobs.training_labels import SeenLabel
-from monai_semgan.utils.files import bytes_in, write_error, written_aside
+from monai_semgan.utils.file_state import file_state, fingerprint
+from monai_semgan.utils.files import write_error, written_aside
 from monai_semgan.utils.json_text import json_text
 
 logger = logging.getLogger(__name__)
 
-RECORD, DATA, LABELS, LOG, WORK = "training.json", "data.json", "labels", "learn.log", "work"
+RECORD, DATA, LABELS, LOG = "training.json", "data.json", "labels", "learn.log"
+DIGITS = 16
+"""Of the digest that a copied label is called by."""
 
 
 class Record(BaseModel):
@@ -85,12 +88,7 @@ class TrainingFiles:
         folder = self.folder(training)
         for name in (DATA, LOG):
             (folder / name).unlink(missing_ok=True)
-        for name in (LABELS, WORK):
-            shutil.rmtree(folder / name, ignore_errors=True)
-
-    def used(self) -> int:
-        """Count the bytes of all."""
-        return bytes_in(self.root)
+        shutil.rmtree(folder / LABELS, ignore_errors=True)
 
     def write_data(self, training: str, choice: TrainChoice, known: Mapping[int, str]) -> Path:
         """Write the data list of a training, and labels anew whose ids are others than the model's.
@@ -109,9 +107,9 @@ class TrainingFiles:
         folder = self.folder(training)
         names = {**known, **choice.structures}
         entries = []
-        for number, label in enumerate(choice.labels):
+        for label in choice.labels:
             table = table_of(label, choice, known)
-            path = _with_ids(label, table, folder / LABELS / f"{number}.nii.gz")
+            path = _with_ids(label, table, folder / LABELS)
             told = [names[index] for index in sorted({*table.values()} - {0})]
             entries.append({"image": str(label.source.file), "label": str(path), "labelled": told})
         content = {"labels": {str(index): names[index] for index in sorted(names)}, "training": entries}
@@ -120,10 +118,16 @@ class TrainingFiles:
         return folder / DATA
 
 
-def _with_ids(label: SeenLabel, table: Mapping[int, int], path: Path) -> Path:
-    """Return a label whose ids are as a table says: the file itself where they are, else a copy."""
+def _with_ids(label: SeenLabel, table: Mapping[int, int], folder: Path) -> Path:
+    """Return a label whose ids are as a table says: the file itself where they are, else a copy.
+
+    A copy that is there stays: by the state of its files a training knows that it goes on.
+    """
     if all(index == target for index, target in table.items()):
         return label.source.label
+    path = folder / f"{fingerprint([file_state(label.source.label), sorted(table.items())])[:DIGITS]}.nii.gz"
+    if path.is_file():
+        return path
     lookup = np.zeros(256, np.uint8)
     for index, target in table.items():
         lookup[index] = target

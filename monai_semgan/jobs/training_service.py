@@ -280,7 +280,7 @@ class TrainingService:
             self.library.use(training.model, number)
         else:
             message = f"version {number} is there; version {current}, which was chosen meanwhile, stays in use"
-        self._end(entry, TrainState.done, f"{message}. {stored.note}".rstrip(". ") if stored.note else message)
+        self._end(entry, TrainState.done, f"{message}; {stored.note}" if stored.note else message)
 
     def _choice(self, entry: TrainingEntry) -> TrainChoice:
         name = entry.training.model

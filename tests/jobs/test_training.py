@@ -246,6 +246,10 @@ def test_labels_that_number_a_structure_differently_are_learnt_as_one(room: Room
     found = [np.unique(np.asarray(nibabel.load(one["label"]).dataobj)).tolist() for one in listed["training"]]
     assert names[9] == "aorta" and found == [[0, 1, 9], [0, 9], [0, 9]]
     assert [one["labelled"] for one in listed["training"]] == [[known[1], "aorta"], ["aorta"], ["aorta"]]
+    copy = Path(listed["training"][2]["label"])
+    written = copy.stat().st_mtime_ns
+    again = json.loads(service.files.write_data(training, service._choice(entry), known).read_text())
+    assert again == listed and copy.stat().st_mtime_ns == written  # so that what was stopped goes on
 
 
 def test_a_number_that_a_client_calls_differently_from_the_model_counts_if_it_names_all_that_is_there(

@@ -35,7 +35,8 @@ def client(running: Server, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_the_server_tells_its_models_and_labels(client: Any) -> None:
     info = client.info()
-    assert set(info["models"]) == {"semgan_preview", "semgan_invert", "semgan_refine"}
+    modes = {"semgan_preview", "semgan_invert", "semgan_refine"}
+    assert set(info["models"]) == {*modes, "semgan_points", "semgan_scribbles"}
     for model in info["models"].values():
         assert model["labels"] == ORGANS and model["type"] == "segmentation"
         assert "Research use only" in model["description"]
