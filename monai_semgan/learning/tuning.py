@@ -201,7 +201,9 @@ def _train_settings(folder: Path, old: Bundle, classes: TunedClasses, settings: 
         tensorboard=False,
         options={
             "channels": student_channels(student),
-            "learning_rate": settings.learning_rate,
+            "batch_size": settings.batch_size,
+            "learning_rate": settings.learning_rate * (1.0 if classes.new else settings.known_rate),
+            "known_rate": settings.known_rate if classes.new else 1.0,
             "generated_fraction": share,
             "pairs": "always",
             "keep_weight": settings.keep_weight,

@@ -23,8 +23,10 @@ class TuneSettings:
         budget: time in all, such as `5m`: looking at the scans, training and measuring.
         clock: what it is measured by: `wall`, or `processor`, see `LoopSettings`.
         held_out: labelled patients that are measured on and not learnt from; one of three or more when left out.
-        learning_rate: highest rate of the student's AdamW.
-        rendering_share: share of the training that goes to encoder and label heads, where the model has a generator.
+        batch_size: slices of a step.
+        learning_rate: highest rate of the student's AdamW, for the layers that have a channel for each class where
+            there are new ones.
+        known_rate: rate of all other weights, and of all where there are no new structures, as a share of that.
         keep_weight: weight of the divergence from the old student, see `StudentSettings`.
         generated_fraction: share of random images of the generator in the student's batches, to rehearse on.
         largest_loss: mean Dice that old structures may lose before the new version is refused.
@@ -40,10 +42,11 @@ class TuneSettings:
     budget: str | float = "5m"
     clock: Clock = "wall"
     held_out: int | None = None
-    learning_rate: float = 5e-4
-    rendering_share: float = 0.0
-    keep_weight: float = 3.0
-    generated_fraction: float = 0.3
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    known_rate: float = 0.05
+    keep_weight: float = 5.0
+    generated_fraction: float = 0.375
     largest_loss: float = 0.005
     steps: int | None = None
     seed: int = 0
@@ -54,10 +57,10 @@ class TuneSettings:
         positive = ("learning_rate", "largest_loss")
         check_ranges(
             self,
-            counts=("steps",),
+            counts=("steps", "batch_size"),
             positive=positive,
             not_negative=("held_out", "seed", "keep_weight"),
-            shares=("rendering_share", "generated_fraction"),
+            shares=("generated_fraction", "known_rate"),
         )
 
     @property

@@ -61,6 +61,9 @@ class StageContext:
         return pairs(self.slices.class_names)
 
 
+SHARE = "share"
+"""Entry of an optimiser's group: its learning rate as a share of that of the network."""
+
 CHECK_SHARE = 0.05
 """Share of a stage's time for checks and pictures."""
 
@@ -166,7 +169,7 @@ class Stage(abc.ABC):
         factor = self.rate_factor(fraction) * scale
         for name, optimiser in self.optimisers.items():
             for group in optimiser.param_groups:
-                group["lr"] = self.base_rates[name] * factor
+                group["lr"] = self.base_rates[name] * factor * group.get(SHARE, 1.0)
 
     def extra_state(self) -> dict[str, Any]:
         """Further state that a resumed run needs."""

@@ -50,6 +50,8 @@ class StudentSettings:
         keep_weight: weight of the divergence from the student of `--init` on the same images, in what it knows, so that
             nothing is forgotten; it also takes the place of all teachers, and of the labels of generated pairs, whose
             generator may know fewer structures. 0 for none.
+        known_rate: learning rate of all weights but those of the layers that have a channel for each class, as a share
+            of theirs: a student that goes on with more classes has everything but their channels.
     """
 
     batch_size: int = 16
@@ -72,6 +74,7 @@ class StudentSettings:
     confidence: float = 0.85
     teacher: Teacher = "self"
     keep_weight: float = 0.0
+    known_rate: float = 1.0
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -80,6 +83,6 @@ class StudentSettings:
             positive=("learning_rate", "ema_images"),
             not_negative=("weight_decay", "keep_weight"),
             shares=("contrast_probability", "generated_fraction", "organ_fraction", "truncation", "consistency_from")
-            + ("unlabelled_fraction", "confidence"),
+            + ("unlabelled_fraction", "confidence", "known_rate"),
         )
         check_channels(self, levels=2)

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from monai.losses import DiceCELoss
+from torch import nn
 
 from monai_semgan.data.sampler import StepSampler
 from monai_semgan.errors import SemganError
@@ -21,13 +22,13 @@ from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.engine.seeds import step_generator, step_seed
 from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.labelled_sampler import LabelledSampler
-from monai_semgan.training.more_classes import student_classes, with_more_classes
+from monai_semgan.training.more_classes import CLASS_AXES, student_classes, with_more_classes
 from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import frozen
 from monai_semgan.training.pseudo_labels import fill_unknown, known_pixels, partial_rows, sure_labels
 from monai_semgan.training.stages.kept_knowledge import KeptKnowledge
 from monai_semgan.training.stages.pair_decision import PairDecision, decide
-from monai_semgan.training.stages.stage import Stage, StageContext
+from monai_semgan.training.stages.stage import SHARE, Stage, StageContext
 from monai_semgan.training.stages.stage_registry import GeneratorSource, TrainedGenerator, register_stage
 from monai_semgan.training.stages.student_settings import StudentSettings
 from monai_semgan.training.teachers import build_rendering
@@ -93,7 +94,7 @@ class StudentStage(Stage):
         self.networks["student"] = student
         self.averages["student"] = MovingAverage(student, settings.ema_images)
         self.optimisers["student"] = torch.optim.AdamW(
-            student.parameters(),
+            _rate_groups(student, settings.known_rate),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             fused=context.device.type == "cuda",
@@ -315,6 +316,16 @@ class StudentStage(Stage):
         image, label = self.pictured or self.batch(0)  # the first batch of this process: one of its own takes seconds
         prediction = self.segment(image).argmax(1)
         return image_grid([picture(image), picture(image, label), picture(image, prediction)])
+
+
+def _rate_groups(student: nn.Module, share: float) -> Any:
+    """Weights, those that depend on no class at a share of the learning rate; all in one group where that is 1."""
+    if share == 1.0:
+        return student.parameters()
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in student.named_parameters():
+        groups[name in CLASS_AXES].append(parameter)
+    return [{"params": groups[True]}, {"params": groups[False], SHARE: share}]
 
 
 def _generator_classes(weights: Mapping[str, torch.Tensor]) -> int:

@@ -19,6 +19,7 @@ from monai_semgan.networks.weights import load_weights, save_weights, with_prefi
 from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.training.datasets import pack_slices
 from monai_semgan.training.engine.distributed import Workers
+from monai_semgan.training.more_classes import CLASS_AXES
 from monai_semgan.training.pretrained import BILINEAR, build_generator
 from monai_semgan.training.stages.stage import StageContext
 from monai_semgan.training.stages.stage_registry import TrainedGenerator
@@ -335,3 +336,46 @@ def test_pairs_of_a_generator_that_knows_fewer_structures_are_left_out(
     assert "the student does without it" in caplog.text
     details = json.loads((tmp_path / "student" / "record.json").read_text())["details"]
     assert "plausible_pairs" not in details
+
+
+def known_weights(datalist: Path, tmp_path: Path) -> dict[str, torch.Tensor]:
+    """Weights of a student that knows one of the two structures of the phantoms."""
+    return with_prefix(stage(datalist, tmp_path, classes=2).networks["student"].state_dict(), "student")
+
+
+def test_with_a_known_rate_of_zero_the_layers_of_the_classes_alone_learn(datalist: Path, tmp_path: Path) -> None:
+    learner = stage(datalist, tmp_path, known_weights(datalist, tmp_path), known_rate=0.0, weight_decay=0.0)
+    before = {name: tensor.clone() for name, tensor in learner.networks["student"].state_dict().items()}
+    learner.set_rate(0.5)
+    learner.step(0)
+    after = learner.networks["student"].state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == set(CLASS_AXES)
+
+
+def test_a_student_that_is_held_to_what_it_knew_strays_less(datalist: Path, tmp_path: Path) -> None:
+    known, losses = known_weights(datalist, tmp_path), []
+    for weight in (0.01, 30.0):
+        learner = stage(datalist, tmp_path, known, keep_weight=weight, learning_rate=3e-3)
+        for step in range(12):
+            learner.set_rate(0.5)
+            logs = learner.step(step)
+        losses.append(float(logs["kept"]))
+    assert 0 <= losses[1] < losses[0]
+
+
+def test_random_images_of_a_generator_with_fewer_structures_are_rehearsed_on(datalist: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    generator = JointGenerator(32, 16, 1, 2, {4: 16, 8: 16, 16: 8, 32: 8}, mapping_layers=2)
+    weights = known_weights(datalist, tmp_path) | with_prefix(generator.state_dict(), "generator")
+    preprocessing = Preprocessing(size=32, pixel_mm=10.0, num_classes=3)
+    slices = build_slice_set(load_datalist(datalist).training, preprocessing, tmp_path / "cache")
+    device = torch.device("cpu")
+    context = StageContext(slices, None, device, Workers(device), size=32, num_classes=3, initial=weights)
+    chosen = {"batch_size": 4, "channels": (8, 16, 16), "pairs": "always", "pool_chunk": 4, "pool_chunks": 1}
+    settings = StudentSettings(**chosen, generated_fraction=0.5, keep_weight=1.0)  # type: ignore[arg-type]
+    found = lambda any_classes=False: TrainedGenerator(generator, BILINEAR, 16)  # noqa: E731
+    learner = StudentStage.build(context, settings, found)[0]
+    _, label = learner.batch(0)
+    assert bool((label[-2:] == UNLABELLED).all()) and not bool((label[:2] == UNLABELLED).all())
+    assert torch.isfinite(learner.step(0)["loss"])
