@@ -20,7 +20,7 @@ from tests.slicer_extension.runs.training_server import TrainingServer
 @pytest.fixture(autouse=True)
 def _quick(application: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("SemGANLib.Panel.SegmentEditing.REST_MILLISECONDS", 20)
-    monkeypatch.setattr("SemGANLib.Runs.CorrectionSession.QUICK_SECONDS", 0.01)
+    monkeypatch.setattr("SemGANLib.Runs.CorrectionFollowing.QUICK_SECONDS", 0.01)
     monkeypatch.setattr("SemGANLib.Runs.Trainings.LOOK_SECONDS", 0.02)
 
 

@@ -23,8 +23,8 @@ NEAR = CorrectionChoices(reach_mm=12.0)
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("SemGANLib.Runs.CorrectionSession.QUICK_SECONDS", 0.01)
-    monkeypatch.setattr("SemGANLib.Runs.CorrectionSession.SLOW_SECONDS", 0.05)
+    monkeypatch.setattr("SemGANLib.Runs.CorrectionFollowing.QUICK_SECONDS", 0.01)
+    monkeypatch.setattr("SemGANLib.Runs.CorrectionFollowing.SLOW_SECONDS", 0.05)
     monkeypatch.setattr("SemGANLib.Runs.CorrectionRoot.POLL_SECONDS", 0.01)
     monkeypatch.setattr("SemGANLib.Runs.CorrectionJob.AGAIN_SECONDS", (0.01, 0.01, 0.01))
 
@@ -341,6 +341,48 @@ def test_cancel_keeps_what_has_come(reader, server):
     assert server.asked_corrections[-1]["label"], "the server cannot know what had come"
     reader.session.settle()
     assert len(server.uploads) == 1, "the label is removed there when it is of no use any more"
+
+
+def test_a_new_result_in_the_same_segmentation_begins_a_list_of_its_own(reader, server):
+    choices = reader.session.logic.choices
+    choices.volume, choices.segmentation = reader.volume, reader.node
+    reader.session.refine(reader.volume)
+    assert reader.logic.state.volume_id == "", "the former result is no longer there to be corrected"
+    again = Reader(reader.session, reader.volume).begin()
+    assert len(again.logic.history()) == 1 and not again.logic.send_edits()
+    mask = again.stroke("liver")
+    again.send()
+    assert (again.label[along(mask)] == 1).all()
+    assert server.asked_corrections[0]["on"] == 0
+
+
+def test_a_scene_that_refuses_a_result_leaves_nobody_waiting(reader, server, monkeypatch):
+    mask = reader.stroke("liver")
+    server.hold_corrections = True
+    reader.logic.send_edits(None, NEAR)
+    reader.session.wait(reader.part_came)
+
+    def broken(*_arguments: Any) -> None:
+        raise RuntimeError("the scene refuses")
+
+    with monkeypatch.context() as broken_scene:
+        broken_scene.setattr("SemGANLib.Scene.SegmentationUpdate.update", broken)
+        server.hold_corrections = False
+        reader.settle()
+    assert "the scene refuses" in reader.said() and len(reader.logic.history()) <= 2
+    assert (reader.label[mask] == 1).all()
+    reader.stroke("spleen", k=3)
+    reader.send()
+
+
+def test_a_connection_that_breaks_while_the_server_computes_does_no_harm(reader, server):
+    server.hold_corrections = True
+    mask = reader.stroke("liver")
+    reader.logic.send_edits(None, NEAR)
+    reader.session.wait(reader.part_came)
+    server.drop, server.hold_corrections = 2, False
+    reader.settle()
+    assert (reader.label[along(mask)] == 1).all() and len(reader.logic.history()) == 2
 
 
 def test_a_correction_that_fails_leaves_what_was_painted(reader, server):

@@ -35,6 +35,7 @@ class Pending:
         job: as last heard; None before the server has it.
         version: of the newest result that was taken over.
         upload: id of the label that went with it; empty if none did.
+        client: speaks to the server that has it.
         moved: it was brought to another job, the first one being gone.
         dropped: nobody waits for it any more.
     """
@@ -47,6 +48,7 @@ class Pending:
     job: Job | None = None
     version: int = 0
     upload: str = ""
+    client: Client | None = None
     moved: bool = False
     dropped: bool = False
 

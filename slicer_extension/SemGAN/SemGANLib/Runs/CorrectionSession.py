@@ -7,11 +7,10 @@ are not back yet. What the user paints meanwhile differs from it; that is how it
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable
 
-from ..Protocols import Client, Task
+from ..Protocols import Client
 from ..Scene import Geometry, LabelChange, SegmentationUpdate
 from ..Scene.CorrectionHistory import CorrectionHistory, Step
 from ..Scene.Records import Record
@@ -21,7 +20,8 @@ from ..Server.Errors import Conflict, Gone, ServerError
 from ..Translation import tr as _
 from ..Types import Job, Result
 from ..Views import ERROR, WARNING
-from .CorrectionJob import Base, Corrected, Pending, Sent, get, send
+from .CorrectionFollowing import Following, FollowingSteps
+from .CorrectionJob import Base, Corrected, Pending, Sent, send
 from .CorrectionRoot import Root, Rooting
 from .CorrectionSurroundings import Surroundings
 from .CorrectionTexts import failed_text, progress_text, remarks, strokes_text
@@ -29,11 +29,6 @@ from .ShownLabel import ShownLabel
 
 if TYPE_CHECKING:
     import numpy
-
-QUICK_SECONDS = 0.1
-SLOW_SECONDS = 1.0
-PATIENCE_SECONDS = 600.0
-"""How long a server that does not answer is asked again."""
 
 
 class CorrectionSession:
@@ -55,11 +50,20 @@ class CorrectionSession:
         self._root = Root.read(history.root) or (Root.of(result) if result.job else None)
         self._scene = ShownLabel(self.node, self.volume, self.values, history.label)
         self._partial: numpy.ndarray | None = None
-        self._sure = self._sending = self._following = self._closed = False
+        self._sure = self._sending = self._closed = False
         self._rooting: Rooting | None = None
         self._newest = 0
-        self._heard = time.monotonic()
-        self._tasks: list[Task] = []
+        steps = FollowingSteps(
+            self._followed,
+            self._base,
+            around.client,
+            self._changed,
+            self._join,
+            self._take,
+            self._fail,
+            self._lost,
+        )
+        self._following = Following(self._runner, steps, self._guarded)
 
     @property
     def shown(self) -> numpy.ndarray:
@@ -162,14 +166,13 @@ class CorrectionSession:
 
     def _sent(self, pending: Pending, sent: Sent, client: Client) -> None:
         self._sending = False
-        pending.job, pending.upload = sent.job, sent.upload
+        pending.job, pending.upload, pending.client = sent.job, sent.upload, client
         self._newest = max(self._newest, sent.job.correction or 0)
         if pending.dropped:
-            self._end_at_server(pending, client)
+            self._end_at_server(pending)
         else:
             self._sure = True
-            self._heard = time.monotonic()
-            self._follow()
+            self._following.go_on()
         if not self._closed:
             self._send_next()
             self._changed()
@@ -221,100 +224,43 @@ class CorrectionSession:
 
     # from the server
 
-    def _follow(self) -> None:
-        pending = next((one for one in self.pendings if one.job is not None), None)
-        client = self._around.client() if pending is not None and not self._following else None
-        if pending is None or client is None or pending.job is None:
-            return
-        self._following = True
-        job = pending.job.id
-        self._run(
-            lambda: client.job(job),
-            lambda answer: self._look(pending, answer, client),
-            lambda error: self._unheard(pending, error),
-        )
+    def _followed(self) -> Pending | None:
+        return next((one for one in self.pendings if one.job is not None), None)
 
-    def _look(self, pending: Pending, job: Job, client: Client) -> None:
-        self._heard = time.monotonic()
-        if pending.dropped:
-            self._next()
-            return
-        pending.job = job
-        later = next((one for one in self.pendings if one.job is not None and one.job.id == job.joined), None)
-        if later is not None:
-            later.strokes, later.texts = pending.strokes + later.strokes, pending.texts + later.texts
-            self.pendings.remove(pending)
-            self._release(pending, client)
-            self._next()
-        elif "label" in job.parts and (job.result_version > pending.version or job.state == "done"):
-            base = self._base()
-            self._run(
-                lambda: get(client, job, base),
-                lambda corrected: self._take(pending, job, corrected, client),
-                lambda error: self._unheard(pending, error),
-            )
-        elif job.ended:
-            self._fail(pending, None, job.message)
-            self._next()
-        else:
-            self._later()
-        self._changed()
+    def _join(self, pending: Pending, later_job: str) -> bool:
+        """Make two corrections one that the server computes together."""
+        later = next((one for one in self.pendings if one.job is not None and one.job.id == later_job), None)
+        if later is None:
+            return False
+        later.strokes, later.texts = pending.strokes + later.strokes, pending.texts + later.texts
+        self.pendings.remove(pending)
+        self._release(pending)
+        return True
 
-    def _take(self, pending: Pending, job: Job, corrected: Corrected, client: Client) -> None:
-        if pending.dropped:
-            self._next()
-            return
-        pending.version = max(job.result_version, corrected.result.version)
+    def _take(self, pending: Pending, job: Job, corrected: Corrected) -> None:
         self._partial = corrected.label
         if job.ended:
             self._finish(pending, job, corrected)
-            self._release(pending, client)
+            self._release(pending)
         self._show()
-        if job.ended:
-            self._next()
-        else:
-            self._later()
-        self._changed()
 
     def _finish(self, pending: Pending, job: Job, corrected: Corrected) -> None:
-        root, number = self._root, job.correction
         warning = remarks(corrected.result, self._result)
-        known = root is not None and number is not None and job.state == "done"
-        step = Step(
-            0,
-            pending.time,
-            "; ".join(pending.texts),
-            warning,
-            root.job if root is not None and known else "",
-            number or 0,
-            "done" if job.state == "done" else "cancelled",
-        )
-        self.history.add(step, corrected.change)
+        whole = job.state == "done"
+        there = self._root.job if self._root is not None and job.correction is not None and whole else ""
+        text, state = "; ".join(pending.texts), "done" if whole else "cancelled"
+        self.history.add(Step(0, pending.time, text, warning, there, job.correction or 0, state), corrected.change)
         self.pendings.remove(pending)
         self._partial = None
         if warning:
             self._around.tell(WARNING, warning)
 
-    def _unheard(self, pending: Pending, error: Exception) -> None:
-        passing = isinstance(error, ServerError) and error.passing
-        if passing and time.monotonic() - self._heard < PATIENCE_SECONDS:
-            self._later(SLOW_SECONDS)
-            return
-        self._following = False
-        if isinstance(error, Gone) and not pending.moved:
-            self._uproot()
-            self._send_next()
-        else:
-            self._fail(pending, error)
-            self._next()
-
-    def _next(self) -> None:
-        self._following = False
-        self._follow()
-
-    def _later(self, seconds: float = 0.0) -> None:
-        self._following = False
-        self._tasks = [self._runner.later(seconds or QUICK_SECONDS, self._guarded(self._follow))]
+    def _lost(self, pending: Pending) -> bool:
+        if pending.moved:
+            return False
+        self._uproot()
+        self._send_next()
+        return True
 
     # ends
 
@@ -333,35 +279,31 @@ class CorrectionSession:
 
     def _withdraw(self, pendings: Sequence[Pending]) -> None:
         """Wait for corrections no more; the server is told."""
-        client = self._around.client() if any(one.job is not None for one in pendings) else None
         for pending in list(pendings):
             pending.dropped = True
             self.pendings.remove(pending)
             if pending.version > 0:
                 self._partial = None
-            if client is not None:
-                self._end_at_server(pending, client)
+            self._end_at_server(pending)
         self._sure = self._sure and any(one.job is not None for one in self.pendings)
         if not self.pendings:
             self._partial = None
-            self._following = False
-            for task in self._tasks:
-                task.drop()
+            self._following.stop()
             if self._rooting is not None:
                 self._rooting.stop()
                 self._rooting = None
                 self.text = ""
 
-    def _end_at_server(self, pending: Pending, client: Client) -> None:
-        job = pending.job
-        if job is not None and not job.ended:
+    def _end_at_server(self, pending: Pending) -> None:
+        job, client = pending.job, pending.client
+        if job is not None and client is not None and not job.ended:
             self._runner.run(lambda: client.cancel(job.id), lambda _job: None, lambda _error: None)
-        self._release(pending, client)
+        self._release(pending)
 
-    def _release(self, pending: Pending, client: Client) -> None:
+    def _release(self, pending: Pending) -> None:
         """Have the label removed that went with a correction."""
-        if pending.upload:
-            self._around.runs.remove_upload(client, pending.upload)
+        if pending.upload and pending.client is not None:
+            self._around.runs.remove_upload(pending.client, pending.upload)
             pending.upload = ""
 
     # the scene
@@ -400,9 +342,6 @@ class CorrectionSession:
         if not self._closed:
             self._around.changed()
 
-    def _run(self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
-        self._tasks = [self._runner.run(work, self._guarded(done), self._guarded(failed))]
-
     def _guarded(self, call: Callable[..., None]) -> Callable[..., None]:
         """Make a call give up all corrections if it fails: what the scene refuses must leave nobody waiting."""
 
@@ -411,9 +350,8 @@ class CorrectionSession:
                 call(*values)
             except Exception as error:
                 logging.exception("SemGAN: a correction ends by an error")
-                self._sending = self._following = False
-                self._withdraw(self.pendings)
+                self._sending = False
                 self._around.tell(ERROR, failed_text(repr(error)))
-                self._changed()
+                self._give_up(self.pendings)
 
         return guarded
