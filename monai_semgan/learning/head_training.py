@@ -22,6 +22,7 @@ from monai_semgan.training.augmentation.paired import PairedAugmentation
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.engine.schedule import Stopwatch, cosine_factor
 from monai_semgan.training.engine.seeds import step_generator
+from monai_semgan.utils.device import autocast
 from monai_semgan.utils.progress import ETA
 from monai_semgan.utils.side_by_side import undivided
 
@@ -115,7 +116,9 @@ class HeadTraining:
         return self.settings.steps is not None and self.step - first >= self.settings.steps
 
     def _learn(self, batch: HeadBatch, optimiser: torch.optim.Optimizer) -> float:
-        loss = self.loss(_with_background(self.head(batch.image, batch.logits, batch.features)), batch.target)
+        with autocast(self.device, self.settings.mixed_precision):
+            logits = self.head(batch.image, batch.logits, batch.features)
+        loss = self.loss(_with_background(logits), batch.target)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise SemganError("learning has met values that are no numbers", remedy="check the scans, or learn again")
@@ -148,10 +151,11 @@ class HeadTraining:
         chosen = torch.rand(len(image), generator=source, device=self.device) < settings.contrast_probability
         randomised = contrast(image, None, source)
         image = torch.where(chosen[:, None, None, None], randomised, image)
-        logits, features = self.network.student.with_features(image)  # type: ignore[operator]
-        taken = logits.argmax(1) > 0
-        if self.network.added is not None:
-            taken |= earlier_found(self.network, image, logits, features)
+        with autocast(self.device, settings.mixed_precision):
+            logits, features = self.network.student.with_features(image)  # type: ignore[operator]
+            taken = logits.argmax(1) > 0
+            if self.network.added is not None:
+                taken |= earlier_found(self.network, image, logits, features)
         return HeadBatch(image, logits, features, torch.where(taken, UNLABELLED, target))
 
 

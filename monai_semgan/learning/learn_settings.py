@@ -27,6 +27,7 @@ class LearnSettings:
         learning_rate: highest rate of AdamW.
         weight_decay: of AdamW.
         average_slices: slices after which old weights count half in the average that is kept.
+        mixed_precision: use bfloat16 where that is faster.
         steps: end after so many steps; None for the budget alone.
         seed: of everything random.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -45,6 +46,7 @@ class LearnSettings:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     average_slices: float = 2000.0
+    mixed_precision: bool = True
     steps: int | None = None
     seed: int = 0
     device: str | torch.device = "auto"

@@ -56,13 +56,16 @@ class StructureHead(nn.Module):
         x = image.new_zeros(())
         for size, mix in zip(sizes, self.mix, strict=False):
             parts = [
-                project(feature.float())
+                project(feature)
                 for project, feature in zip(self.project, features, strict=True)
                 if feature.shape[-2:] == size
             ]
             x = mix(_resized(x, size) + torch.stack(parts).sum(0))
-        x = torch.cat([_resized(x, image.shape[-2:]), image, logits.float().softmax(1)], 1)
-        return self.last(self.fine(x))
+        x = torch.cat([_resized(x.float(), image.shape[-2:]), image.float(), logits.float().softmax(1)], 1)
+        if self.training:
+            return self.last(self.fine(x))
+        with torch.autocast(image.device.type, enabled=False):  # grey values have more than the 8 bits of bfloat16
+            return self.last(self.fine(x))
 
 
 class AddedStructures(nn.Module):

@@ -117,8 +117,7 @@ class InversionSegmenter(nn.Module):
             return self.student(image).float()
         logits, features = self.student.with_features(image)  # type: ignore[operator]
         logits = logits.float()
-        with torch.autocast(image.device.type, enabled=False):
-            return torch.cat([logits, self.added(image.float(), logits, features)], 1)
+        return torch.cat([logits, self.added(image, logits, features)], 1)
 
     @torch.jit.unused
     def encode(self, image: torch.Tensor) -> Latent:
