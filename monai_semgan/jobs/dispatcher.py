@@ -233,7 +233,7 @@ class Dispatcher:
     def _worker_lost(self, entry: Entry, code: int) -> None:
         if entry.cancel_by is not None or entry.removing:
             self._end(entry, State.cancelled, "cancelled; the worker was stopped")
-        elif entry.job.state is State.warming and entry.attempts < 2:
+        elif entry.attempts < 2 and (entry.job.state is State.warming or entry.job.corrects is not None):
             self.scheduler.requeue(entry)
             entry.job.joined = None
         else:

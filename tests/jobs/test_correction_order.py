@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,17 @@ def reader(busy: Server) -> Reader:
 @contextmanager
 def worker_stopped(server: Server) -> Iterator[None]:
     """Within the block, the worker does nothing."""
+    import psutil
+
     (worker,) = server.workers()
     worker.suspend()
+    while worker.status() != psutil.STATUS_STOPPED:
+        time.sleep(0.01)
     try:
         yield
     finally:
-        worker.resume()
+        with suppress(psutil.NoSuchProcess):
+            worker.resume()
 
 
 def states(reader: Reader) -> list[str]:

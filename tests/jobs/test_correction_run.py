@@ -152,6 +152,12 @@ def test_a_worker_that_has_just_been_started_finds_what_one_finds_that_remembers
     assert (bench.label(AGAIN) == remembered).all()
 
 
+def test_results_of_a_worker_that_died_are_followed_by_those_of_the_next(bench: Bench) -> None:
+    bench.correct(FIRST, 3)
+    bench.correct(FIRST, 3)
+    assert versions(bench.jobs / FIRST / "result") == [3, 4]
+
+
 def test_after_undo_a_correction_goes_on_from_the_label_of_before(bench: Bench) -> None:
     bench.correct(FIRST, 3, reach_mm=0.0)
     bench.correct(SECOND, 6, before=ROOT, reach_mm=0.0)

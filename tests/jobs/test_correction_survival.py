@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.jobs.conftest import Serve
 from tests.jobs.reader import Reader, stroke
@@ -33,13 +35,13 @@ def full_disk(process: Any, largest: int) -> Iterator[None]:
         process.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def test_a_worker_that_dies_before_it_has_begun_loses_no_stroke(serve: Serve, make_studies: MakeStudies) -> None:
+def test_a_worker_that_dies_loses_no_stroke(serve: Serve, make_studies: MakeStudies) -> None:
     server = serve(make_studies())
     reader = Reader.of(server)
     (worker,) = server.workers()
-    worker.suspend()
-    jobs = [reader.asked(stroke(reader, row, 2), reach_mm=0.0) for row in (3, 4)]
-    worker.kill()
+    with worker_stopped(server):
+        jobs = [reader.asked(stroke(reader, row, 2), reach_mm=0.0) for row in (3, 4)]
+        worker.kill()
     for job in jobs:
         server.done(job)
     assert all((reader.current()[3:6, row, 2] == 2).all() for row in (3, 4))
@@ -128,6 +130,23 @@ def test_a_job_makes_no_room_for_its_own_correction(serve: Serve, make_studies: 
     every = {**stroke(reader, 3, 2), "runs": [[voxel, 1] for voxel in range(voxels)]}
     refused = reader.ask(*[every] * (100_000 // voxels + 1))
     assert refused.status_code == 507 and server.job(reader.root)["state"] == "done"
+
+
+def test_a_result_of_other_weights_is_not_corrected(
+    serve: Serve, make_studies: MakeStudies, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    studies = make_studies()
+    server = serve(studies)
+    reader = Reader.of(server)
+    server.kill()
+    other = tmp_path / tiny_bundle.name
+    shutil.copytree(tiny_bundle, other)
+    weights = torch.load(other / "models" / "model.pt", weights_only=True)
+    torch.save(weights, other / "models" / "model.pt", pickle_protocol=3)
+    again = Reader(serve(studies, bundle=other), reader.root)
+    refused = again.ask(stroke(again, 3, 2))
+    assert refused.status_code == 409 and "another version of the model" in refused.json()["detail"]
+    assert (again.label() == again.current()).all()
 
 
 def test_a_correction_of_a_scan_that_was_replaced_is_refused(serve: Serve, make_studies: MakeStudies) -> None:

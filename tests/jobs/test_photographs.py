@@ -11,6 +11,7 @@ from PIL import Image
 
 from monai_semgan.io.reading import read_label, read_volume
 from tests.jobs.conftest import Serve, Server
+from tests.jobs.reader import Reader, stroke
 from tests.skin_lesions import SIZE, lesion
 
 pytestmark = pytest.mark.label
@@ -43,6 +44,15 @@ def test_a_picture_is_segmented_and_its_label_has_its_pixels(
         path.write_bytes(content)
         read = read_label if part == "label" else read_volume
         assert read(path).array.shape == (*SIZE[::-1], 1), part
+
+
+def test_a_stroke_corrects_a_picture(server: Server) -> None:
+    job = server.done(server.submit(upload=sent(server, "PNG", ".png")))
+    reader = Reader(server, job["id"])
+    (index,) = list(reader.names)[:1]
+    corrected = reader.corrected(stroke(reader, 3, index, k=0))
+    assert (reader.label(corrected["id"])[3:6, 3, 0] == index).all()
+    assert server.get(f"/jobs/{corrected['id']}/result").json()["volumes_ml"] == {}
 
 
 def test_a_picture_that_is_none_is_refused_at_once(server: Server) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.conftest import Serve, Server
+from tests.jobs.reader import Reader, stroke
 
 pytestmark = pytest.mark.label
 
@@ -23,6 +24,12 @@ def test_it_previews_and_refuses_other_modes_before_a_job_begins(server: Server)
     refused = server.ask("POST", "/jobs", json={"image": "ct", "mode": "refine"})
     assert refused.status_code == 422 and "a student alone: mode preview only" in refused.json()["detail"]
     server.done(server.submit(image="ct"))
+
+
+def test_strokes_are_followed_without_a_generator(server: Server) -> None:
+    reader = Reader.of(server)
+    job = reader.corrected(stroke(reader, 3, 2))
+    assert (reader.label(job["id"])[3:6, 3, 2] == 2).all()
 
 
 def test_the_label_app_offers_the_preview_alone(student_bundle: Path, tiny_bundle: Path) -> None:

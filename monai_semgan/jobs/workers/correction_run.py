@@ -28,6 +28,7 @@ from monai_semgan.jobs.storage.result_files import (
     new_version,
     read_result,
     slice_geometry,
+    versions,
 )
 from monai_semgan.jobs.workers.correction_facts import corrected_result
 from monai_semgan.jobs.workers.corrector_shelf import CorrectorShelf, Shelved
@@ -73,7 +74,7 @@ class CorrectionRun:
         self.task, self.correction, self.bundle = task, correction, bundle
         self.say, self.turn, self.shelf = say, turn, shelf
         self.results = Path(task.results)
-        self.version = 0
+        self.version = max(versions(self.results), default=0)  # another worker may have died with this correction
         self._pace = PartialPace(partial_seconds)
         self._started = time.perf_counter()
         self._read = 0.0
