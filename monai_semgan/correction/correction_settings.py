@@ -16,7 +16,6 @@ class CorrectionSettings:
         reach_mm: how far from the touched slices, along their normal, neighbours follow; 0 for the touched ones alone.
         locked: label ids that no correction changes.
         steps: updates of a touched slice's latent; 0 leaves latents out.
-        neighbour_steps: updates of a neighbour's latent.
         learning_rate: step length of Adam, in units of the latent space w.
         spatial_learning_rate: the same for the spatial part.
         stroke_weight: weight of the strokes in the search.
@@ -29,8 +28,7 @@ class CorrectionSettings:
 
     reach_mm: float = 25.0
     locked: tuple[int, ...] = ()
-    steps: int = 10
-    neighbour_steps: int = 4
+    steps: int = 6
     learning_rate: float = 0.02
     spatial_learning_rate: float = 0.05
     stroke_weight: float = 1.0
@@ -41,6 +39,6 @@ class CorrectionSettings:
         object.__setattr__(self, "locked", tuple(self.locked))
         check_ranges(
             self,
-            not_negative=("reach_mm", "steps", "neighbour_steps", "stroke_weight", "keep_weight"),
+            not_negative=("reach_mm", "steps", "stroke_weight", "keep_weight"),
             positive=("learning_rate", "spatial_learning_rate", "point_mm"),
         )

@@ -169,8 +169,8 @@ class _Work:
         """Write a change, keep its latent, tell."""
         if write_change(self.label, change, wish, self.scan.grid, self.kept) or change.number in wish.slices:
             self.changed += [change.number] if change.number not in self.changed else []
-            if change.end is not None:
-                self.latents = self.latents.merged(SliceLatents(np.array([change.number]), change.end.to("cpu")))
+            if change.latent is not None:
+                self.latents = self.latents.merged(SliceLatents(np.array([change.number]), change.latent.to("cpu")))
         self._tell(min(self.done + 1, self.steps))
 
     def _tell(self, done: int) -> None:

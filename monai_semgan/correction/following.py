@@ -13,7 +13,6 @@ from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.correction.drawn_voxels import DrawnVoxels
 from monai_semgan.correction.evidence import (
     REACH_MM,
-    Fields,
     Scene,
     move_cues,
     neighbour_cues,
@@ -44,16 +43,14 @@ class SliceChange:
         scene: before the change.
         changed: `(H, W)` bool.
         target: `(H, W)` share of the structure afterwards.
-        start: latent of the slice before, of one row; None where none was moved.
-        end: latent afterwards.
+        latent: of the slice afterwards, of one row; None where none was moved.
     """
 
     number: int
     scene: Scene
     changed: np.ndarray
     target: np.ndarray
-    start: Latent | None = None
-    end: Latent | None = None
+    latent: Latent | None = None
 
 
 class Following:
@@ -94,13 +91,13 @@ class Following:
             if not drawn.any():
                 yield SliceChange(number, scene, drawn, scene.own)
                 continue
-            cues, start, end = stroke_cues(scene, drawn), None, None
+            cues, latent = stroke_cues(scene, drawn), None
             if number in moves:
-                before, after, start, end = moves[number]
+                before, after, latent = moves[number]
                 cues |= move_cues(scene, before, after, drawn)
             score = line_for(STROKE_LINES, cues).score(cues)
             score = np.where(scene.distance(drawn) < REACH_MM, score, -np.inf)
-            yield self._change(number, scene, score, drawn, (start, end))
+            yield self._change(number, scene, score, drawn, latent)
 
     def neighbour(self, former: SliceChange, number: int) -> SliceChange | None:
         """Compute the change of a slice beside one that has changed; None if it does not follow."""
@@ -109,12 +106,8 @@ class Following:
         if not reached.any():
             return None
         cues = neighbour_cues(scene, former.scene, former.changed)
-        start = end = None
-        if former.start is not None and former.end is not None:
-            start, end, moved = self._carried(former.start, former.end, number, scene, reached)
-            cues |= moved
         score = line_for(NEIGHBOUR_LINES, cues).score(cues)
-        change = self._change(number, scene, score, reached & (score > 0), (start, end))
+        change = self._change(number, scene, score, reached & (score > 0))
         return change if np.count_nonzero(change.changed) >= LEAST_PIXELS else None
 
     def scene(self, number: int, ahead: int = 0) -> Scene:
@@ -151,34 +144,25 @@ class Following:
 
     def _moves(
         self, numbers: list[int], scenes: dict[int, Scene], seeds: dict[int, np.ndarray]
-    ) -> dict[int, tuple[np.ndarray, np.ndarray, Latent, Latent]]:
-        """Move the latents of slices: probabilities before and after, latents before and after, by slice."""
+    ) -> dict[int, tuple[np.ndarray, np.ndarray, Latent]]:
+        """Move the latents of slices: probabilities before and after, and the latent, by slice."""
         structure = self.wish.structure
         steps = round(self.settings.steps * min(1.0, MOVED_AT_ONCE / max(1, len(numbers))))
         if not numbers or steps < 1 or not self.scan.renders(structure):
             return {}
-        start = self.scan.latents_of(numbers, self.latents)
-        fixed = self.scan.fixed([seeds[number] for number in numbers], structure if self.wish.positive else 0)
-        away = [scenes[number].distance(seeds[number]) for number in numbers]
-        trust = ((np.stack(away) - KEEP_NEAR_MM) / (KEEP_FAR_MM - KEEP_NEAR_MM)).clip(0, 1)
-        wanted = torch.from_numpy(trust).float().to(start.device)
-        move = self.scan.mover.move(start, fixed, wanted, steps, self.settings)
-        self.failed += int(move.failed.sum())
-        rows = zip(move.before.cpu().numpy(), move.after.cpu().numpy(), strict=True)
-        return {
-            number: (before, after, move.start[k : k + 1], move.end[k : k + 1])
-            for k, (number, (before, after)) in enumerate(zip(numbers, rows, strict=True))
-        }
-
-    def _carried(
-        self, former: Latent, moved: Latent, number: int, scene: Scene, where: np.ndarray
-    ) -> tuple[Latent, Latent, Fields]:
-        """Move the latent of a slice as that of its neighbour has moved."""
-        start = self.scan.latents_of([number], self.latents)
-        steps = zip(start.parts, former.parts, moved.parts, strict=True)
-        end = Latent(*(own + (new - old) for own, old, new in steps))
-        before, after = self.scan.mover.rendered(start, end)
-        return start, end, move_cues(scene, before, after, where)
+        found: dict[int, tuple[np.ndarray, np.ndarray, Latent]] = {}
+        for first in range(0, len(numbers), MOVED_AT_ONCE):
+            batch = numbers[first : first + MOVED_AT_ONCE]
+            start = self.scan.latents_of(batch, self.latents)
+            fixed = self.scan.fixed([seeds[number] for number in batch], structure if self.wish.positive else 0)
+            away = np.stack([scenes[number].distance(seeds[number]) for number in batch])
+            trust = torch.from_numpy(((away - KEEP_NEAR_MM) / (KEEP_FAR_MM - KEEP_NEAR_MM)).clip(0, 1)).float()
+            move = self.scan.mover.move(start, fixed, trust.to(start.device), steps, self.settings)
+            self.failed += int(move.failed.sum())
+            renderings = zip(move.before.cpu().numpy(), move.after.cpu().numpy(), strict=True)
+            for row, (number, (before, after)) in enumerate(zip(batch, renderings, strict=True)):
+                found[number] = (before, after, move.end[row : row + 1])
+        return found
 
     def _change(
         self,
@@ -186,7 +170,7 @@ class Following:
         scene: Scene,
         score: np.ndarray,
         seeds: np.ndarray,
-        latents: tuple[Latent | None, Latent | None],
+        latent: Latent | None = None,
     ) -> SliceChange:
         """Accept what is likely and hangs together with the seeds."""
         likely = ((score > 0) & scene.view.body | seeds) & scene.free
@@ -197,7 +181,8 @@ class Following:
         probability = np.where(seeds, 1.0, 1.0 / (1.0 + np.exp(-score.clip(-30.0, 30.0))))
         zone = ndimage.binary_dilation(changed)
         wished = np.maximum(scene.own, probability) if scene.positive else np.minimum(scene.own, 1.0 - probability)
-        return SliceChange(number, scene, changed, np.where(zone, wished, scene.own).astype(np.float32), *latents)
+        target = np.where(zone, wished, scene.own).astype(np.float32)
+        return SliceChange(number, scene, changed, target, latent)
 
 
 MOSTLY = 0.4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from monai_semgan.correction.correction_settings import CorrectionSettings
@@ -13,7 +12,7 @@ from monai_semgan.inversion.optimiser import ready_for_search
 from monai_semgan.inversion.prior import LatentPrior
 from monai_semgan.losses.label_losses import constraint_loss, soft_label_loss
 from monai_semgan.networks import InversionSegmenter, Latent
-from monai_semgan.networks.latent import chosen, joined
+from monai_semgan.networks.latent import chosen
 
 PRIOR_WEIGHT = 0.005
 """Of the length of a latent, as in `InversionSettings`."""
@@ -29,14 +28,12 @@ class Move:
     Attributes:
         before: `(n, K, H, W)` probabilities that the latents at the start render.
         after: `(n, K, H, W)` those at the end.
-        start: latents at the start.
         end: latents at the end.
-        failed: `(n,)` bool: slices given up after a loss that is no number; they end at their best.
+        failed: `(n,)` bool: slices in which a loss was no number; they end at their best.
     """
 
     before: torch.Tensor
     after: torch.Tensor
-    start: Latent
     end: Latent
     failed: torch.Tensor
 
@@ -51,17 +48,6 @@ class LatentMover:
     def __init__(self, network: InversionSegmenter) -> None:
         self.network = network
         self.prior = LatentPrior.from_network(network)
-
-    def encoded(self, images: torch.Tensor) -> Latent:
-        """Encode slices `(n, C, H, W)`."""
-        with torch.no_grad():
-            return self.network.encode(images).float()
-
-    def rendered(self, *latents: Latent) -> tuple[np.ndarray, ...]:
-        """Render latents of one slice each: probabilities `(R, H, W)` each."""
-        with torch.no_grad():
-            found = self.network.render(joined(latents)).logits.softmax(1)
-        return tuple(found.cpu().numpy())
 
     def move(
         self, start: Latent, fixed: torch.Tensor, trust: torch.Tensor, steps: int, settings: CorrectionSettings
@@ -82,29 +68,22 @@ class LatentMover:
         rows = torch.arange(len(start), device=start.device)
         with ready_for_search(self.network):
             latent = start.clone().float()
-            best, least = latent.clone(), torch.full((len(start),), torch.inf, device=start.device)
             adams = [SliceAdam(part) for part in latent.parts]
-            before = None
+            found: _Best | None = None
             for step in range(steps + 1):
                 leaves = latent.map(lambda part: part.detach().clone().requires_grad_())
                 logits = self.network.render(leaves).logits
-                before = logits.detach().softmax(1) if before is None else before
-                loss = self._loss(leaves, logits, before, fixed, trust, settings)
-                better = loss.detach() < least
-                best, least = chosen(better, leaves.map(torch.Tensor.detach), best), loss.detach().fmin(least)
+                found = found or _Best(logits.detach().softmax(1), leaves)
+                loss = self._loss(leaves, logits, found.first, fixed, trust, settings)
+                found.record(loss.detach(), logits.detach(), leaves.clone())
                 if step == steps:
                     break
                 gradients = torch.autograd.grad(loss.sum(), leaves.parts)
                 factor = learning_rate_factor(step, steps, 0.0, DECAY)
                 for adam, gradient, rate in zip(adams, gradients, rates, strict=False):
                     adam.step(rows, gradient.nan_to_num(0.0, 0.0, 0.0), rate * factor)
-            failed = ~(loss.detach() <= least.clamp(max=torch.finfo().max))
-            with torch.no_grad():
-                after = (
-                    logits.detach().softmax(1) if bool(better.all()) else self.network.render(best).logits.softmax(1)
-                )
-        assert before is not None
-        return Move(before, after, start, best, ~loss.detach().isfinite() & failed)
+        assert found is not None
+        return Move(found.first, found.after, found.latent, found.failed)
 
     def _loss(
         self,
@@ -118,3 +97,25 @@ class LatentMover:
         drawn = settings.stroke_weight * constraint_loss(logits, fixed)
         kept = settings.keep_weight * soft_label_loss(logits, before, trust)
         return drawn + kept + PRIOR_WEIGHT * self.prior.length(self.prior.whiten(latent))
+
+
+class _Best:
+    """Remember of every slice the latent with the least loss, and what it renders.
+
+    Args:
+        first: `(n, K, H, W)` probabilities at the start.
+        start: latents there.
+    """
+
+    def __init__(self, first: torch.Tensor, start: Latent) -> None:
+        self.first, self.after, self.latent = first, first, start.clone()
+        self.least = torch.full((len(start),), torch.inf, device=start.device)
+        self.failed = torch.zeros(len(start), dtype=torch.bool, device=start.device)
+
+    def record(self, loss: torch.Tensor, logits: torch.Tensor, latent: Latent) -> None:
+        """Look at the losses `(n,)` of all slices after an update; what is no number is never best."""
+        better = loss < self.least
+        self.failed |= ~loss.isfinite()
+        self.least = torch.where(better, loss, self.least)
+        self.after = torch.where(better[:, None, None, None], logits.softmax(1), self.after)
+        self.latent = chosen(better, latent, self.latent)
