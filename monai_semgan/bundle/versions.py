@@ -91,6 +91,7 @@ class VersionStore:
         Raises:
             SemganError: there is none of this number, it is damaged, or the choice cannot be written.
         """
+        self.version(number).refuse_damaged()  # before anything is made in a folder that is none of versions
         with self._locked():
             found = self.version(number)
             found.refuse_damaged()

@@ -93,6 +93,12 @@ def test_an_unknown_number_is_refused_with_those_that_there_are(store: VersionSt
     assert store.current().number == 0
 
 
+def test_a_number_that_is_refused_leaves_no_folder(store: VersionStore) -> None:
+    with pytest.raises(SemganError, match="no version 1"):
+        store.use(1)
+    assert not store.root.exists()
+
+
 @pytest.mark.parametrize("missing", ["configs/inference.json", "configs/metadata.json", "models/model.pt"])
 def test_a_folder_that_is_no_complete_bundle_becomes_no_version(store: VersionStore, made: Path, missing: str) -> None:
     (made / missing).unlink()

@@ -105,6 +105,16 @@ def test_a_tuned_model_becomes_a_version_that_can_be_tuned_on(
     assert again.record.structures == (TUMOUR,)
 
 
+def test_unlabelled_scans_are_rehearsed_on_beside_the_labelled_ones(
+    old: Path, scans: list[Entry], tmp_path: Path
+) -> None:
+    unlabelled = replace(scans[2], label=None)
+    made = tune(old, scans[:2], tmp_path, replace(QUICK, steps=3), replay=[unlabelled])
+    data = json.loads((made.folder.parent / "student" / "record.json").read_text())["data"]
+    assert (data["labelled"], data["unlabelled"], data["validation"]) == (["scan0", "scan1"], ["scan2"], [])
+    assert made.record.images == ("scan0", "scan1")
+
+
 def test_structures_that_the_model_knows_get_better(old: Path, tmp_path: Path) -> None:
     entries = labelled_entries(teach(tmp_path / "scans", 3, ORGANS))
     free = replace(QUICK, structures=(), steps=200, keep_weight=0.01, generated_fraction=0.0)
