@@ -83,7 +83,6 @@ def from_scratch(bundle: Path, entries: Sequence[Entry], work: Path, budget: str
         size=cut.size,
         pixel_mm=cut.pixel_mm,
         labels=NEW,
-        fold=None,
         validations=1,
         tensorboard=False,
         device="cpu",

@@ -51,7 +51,7 @@ class TuningFigures:
         """
         agreement = overall(self.agreement)
         if self.lost > largest_loss:
-            return f"old structures would lose {self.lost:.3f} Dice on {self.scans} held-out scans"
+            return f"old structures would lose {self.lost:.3f} Dice on average"
         if not math.isnan(agreement) and agreement < LEAST_AGREEMENT:
             return f"old structures would change: Dice {agreement:.3f} with what the model found before"
         return ""

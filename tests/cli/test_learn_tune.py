@@ -74,7 +74,7 @@ def test_a_worse_version_is_refused_and_leaves_nothing(
     old: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     models = tmp_path / "models"
-    fake = FakeTuning("old structures would lose 0.020 Dice on 1 held-out scans")
+    fake = FakeTuning("old structures would lose 0.020 Dice on average")
     assert tuned_by(fake, monkeypatch, scans, "--versions", models, "--bundle", old) == 2
     told = capsys.readouterr().err
     assert "the new version is refused: old structures would lose 0.020 Dice" in told and told.count("\n") == 1
