@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from monai_semgan.io.reading import read_label, read_volume
     from monai_semgan.io.volume import Volume
     from monai_semgan.io.writing import write_label, write_map, write_volume
+    from monai_semgan.learning.learn_settings import LearnSettings
+    from monai_semgan.learning.new_structures import NewStructure
+    from monai_semgan.learning.structure_learning import learn_structures
     from monai_semgan.networks.added_structures import AddedStructures
     from monai_semgan.networks.discriminators import ImageDiscriminator, JointDiscriminator
     from monai_semgan.networks.encoder import LatentEncoder
@@ -114,8 +117,10 @@ __all__ = [
     "JointGenerator",
     "Latent",
     "LatentEncoder",
+    "LearnSettings",
     "LoadLabeld",
     "LoadVolumed",
+    "NewStructure",
     "NormaliseIntensityd",
     "PatientScore",
     "PlanSlicesd",
@@ -156,6 +161,7 @@ __all__ = [
     "find_cases",
     "find_scans",
     "label_names",
+    "learn_structures",
     "list_volumes",
     "load_bundle",
     "load_datalist",
@@ -220,6 +226,9 @@ _HOMES = {
     "io.reading": "read_label read_volume",
     "io.volume": "Volume",
     "io.writing": "write_label write_map write_volume",
+    "learning.learn_settings": "LearnSettings",
+    "learning.new_structures": "NewStructure",
+    "learning.structure_learning": "learn_structures",
     "networks.added_structures": "AddedStructures",
     "networks.discriminators": "ImageDiscriminator JointDiscriminator",
     "networks.encoder": "LatentEncoder",

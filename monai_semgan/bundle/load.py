@@ -74,6 +74,12 @@ class Bundle:
         """What `segment` can do with it: `MODES`, or the preview alone where it is a student alone."""
         return MODES if self.network.renders else STUDENT_MODES
 
+    @property
+    def trained_labels(self) -> dict[int, str]:
+        """Organ name by label id of what the networks were trained for, without structures that were added later."""
+        first = self.preprocessing.num_classes - self.network.added_count
+        return {index: name for index, name in self.labels.items() if index < first}
+
     @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 of the weights file; read once, since every result tells it."""

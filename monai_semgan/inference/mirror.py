@@ -18,6 +18,7 @@ from monai_semgan.organs import one_sided
 from monai_semgan.quality.anatomy import AnatomyCheck
 from monai_semgan.quality.assessment import DomainModel, assess_domain, too_low
 from monai_semgan.utils.gpu import with_cpu_fallback
+from monai_semgan.utils.shared_background import whole_background
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
@@ -87,7 +88,7 @@ def why_not(bundle: Bundle, prepared: PreparedVolume) -> str:
         return "the slices do not show the patient's sides left and right"
     if prepared.not_in_hu:
         return "its values are none of a CT in HU"
-    if not one_sided(bundle.labels):
+    if not one_sided(bundle.trained_labels):
         return "the model has no organ that lies on one side only"
     model = domain_model(bundle)
     if model is None or "preview" not in model.weights:
@@ -105,6 +106,7 @@ def mirror_check(scores: MirrorScores) -> AnatomyCheck:
 
 
 def _score(model: DomainModel, probabilities: torch.Tensor, affine: np.ndarray, bundle: Bundle) -> float:
-    found = assess_domain(model, probabilities, affine, bundle.labels, "preview", as_whole=True)
+    known = whole_background(probabilities, bundle.network.added_counts)
+    found = assess_domain(model, known, affine, bundle.trained_labels, "preview", as_whole=True)
     assert found is not None and found.score is not None
     return found.score

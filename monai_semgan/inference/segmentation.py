@@ -184,8 +184,7 @@ def assess(
     model = domain_model(bundle)
     if model is None:
         return None
-    probabilities = whole_background(probabilities, bundle.network.added_counts)
-    known = {index: name for index, name in bundle.labels.items() if index < probabilities.shape[1]}
+    probabilities, known = whole_background(probabilities, bundle.network.added_counts), bundle.trained_labels
     chosen = [index for index in chosen if index in known] or list(known)
     affine = judged_affine(bundle.preprocessing, prepared.geometry.grid_affine)
     single = bundle.preprocessing.field_of_view == "image"

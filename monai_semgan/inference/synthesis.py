@@ -112,7 +112,7 @@ def sample_patient(
         raise SemganError(problem, remedy="generate slices (semgan sample --patients 0)", path=bundle.folder)
     bundle.network.check_renders("a synthetic patient")
     shape = patient_shape(bundle)
-    levels = organ_levels(shape, bundle.labels)
+    levels = organ_levels(shape, bundle.trained_labels)
 
     def compute(network: InversionSegmenter) -> SyntheticSlices:
         pixel_mm = bundle.preprocessing.pixel_mm
@@ -171,8 +171,8 @@ def patient_shape(bundle: Bundle) -> PatientShape:
     values: Mapping[str, Any] = bundle.settings.get("patient", {})
     try:
         shape = PatientShape(**values)
-        rows = organ_levels(shape, bundle.labels)
-        fits = rows.size == 0 or (rows.ndim == 2 and len(rows) > 1 and rows.shape[1] == len(bundle.labels))
+        rows = organ_levels(shape, bundle.trained_labels)
+        fits = rows.size == 0 or (rows.ndim == 2 and len(rows) > 1 and rows.shape[1] == len(bundle.trained_labels))
         fits = fits and shape.height_mm > 0 and shape.slice_mm > 0
     except (TypeError, ValueError):
         fits = False
