@@ -13,7 +13,7 @@ from torch import nn
 
 from monai_semgan.data.sampler import StepSampler
 from monai_semgan.errors import SemganError
-from monai_semgan.losses.label_losses import UNLABELLED, marginal_logits
+from monai_semgan.losses.label_losses import UNLABELLED, MaskedDiceCELoss, marginal_logits
 from monai_semgan.networks import InversionSegmenter, JointGenerator, build_student
 from monai_semgan.networks.weights import part, with_prefix
 from monai_semgan.training.augmentation.colour import randomisation_for
@@ -101,6 +101,7 @@ class StudentStage(Stage):
         )
         self.base_rates["student"] = settings.learning_rate
         self.loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
+        self.present_loss = MaskedDiceCELoss()
         self.paired = PairedAugmentation()
         self.contrast = randomisation_for(context.slices.images.shape[1], context.tied_labels)
         self.rendering = rendering
@@ -255,24 +256,39 @@ class StudentStage(Stage):
         with autocast(self.context.device, self.context.mixed_precision):
             logits = student(image)
         logits, known = logits.float(), self.known(step)
-        kept = None if self.kept is None else self.kept.loss(image, logits, label, known)
-        if known is not None:
-            logits = marginal_logits(logits, label, known)
-        logs = {}
-        if self.with_unlabelled:
-            logs["sure"] = (label[: self.unlabelled] != UNLABELLED).float().mean()
-        if self.with_unlabelled or self.images_only:
-            loss = self.loss(*known_pixels(logits, label))
+        if self.kept is None:
+            loss, logs = self._loss(logits, label, known)
         else:
-            loss = self.loss(logits, label[:, None])
-        if kept is not None:
-            logs["kept"] = kept.detach()
-            loss = loss + self.settings.keep_weight * kept
+            loss, logs = self._kept_loss(image, logits, label, known)
         self.optimisers["student"].zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer_step("student", student.parameters(), max_norm=5.0)
         self.update_averages(step)
         return {"loss": loss.detach(), **logs}
+
+    def _kept_loss(
+        self, image: torch.Tensor, logits: torch.Tensor, label: torch.Tensor, known: torch.Tensor | None
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Loss of a student that is held to what it knew, of those classes alone that a batch shows.
+
+        Batches are small here: a loss that punishes every class that is absent would keep rare ones from being learnt.
+        """
+        assert self.kept is not None
+        distance = self.kept.loss(image, logits, label, known)
+        loss = self.present_loss(logits, label, known) + self.settings.keep_weight * distance
+        return loss, {"kept": distance.detach()}
+
+    def _loss(
+        self, logits: torch.Tensor, label: torch.Tensor, known: torch.Tensor | None
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Dice + cross-entropy over the pixels whose label is known."""
+        if known is not None:
+            logits = marginal_logits(logits, label, known)
+        logs = {}
+        if self.with_unlabelled:
+            logs["sure"] = (label[: self.unlabelled] != UNLABELLED).float().mean()
+            return self.loss(*known_pixels(logits, label)), logs
+        return self.loss(logits, label[:, None]), logs
 
     @torch.no_grad()
     def segment(self, image: torch.Tensor) -> torch.Tensor:
