@@ -291,6 +291,18 @@ def test_times_of_an_earlier_server_count(clock: Clock) -> None:
     assert eta(jobs, enqueue(jobs, PREVIEW)) == pytest.approx(12)
 
 
+def test_corrections_and_previews_have_times_of_their_own(clock: Clock) -> None:
+    jobs = Scheduler()
+    for corrects, seconds in ((None, 12.0), ("f" * 32, 3.0)):
+        done = job(PREVIEW, State.done)
+        done.corrects, done.started, done.finished = corrects, 0.0, seconds
+        jobs.remember(done)
+    preview, correction = enqueue(jobs, PREVIEW), enqueue(jobs, PREVIEW)
+    correction.job.corrects = "f" * 32
+    assert jobs.estimates.seconds("m", PREVIEW) == 12.0
+    assert eta(jobs, preview) == pytest.approx(12) and eta(jobs, correction) == pytest.approx(12 + 3)
+
+
 def test_what_is_being_cancelled_says_so_whatever_the_worker_tells(clock: Clock) -> None:
     jobs = Scheduler()
     entry = enqueue(jobs)
