@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from monai_semgan.learning.new_structures import NewStructure
     from monai_semgan.utils.progress import Progress
 
+COPIES = 2
+"""Of a bundle, which learning writes: what it makes, and the version of it."""
+
 DESCRIPTION = """\
 Learn a structure that the model does not know, from one to five labelled scans, in minutes.
 
@@ -136,7 +139,7 @@ def learn(arguments: argparse.Namespace, store: VersionStore) -> int:
     width = name_column(version.structures)
     for name in version.structures:
         figure = f"{version.figures[name]:.3f}" if name in version.figures else "not measured"
-        say(f"  {name:<{width}}Dice {figure}")
+        say(f"  {name:<{width}} Dice {figure}")
     say(f"  {version.note}")
     for old in store.prune(in_use=(version.number,)):
         say(f"  removed version {old.number}: {KEPT} are kept")
@@ -147,6 +150,7 @@ def learn_version(
     arguments: argparse.Namespace, store: VersionStore, structures: list[NewStructure], progress: Progress
 ) -> ModelVersion:
     """Learn beside the version in use; nothing changes before the new one is complete."""
+    from monai_semgan.authoring.contents import bundle_files
     from monai_semgan.learning.labelled_entries import labelled_entries
     from monai_semgan.learning.learn_settings import LearnSettings
     from monai_semgan.learning.structure_learning import learn_structures
@@ -160,7 +164,8 @@ def learn_version(
         device=arguments.device,
     )
     base, entries = store.current(), labelled_entries(arguments.data)
-    with work_folder(store.root) as work:
+    size = sum(path.stat().st_size for path in bundle_files(base.folder))
+    with work_folder(store.root, COPIES * size) as work:
         options: dict[str, Any] = {"parent": base.number, "progress": progress}
         made = learn_structures(base.folder, entries, work, structures, settings, **options)
         version = store.add(made.folder, made.record)

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai_semgan.authoring.contents import bundle_files
 from monai_semgan.authoring.create import write_json
 from monai_semgan.bundle.added_weights import added_weights
 from monai_semgan.bundle.labels import ADDED, CONFIG, METADATA, RECORD, SETTINGS_FILE, WEIGHTS, read_json
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.bundle.own_structures import SECTION, describe
-from monai_semgan.bundle.version_record import VERSION_FILE
 from monai_semgan.networks.added_structures import AddedStructures
 from monai_semgan.networks.weights import part, save_weights, with_prefix
 from monai_semgan.slicing.model_settings import find_settings
@@ -81,7 +81,10 @@ def write_added_bundle(
         OSError: it cannot be written.
     """
     shutil.rmtree(made, ignore_errors=True)
-    shutil.copytree(old.folder, made, ignore=shutil.ignore_patterns(VERSION_FILE, "runs", ".*"))
+    for path in bundle_files(old.folder):  # scans and results that lie in a bundle's folder are none of its own
+        target = made / path.relative_to(old.folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
     joined = with_head(old, head, structures)
     for path in sorted((made / "configs").glob("*.json")):
         if path.name != METADATA.name:

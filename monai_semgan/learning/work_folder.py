@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import time
@@ -19,11 +20,12 @@ FORGOTTEN_SECONDS = 2 * 24 * 3600.0
 
 
 @contextlib.contextmanager
-def work_folder(root: Path) -> Iterator[Path]:
+def work_folder(root: Path, needed: int = 0) -> Iterator[Path]:
     """Make a folder of this process in the folder of the versions, and remove it at the end.
 
     Args:
         root: of the versions; made where it is missing.
+        needed: bytes that will be written; a disk without room for them is told before the work.
 
     Raises:
         SemganError: it cannot be written.
@@ -31,6 +33,8 @@ def work_folder(root: Path) -> Iterator[Path]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         _sweep(root)
+        if shutil.disk_usage(root).free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(root))
         folder = Path(mkdtemp(prefix=PREFIX, dir=root))
     except OSError as error:
         raise write_error(error, root) from error

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from monai_semgan.cli import main
+from monai_semgan.learning import added_bundle
 from tests.learning.quiet_bundle import quiet, teach
 
 
@@ -79,6 +83,32 @@ def test_mistakes_are_one_line_and_change_nothing(
     told = capsys.readouterr().err
     assert said in told and told.count("\n") == 1
     assert not models.exists() or [path.name for path in models.iterdir() if path.name != ".lock"] == []
+
+
+def test_a_full_disk_leaves_the_version_in_use_as_it_is(
+    old: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, state: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    common = ("--versions", tmp_path / "models", "--bundle", old, "--budget", "1s")
+    assert learn(scans, "--structure", "odd tumour", *common) == 0
+    before = sorted(path for path in (tmp_path / "models").rglob("*"))
+    monkeypatch.setattr(added_bundle, "save_weights", full)
+    capsys.readouterr()
+    assert learn(scans, "--structure", "odd cyst", *common) == 2
+    told = capsys.readouterr().err
+    assert "the disk is full" in told and told.count("\n") == 1
+    assert sorted(path for path in (tmp_path / "models").rglob("*")) == before
+
+
+def test_a_disk_without_room_is_told_before_the_work(
+    old: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1000))
+    common = ("--versions", tmp_path / "models", "--bundle", old, "--budget", "10m")
+    assert learn(scans, "--structure", "odd tumour", *common) == 2
+    assert "the disk is full" in capsys.readouterr().err
 
 
 def test_a_parent_program_is_told_in_json_lines(old: Path, scans: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from monai_semgan.bundle.labels import read_json
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.segmentation import segment
+from monai_semgan.inference.synthesis import organ_levels, patient_shape
 from monai_semgan.io.reading import read_volume
 from monai_semgan.slicing import model_settings
 from monai_semgan.slicing.model_settings import ModelSettings, find_settings
@@ -68,6 +69,16 @@ def test_the_heads_are_packed_with_the_bundle(bundle: Path) -> None:
     assert bundle / "models" / "added.pt" in list(bundle_files(bundle))
 
 
+def test_scans_in_the_folder_of_a_bundle_are_not_copied(bundle: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(bundle, old)
+    for name in ("data/scan.nii.gz", "eval/scan_seg.nii.gz", "runs/log", "version.json"):
+        (old / name).parent.mkdir(exist_ok=True)
+        (old / name).write_text("not the model")
+    made = with_random_head(old, tmp_path / "made", "odd duct")
+    assert {path.name for path in made.iterdir()} <= {"LICENSE", "configs", "docs", "models"}
+
+
 def test_settings_tell_what_was_added_and_older_versions_refuse_them(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,3 +96,9 @@ def test_a_head_of_another_student_is_refused(bundle: Path, tmp_path: Path) -> N
     path.write_text(path.read_text().replace('"width": 24', '"width": 16'))
     with pytest.raises(SemganError, match=r"weights of another architecture: added\."):
         load_bundle(broken)
+
+
+def test_synthetic_patients_are_described_by_what_the_generator_knows(bundle: Path) -> None:
+    loaded = load_bundle(bundle, "cpu")
+    assert organ_levels(patient_shape(loaded), loaded.trained_labels).shape[1] == 4 == len(loaded.trained_labels)
+    assert loaded.network.generator.num_classes == 5 and len(loaded.labels) == 7
