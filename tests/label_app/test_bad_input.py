@@ -324,7 +324,7 @@ def test_texts_of_40_mb_are_refused_and_cost_no_memory(operations: list[Operatio
 def test_what_brings_files_is_known_to_the_gate(operations: list[Operation]) -> None:
     files = {"file", "files", "label", "application/octet-stream"}
     for operation in every(operations, lambda one: one.path not in [path for _, path in HIDDEN]):
-        brings = bool(files & set(operation.body))
+        brings = bool(files & set(operation.body)) and "application/json" not in operation.body
         path = re.sub(r"{\w+}", "x", operation.path)
         assert (FILE_ROUTES.fullmatch(f"{operation.method} {path}") is not None) == brings, operation
 

@@ -100,3 +100,46 @@ def test_scores_are_made_again_by_the_version_that_has_come_into_use(tiny_bundle
 def scores_of(server: Server, image: str) -> dict[str, Any]:
     """What is noted of an image."""
     return dict(json.loads(ask(server, "GET", f"/datastore/image/info?image={image}").text)["semgan_scores"])
+
+
+def test_a_training_that_a_client_stops_leaves_the_model_as_it_was(tiny_bundle: Path, tmp_path: Path) -> None:
+    studies = fill(tmp_path / "studies")
+    with start_semgan(studies, tmp_path / "home", "--bundle", tiny_bundle) as server:
+        client = MONAILabelClient(server.address, tmpdir=str(tmp_path))
+        for image in ("ct", "mr"):
+            label, _ = client.infer("semgan_preview", image, {"result_extension": ".nii.gz"})
+            client.save_label(image, label, "final", {})
+        client.train_start("semgan_tune", {"seconds": 600})
+        with pytest.raises(MONAILabelClientException, match="running already"):
+            client.train_start("semgan_tune", {"seconds": 600})
+        deadline = time.monotonic() + SECONDS
+        while (found := client.train_status())["progress"]["step"] == 0:
+            assert found["status"] in ("SUBMITTED", "RUNNING") and time.monotonic() < deadline, found
+            time.sleep(0.3)
+        client.train_stop()
+        assert wait(client.train_status)["status"] == "STOPPED"
+        assert [one["kind"] for one in versions(server)["versions"]] == ["shipped"]
+
+
+def test_a_training_goes_on_after_the_server_was_killed(tiny_bundle: Path, tmp_path: Path) -> None:
+    import psutil
+
+    studies = fill(tmp_path / "studies")
+    with start_semgan(studies, tmp_path / "first", "--bundle", tiny_bundle) as killed:
+        submit(MONAILabelClient(killed.address, tmpdir=str(tmp_path)), studies, "ct", tmp_path)
+        asked = {"structures": [{"name": "bladder"}], "seconds": 20}
+        training = ask(killed, "POST", "/semgan/train", json=asked).json()["id"]
+        deadline = time.monotonic() + SECONDS
+        while ask(killed, "GET", f"/semgan/train/{training}").json()["step"] == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        (learning,) = [one for one in psutil.Process(killed.process.pid).children() if "learn" in one.cmdline()]
+        killed.process.kill()
+        killed.process.wait()
+        learning.wait(20)  # it leaves with its parent
+    with start_semgan(studies, tmp_path / "second", "--bundle", tiny_bundle) as server:
+        found = ask(server, "GET", f"/semgan/train/{training}").json()
+        assert found["state"] == "interrupted" and versions(server)["current"] == 0
+        ask(server, "POST", f"/semgan/train/{training}/resume")
+        assert wait(MONAILabelClient(server.address).train_status)["status"] == "DONE", server.logged()[-2000:]
+        assert versions(server)["current"] == 1

@@ -14,6 +14,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.jobs.job_errors import in_words
 from monai_semgan.label_app.server.body_limit import LimitedBody, Refused
 from monai_semgan.label_app.server.json_input import read_json
+from monai_semgan.label_app.storable import MAX_SIZE
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -26,6 +27,10 @@ FILE_ROUTES = re.compile(
 
 SMALL_BYTES = 2 << 20
 """Largest body without files."""
+
+STROKE_ROUTES = re.compile(r"POST /semgan/jobs/[^/]+/corrections")
+STROKE_BYTES = 16 << 20
+"""Largest body of a correction: a lasso across the slices is a run of voxels for every one of them."""
 
 RECEIVED_AT_ONCE = 64
 """Requests whose files are on their way; further ones are refused until one is there or given up."""
@@ -56,7 +61,8 @@ class InputGate:
             await self.app(scope, receive, send)
             return
         headers, files = Headers(scope=scope), _brings_files(scope)
-        limit = self.limit_bytes if files else min(SMALL_BYTES, self.limit_bytes)
+        strokes = STROKE_ROUTES.fullmatch(_told(scope)) is not None
+        limit = self.limit_bytes if files else min(STROKE_BYTES if strokes else SMALL_BYTES, self.limit_bytes)
         place, text = id(scope), f"the request is larger than the limit of {limit / 2**20:.0f} MB"
         text += "; see --upload-limit-mb" if files else " for requests without files"
         completed = partial(self._receiving.discard, place)
@@ -70,7 +76,7 @@ class InputGate:
                 await self.app(scope, body.receive, body.send)
             else:
                 whole = await body.read()
-                await _check_body(whole, headers)
+                await _check_body(whole, headers, STROKE_BYTES if strokes else MAX_SIZE)
                 await self.app(scope, _again(whole, body.receive), body.send)
         except Refused as error:
             body.refusal = body.refusal or error
@@ -87,7 +93,11 @@ class InputGate:
 
 
 def _brings_files(scope: Scope) -> bool:
-    return FILE_ROUTES.fullmatch(f"{scope['method']} {scope['path']}") is not None
+    return FILE_ROUTES.fullmatch(_told(scope)) is not None
+
+
+def _told(scope: Scope) -> str:
+    return f"{scope['method']} {scope['path']}"
 
 
 def _has_body(headers: Headers) -> bool:
@@ -105,17 +115,17 @@ def _check_address(scope: Scope) -> None:
             raise Refused(422, f"the {name} is no UTF-8; half a character (a lone surrogate) is none") from None
 
 
-async def _check_body(body: bytes, headers: Headers) -> None:
-    """Check JSON; what else comes is checked where it is parsed."""
+async def _check_body(body: bytes, headers: Headers, longest: int) -> None:
+    """Check JSON of so many characters at most; what else comes is checked where it is parsed."""
     from starlette.concurrency import run_in_threadpool
 
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
     if not body or not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
         return
     if len(body) <= QUICK_BYTES:
-        read_json(body, "the body")
+        read_json(body, "the body", longest)
     else:
-        await run_in_threadpool(read_json, body, "the body")
+        await run_in_threadpool(read_json, body, "the body", longest)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

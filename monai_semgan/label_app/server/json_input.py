@@ -7,15 +7,16 @@ import math
 from typing import Any
 
 from monai_semgan.errors import SemganError
-from monai_semgan.label_app.storable import MAX_DEPTH, storable
+from monai_semgan.label_app.storable import MAX_DEPTH, MAX_SIZE, storable
 
 
-def read_json(text: str | bytes, name: str) -> Any:
+def read_json(text: str | bytes, name: str, limit: int = MAX_SIZE) -> Any:
     """Return the content of a JSON text.
 
     Args:
         text: as it was sent.
         name: of the field, for the message.
+        limit: see `storable`.
 
     Raises:
         SemganError: it is no JSON, holds a number that is none or too large, or is not `storable`.
@@ -29,7 +30,7 @@ def read_json(text: str | bytes, name: str) -> Any:
         raise SemganError(problem, remedy="JSON has no NaN and no Infinity; leave the value out") from None
     except ValueError:  # also bytes that are no UTF-8, and whole numbers of thousands of digits
         raise SemganError(f"{name} is no JSON in UTF-8") from None
-    return storable(content, name)
+    return storable(content, name, limit)
 
 
 class _NoNumber(ValueError):

@@ -168,3 +168,11 @@ def test_only_so_many_files_are_on_their_way_at_once(monkeypatch: pytest.MonkeyP
         while not ask(address, "PUT", "/session/", data=b"x").ok and time.monotonic() < deadline:
             time.sleep(0.05)
         assert ask(address, "PUT", "/session/", data=b"x").ok
+
+
+def test_strokes_of_a_lasso_across_many_slices_are_let_through(address: Address) -> None:
+    body = json.dumps({"runs": [[7 * number, 3] for number in range(200_000)]}).encode()
+    assert len(body) > input_gate.SMALL_BYTES
+    found = ask(address, "POST", "/semgan/jobs/x/corrections", data=body, headers=JSON)
+    assert found.status_code not in (413, 422)
+    assert ask(address, "POST", "/semgan/jobs", data=body, headers=JSON).status_code == 413
