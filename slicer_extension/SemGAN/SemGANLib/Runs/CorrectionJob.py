@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable, TypeVar
 
 from ..CorrectionTypes import CorrectionRequest, StrokeInput
 from ..Protocols import Client
@@ -20,6 +20,8 @@ from .Results import fetch_label
 
 if TYPE_CHECKING:
     import numpy
+
+T = TypeVar("T")
 
 AGAIN_SECONDS = (1.0, 3.0, 10.0)
 """Waits between attempts where the server does not answer or takes no more at the moment."""
@@ -104,9 +106,10 @@ def send(client: Client, root: Root, pending: Pending, base: Base, compressed: b
     except ValueError as error:
         raise Gone(str(error)) from None
     upload = ""
-    if not base.sure and not _in_force(client, root, base.servers):
+    if not base.sure and not _again(lambda: _in_force(client, root, base.servers)):
         label = translated(base.label, base.values, root.values)
-        upload = client.upload(encode(Grid(label, base.affine), compressed)).id
+        content = encode(Grid(label, base.affine), compressed)
+        upload = _again(lambda: client.upload(content)).id
     try:
         return Sent(_posted(client, root, _request(root, pending, strokes, upload), base.newest), upload)
     except ServerError:
@@ -118,6 +121,18 @@ def send(client: Client, root: Root, pending: Pending, base: Base, compressed: b
 
 def _request(root: Root, pending: Pending, strokes: Sequence[StrokeInput], upload: str) -> CorrectionRequest:
     return CorrectionRequest(tuple(strokes), root.shape, root.affine, pending.reach_mm, pending.locked, upload or None)
+
+
+def _again(call: Callable[[], T]) -> T:
+    """Call what may be called twice, several times where the server does not answer or is busy."""
+    for seconds in AGAIN_SECONDS:
+        try:
+            return call()
+        except ServerError as error:
+            if not error.passing:
+                raise
+            time.sleep(seconds)
+    return call()
 
 
 def _in_force(client: Client, root: Root, number: int | None) -> bool:

@@ -179,11 +179,11 @@ class CorrectionSession:
 
     def _not_sent(self, pending: Pending, error: Exception) -> None:
         self._sending = False
-        if self._closed or pending.dropped:
+        if self._closed:
             return
         if isinstance(error, (Gone, Conflict)) and not pending.moved:
             self._uproot()
-        else:
+        elif not pending.dropped:
             self._fail(pending, error)
         self._send_next()
 
