@@ -215,9 +215,12 @@ def _train_settings(folder: Path, old: Bundle, classes: TunedClasses, settings: 
 
 
 def _note(figures: TuningFigures, held_out: bool) -> str:
-    if not held_out:
-        return "no scan was held out, so nothing was measured"
-    return f"figures on {figures.scans} held-out scan{'' if figures.scans == 1 else 's'}"
+    told = [figures.told_of_old]
+    if held_out:
+        told.insert(0, f"figures on {figures.scans} held-out scan{'' if figures.scans == 1 else 's'}")
+    else:
+        told.insert(0, "no scan was held out, so nothing was measured but what changes in those of the training")
+    return "; ".join(filter(None, told))
 
 
 def remove_work(work: Path) -> None:

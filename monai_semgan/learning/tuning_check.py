@@ -43,6 +43,18 @@ class TuningFigures:
         both = [name for name in self.before if name in self.after]
         return float(np.mean([self.before[name] - self.after[name] for name in both])) if both else 0.0
 
+    @property
+    def told_of_old(self) -> str:
+        """What has become of the old structures, in words; empty where nothing is known of them."""
+        both = [name for name in self.before if name in self.after]
+        parts = []
+        if both:
+            before, after = (np.mean([scores[name] for name in both]) for scores in (self.before, self.after))
+            parts.append(f"old structures Dice {before:.3f} before and {after:.3f} after")
+        if self.agreement:
+            parts.append(f"those that no label tells agree with the old result by Dice {overall(self.agreement):.3f}")
+        return "; ".join(parts)
+
     def refusal(self, largest_loss: float) -> str:
         """Say why the new model must not be used; empty if it may be.
 

@@ -274,7 +274,8 @@ class StudentStage(Stage):
         Batches are small here: a loss that punishes every class that is absent would keep rare ones from being learnt.
         """
         assert self.kept is not None
-        distance = self.kept.loss(image, logits, label, known)
+        with autocast(self.context.device, self.context.mixed_precision):
+            distance = self.kept.loss(image, logits, label, known)
         loss = self.present_loss(logits, label, known) + self.settings.keep_weight * distance
         return loss, {"kept": distance.detach()}
 
