@@ -33,19 +33,19 @@ def line_for(lines: Sequence[Line], cues: Mapping[str, np.ndarray]) -> Line:
 
 STROKE_LINES: tuple[Line, ...] = (
     Line(
-        1.208,
+        1.607,
         {
-            "distance": -0.0388,
-            "way": 0.1513,
-            "border": -0.1378,
-            "beside": 1.5207,
-            "grey": 0.2815,
-            "features": 1.0271,
-            "student": 0.1271,
-            "student_more": 0.1109,
-            "rendering": 0.0203,
-            "move_end": 0.2437,
-            "move": -0.1004,
+            "distance": 0.1000,
+            "way": 0.0919,
+            "border": -0.1485,
+            "beside": 1.5652,
+            "grey": 0.2869,
+            "features": 0.8639,
+            "student": 0.1312,
+            "student_more": 0.1138,
+            "rendering": 0.0163,
+            "move_end": 0.2423,
+            "move": -0.1245,
         },
     ),
     Line(
@@ -80,7 +80,7 @@ STROKE_LINES: tuple[Line, ...] = (
         {"distance": 0.0650, "way": 0.3114, "border": 0.0067, "beside": 2.4187, "grey": 0.2450, "features": 2.1213},
     ),
 )
-"""For slices that have been drawn in: with the generator, with the student alone, with neither."""
+"""For slices that have been drawn in: with a moved latent, with a rendering, with the student alone, with neither."""
 
 NEIGHBOUR_LINES: tuple[Line, ...] = (
     Line(
@@ -125,4 +125,4 @@ NEIGHBOUR_LINES: tuple[Line, ...] = (
         },
     ),
 )
-"""For their neighbours, in the same order."""
+"""For their neighbours: with a rendering, with the student alone, with neither."""
