@@ -1,0 +1,51 @@
+"""Moves of latents."""
+
+from __future__ import annotations
+
+import torch
+
+from monai_semgan.bundle.load import Bundle
+from monai_semgan.correction.correction_settings import CorrectionSettings
+from monai_semgan.correction.latent_moves import LatentMover, Move
+from monai_semgan.networks import Latent
+
+SIZE = 32
+
+
+def start_of(model: Bundle, count: int) -> Latent:
+    return model.network.encoder.start(model.network.generator, count).clone()
+
+
+def moved(model: Bundle, start: Latent, label: int, steps: int = 12) -> Move:
+    fixed = torch.full((len(start), SIZE, SIZE), -1)
+    fixed[:, 10:14, 10:14] = label
+    trust = torch.ones(len(start), SIZE, SIZE)
+    trust[:, 6:18, 6:18] = 0
+    return LatentMover(model.network).move(start, fixed, trust, steps, CorrectionSettings())
+
+
+def test_the_label_under_a_stroke_becomes_likelier(model: Bundle) -> None:
+    found = moved(model, start_of(model, 2), label=3)
+    before, after = (part[:, 3, 10:14, 10:14].mean((1, 2)) for part in (found.before, found.after))
+    assert (after > before + 0.05).all()
+
+
+def test_a_slice_does_not_feel_the_others(model: Bundle) -> None:
+    pair, alone = (moved(model, start_of(model, count), label=3, steps=2) for count in (2, 1))
+    torch.testing.assert_close(pair.after[:1], alone.after, atol=2e-3, rtol=0)
+
+
+def test_a_slice_whose_loss_is_no_number_stays_and_is_told(model: Bundle) -> None:
+    start = start_of(model, 2)
+    start.w_plus[1, 0, 0] = torch.nan
+    found = moved(model, start, label=3, steps=3)
+    assert found.failed.tolist() == [False, True]
+    assert found.after[0].isfinite().all()
+    assert not torch.equal(found.end.w_plus[0], start.w_plus[0])
+
+
+def test_the_network_is_left_as_it_was(model: Bundle) -> None:
+    wanted = [parameter.requires_grad for parameter in model.network.parameters()]
+    moved(model, start_of(model, 1), label=1, steps=1)
+    assert [parameter.requires_grad for parameter in model.network.parameters()] == wanted
+    assert all(parameter.grad is None for parameter in model.network.parameters())
