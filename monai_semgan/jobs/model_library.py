@@ -40,6 +40,7 @@ class ModelLibrary:
     def __init__(self, root: Path, models: dict[str, ServedModel]) -> None:
         self.models, self._shipped = models, dict(models)
         self.stores = {name: VersionStore(_folder(root, model), model.folder) for name, model in models.items()}
+        self._in_use = dict.fromkeys(models, 0)
         self.on_change: list[Callable[[str], None]] = []
         self._lock = threading.RLock()
         for name in models:
@@ -58,15 +59,8 @@ class ModelLibrary:
         return model
 
     def current(self, model: str) -> int:
-        """Return the number of the version in use.
-
-        Raises:
-            Conflict: that cannot be told.
-        """
-        try:
-            return self.stores[model].current().number
-        except SemganError as error:
-            raise Conflict(in_words(error)) from error
+        """Return the number of the version that jobs use."""
+        return self._in_use[model]
 
     def numbers(self, model: str) -> set[int]:
         """Return the numbers of all versions.
@@ -98,12 +92,11 @@ class ModelLibrary:
             Conflict: they cannot be read.
         """
         name = self.name(model)
-        current = self.current(name)
         try:
             stored = self.stores[name].versions()
         except SemganError as error:
             raise Conflict(in_words(error)) from error
-        return ModelVersions(model=name, current=current, versions=[self._told(name, one) for one in stored])
+        return ModelVersions(model=name, current=self.current(name), versions=[self._told(name, one) for one in stored])
 
     def use(self, model: str, number: int) -> ModelVersions:
         """Let jobs use a version from now on; those that a worker has keep theirs.
@@ -122,7 +115,7 @@ class ModelLibrary:
             except SemganError as error:
                 full = isinstance(error.__cause__, OSError)
                 raise (NoSpace if full else Conflict)(in_words(error)) from error
-            self.models[name] = served
+            self.models[name], self._in_use[name] = served, number
         for tell in self.on_change:
             tell(name)
         return self.versions(name)
@@ -132,7 +125,7 @@ class ModelLibrary:
         try:
             version = self.stores[name].current()
             if version.number:
-                self.models[name] = self._served(name, version)
+                self.models[name], self._in_use[name] = self._served(name, version), version.number
         except SemganError as error:
             logger.error("the model is served as shipped: %s", error.problem)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,11 @@ from monai_semgan.utils.processes import ChildProcess, how_it_ended, module_comm
 
 NICENESS = 19
 """The lowest priority of all: jobs are computed at 5."""
+
+ERROR = "semgan: error: "
+"""Begins the line in which the command line says what is wrong."""
+
+FOLDERS = re.compile(r"(?:[A-Za-z]:)?[/\\](?:[^/\\:;]*[/\\])+")
 
 LEAVE_SECONDS = 20.0
 """A child that was asked to end between two steps is killed after this time."""
@@ -50,7 +56,7 @@ def learn_command(request: TrainRequest, structures: Mapping[int, str], place: P
     """
     command = module_command("monai_semgan", "learn", str(place.data), python=python)
     for index, name in structures.items():
-        command += ["--structure", name, "--label-id", str(index)]
+        command += [f"--structure={name}", "--label-id", str(index)]
     colours = {one.name: one.colour for one in request.structures if one.colour is not None}
     for index, name in structures.items() if colours else ():  # all or none
         command += ["--colour", ",".join(map(str, colours.get(name) or find_organ(name, index).colour))]
@@ -73,7 +79,7 @@ class TrainingChild:
     """
 
     def __init__(self, command: Sequence[str], log: Path, on_progress: Callable[[dict[str, Any]], None]) -> None:
-        self.problem = ""
+        self.problem, self.log = "", log
         self._on_progress = on_progress
         self._ended = threading.Event()
         self._code = 0
@@ -111,8 +117,9 @@ class TrainingChild:
 
     def why(self) -> str:
         """Say why it has failed."""
-        if self.problem:
-            return self.problem
+        told = self.problem or _last_error(self.log)
+        if told:
+            return told
         how = how_it_ended(self._code)
         return f"the training process {how}; it may have run out of memory" if self._code < 0 else f"it {how}"
 
@@ -134,3 +141,13 @@ class TrainingChild:
         if sys.platform != "win32":
             with contextlib.suppress(OSError):  # it may have ended already
                 os.setpriority(os.PRIO_PROCESS, self.pid, NICENESS)
+
+
+def _last_error(log: Path) -> str:
+    """Return what a process has said before it ended, without places of files; empty if it has said nothing."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    said = lines[-1] if lines else ""
+    return FOLDERS.sub("", said.removeprefix(ERROR)) if said.startswith(ERROR) else ""

@@ -276,9 +276,9 @@ class TrainingService:
         training.held_out = [image for image in training.images if image in stored.held_out] or list(stored.held_out)
         message = f"version {number} of the model is in use"
         current = self.library.current(training.model)
-        if current in (training.parent, number):
-            self.library.use(training.model, number)
-        else:
+        keep = current not in (training.parent, number)
+        self.library.use(training.model, current if keep else number)
+        if keep:
             message = f"version {number} is there; version {current}, which was chosen meanwhile, stays in use"
         self._end(entry, TrainState.done, f"{message}; {stored.note}" if stored.note else message)
 

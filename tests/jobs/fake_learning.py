@@ -1,6 +1,6 @@
 """What stands in for `semgan learn`: as quick as a test wants it, with the same words to its parent.
 
-It makes a version that is the model once more. `$FAKE_LEARN` says what goes wrong: `refuse`, `die`, or nothing.
+It makes a version that is the model once more, unless `$FAKE_LEARN` is `refuse`, `die` or `misuse`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ def main() -> None:
     from monai_semgan.errors import SemganError
     from monai_semgan.utils.parent_progress import ParentProgress
 
+    if os.environ.get("FAKE_LEARN") == "misuse":
+        sys.exit(f"semgan: error: {Path(__file__).parent}/list.json: holds no aorta; label it")
     asked = _arguments()
     images = tuple(Path(one["image"]).name.split(".")[0] for one in json.loads(asked.data.read_text())["training"])
     steps = round(float(asked.budget.removesuffix("s")) * STEPS_A_SECOND)
@@ -57,7 +59,7 @@ def main() -> None:
         )
         with tempfile.TemporaryDirectory() as made:
             os.symlink(asked.bundle, Path(made) / "bundle")
-            store.add(Path(made) / "bundle", record)
+            store.use(store.add(Path(made) / "bundle", record).number)
 
 
 def _arguments() -> argparse.Namespace:
