@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from monai_semgan.bundle.digest import weights_digest
 from monai_semgan.bundle.load import load_bundle
@@ -95,12 +96,19 @@ def test_a_bundle_without_the_weights_of_its_head_says_so(learnt: LearntStructur
         load_bundle(broken)
 
 
-def test_the_same_seed_teaches_the_same(old: Path, scans: Path, tmp_path: Path) -> None:
-    few = LearnSettings(steps=3, held_out=0)
+def test_the_same_seed_teaches_the_same_with_any_number_of_threads(old: Path, scans: Path, tmp_path: Path) -> None:
+    few, usual = LearnSettings(steps=3, held_out=0), torch.get_num_threads()
     entries, volume = labelled_entries(scans), read_volume(scans / "scan1.nii.gz")
-    one, two = (learn_structures(old, entries, tmp_path / name, [TUMOUR], few).folder for name in ("one", "two"))
-    probabilities = [segment(volume, bundle).probabilities for bundle in (one, two)]
-    assert np.array_equal(*probabilities)
+    probabilities = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            made = learn_structures(old, entries, tmp_path / str(threads), [TUMOUR], few)
+            assert torch.get_num_threads() == threads
+            probabilities.append(segment(volume, made.folder).probabilities)
+    finally:
+        torch.set_num_threads(usual)
+    assert torch.equal(*probabilities)
 
 
 def test_without_held_out_scans_nothing_is_claimed(old: Path, scans: Path, tmp_path: Path) -> None:
