@@ -195,7 +195,7 @@ class TestLearning:
         wait_until(lambda: bench.ui.trainButton.enabled)
         assert bench.ui.learnLabelsLabel.text == "1 of 2 final labels hold it."
         click(bench.ui.trainButton)
-        wait_until(lambda: "Version 1 is in use" in bench.ui.learnLabel.text)
+        wait_until(lambda: "Version 1 of the model is in use" in bench.ui.learnLabel.text)
         assert "aorta Dice 0.71" in bench.ui.learnLabel.text
         wait_until(lambda: bench.ui.versionsTable.rowCount == 2)
         bench.ui.versionsTable.selectRow(1)

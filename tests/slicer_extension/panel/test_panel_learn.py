@@ -162,6 +162,14 @@ class TestTraining:
         assert "aorta Dice 0.71" in learning.ui.learnLabel.text
         assert learning.ui.trainButton.enabled and not shown(learning.ui.resumeTrainingButton)
 
+    def test_a_version_that_was_not_taken_into_use_is_told_as_such(
+        self, learning: SimpleNamespace, logic: FakeLogic
+    ) -> None:
+        told = "version 2 is there; version 0, which was chosen meanwhile, stays in use"
+        logic.trainings.goes_on(TrainingJob("a", "done", structures=("aorta",), version=2, message=told))
+        text = " ".join(learning.ui.learnLabel.text.split())
+        assert "Version 2 is there; version 0" in text and "2 is in use" not in text
+
     @pytest.mark.parametrize("state", ["interrupted", "failed"])
     def test_one_that_broke_off_can_go_on(self, learning: SimpleNamespace, logic: FakeLogic, state: str) -> None:
         logic.trainings.goes_on(TrainingJob("a", state, message="the disk is full"))
@@ -188,6 +196,17 @@ class TestVersions:
         settle()
         click(ui.useVersionButton)
         assert logic.asked[-1] == ("use_version", 0)
+
+    def test_one_that_is_damaged_cannot_be_chosen_and_says_why(
+        self, learning: SimpleNamespace, logic: FakeLogic
+    ) -> None:
+        damaged = ModelVersion(2, 1, structures=("aorta",), problem="its weights are not those that were written")
+        logic.trainings.stands(versions=ModelVersions("semgan_abdomen", 1, (*VERSIONS.versions, damaged)))
+        ui = learning.ui
+        assert ui.versionsTable.item(0, 0).text() == "2 (damaged)"
+        assert "not those" in " ".join(ui.versionsTable.item(0, 0).toolTip().split())
+        ui.versionsTable.selectRow(0)
+        assert not ui.useVersionButton.enabled
 
     def test_a_model_that_has_learnt_nothing_has_nothing_to_choose(
         self, learning: SimpleNamespace, logic: FakeLogic

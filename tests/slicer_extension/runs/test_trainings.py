@@ -57,8 +57,8 @@ def test_a_training_is_followed_until_its_version_is_in_use(session: Session, se
     state = wait_for(session, "done")
     assert [one.text for one in heard if one.active][0] == "Learning, step 0 of 3, about 20 s left"
     assert any(one.fraction == pytest.approx(1 / 3) for one in heard)
-    assert "Learnt: aorta. Version 1 is in use." in state.text
-    assert "aorta Dice 0.71; liver Dice 0.95 (before 0.95)" in state.text
+    assert "Learnt: aorta. Version 1 of the model is in use; the Dice of liver was 0.951." in state.text
+    assert "aorta Dice 0.71; liver Dice 0.95" in state.text
     assert state.versions.current == 1, "its version is listed"
     assert len(server.matches("GET /semgan/models")) > looks, "the models are asked for anew"
     assert not state.active and session.messages[-1].text == state.text

@@ -97,5 +97,6 @@ class TrainingServer(FakeServer):
             version = {**SHIPPED, "version": len(self.made), "parent": self.current, "kind": training["kind"]}
             self.made.append({**version, "structures": training["structures"], "figures": {"aorta": 0.713}})
             self.current = len(self.made) - 1
-            training.update(state="done", step=3, version=self.current, eta_seconds=None)
-            training.update(figures={"aorta": 0.713, "liver": 0.95}, before={"liver": 0.951})
+            message = f"version {self.current} of the model is in use; the Dice of liver was 0.951"
+            training.update(state="done", message=message, step=3, version=self.current, eta_seconds=None)
+            training.update(figures={"aorta": 0.713, "liver": 0.95})

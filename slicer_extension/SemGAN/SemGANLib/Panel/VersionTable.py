@@ -46,13 +46,14 @@ class VersionTable:
             self._fill(rows, versions.current if versions is not None else 0)
 
     def chosen(self) -> int | None:
-        """Tell the version that is chosen in the table; None for none, or the one in use."""
+        """Tell the version that is chosen in the table; None for none, one that cannot be used, or the one in use."""
         if self._shown is None:
             return None
         rows = sorted(self._shown.versions, key=lambda one: -one.version)
         row = self._table.currentRow()
-        version = rows[row].version if 0 <= row < len(rows) else self._shown.current
-        return version if version != self._shown.current else None
+        chosen = rows[row] if 0 <= row < len(rows) else None
+        usable = chosen is not None and not chosen.problem and chosen.version != self._shown.current
+        return chosen.version if chosen is not None and usable else None
 
     def _fill(self, rows: list[ModelVersion], current: int) -> None:
         table = self._table
@@ -67,6 +68,8 @@ class VersionTable:
 
 
 def _name(row: ModelVersion, used: bool) -> str:
+    if row.problem:
+        return _("{version} (damaged)").format(version=row.version)
     return _("{version} (in use)").format(version=row.version) if used else str(row.version)
 
 
@@ -90,7 +93,7 @@ def _made(row: ModelVersion) -> str:
 def _item(text: str, row: ModelVersion, used: bool) -> Any:
     item = qt.QTableWidgetItem(text)
     images = _("from {count} labels").format(count=len(row.images)) if row.images else ""
-    item.setToolTip(tooltip([", ".join(row.structures), images, figures_text(row.figures)]))
+    item.setToolTip(tooltip([row.problem, ", ".join(row.structures), images, figures_text(row.figures), row.note]))
     font = qt.QFont(item.font())
     font.setBold(used)
     item.setFont(font)

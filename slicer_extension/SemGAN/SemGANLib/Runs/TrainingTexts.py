@@ -38,21 +38,18 @@ def _done(training: TrainingJob) -> str:
     what = ", ".join(training.structures) or _("the model's structures")
     if training.version is None:
         return _("Done: {what}.").format(what=what)
-    text = _("Learnt: {what}. Version {version} is in use.").format(what=what, version=training.version)
+    usual = _("Version {version} is in use").format(version=training.version)
+    # the server knows better: another version may have been chosen meanwhile
+    text = _("Learnt: {what}. {told}.").format(what=what, told=capital(training.message.rstrip(".")) or usual)
     if not training.figures:
-        return f"{text} " + _("No label was left over to measure it on.")
+        return text if training.message else f"{text} " + _("No label was left over to measure it on.")
     count = len(training.held_out)
     several = _("Measured on {count} labels that it has not learnt from:").format(count=count)
     measured = _("Measured on a label that it has not learnt from:") if count == 1 else several
-    return f"{text} {measured}\n{figures_text(training.figures, training.before)}"
+    return f"{text} {measured}\n{figures_text(training.figures)}"
 
 
-def figures_text(figures: Mapping[str, float], before: Mapping[str, float] | None = None) -> str:
-    """Write `"aorta Dice 0.71; liver Dice 0.95 (before 0.94)"`."""
-    earlier = before or {}
-    return "; ".join(_figure(name, value, earlier.get(name)) for name, value in figures.items())
-
-
-def _figure(name: str, dice: float, before: float | None) -> str:
-    text = _("{structure} Dice {dice:.2f}").format(structure=name, dice=dice)
-    return text if before is None else text + " " + _("(before {dice:.2f})").format(dice=before)
+def figures_text(figures: Mapping[str, float]) -> str:
+    """Write `"aorta Dice 0.71; liver Dice 0.95"`."""
+    line = _("{structure} Dice {dice:.2f}")
+    return "; ".join(line.format(structure=name, dice=dice) for name, dice in figures.items())

@@ -54,7 +54,8 @@ class TrainingJob:
         images: ids of those whose labels are used; `held_out` of those that the figures stand on.
         mine: whether this installation has begun it; None where nobody knows.
         step, steps: of all; steps are None before they are known.
-        figures: Dice of held-out labels by structure; `before`: of the model as it was.
+        message: what is being done, or what came of it, in the server's words.
+        figures: Dice of held-out labels by structure.
         parent: version that it began with; 0: as shipped.
         version: that has come of it; None before the end.
         created: seconds since the epoch.
@@ -74,7 +75,6 @@ class TrainingJob:
     eta_seconds: float | None = None
     created: float = 0.0
     figures: Mapping[str, float] = field(default_factory=dict)
-    before: Mapping[str, float] = field(default_factory=dict)
     parent: int = 0
     version: int | None = None
 
@@ -124,6 +124,8 @@ class ModelVersion:
         created: seconds since the epoch.
         structures: that were learnt; of version 0, all.
         figures: Dice of held-out labels by structure.
+        note: one sentence for people; may be empty.
+        problem: why it cannot be used; empty where it can.
     """
 
     version: int
@@ -133,6 +135,8 @@ class ModelVersion:
     structures: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
