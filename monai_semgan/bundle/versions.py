@@ -81,7 +81,7 @@ class VersionStore:
         Raises:
             SemganError: it is damaged or gone, or nothing tells which one it is; another one can be used.
         """
-        found = self.version(self._current_number())
+        found = self.version(self.chosen())
         found.refuse_damaged()
         return found
 
@@ -145,7 +145,7 @@ class VersionStore:
         """
         with self._locked():
             self._sweep()
-            numbers, current = self._numbers(), self._current_number()
+            numbers, current = self._numbers(), self.chosen()
             needed = [number for number in dict.fromkeys((current, *in_use)) if number in numbers]
             wanted = dict.fromkeys([*needed, *self._ancestors(current), *reversed(numbers)])
             kept = set(list(wanted)[: max(keep, len(needed))])
@@ -174,7 +174,12 @@ class VersionStore:
             raise read_error(error, self.root) from error
         return sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)) and name != "0")
 
-    def _current_number(self) -> int:
+    def chosen(self) -> int:
+        """Return the number of the version in use, whether it can be used or not; 0 while none has been chosen.
+
+        Raises:
+            SemganError: nothing tells it.
+        """
         path = self.root / CURRENT
         try:
             number = json.loads(path.read_text(encoding="utf-8"))["current"]

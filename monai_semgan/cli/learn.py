@@ -198,10 +198,12 @@ def tune_version(
     tuned = tune(base.folder, labelled_entries(arguments.data), work, settings, **options)
     try:
         refuse(tuned)
-        version = store.add(tuned.folder, tuned.record)
-    finally:
+    except SemganError:
         shutil.rmtree(work, ignore_errors=True)
-    return store.use(version.number)
+        raise
+    version = store.use(store.add(tuned.folder, tuned.record).number)  # what has no room is kept for the next try
+    shutil.rmtree(work, ignore_errors=True)
+    return version
 
 
 def scans_to_rehearse(source: Path) -> list[Entry]:
@@ -248,7 +250,7 @@ def shown(arguments: argparse.Namespace) -> Iterator[Progress]:
 
 def list_versions(store: VersionStore) -> int:
     """Print a line for every version."""
-    current = store.current().number
+    current = current_or_none(store)
     for version in store.versions():
         mark = "*" if version.number == current else " "
         told = ", ".join(version.structures) or ("as shipped" if version.number == 0 else "")
@@ -258,6 +260,15 @@ def list_versions(store: VersionStore) -> int:
         if version.problem:
             say(f"     damaged: {version.problem}")
     return 0
+
+
+def current_or_none(store: VersionStore) -> int | None:
+    """Number of the version in use; None, and a line on it, where nothing tells it any more."""
+    try:
+        return store.chosen()
+    except SemganError as error:
+        say(str(error))
+        return None
 
 
 def tell_use(version: ModelVersion) -> int:

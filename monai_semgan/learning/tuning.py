@@ -109,6 +109,7 @@ def tune(
     learnt, held_out = held_out_of(entries, settings.held_out)
     training = look_at_all([*learnt, *replay], classes, progress)
     measured = [look_at(entry, classes) for entry in held_out] or training[:MOST_MEASURED]
+    taught = _taught(training, classes)
     added = tuple(old.labels)[len(old.labels) - old.network.added_count :]
     if added:  # heads on maps that are about to change: their structures become classes of the student
         training = [scan.with_found(old, added) for scan in training]
@@ -123,11 +124,10 @@ def tune(
     record = VersionRecord(
         parent,
         "tune",
-        tuple(classes.new)
-        or tuple(sorted({old.labels[k] for scan in training for k in scan.known if k in old.labels})),
+        taught,
         tuple(entry.name for entry in learnt),
         tuple(entry.name for entry in held_out),
-        {**figures.after, **figures.agreement} if held_out else {},
+        figures.after if held_out else {},
         _note(figures, bool(held_out)),
     )
     return TunedModel(made, record, figures, figures.refusal(settings.largest_loss), steps)
@@ -182,6 +182,7 @@ def _train_settings(folder: Path, old: Bundle, classes: TunedClasses, settings: 
     cut = old.preprocessing
     own = gather_weights(folder / WEIGHTS)
     student = {name.partition(".")[2]: tensor for name, tensor in own.items() if name.startswith("student.")}
+    grows = bool(classes.new) or old.network.added_count > 0
     share = settings.generated_fraction if old.network.renders else 0.0
     return TrainSettings(
         budget=settings.budget,
@@ -202,8 +203,8 @@ def _train_settings(folder: Path, old: Bundle, classes: TunedClasses, settings: 
         options={
             "channels": student_channels(student),
             "batch_size": settings.batch_size,
-            "learning_rate": settings.learning_rate * (1.0 if classes.new else settings.known_rate),
-            "known_rate": settings.known_rate if classes.new else 1.0,
+            "learning_rate": settings.learning_rate * (1.0 if grows else settings.known_rate),
+            "known_rate": settings.known_rate if grows else 1.0,
             "generated_fraction": share,
             "pairs": "always",
             "keep_weight": settings.keep_weight,

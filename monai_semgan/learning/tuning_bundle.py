@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
+from monai_semgan.authoring.contents import bundle_files
 from monai_semgan.authoring.create import measured_formats, write_json
 from monai_semgan.bundle.labels import ADDED, METADATA, RECORD, WEIGHTS, learnt_modalities, read_json
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.bundle.own_structures import SECTION, describe
-from monai_semgan.bundle.version_record import VERSION_FILE
 from monai_semgan.learning.added_bundle import with_added_labels
 from monai_semgan.learning.new_structures import NewStructure
 from monai_semgan.networks.weights import load_weights, part, save_weights, with_prefix
@@ -52,7 +52,11 @@ def write_tuned_bundle(
         SemganError: it cannot be written or loaded.
     """
     shutil.rmtree(made, ignore_errors=True)
-    shutil.copytree(old, made, ignore=shutil.ignore_patterns(VERSION_FILE, ADDED.name, "runs"))
+    for path in bundle_files(old):
+        if path.relative_to(old) != ADDED:
+            target = made / path.relative_to(old)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
     parts = _parts(load_weights(old / WEIGHTS), weights, len(names) + 1)
     members = student_members(parts["student"])
     save_weights(made / WEIGHTS, {k: v for name, state in parts.items() for k, v in with_prefix(state, name).items()})

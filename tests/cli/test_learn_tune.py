@@ -108,3 +108,18 @@ def test_scans_to_rehearse_on_belong_to_tuning(old: Path, scans: Path, capsys: p
     words = ["learn", str(scans), "--versions", "models", "--bundle", str(old), "--replay", str(scans)]
     assert main([*words, "--structure", "tumour"]) == 2
     assert "give --replay together with --tune" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damaged", ["1/models/model.pt", "current.json"])
+def test_the_list_helps_where_the_version_in_use_is_damaged(
+    old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damaged: str
+) -> None:
+    store = VersionStore(tmp_path / "models", old)
+    store.use(store.add(old, VersionRecord()).number)
+    (store.root / damaged).write_text("")
+    words = ["learn", "--versions", str(store.root), "--bundle", str(old)]
+    assert main([*words, "--list"]) == 0
+    told = capsys.readouterr().out
+    assert "damaged: models/model.pt has 0 bytes" in told or "does not tell which version is in use; choose one" in told
+    assert main([*words, "--use", "0"]) == 0
+    assert store.current().number == 0

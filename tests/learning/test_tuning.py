@@ -140,9 +140,10 @@ def test_structures_that_were_added_as_heads_become_classes_of_the_model(
     quick = LearnSettings(budget="10m", steps=40, learning_rate=1e-2, contrast_probability=0.0, average_slices=100)
     added = learn_structures(old, scans, tmp_path / "head", [NewStructure(TUMOUR, 9)], quick).folder
     entries = labelled_entries(teach(tmp_path / "kidneys", 1, {2: 2}))
-    made = tune(added, entries, tmp_path / "work", replace(QUICK, structures=()))
+    made = tune(added, entries, tmp_path / "work", replace(QUICK, structures=(), steps=160, known_rate=0.3))
     bundle = load_bundle(made.folder)
     assert bundle.labels[5] == TUMOUR and bundle.network.added_count == 0
+    assert made.record.structures == ("right kidney",)
     before, after = (segment(scans[0].image, one).label for one in (added, made.folder))
     assert dice(before == 5, after == 5) > 0.5
 
