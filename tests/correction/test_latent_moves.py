@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from monai_semgan.bundle.load import Bundle
+from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.correction.latent_moves import LatentMover, Move
 from monai_semgan.networks import Latent
-
-SIZE = 32
+from tests.conftest import SHIPPED_BUNDLE
 
 
 def start_of(model: Bundle, count: int) -> Latent:
@@ -17,9 +16,10 @@ def start_of(model: Bundle, count: int) -> Latent:
 
 
 def moved(model: Bundle, start: Latent, label: int, steps: int = 12) -> Move:
-    fixed = torch.full((len(start), SIZE, SIZE), -1)
+    size = model.network.generator.size
+    fixed = torch.full((len(start), size, size), -1)
     fixed[:, 10:14, 10:14] = label
-    trust = torch.ones(len(start), SIZE, SIZE)
+    trust = torch.ones(len(start), size, size)
     trust[:, 6:18, 6:18] = 0
     return LatentMover(model.network).move(start, fixed, trust, steps, CorrectionSettings())
 
@@ -30,9 +30,13 @@ def test_the_label_under_a_stroke_becomes_likelier(model: Bundle) -> None:
     assert (after > before + 0.05).all()
 
 
-def test_a_slice_does_not_feel_the_others(model: Bundle) -> None:
-    pair, alone = (moved(model, start_of(model, count), label=3, steps=2) for count in (2, 1))
-    torch.testing.assert_close(pair.after[:1], alone.after, atol=2e-3, rtol=0)
+def test_a_slice_does_not_feel_the_others() -> None:
+    shipped = load_bundle(SHIPPED_BUNDLE, "cpu")  # of random weights rounding errors are as large as gradients
+    image = torch.nn.functional.interpolate(torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)), 128)
+    start = shipped.network.encode(image).float()
+    pair, alone = (moved(shipped, start[:count], label=3, steps=3) for count in (2, 1))
+    torch.testing.assert_close(pair.after[:1], alone.after, atol=1e-2, rtol=0)
+    assert (alone.after - alone.before).abs().max() > 0.1
 
 
 def test_a_slice_whose_loss_is_no_number_stays_and_is_told(model: Bundle) -> None:
