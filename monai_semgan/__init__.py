@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from monai_semgan.cohort.cases import Case, find_cases
     from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
     from monai_semgan.cohort.records import Record, load_record, write_summary
+    from monai_semgan.correction.correction_result import Correction
+    from monai_semgan.correction.correction_settings import CorrectionSettings
+    from monai_semgan.correction.corrector import Corrector
+    from monai_semgan.correction.slice_latents import SliceLatents
+    from monai_semgan.correction.strokes import Stroke, strokes_of_map
     from monai_semgan.data.datalist import DataList, Entry, load_datalist
     from monai_semgan.errors import Cancelled, SemganError
     from monai_semgan.evaluation.comparison import compare
@@ -101,6 +106,9 @@ __all__ = [
     "CaseRunner",
     "Code",
     "CohortSettings",
+    "Correction",
+    "CorrectionSettings",
+    "Corrector",
     "DataList",
     "DiceReport",
     "EncodeSlicesd",
@@ -136,10 +144,12 @@ __all__ = [
     "Segmentation",
     "SemganError",
     "SliceInversionInferer",
+    "SliceLatents",
     "Stage",
     "StageContext",
     "StageTraining",
     "StepEvent",
+    "Stroke",
     "Structure",
     "StudentSettings",
     "Study",
@@ -186,6 +196,7 @@ __all__ = [
     "sample_slices",
     "save_overlay",
     "segment",
+    "strokes_of_map",
     "train",
     "update_bundle",
     "write_label",
@@ -208,6 +219,11 @@ _HOMES = {
     "cohort.cases": "Case find_cases",
     "cohort.cohort_settings": "CohortSettings case_key",
     "cohort.records": "Record load_record write_summary",
+    "correction.correction_result": "Correction",
+    "correction.correction_settings": "CorrectionSettings",
+    "correction.corrector": "Corrector",
+    "correction.slice_latents": "SliceLatents",
+    "correction.strokes": "Stroke strokes_of_map",
     "data.datalist": "DataList Entry load_datalist",
     "errors": "Cancelled SemganError",
     "evaluation.comparison": "compare",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monai_semgan.correction.boxes import expanded
+from monai_semgan.correction.corrected_scan import CorrectedScan
 from monai_semgan.correction.correction_result import Correction
 from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.correction.drawn_voxels import DrawnVoxels, check_strokes, remarks_on_strokes
 from monai_semgan.correction.following import Following, SliceChange
-from monai_semgan.correction.scan_facts import ScanFacts
 from monai_semgan.correction.slice_latents import SliceLatents
 from monai_semgan.correction.strokes import Stroke
 from monai_semgan.correction.wishes import Wish, wishes_of
@@ -55,7 +55,7 @@ class Corrector:
         plane: str | None = None,
     ) -> None:
         self.bundle, self.volume = bundle, volume
-        self.scan = ScanFacts(bundle, volume, modality, plane)
+        self.scan = CorrectedScan(bundle, volume, modality, plane)
         self.pins = DrawnVoxels.of((), volume.array.shape)
         self.restore(label, latents)
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from monai_semgan.correction.corrected_scan import CorrectedScan
 from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.correction.drawn_voxels import DrawnVoxels
 from monai_semgan.correction.evidence import (
@@ -18,7 +19,6 @@ from monai_semgan.correction.evidence import (
     neighbour_cues,
     stroke_cues,
 )
-from monai_semgan.correction.scan_facts import ScanFacts
 from monai_semgan.correction.slice_latents import SliceLatents
 from monai_semgan.correction.weighing import NEIGHBOUR_LINES, STROKE_LINES, line_for
 from monai_semgan.correction.wishes import Wish
@@ -67,7 +67,7 @@ class Following:
 
     def __init__(
         self,
-        scan: ScanFacts,
+        scan: CorrectedScan,
         wish: Wish,
         label: np.ndarray,
         pins: DrawnVoxels,
@@ -212,7 +212,7 @@ def _opposed(pins: DrawnVoxels, wish: Wish) -> DrawnVoxels:
     return pins.chosen(same & pins.positive)
 
 
-def _pixels_by_slice(scan: ScanFacts, drawn: DrawnVoxels) -> dict[int, np.ndarray]:
+def _pixels_by_slice(scan: CorrectedScan, drawn: DrawnVoxels) -> dict[int, np.ndarray]:
     pixels = scan.grid.pixels(drawn.voxels)
     pixels = pixels[scan.grid.inside(pixels)]
     masks: dict[int, np.ndarray] = {}

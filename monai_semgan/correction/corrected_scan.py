@@ -18,7 +18,7 @@ from monai_semgan.networks import Latent
 from monai_semgan.networks.latent import joined
 
 
-class ScanFacts:
+class CorrectedScan:
     """Hold what does not change from correction to correction.
 
     Args:
