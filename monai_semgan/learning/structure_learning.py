@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,9 @@ from monai_semgan.utils.progress import NullProgress, Progress
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.data.datalist import Entry
+
+WEAK = 0.2
+"""Dice of a structure of which nobody has any use."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +82,7 @@ def learn_structures(
     scans = read_scans([*learnt, *held_out], structures, old.preprocessing, _Stopping(shown))
     training = HeadTraining(old.network, len(structures), settings, shown)
     figures = _learn(training, old, scans, len(learnt), structures)
-    note = _note(len(held_out), settings.held_out)
+    note = _note(len(held_out), settings.held_out) + _doubt(figures)
     record = VersionRecord(
         parent,
         "structure",
@@ -127,6 +130,13 @@ def _note(held_out: int, wanted: int | None) -> str:
         return f"nobody has measured how good it is{few}"
     scans, them = ("one scan", "it") if held_out == 1 else (f"{held_out} scans", "them")
     return f"the Dice stands on {scans}, before learning went on with {them}"
+
+
+def _doubt(figures: Mapping[str, float]) -> str:
+    weak = [name for name, value in figures.items() if value < WEAK]
+    if not weak:
+        return ""
+    return f"; {' and '.join(weak)} was hardly learnt: give more time with --budget, or label more scans"
 
 
 class _Stopping:

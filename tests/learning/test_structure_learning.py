@@ -118,6 +118,12 @@ def test_without_held_out_scans_nothing_is_claimed(old: Path, scans: Path, tmp_p
     assert "nobody has measured" in made.record.note
 
 
+def test_a_structure_that_was_hardly_learnt_is_told(old: Path, scans: Path, tmp_path: Path) -> None:
+    made = learn_structures(old, labelled_entries(scans), tmp_path, [TUMOUR], LearnSettings(steps=1))
+    assert made.record.figures["odd tumour"] < 0.2
+    assert "odd tumour was hardly learnt: give more time" in made.record.note
+
+
 class _Impatient(NullProgress):
     """Wants to stop once learning has begun."""
 
