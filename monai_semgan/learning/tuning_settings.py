@@ -44,8 +44,8 @@ class TuneSettings:
     held_out: int | None = None
     batch_size: int = 8
     learning_rate: float = 2e-3
-    known_rate: float = 0.05
-    keep_weight: float = 5.0
+    known_rate: float = 0.03
+    keep_weight: float = 8.0
     generated_fraction: float = 0.375
     largest_loss: float = 0.005
     steps: int | None = None
