@@ -109,7 +109,12 @@ def test_points_are_read_as_clients_send_them() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"foreground": [[1, 2]]}, {"background": {"i": 1}}, {"foreground": [[True, 0, 0]]}, {"foreground": [[0, 0, 0]] * 300}],
+    [
+        {"foreground": [[1, 2]]},
+        {"background": {"i": 1}},
+        {"foreground": [[True, 0, 0]]},
+        {"foreground": [[0, 0, 0]] * 300},
+    ],
 )
 def test_points_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SemganError, match="points"):
