@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import torch
 
-
 NOTHING = 1e-20
 """A background of less is not divided: its steps would be too small for numbers of 32 bits."""
 
