@@ -119,6 +119,9 @@ class _Work:
         self.wishes = wishes_of(strokes, self.label, self.scan.grid, settings.locked, settings.point_mm)
         painted = self.label.copy()
         self.remarks = remarks_on_strokes(self.drawn, self.drawn.paint(painted, settings.locked))
+        if self.wishes and not any(wish.slices for wish in self.wishes):
+            text = "The strokes lie outside the model's slices: their own voxels alone have changed."
+            self.remarks.append(Remark(text, "strokes_alone", warning=False))
         self.changed: list[int] = []
         self.done, self.steps = 0, sum(map(self._most_slices, self.wishes))
 

@@ -27,8 +27,8 @@ from monai_semgan.networks import Latent
 LEAST_PIXELS = 3
 """A neighbour in which fewer pixels would change ends the way outwards."""
 
-MOVED_AT_ONCE = 8
-"""Touched slices whose latents are searched with all steps; of more, each gets fewer."""
+MOVED_IN_FULL, MOVED_AT_ONCE = 6, 4
+"""Touched slices whose latents are searched with all steps, of more each gets fewer; and slices searched together."""
 
 KEEP_NEAR_MM, KEEP_FAR_MM = 8.0, 28.0
 """So far from a stroke the label that a latent renders begins to be kept, and is kept in full."""
@@ -85,12 +85,16 @@ class Following:
         scenes = {number: self.scene(number) for number in numbers}
         seeds = {number: self._seeds(number, scenes[number]) for number in numbers}
         moving = [number for number in numbers if seeds[number].any()]
-        moves = self._moves(moving, scenes, seeds)
+        steps = round(self.settings.steps * min(1.0, MOVED_IN_FULL / max(1, len(moving))))
+        moves: dict[int, tuple[np.ndarray, np.ndarray, Latent]] = {}
         for number in numbers:
             scene, drawn = scenes[number], seeds[number]
             if not drawn.any():
                 yield SliceChange(number, scene, drawn, scene.own)
                 continue
+            if number not in moves and steps > 0:
+                first = moving.index(number)
+                moves = self._moves(moving[first : first + MOVED_AT_ONCE], scenes, seeds, steps)
             cues, latent = stroke_cues(scene, drawn), None
             if number in moves:
                 before, after, latent = moves[number]
@@ -143,26 +147,22 @@ class Following:
         return seeds
 
     def _moves(
-        self, numbers: list[int], scenes: dict[int, Scene], seeds: dict[int, np.ndarray]
+        self, numbers: list[int], scenes: dict[int, Scene], seeds: dict[int, np.ndarray], steps: int
     ) -> dict[int, tuple[np.ndarray, np.ndarray, Latent]]:
         """Move the latents of slices: probabilities before and after, and the latent, by slice."""
         structure = self.wish.structure
-        steps = round(self.settings.steps * min(1.0, MOVED_AT_ONCE / max(1, len(numbers))))
-        if not numbers or steps < 1 or not self.scan.renders(structure):
+        if not self.scan.renders(structure):
             return {}
-        found: dict[int, tuple[np.ndarray, np.ndarray, Latent]] = {}
-        for first in range(0, len(numbers), MOVED_AT_ONCE):
-            batch = numbers[first : first + MOVED_AT_ONCE]
-            start = self.scan.latents_of(batch, self.latents)
-            fixed = self.scan.fixed([seeds[number] for number in batch], structure if self.wish.positive else 0)
-            away = np.stack([scenes[number].distance(seeds[number]) for number in batch])
-            trust = torch.from_numpy(((away - KEEP_NEAR_MM) / (KEEP_FAR_MM - KEEP_NEAR_MM)).clip(0, 1)).float()
-            move = self.scan.mover.move(start, fixed, trust.to(start.device), steps, self.settings)
-            self.failed += int(move.failed.sum())
-            renderings = zip(move.before.cpu().numpy(), move.after.cpu().numpy(), strict=True)
-            for row, (number, (before, after)) in enumerate(zip(batch, renderings, strict=True)):
-                found[number] = (before, after, move.end[row : row + 1])
-        return found
+        start = self.scan.latents_of(numbers, self.latents)
+        fixed = self.scan.fixed([seeds[number] for number in numbers], structure if self.wish.positive else 0)
+        away = np.stack([scenes[number].distance(seeds[number]) for number in numbers])
+        trust = torch.from_numpy(((away - KEEP_NEAR_MM) / (KEEP_FAR_MM - KEEP_NEAR_MM)).clip(0, 1)).float()
+        move = self.scan.mover.move(start, fixed, trust.to(start.device), steps, self.settings)
+        self.failed += int(move.failed.sum())
+        renderings = zip(numbers, move.before.cpu().numpy(), move.after.cpu().numpy(), strict=True)
+        return {
+            number: (before, after, move.end[row : row + 1]) for row, (number, before, after) in enumerate(renderings)
+        }
 
     def _change(
         self,

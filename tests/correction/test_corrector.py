@@ -17,6 +17,7 @@ from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.io.volume import Volume
 from monai_semgan.utils.progress import StepEvent
 from tests.correction.conftest import phantom_corrector
+from tests.phantoms import grid, patient
 
 LIVER, RIGHT_KIDNEY, LEFT_KIDNEY, SPLEEN = 1, 2, 3, 4
 
@@ -219,6 +220,14 @@ def test_a_stroke_that_leaves_the_scan_changes_nothing(model: Bundle) -> None:
     with pytest.raises(SemganError, match="leaves the scan"):
         corrector.correct([Stroke(LIVER, np.array([corrector.label.shape]))])
     assert np.array_equal(corrector.label, before)
+
+
+def test_strokes_beside_the_models_slices_change_their_voxels_and_the_reader_is_told(model: Bundle) -> None:
+    affine, shape = grid((9.0, 9.0, 12.0), field=(900.0, 240.0, 200.0))
+    corrector = Corrector(model, patient(affine, shape, seed=0), np.zeros(shape, np.uint8))
+    found = corrector.correct([Stroke(LIVER, np.array([[0, 5, 5]]))], QUICK)
+    assert np.argwhere(found.label == LIVER).tolist() == [[0, 5, 5]]
+    assert [remark.code for remark in found.remarks] == ["strokes_alone"]
 
 
 def test_a_picture_in_colours_is_corrected_as_one_slice(photograph_bundle: Path) -> None:
