@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monai_semgan.errors import SemganError
-from monai_semgan.training.engine.schedule import Schedule, Stopwatch, constant_factor, cosine_factor, parse_duration
+from monai_semgan.training.engine.schedule import (
+    CLOCKS,
+    Schedule,
+    Stopwatch,
+    constant_factor,
+    cosine_factor,
+    parse_duration,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +55,14 @@ def test_time_spent_in_a_pause_does_not_count_and_earlier_time_does() -> None:
             now[0] = 70.0
     now[0] = 72.0
     assert watch.elapsed == 107.0
+
+
+def test_processor_time_is_that_of_all_threads_working_undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.process_time", lambda: 12.0)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 4)
+    watch = Stopwatch(clock=CLOCKS["processor"])
+    monkeypatch.setattr("time.process_time", lambda: 32.0)
+    assert watch.elapsed == 5.0
 
 
 @given(fraction=st.floats(0, 1))
