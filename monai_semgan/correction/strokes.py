@@ -89,10 +89,7 @@ class Stroke:
 
     def runs(self, shape: Shape) -> list[tuple[int, int]]:
         """Write the voxels as runs: first and length in the flat index, ascending."""
-        flat = self.flat(shape)
-        starts = np.flatnonzero(np.diff(flat, prepend=flat[0] - 2) > 1)
-        lengths = np.diff(starts, append=len(flat))
-        return [(int(flat[start]), int(length)) for start, length in zip(starts, lengths, strict=True)]
+        return runs_of(self.flat(shape))
 
     def check_inside(self, shape: Shape) -> None:
         """Make sure that all voxels lie in a scan of this shape.
@@ -105,6 +102,17 @@ class Stroke:
             voxel = ", ".join(map(str, self.voxels[beyond][0]))
             problem = f"a stroke at voxel ({voxel}) leaves the scan of {'x'.join(map(str, shape))} voxels"
             raise SemganError(problem, remedy="draw on the grid of this scan")
+
+
+def runs_of(flat: np.ndarray) -> list[tuple[int, int]]:
+    """Gather numbers that follow one another: first and length of every run.
+
+    Args:
+        flat: `(N,)` whole numbers, ascending, each once, one at least.
+    """
+    starts = np.flatnonzero(np.diff(flat, prepend=flat[0] - 2) > 1)
+    lengths = np.diff(starts, append=len(flat))
+    return [(int(flat[start]), int(length)) for start, length in zip(starts, lengths, strict=True)]
 
 
 def strokes_of_map(

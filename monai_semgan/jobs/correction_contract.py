@@ -11,13 +11,18 @@ from typing import Annotated
 
 from pydantic import Field, FiniteFloat, StringConstraints, model_validator
 
+from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.jobs.contract import JobId, Model, State
 
 MAX_STROKES = 256
 MAX_RUNS = 1_000_000
 """Of all strokes of a request together: a lasso across the slices has a run for every voxel."""
 
+REACH_MM, LONGEST_REACH_MM = CorrectionSettings.reach_mm, 1000.0
+"""How far slices follow if nobody says so, and at most."""
+
 MAX_INDEX = 2**40
+"""Of a voxel; larger numbers are no index of any scan."""
 KEPT_CORRECTIONS = 50
 """Corrections of one job that are kept; the oldest go first."""
 
@@ -57,7 +62,10 @@ class CorrectionRequest(Model):
 
     strokes: list[StrokeInput] = Field(min_length=1, max_length=MAX_STROKES, description="in the order of drawing")
     reach_mm: float = Field(
-        default=25.0, ge=0.0, le=1000.0, description="slices so far away follow the strokes; 0: only their own slices"
+        default=REACH_MM,
+        ge=0.0,
+        le=LONGEST_REACH_MM,
+        description="slices so far away follow the strokes; 0: only their own slices",
     )
     locked: list[StructureName] = Field(
         default_factory=list, max_length=256, description="names of structures that keep every voxel"

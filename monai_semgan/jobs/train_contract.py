@@ -12,8 +12,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from monai_semgan.jobs.contract import ImageId, JobId, Model
 
-SHORTEST, LONGEST = 10.0, 24 * 3600.0
-"""Bounds of the time that a training may take, in seconds."""
+SECONDS, SHORTEST, LONGEST = 300.0, 10.0, 24 * 3600.0
+"""Time that a training takes if nobody says so, and bounds of it, in seconds."""
 
 Colour = Annotated[int, Field(ge=0, le=255)]
 
@@ -82,7 +82,7 @@ class TrainRequest(Model):
         default=None, ge=0, le=1000, description="labelled images kept for the scores; one of three or more if left out"
     )
     seconds: float = Field(
-        default=300.0, ge=SHORTEST, le=LONGEST, allow_inf_nan=False, description="of learning, pauses left out"
+        default=SECONDS, ge=SHORTEST, le=LONGEST, allow_inf_nan=False, description="of learning, pauses left out"
     )
     client: str | None = Field(
         default=None, max_length=64, description="name of the program that asks, for the server's log"

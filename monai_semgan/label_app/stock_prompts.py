@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monai_semgan.correction.strokes import runs_of
 from monai_semgan.errors import SemganError
-from monai_semgan.jobs.correction_contract import MAX_STROKES, StrokeInput, StrokeKind
+from monai_semgan.jobs.correction_contract import LONGEST_REACH_MM, MAX_STROKES, REACH_MM, StrokeInput, StrokeKind
 from monai_semgan.organs import structure_key
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 FOREGROUND, BACKGROUND = "foreground_scribbles", "background_scribbles"
 """Names of the segments that clients draw scribbles in."""
-
-REACH_MM = 25.0
-LONGEST_REACH_MM = 1000.0
 
 Point = tuple[int, int, int]
 Shape = tuple[int, int, int]
@@ -210,9 +208,6 @@ def _roi(told: object, shape: Sequence[int]) -> tuple[int, ...] | None:
 
 
 def _stroke(structure: str, mask: np.ndarray, positive: bool, kind: StrokeKind) -> StrokeInput:
-    flat = np.flatnonzero(mask.ravel(order="F"))
-    ends = np.flatnonzero(np.diff(flat) > 1)
-    first = flat[np.concatenate([[0], ends + 1])]
-    last = flat[np.concatenate([ends, [len(flat) - 1]])]
-    runs = np.stack([first, last - first + 1], axis=1).tolist()
+    """Make a stroke of a mask `(I, J, K)`."""
+    runs = [list(run) for run in runs_of(np.flatnonzero(mask.ravel(order="F")))]
     return StrokeInput(structure=structure, positive=positive, kind=kind, runs=runs)

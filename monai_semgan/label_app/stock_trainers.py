@@ -11,17 +11,22 @@ from monailabel.interfaces.tasks.train import TrainTask
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.job_errors import Conflict
 from monai_semgan.jobs.ownership import NOBODY, Asker
-from monai_semgan.jobs.train_contract import LONGEST, SHORTEST, StructureInput, Training, TrainKind, TrainRequest
+from monai_semgan.jobs.train_contract import (
+    LONGEST,
+    SECONDS,
+    SHORTEST,
+    StructureInput,
+    Training,
+    TrainKind,
+    TrainRequest,
+)
 
 if TYPE_CHECKING:
     from monai_semgan.jobs.service import JobService
 
 KINDS = {
     "semgan_tune": (TrainKind.tune, "All structures that final labels hold, better; the old ones do not get worse"),
-    "semgan_structure": (
-        TrainKind.structure,
-        "Structures that the model lacks and final labels name",
-    ),
+    "semgan_structure": (TrainKind.structure, "Structures that the model lacks and final labels name"),
 }
 
 STATES = {
@@ -34,8 +39,6 @@ STATES = {
     "failed": "ERROR",
 }
 """MONAI Label's word for every state."""
-
-SECONDS = 300.0
 
 
 class StockTrainer(TrainTask):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 
 from monai_semgan.jobs.api.answers import errors
-from monai_semgan.jobs.api.callers import asker_of
-from monai_semgan.jobs.ownership import Asker
+from monai_semgan.jobs.api.callers import ID, Who
 from monai_semgan.jobs.train_contract import (
     ModelVersions,
     Training,
@@ -21,8 +20,6 @@ from monai_semgan.jobs.train_contract import (
 if TYPE_CHECKING:
     from monai_semgan.jobs.service import JobService
 
-ID = {"pattern": "^[0-9a-f]{32}$"}
-Who = Annotated[Asker, Depends(asker_of)]
 TrainingPath = Annotated[str, Path(description="id of a training", json_schema_extra=ID)]
 ModelPath = Annotated[str, Path(description="name of a model", max_length=128)]
 ModelQuery = Annotated[str | None, Query(max_length=128, description="as `/semgan/models` names it; the first if not")]
