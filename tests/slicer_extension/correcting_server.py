@@ -81,7 +81,8 @@ class CorrectingServer:
         assert request["shape"] == list(grid.array.shape[::-1]), "the strokes lie on the scan's grid"
         np.testing.assert_allclose(request["affine"], grid.affine, atol=1e-6)
         history["steps"] = [step for step in history["steps"] if not step["undone"]]
-        number = max([step["number"] for step in history["steps"]], default=0) + 1
+        ours = [job["correction"] for job in self.jobs.values() if job.get("corrects") == root["id"]]
+        number = max(ours, default=0) + 1
         job = {"id": secrets.token_hex(16), "state": "queued", "request": root["request"], "created": time.time()}
         job.update(corrects=root["id"], correction=number, position=0, result_version=0, parts=[], step=0, steps=None)
         self.jobs[job["id"]] = job

@@ -11,6 +11,8 @@ import pytest
 from SemGANLib.Runs.CorrectionProtocol import BOX, LASSO, POINT, CorrectionChoices
 from SemGANLib.Scene import Geometry
 from SemGANLib.Scene.SegmentationImport import segment_ids
+from SemGANLib.Server.Client import Client
+from SemGANLib.Server.Errors import ConnectionLost
 
 from tests.slicer_extension.fake_server import FakeServer
 from tests.slicer_extension.nodes import add_transform, expected, merged_of, paint, previewed
@@ -314,6 +316,24 @@ def test_a_correction_after_undo_is_made_on_the_state_that_is_shown(reader, serv
     assert len(reader.logic.history()) == 3, "what was undone is gone"
 
 
+def test_the_server_hears_of_undo_and_redo_at_once_for_whoever_else_looks_at_it(reader, server):
+    for k in (3, 8, 12):
+        reader.stroke("liver", k=k)
+        reader.send()
+    (history,) = server.histories.values()
+    for clicks, number in (((reader.logic.undo,) * 2, 1), ((reader.logic.redo,), 2), ((reader.logic.undo,) * 2, 0)):
+        for click in clicks:
+            click()
+        reader.session.settle()
+        assert history["current"] == number
+    fourth = reader.stroke("spleen", k=12)
+    reader.logic.redo()
+    reader.logic.send_edits(None, NEAR)  # while the server is told of the redo
+    reader.settle()
+    assert server.asked_corrections[-1]["on"] == 1 and (reader.label[fourth] == 4).all()
+    assert [job["state"] for job in server.jobs.values() if job.get("corrects")] == ["done"] * 4
+
+
 def test_undo_while_the_server_computes_takes_the_stroke_back(reader, server):
     server.hold_corrections = True
     before = reader.label
@@ -414,6 +434,28 @@ def test_a_server_that_is_busy_is_asked_again(reader, server, status):
     assert (reader.label[along(mask)] == 1).all()
 
 
+def test_a_request_that_is_lost_after_the_section_was_opened_anew_is_not_taken_for_an_earlier_one(
+    reader, server, monkeypatch
+):
+    first = reader.stroke("liver", k=3)
+    reader.send()
+    reader.logic.end()
+    reader.begin()
+    sent = Client.correct
+    broken = [True]
+
+    def breaks_once(client: Client, *request: Any) -> Any:
+        if broken and broken.pop():
+            raise ConnectionLost("the connection broke")
+        return sent(client, *request)
+
+    monkeypatch.setattr(Client, "correct", breaks_once)
+    second = reader.stroke("spleen", k=9)
+    reader.send()
+    assert (reader.label[along(first)] == 1).all() and (reader.label[along(second)] == 4).all()
+    assert len(server.asked_corrections) == 2
+
+
 def test_a_lost_answer_draws_no_stroke_twice(reader, server):
     server.unanswered = ["POST .*/corrections"]
     mask = reader.stroke("liver")
@@ -443,8 +485,15 @@ def test_a_job_that_is_gone_is_made_anew_and_corrections_go_on(reader, server, g
     np.testing.assert_array_equal(reader.label, state)
 
 
-def test_a_result_of_another_model_than_the_one_in_use_is_corrected_on_a_new_job(reader, server):
-    server.refuses_corrections = [(409, "the result is of another version of the model")]
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (409, "the result is of another version of the model"),
+        (403, "the job was started by somebody else, who alone may correct it"),  # a scene of a colleague's
+    ],
+)
+def test_a_result_that_cannot_be_corrected_there_is_corrected_on_a_new_job(reader, server, refusal):
+    server.refuses_corrections = [refusal]
     before, mask = reader.label, reader.stroke("liver")
     reader.send()
     np.testing.assert_array_equal(reader.label, np.where(along(mask), 1, before))
@@ -496,6 +545,24 @@ def test_points_lassos_and_boxes_are_sent_as_what_they_are(reader, server, posit
 def test_a_prompt_beside_the_scan_is_told_and_nothing_is_sent(reader, server):
     assert not reader.logic.add_prompt(POINT, True, "liver", markup(reader, "Fiducial", [(400, 7, 8)]))
     assert "outside of the scan" in reader.said() and not server.asked_corrections
+
+
+@pytest.mark.parametrize("gone", ["renamed", "removed"])
+def test_a_structure_whose_segment_was_renamed_or_removed_is_not_erased(reader, server, gone):
+    segments = reader.node.GetSegmentation()
+    spleen = next(choice.segment for choice in reader.logic.structures() if choice.name == "spleen")
+    if gone == "renamed":
+        segments.GetSegment(spleen).SetName("spleen, large")
+    else:
+        segments.RemoveSegment(spleen)
+    assert not reader.logic.send_edits() and not server.asked_corrections
+    mask = reader.stroke("liver", k=3)
+    reader.send()
+    (asked,) = server.asked_corrections
+    assert [(one["structure"], one["positive"]) for one in asked["strokes"]] == [("liver", True)]
+    assert (reader.label[mask] == 1).all()
+    reader.logic.undo()
+    assert reader.session.logic.edited(reader.volume), "a structure less than came"
 
 
 def test_segments_of_the_users_own_stay_and_are_never_sent(reader, server):

@@ -105,13 +105,16 @@ def send(client: Client, root: Root, pending: Pending, base: Base, compressed: b
         strokes = to_inputs(pending.strokes, base.affine, base.shape, np.array(root.affine), root.shape)
     except ValueError as error:
         raise Gone(str(error)) from None
-    upload = ""
-    if not base.sure and not _again(lambda: _in_force(client, root, base.servers)):
+    upload, newest = "", base.newest
+    if not base.sure:  # it may have corrections that are not known here, as after a scene was loaded
+        steps = _again(lambda: client.corrections(root.job)).steps
+        newest = max([newest, *(step.number for step in steps)])
+    if not base.sure and not _again(lambda: in_force(client, root, base.servers)):
         label = translated(base.label, base.values, root.values)
         content = encode(Grid(label, base.affine), compressed)
         upload = _again(lambda: client.upload(content)).id
     try:
-        return Sent(_posted(client, root, _request(root, pending, strokes, upload), base.newest), upload)
+        return Sent(_posted(client, root, _request(root, pending, strokes, upload), newest), upload)
     except ServerError:
         if upload:
             with suppress(ServerError):  # else the server does so in time
@@ -135,8 +138,18 @@ def _again(call: Callable[[], T]) -> T:
     return call()
 
 
-def _in_force(client: Client, root: Root, number: int | None) -> bool:
-    """Have the server go to a state; False where it cannot."""
+def in_force(client: Client, root: Root, number: int | None) -> bool:
+    """Have the server go to a state; not for the main thread.
+
+    Args:
+        number: of a correction of `root`, 0 for the result itself; None for a state that the server does not have.
+
+    Returns:
+        False where it cannot.
+
+    Raises:
+        ServerError: if it does not answer, or does not have the job any more.
+    """
     if number is None:
         return False
     listed = client.corrections(root.job)

@@ -16,12 +16,12 @@ from ..Scene.CorrectionHistory import CorrectionHistory, Step
 from ..Scene.Records import Record
 from ..Scene.Strokes import Stroke, differences, overlay
 from ..Scene.VolumeExport import shape_of
-from ..Server.Errors import Conflict, Gone, ServerError
+from ..Server.Errors import Conflict, Forbidden, Gone, ServerError
 from ..Translation import tr as _
 from ..Types import Job, Result
 from ..Views import ERROR, WARNING
 from .CorrectionFollowing import Following, FollowingSteps
-from .CorrectionJob import Base, Corrected, Pending, Sent, send
+from .CorrectionJob import Base, Corrected, Pending, Sent, in_force, send
 from .CorrectionRoot import Root, Rooting
 from .CorrectionSurroundings import Surroundings
 from .CorrectionTexts import failed_text, progress_text, remarks, strokes_text
@@ -80,7 +80,7 @@ class CorrectionSession:
         """Whether the segmentation is what the model found, all corrections being undone and nothing painted."""
         first = self.history.first
         came = first.number == 0 and bool(first.root) and not self.history.can_undo and not self.pendings
-        return came and not self.edits()
+        return came and self._complete() and not self.edits()
 
     @property
     def next_number(self) -> int:
@@ -92,11 +92,14 @@ class CorrectionSession:
     def edits(self, only: int | None = None) -> list[Stroke]:
         """Find what was painted and erased and not sent.
 
+        A segment that the user has renamed or removed was not erased: nothing is known of its structure any more.
+
         Args:
             only: number of the one structure that counts; None for all.
         """
         now = SegmentationUpdate.drawn(self.node, self.volume, self.values)
-        names = {value: name for name, value in self.values.items()}
+        there = set(SegmentationUpdate.structures(self.node, self.values).values())
+        names = {value: name for name, value in self.values.items() if value in there}
         return differences(now.layers, self._scene.label, names, only)
 
     def add(self, strokes: Sequence[Stroke], reach_mm: float, locked: tuple[str, ...]) -> None:
@@ -122,6 +125,7 @@ class CorrectionSession:
         move(self.history)
         self._sure = False
         self._show()
+        self._tell_state()
         self._changed()
 
     def undo(self) -> None:
@@ -175,17 +179,37 @@ class CorrectionSession:
             self._following.go_on()
         if not self._closed:
             self._send_next()
+            self._tell_state()
             self._changed()
 
     def _not_sent(self, pending: Pending, error: Exception) -> None:
         self._sending = False
         if self._closed:
             return
-        if isinstance(error, (Gone, Conflict)) and not pending.moved:
+        elsewhere = isinstance(error, (Gone, Conflict, Forbidden))  # of somebody whose scene this was, perhaps
+        if elsewhere and not pending.moved:
             self._uproot()
         elif not pending.dropped:
             self._fail(pending, error)
         self._send_next()
+
+    def _tell_state(self) -> None:
+        """Have the server go to the state in force, for whoever else looks at it; the next correction does so too."""
+        client, root, number = self._around.client(), self._root, self._base().servers
+        if client is None or root is None or number is None or self._sending or self.pendings:
+            return
+        self._sending = True  # a correction that came first would be ended by it
+
+        def told(done: bool) -> None:
+            self._sending = False
+            if self._closed:
+                return
+            self._sure = done and self._base().servers == number
+            self._send_next()
+            if self._base().servers != number:
+                self._tell_state()
+
+        self._runner.run(lambda: in_force(client, root, number), self._guarded(told), lambda _error: told(False))
 
     def _uproot(self) -> None:
         """Have all that is not back yet corrected on another job: the one that was corrected is gone."""
@@ -267,7 +291,8 @@ class CorrectionSession:
     def _fail(self, pending: Pending, error: Exception | None, message: str = "") -> None:
         """Say that a correction did not come about; what was painted for it stays, as not sent."""
         known = error is None or isinstance(error, (ServerError, ValueError))
-        self._around.tell(ERROR, failed_text(message if error is None else str(error) if known else repr(error)))
+        reason = message if error is None else str(error) if known else repr(error)
+        self._around.tell(ERROR, failed_text(reason, any(one.kind == "scribble" for one in pending.strokes)))
         self._give_up([pending])
 
     def _give_up(self, pendings: Sequence[Pending]) -> None:
@@ -324,6 +349,11 @@ class CorrectionSession:
             self._around.corrected()
 
     # helpers
+
+    def _complete(self) -> bool:
+        """Whether there is a segment for every structure that the label has."""
+        there = set(SegmentationUpdate.structures(self.node, self.values).values())
+        return not any((self.history.label == value).any() for value in set(self.values.values()) - there)
 
     def progress(self) -> tuple[str, float | None]:
         """Say where the first correction stands that is not back yet, and how far it is."""

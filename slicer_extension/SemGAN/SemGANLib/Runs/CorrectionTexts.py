@@ -54,10 +54,16 @@ def progress_text(number: int, job: Job | None, waiting: int) -> str:
     return text
 
 
-def failed_text(reason: str) -> str:
-    """Say that a correction did not come about, and that nothing is lost."""
-    return _("The correction was not made: {reason} What you painted is still there and can be sent again.").format(
-        reason=reason if reason.endswith((".", "!")) else f"{reason or _('no reason given')}."
+def failed_text(reason: str, painted: bool = True) -> str:
+    """Say that a correction did not come about, and how it can be had all the same.
+
+    Args:
+        painted: it was painted or erased, which stays in the scene; points, lassos and boxes do not.
+    """
+    kept = _("What you painted is still there and can be sent again.")
+    return _("The correction was not made: {reason} {further}").format(
+        reason=reason if reason.endswith((".", "!")) else f"{reason or _('no reason given')}.",
+        further=kept if painted else _("Place it again, please."),
     )
 
 
