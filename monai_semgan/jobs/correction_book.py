@@ -32,6 +32,10 @@ class Joint:
         """The one that is computed."""
         return self.entries[-1]
 
+    def remark_for(self, entry: Entry) -> str:
+        """Say, at the end of a message, with which correction one was computed; nothing of the carrier itself."""
+        return "" if entry is self.carrier else f"; computed together with correction {self.carrier.job.correction}"
+
 
 class CorrectionBook:
     """Knows which corrections belong together.
@@ -93,6 +97,23 @@ class CorrectionBook:
                 break
             entries.append(waiting[other.job])
         return Joint(tuple(entries))
+
+    def keep_together(self, entry: Entry) -> Entry | None:
+        """Let a corrected job, and all its corrections that have ended, stay as long as the newest of them.
+
+        Args:
+            entry: a correction that has just ended.
+
+        Returns:
+            The corrected job, if it stays longer now.
+        """
+        root = None if entry.job.corrects is None else self._scheduler.get(entry.job.corrects)
+        if root is None or not root.ended or entry.job.expires is None:
+            return None
+        for one in (root, *self.entries(root.job.id)):
+            if one.ended:
+                one.job.expires = max(one.job.expires or 0.0, entry.job.expires)
+        return root
 
     def forget(self, job: Job) -> None:
         """Drop what is kept of a job that is removed; on a full disk the next start of the server does it."""

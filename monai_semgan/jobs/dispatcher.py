@@ -188,11 +188,11 @@ class Dispatcher:
             return
         joint = self._joint_of(entry)
         for one in joint.entries:
-            self._hear(one, joint.carrier, message)
+            self._hear(one, joint, message)
         if message["say"] == "end":
             self._joints.pop(job, None)
 
-    def _hear(self, entry: Entry, carrier: Entry, message: dict[str, Any]) -> None:
+    def _hear(self, entry: Entry, joint: Joint, message: dict[str, Any]) -> None:
         said = message["say"]
         if said == "parts":
             self._report_written(entry)
@@ -212,12 +212,12 @@ class Dispatcher:
         elif said == "progress":
             self.scheduler.progress(entry, message)
         elif said == "result":
-            if entry is not carrier:
-                self._share(carrier, entry, int(message["version"]))
+            if entry is not joint.carrier:
+                self._share(joint.carrier, entry, int(message["version"]))
             self._take_result(entry, message)
         elif said == "end":
             entry.reporting = entry.origin.report
-            self._end(entry, State(message["state"]), str(message["message"]) + _with(entry, carrier))
+            self._end(entry, State(message["state"]), str(message["message"]) + joint.remark_for(entry))
 
     def worker_died(self, jobs: Sequence[str], code: int, usable: bool, message: str) -> None:
         """Say why its jobs ended, or let another worker try those that had not begun."""
@@ -273,21 +273,14 @@ class Dispatcher:
         self.scheduler.end(entry, state, message, self.keep_seconds)
         self._note_parts(entry.job)
         if entry.job.corrects is not None:
-            self._keep_with_corrections(entry)
+            root = self.book.keep_together(entry)
+            if root is not None:
+                self._save(root.job)
             entry.job.message += "" if state is State.done else KEPT if entry.job.parts else UNCHANGED
         if entry.removing:
             self.drop(entry)
         else:
             self._save(entry.job)
-
-    def _keep_with_corrections(self, entry: Entry) -> None:
-        """Let a corrected job, and all its corrections, stay as long as the newest of them."""
-        root = None if entry.job.corrects is None else self.scheduler.get(entry.job.corrects)
-        if root is None or not root.ended or entry.job.expires is None:
-            return
-        for one in (root, *self.book.entries(root.job.id)):
-            one.job.expires = max(one.job.expires or 0.0, entry.job.expires) if one.ended else one.job.expires
-        self._save(root.job)
 
     def _note_parts(self, job: Job) -> None:
         results = self.store.results(job.id)
@@ -302,7 +295,3 @@ class Dispatcher:
             self.store.save(job)
         except SemganError as error:
             logger.error("the record of a job could not be written: %s", error.problem)
-
-
-def _with(entry: Entry, carrier: Entry) -> str:
-    return "" if entry is carrier else f"; computed together with correction {carrier.job.correction}"

@@ -24,6 +24,9 @@ ERROR = "semgan: error: "
 
 FOLDERS = re.compile(r"(?:[A-Za-z]:)?[/\\](?:[^/\\:;]*[/\\])+")
 
+SPARE_BYTES = 512 * 2**20
+"""Memory that jobs are left: a training that waits for them while there is less gives its own back."""
+
 LEAVE_SECONDS = 20.0
 """A child that was asked to end between two steps is killed after this time."""
 
@@ -141,6 +144,13 @@ class TrainingChild:
         if sys.platform != "win32":
             with contextlib.suppress(OSError):  # it may have ended already
                 os.setpriority(os.PRIO_PROCESS, self.pid, NICENESS)
+
+
+def short_of_memory() -> bool:
+    """Tell whether jobs have little memory left."""
+    import psutil  # noqa: PLC0415 - optional extra
+
+    return bool(psutil.virtual_memory().available < SPARE_BYTES)
 
 
 def _last_error(log: Path) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from monai_semgan.errors import SemganError
-from monai_semgan.jobs.job_errors import Conflict, Forbidden, JobError, NoSpace, QueueFull, Unknown, in_words
+from monai_semgan.jobs.job_errors import Conflict, JobError, NoSpace, in_words
 from monai_semgan.jobs.model_library import ModelLibrary
 from monai_semgan.jobs.ownership import NOBODY, SERVER, Asker
 from monai_semgan.jobs.storage.job_log import log_without_values
@@ -23,22 +23,14 @@ from monai_semgan.jobs.train_contract import (
     TrainRequest,
     TrainState,
 )
-from monai_semgan.jobs.training_child import Place, TrainingChild, learn_command
+from monai_semgan.jobs.training_book import TrainingBook
+from monai_semgan.jobs.training_child import Place, TrainingChild, learn_command, short_of_memory
 from monai_semgan.jobs.training_choice import TrainChoice, choose
 from monai_semgan.jobs.training_entries import WAITING_FOR_JOBS, TrainingEntry
 from monai_semgan.jobs.training_files import LOG, Record, TrainingFiles
 from monai_semgan.jobs.training_labels import FindLabels, LabelReader, SeenLabel, structures_in
 
 logger = logging.getLogger(__name__)
-
-WAITING = 8
-"""Trainings that have not ended; further ones are not taken."""
-
-KEPT = 50
-"""Ended trainings that are remembered."""
-
-SPARE_BYTES = 512 * 2**20
-"""Memory that jobs are left: a training that waits for them while there is less gives its own back."""
 
 
 class TrainingService:
@@ -63,7 +55,7 @@ class TrainingService:
         self.library, self.find_labels, self.busy, self.python = library, find_labels, busy, python
         self.files = TrainingFiles(root)
         self._reader = LabelReader()
-        self._entries: dict[str, TrainingEntry] = {}
+        self._book = TrainingBook()
         self._lock = threading.RLock()
         self._closing = False
 
@@ -71,7 +63,7 @@ class TrainingService:
         """Remember the trainings of an earlier server; those that had not ended are interrupted."""
         with self._lock:
             for record in self.files.load():
-                entry = self._entries[record.training.id] = TrainingEntry(record)
+                entry = self._book.add(TrainingEntry(record))
                 if not entry.ended:
                     self._end(entry, TrainState.interrupted, "the server ended meanwhile; it can be resumed")
 
@@ -97,21 +89,22 @@ class TrainingService:
             parent=self.library.current(name),
         )
         with self._lock:
-            self._check_room()
+            self._book.check_room()
             entry = TrainingEntry(Record(training=training, request=request, owner=asker.owner))
             try:
                 self.files.save(entry.record)
             except SemganError as error:
                 self.files.remove(training.id)
                 raise NoSpace(in_words(error)) from error
-            self._entries[training.id] = entry
-            self._forget_old()
+            self._book.add(entry)
+            for old in self._book.forget_old():
+                self.files.remove(old)
             return entry.told(asker)
 
     def trainings(self, asker: Asker = NOBODY) -> TrainingList:
         """List all trainings, the newest first."""
         with self._lock:
-            return TrainingList(trainings=[entry.told(asker) for entry in reversed(list(self._entries.values()))])
+            return TrainingList(trainings=[entry.told(asker) for entry in reversed(self._book.entries)])
 
     def labels(self, model: str | None = None) -> TrainingLabels:
         """Tell what final labels hold.
@@ -131,7 +124,7 @@ class TrainingService:
             Unknown: there is none.
         """
         with self._lock:
-            return self._entry(training).told(asker)
+            return self._book.entry(training).told(asker)
 
     def cancel(self, training: str, asker: Asker = SERVER) -> Training:
         """End a training; the model stays as it is.
@@ -142,7 +135,7 @@ class TrainingService:
             Conflict: it has ended.
         """
         with self._lock:
-            entry = self._owned(training, asker)
+            entry = self._book.owned(training, asker)
             if entry.ended:
                 raise Conflict(f"the training has ended already: {entry.training.state.value}")
             entry.cancelled = True
@@ -162,10 +155,10 @@ class TrainingService:
             Conflict: it was not interrupted, or its labels are gone.
         """
         with self._lock:
-            entry = self._owned(training, asker)
+            entry = self._book.owned(training, asker)
             if entry.training.state not in (TrainState.interrupted, TrainState.failed):
                 raise Conflict(f"only what was interrupted or has failed goes on; it is {entry.training.state.value}")
-            self._check_room()
+            self._book.check_room()
             self._choice(entry)
             entry.wait_again("waiting")
             self._save(entry)
@@ -185,22 +178,23 @@ class TrainingService:
         with self._lock:
             if self._closing:
                 return
-            active = [entry for entry in self._entries.values() if not entry.ended and entry.began is not None]
+            active, waiting = self._book.active, self._book.next_waiting()
             for entry in active:
                 self._give_way(entry, busy)
-            waiting = [entry for entry in self._entries.values() if entry.training.state is TrainState.queued]
-            if busy and waiting:
-                waiting[0].training.message = WAITING_FOR_JOBS
-            elif waiting and not active:
-                waiting[0].begin()
-                threading.Thread(target=self._work, args=(waiting[0],), daemon=True, name="training").start()
+            if waiting is None:
+                return
+            if busy:
+                waiting.training.message = WAITING_FOR_JOBS
+            elif not active:
+                waiting.begin()
+                threading.Thread(target=self._work, args=(waiting,), daemon=True, name="training").start()
 
     def close(self) -> None:
         """End the training that runs; it can be resumed after the next start."""
         with self._lock:
             self._closing = True
-            children = [entry.child for entry in self._entries.values() if entry.child is not None]
-            for entry in self._entries.values():
+            children = [entry.child for entry in self._book.entries if entry.child is not None]
+            for entry in self._book.entries:
                 if not entry.ended:
                     self._end(entry, TrainState.interrupted, "the server was stopped; it can be resumed")
         for child in children:
@@ -211,7 +205,7 @@ class TrainingService:
             entry.release()
             return
         entry.hold()
-        if entry.child is not None and not entry.let_go and _short_of_memory():
+        if entry.child is not None and not entry.let_go and short_of_memory():
             entry.let_go = True
             threading.Thread(target=entry.child.leave, daemon=True).start()
 
@@ -290,27 +284,6 @@ class TrainingService:
         found = self.find_labels() if self.find_labels is not None else []
         return self._reader.look(found, self.library.models[model].labels)
 
-    def _check_room(self) -> None:
-        if sum(not entry.ended for entry in self._entries.values()) >= WAITING:
-            raise QueueFull(f"{WAITING} trainings are waiting; try again later")
-
-    def _forget_old(self) -> None:
-        ended = [entry for entry in self._entries.values() if entry.ended]
-        for entry in ended[: max(0, len(ended) - KEPT)]:
-            del self._entries[entry.training.id]
-            self.files.remove(entry.training.id)
-
-    def _owned(self, training: str, asker: Asker) -> TrainingEntry:
-        entry = self._entry(training)
-        if not asker.may_change(entry.record.owner):
-            raise Forbidden("the training was started by somebody else, who alone may end it or let it go on")
-        return entry
-
-    def _entry(self, training: str) -> TrainingEntry:
-        if training not in self._entries:
-            raise Unknown("unknown training; it may have been forgotten")
-        return self._entries[training]
-
     def _end(self, entry: TrainingEntry, state: TrainState, message: str) -> None:
         with self._lock:
             entry.end(state, message)
@@ -324,10 +297,3 @@ class TrainingService:
             self.files.save(entry.record)
         except SemganError as error:
             logger.error("the record of a training could not be written: %s", error.problem)
-
-
-def _short_of_memory() -> bool:
-    """Tell whether jobs have little memory left."""
-    import psutil  # noqa: PLC0415 - optional extra
-
-    return bool(psutil.virtual_memory().available < SPARE_BYTES)

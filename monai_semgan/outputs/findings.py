@@ -52,14 +52,14 @@ def findings_of(found: Segmentation, names: Mapping[int, str], anatomy: AnatomyR
             for one in found.remarks
             if one.code
         ),
-        *(finding for check in anatomy.checks if (finding := _of_check(check, ids, nothing)) is not None),
+        *_of_checks(anatomy, ids, nothing),
         *_doubtful(found, ids),
     ]
     return sorted(seen, key=lambda finding: finding.level != WARNING)
 
 
 def findings_of_anatomy(anatomy: AnatomyReport, names: Mapping[int, str]) -> list[ResultFinding]:
-    """List what checks of a label have found.
+    """List what checks of a label have found, in their order; of a label that no network has just made.
 
     Args:
         anatomy: the checks.
@@ -67,6 +67,10 @@ def findings_of_anatomy(anatomy: AnatomyReport, names: Mapping[int, str]) -> lis
     """
     ids = {name: index for index, name in names.items()}
     nothing = sum(check.kind == "not_found" for check in anatomy.checks) == len(names)
+    return _of_checks(anatomy, ids, nothing)
+
+
+def _of_checks(anatomy: AnatomyReport, ids: Mapping[str, int], nothing: bool) -> list[ResultFinding]:
     return [found for check in anatomy.checks if (found := _of_check(check, ids, nothing)) is not None]
 
 

@@ -210,8 +210,9 @@ def test_after_a_kill_of_the_server_a_training_can_go_on(room: Room) -> None:
     wait(killed, training, lambda one: one.step > 0)
     service = room.service()
     assert service.training(training).state is TrainState.interrupted
+    record = next(one for one in service.files.load() if one.training.id == training)
     killed.close()
-    service.files.save(service._entries[training].record)  # what the closed one has written since
+    service.files.save(record)  # in place of what the closed one has written since
     service.resume(training)
     assert wait(service, training).state is TrainState.done
 
