@@ -261,4 +261,5 @@ def _report(
             say(f"  {name:<{width}}{now:9d} pixels {now - was:+9d}")
     for remark in corrected.remarks:
         note(remark.text)
-    say(f"corrected {len(corrected.slices)} slices in {corrected.seconds:.1f} s")
+    count = len(corrected.slices)
+    say(f"corrected {count} {'slice' if count == 1 else 'slices'} in {corrected.seconds:.1f} s")

@@ -262,6 +262,7 @@ class Upload(Model):
     expires: float
     shape: list[int] = Field(min_length=3, max_length=3)
     spacing: list[float] = Field(min_length=3, max_length=3, description="mm")
+    empty: bool = Field(default=False, description="0 everywhere: a label without structures, but no scan")
 
 
 class UploadProgress(Model):

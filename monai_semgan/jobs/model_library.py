@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 
 from monai_semgan.bundle.labels import WEIGHTS
 from monai_semgan.bundle.version_record import ModelVersion as StoredVersion
-from monai_semgan.bundle.versions import VersionStore
+from monai_semgan.bundle.versions import CURRENT, VersionStore
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.job_errors import Conflict, NoSpace, Unknown, in_words
 from monai_semgan.jobs.models import ServedModel, served_version
 from monai_semgan.jobs.train_contract import ModelVersion, ModelVersions
+from monai_semgan.utils.file_state import State, file_state
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class ModelLibrary:
         self._in_use = dict.fromkeys(models, 0)
         self.on_change: list[Callable[[str], None]] = []
         self._lock = threading.RLock()
+        self._seen: dict[str, State] = {}
         for name in models:
             self._begin(name)
 
@@ -57,6 +59,20 @@ class ModelLibrary:
         if model not in self.models:
             raise Unknown(f"unknown model; this server has {', '.join(self.models)}")
         return model
+
+    def follow(self, besides: Collection[str] = ()) -> None:
+        """Let jobs use the versions that somebody else has chosen meanwhile, as `semgan learn --use` does.
+
+        A choice that cannot be used, or read, changes nothing; the log tells so, once.
+
+        Args:
+            besides: models that are left as they are, since a training chooses for them when it ends.
+        """
+        for name in self.models:
+            with self._lock:
+                changed = name not in besides and self._follow(name)
+            for tell in self.on_change if changed else ():
+                tell(name)
 
     def current(self, model: str) -> int:
         """Return the number of the version that jobs use."""
@@ -122,12 +138,29 @@ class ModelLibrary:
 
     def _begin(self, name: str) -> None:
         """Serve the version in use; a damaged one is passed over, and the log tells so."""
+        self._seen[name] = file_state(self.stores[name].root / CURRENT)
         try:
             version = self.stores[name].current()
             if version.number:
                 self.models[name], self._in_use[name] = self._served(name, version), version.number
         except SemganError as error:
             logger.error("the model is served as shipped: %s", error.problem)
+
+    def _follow(self, name: str) -> bool:
+        """Return whether jobs use another version now."""
+        store = self.stores[name]
+        seen = file_state(store.root / CURRENT)
+        if seen == self._seen.get(name):
+            return False
+        self._seen[name] = seen
+        before = self._in_use[name]
+        try:
+            if store.chosen() != before:
+                version = store.current()
+                self.models[name], self._in_use[name] = self._served(name, version), version.number
+        except SemganError as error:
+            logger.error("version %d of %s stays in use: %s", before, name, error.problem)
+        return self._in_use[name] != before
 
     def _served(self, name: str, version: StoredVersion) -> ServedModel:
         version.refuse_damaged()

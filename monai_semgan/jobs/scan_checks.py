@@ -18,6 +18,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from monai_semgan.io.lean_nibabel import import_nibabel
 from monai_semgan.jobs.job_errors import JobError, in_words
 from monai_semgan.utils.files import bytes_in
 from monai_semgan.utils.processes import child_environment, module_command
+
+if TYPE_CHECKING:
+    from monai_semgan.io.volume import Volume
 
 TIMEOUT_SECONDS = 360.0
 """For reading, and for waiting for another large scan."""
@@ -58,11 +62,13 @@ class ScanFacts:
         shape: voxels.
         spacing: mm.
         heights: lowest and highest S coordinate (RAS mm) of its voxels.
+        empty: it is 0 everywhere, which a label may be, and a scan not.
     """
 
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     heights: tuple[float, float]
+    empty: bool = False
 
 
 def check_scan(path: Path, python: str = sys.executable) -> ScanFacts:
@@ -83,7 +89,7 @@ def check_scan(path: Path, python: str = sys.executable) -> ScanFacts:
         raise JobError("the volume cannot be read; copy or export it again") from None
     if "problem" in found:
         raise JobError(f"the volume {found['problem']}" if found["problem"][:2] == "is" else found["problem"])
-    return ScanFacts(tuple(found["shape"]), tuple(found["spacing"]), tuple(found["heights"]))
+    return ScanFacts(*(tuple(found[name]) for name in ("shape", "spacing", "heights")), empty=found["empty"])
 
 
 @functools.cache
@@ -144,14 +150,26 @@ def scan_facts(path: Path) -> ScanFacts:
     Raises:
         SemganError: if it cannot be read.
     """
-    from monai_semgan.io.reading import read_volume  # noqa: PLC0415 - after `import_nibabel`
-
-    volume = read_volume(path)
+    volume, empty = _volume_or_empty_label(path)
     shape = volume.array.shape
     corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij"), -1).reshape(-1, 3)
     heights = corners @ volume.affine[2, :3] + volume.affine[2, 3]
     spacing = tuple(float(value) for value in volume.spacing)
-    return ScanFacts(shape, spacing, (float(heights.min()), float(heights.max())))  # type: ignore[arg-type]
+    return ScanFacts(shape, spacing, (float(heights.min()), float(heights.max())), empty)  # type: ignore[arg-type]
+
+
+def _volume_or_empty_label(path: Path) -> tuple[Volume, bool]:
+    """Read a scan, or a label from which a reader has removed all that was wrong."""
+    from monai_semgan.io.reading import read_label, read_volume  # noqa: PLC0415 - after `import_nibabel`
+
+    try:
+        return read_volume(path), False
+    except SemganError:
+        with contextlib.suppress(SemganError):
+            label = read_label(path)
+            if not label.array.any():
+                return label, True
+        raise
 
 
 def main(path: str, lock: str | None = None) -> int:

@@ -16,7 +16,7 @@ from monai_semgan.jobs.correction_service import CorrectionService
 from monai_semgan.jobs.dispatcher import Dispatcher
 from monai_semgan.jobs.estimates import Estimates
 from monai_semgan.jobs.job_entries import Entry, Origin, Turn
-from monai_semgan.jobs.job_errors import Conflict, NotReady, QueueFull, Unknown
+from monai_semgan.jobs.job_errors import Conflict, JobError, NotReady, QueueFull, Unknown
 from monai_semgan.jobs.model_library import VERSIONS, ModelLibrary
 from monai_semgan.jobs.models import served_models
 from monai_semgan.jobs.ownership import NOBODY, SERVER, Asker
@@ -29,6 +29,7 @@ from monai_semgan.jobs.storage.quota import DiskQuota
 from monai_semgan.jobs.storage.result_access import ResultAccess
 from monai_semgan.jobs.storage.store import JobStore
 from monai_semgan.jobs.storage.uploads import UploadStore
+from monai_semgan.jobs.train_contract import TrainState
 from monai_semgan.jobs.training_labels import FindLabels
 from monai_semgan.jobs.training_service import TrainingService
 from monai_semgan.jobs.workers.pool import worker_command
@@ -247,7 +248,16 @@ class JobService:
 
     def _upload_file(self, upload: str) -> Path:
         with self._lock:
-            return self.uploads.get(upload).path
+            found = self.uploads.get(upload)
+        if found.info.empty:
+            raise JobError("the volume is 0 everywhere, so it is no scan; check that the right file was exported")
+        return found.path
+
+    def _follow_choices(self) -> None:
+        """Use the versions that were chosen on the command line, but of models that are being taught."""
+        trainings = self.training.trainings().trainings
+        taught = {one.model for one in trainings if one.state in (TrainState.running, TrainState.paused)}
+        self.training.library.follow(taught)
 
     def _make_space(self, needed: int, keep: str | None = None, keep_job: str | None = None) -> None:
         if self.quota.suffices(needed):  # counting takes a while: nobody waits for it
@@ -264,6 +274,7 @@ class JobService:
                     left_over = self._retention.left_over()
                 self._retention.retry(left_over)
                 self.training.tend()
+                self._follow_choices()
                 if self.quota.overfull():
                     with self._lock:
                         self.quota.shrink(self._retention.removals())

@@ -140,6 +140,23 @@ def test_a_label_changed_by_hand_is_what_strokes_go_on_from(reader: Reader) -> N
     assert (reader.go_to(0)["current"], reader.go_to(1)["current"]) == (0, 1)
 
 
+def test_strokes_go_on_from_a_label_that_the_reader_has_emptied_but_it_is_no_scan(reader: Reader) -> None:
+    empty = reader.upload(np.zeros(reader.shape, np.uint8))
+    job = reader.corrected(stroke(reader, 3, 2), reach_mm=0.0, label=empty)
+    label = reader.label(job["id"])
+    assert (label[3:6, 3, 2] == 2).all() and not (label == 1).any()
+    refused = reader.server.ask("POST", "/jobs", json={"upload": empty, "mode": "preview"})
+    assert refused.status_code == 422 and "0 everywhere" in refused.json()["detail"]
+
+
+def test_a_label_with_an_id_that_no_structure_has_changes_nothing(reader: Reader) -> None:
+    edited = reader.label()
+    edited[0, 0, 0] = 77
+    failed = reader.server.wait(reader.asked(stroke(reader, 3, 2), label=reader.upload(edited)))
+    assert failed["state"] == "failed" and "the id 77, which the model does not know" in failed["message"]
+    assert reader.history()["current"] == 0
+
+
 def test_a_label_on_another_grid_is_refused(reader: Reader) -> None:
     other = np.zeros((5, 6, 7), np.uint8)
     other[2] = 1

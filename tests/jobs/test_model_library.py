@@ -71,3 +71,28 @@ def test_unknown_models_and_versions_are_told(tiny_bundle: Path, tmp_path: Path)
         found.versions("other")
     with pytest.raises(Unknown, match="no version 3; there are 0"):
         found.use(name, 3)
+
+
+def test_a_version_chosen_on_the_command_line_is_used_without_a_new_start(tiny_bundle: Path, tmp_path: Path) -> None:
+    store, name = made(tmp_path, tiny_bundle)
+    found = library(tmp_path, tiny_bundle)
+    told: list[str] = []
+    found.on_change.append(told.append)
+    store.use(0)
+    found.follow(besides=[name])
+    assert found.current(name) == 1
+    found.follow()
+    assert (found.current(name), found.models[name].folder, told) == (0, tiny_bundle, [name])
+    found.follow()
+    assert told == [name]
+
+
+def test_a_choice_that_cannot_be_read_leaves_the_version_in_use(tiny_bundle: Path, tmp_path: Path) -> None:
+    store, name = made(tmp_path, tiny_bundle)
+    found = library(tmp_path, tiny_bundle)
+    (store.root / "current.json").write_text("{")
+    found.follow()
+    assert found.current(name) == 1
+    store.use(0)
+    found.follow()
+    assert found.current(name) == 0

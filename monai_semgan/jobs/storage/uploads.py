@@ -147,7 +147,8 @@ class UploadStore:
 
     def _record(self, folder: Path, name: str, count: int, facts: ScanFacts) -> Upload:
         expires = time.time() + self.keep_seconds
-        info = Upload(id=name, bytes=count, expires=expires, shape=list(facts.shape), spacing=list(facts.spacing))
+        place = {"shape": list(facts.shape), "spacing": list(facts.spacing)}
+        info = Upload(id=name, bytes=count, expires=expires, empty=facts.empty, **place)
         with written_aside(folder / RECORD) as aside:
             aside.write_text(info.model_dump_json(), encoding="utf-8")
         return info

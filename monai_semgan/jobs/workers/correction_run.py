@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.correction.corrector import Corrector
 from monai_semgan.correction.drawn_voxels import DrawnVoxels
@@ -139,6 +141,7 @@ class CorrectionRun:
             check_unchanged(self.task)
             volume = shelved.corrector.volume
         label = read_label(Path(correction.label), None if correction.state else volume).array
+        _check_ids(label, before)
         latents = _latents(Path(correction.latents))
         if shelved is None:
             shelved = Shelved(Corrector(self.bundle, volume, label, latents, modality=before.modality))
@@ -190,6 +193,16 @@ class CorrectionRun:
 def _stroke(one: StrokeInput, names: dict[int, str], shape: tuple[int, int, int]) -> Stroke:
     structure = parse_labels(one.structure, names)[0]
     return Stroke.from_runs(structure, one.runs, shape, one.positive, one.kind.value)
+
+
+def _check_ids(label: np.ndarray, before: Result) -> None:
+    """Refuse a label with structures that the result, which names all of them, could not tell."""
+    names = {entry.id: entry.name for entry in before.labels}
+    unknown = [index for index in np.unique(label).tolist() if index and index not in names]
+    if unknown:
+        known = ", ".join(f"{index} {name}" for index, name in names.items())
+        problem = f"the label that was sent has the id {unknown[0]}, which the model does not know"
+        raise SemganError(problem, remedy=f"use {known}, and 0 for the rest")
 
 
 def _latents(path: Path) -> SliceLatents | None:
