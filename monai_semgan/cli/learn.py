@@ -20,7 +20,7 @@ from monai_semgan.cli.arguments import (
 from monai_semgan.errors import Cancelled, SemganError
 
 if TYPE_CHECKING:
-    from monai_semgan.bundle.versions import ModelVersion, VersionStore
+    from monai_semgan.bundle.model_versions import ModelVersion, VersionStore
     from monai_semgan.data.datalist import Entry
     from monai_semgan.learning.new_structures import NewStructure
     from monai_semgan.utils.progress import Progress
@@ -112,7 +112,7 @@ def colour(text: str) -> tuple[int, int, int]:
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
     from monai_semgan.bundle.labels import bundle_folder
-    from monai_semgan.bundle.versions import VersionStore
+    from monai_semgan.bundle.model_versions import VersionStore
 
     store = VersionStore(arguments.versions, bundle_folder(arguments.bundle))
     if arguments.list:
@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def learn(arguments: argparse.Namespace, store: VersionStore) -> int:
     """Learn new structures, and put the version that knows them into use."""
-    from monai_semgan.bundle.versions import KEPT
+    from monai_semgan.bundle.model_versions import KEPT
 
     structures = chosen_structures(arguments)
     if arguments.replay is not None and not arguments.tune:

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from monai_semgan.bundle.labels import WEIGHTS
+from monai_semgan.bundle.model_versions import CURRENT, VersionStore
 from monai_semgan.bundle.version_record import ModelVersion as StoredVersion
-from monai_semgan.bundle.versions import CURRENT, VersionStore
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.job_errors import Conflict, NoSpace, Unknown, in_words
 from monai_semgan.jobs.models import ServedModel, served_version

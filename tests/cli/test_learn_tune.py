@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from monai_semgan.bundle.model_versions import VersionStore
 from monai_semgan.bundle.version_record import VersionRecord
-from monai_semgan.bundle.versions import VersionStore
 from monai_semgan.cli import main
 from monai_semgan.data.datalist import Entry
 from monai_semgan.errors import Cancelled

@@ -32,7 +32,7 @@ def write_interpreter(folder: Path) -> str:
 
 def main() -> None:
     """Learn nothing, for the time of the budget."""
-    from monai_semgan.bundle.versions import VersionRecord, VersionStore
+    from monai_semgan.bundle.model_versions import VersionRecord, VersionStore
     from monai_semgan.errors import SemganError
     from monai_semgan.utils.parent_progress import ParentProgress
 

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="needs the environment of the extra label")
 
-from monai_semgan.bundle.versions import VersionRecord, VersionStore
+from monai_semgan.bundle.model_versions import VersionRecord, VersionStore
 from monai_semgan.jobs.job_errors import Conflict, NoSpace, Unknown
 from monai_semgan.jobs.model_library import ModelLibrary
 from monai_semgan.jobs.models import served_models

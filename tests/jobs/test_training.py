@@ -20,7 +20,8 @@ from monai_semgan.jobs.model_library import ModelLibrary
 from monai_semgan.jobs.models import served_models
 from monai_semgan.jobs.ownership import Asker
 from monai_semgan.jobs.train_contract import Training, TrainRequest, TrainState
-from monai_semgan.jobs.training_labels import LabelledImage
+from monai_semgan.jobs.training_choice import choose
+from monai_semgan.jobs.training_labels import LabelledImage, LabelReader
 from monai_semgan.jobs.training_service import TrainingService
 from tests.jobs.fake_learning import write_interpreter
 
@@ -269,15 +270,15 @@ def test_labels_that_number_a_structure_differently_are_learnt_as_one(room: Room
     service = room.service()
     known = service.library.models[service.library.name(None)].labels
     training = service.submit(request()).id
-    entry = service._entries[training]
-    listed = json.loads(service.files.write_data(training, service._choice(entry), known).read_text())
+    choice = choose(request(), known, LabelReader().look(room.labels, known))
+    listed = json.loads(service.files.write_data(training, choice, known).read_text())
     names = {int(index): name for index, name in listed["labels"].items()}
     found = [np.unique(np.asarray(nibabel.load(one["label"]).dataobj)).tolist() for one in listed["training"]]
     assert names[9] == "aorta" and found == [[0, 1, 9], [0, 9], [0, 9]]
     assert [one["labelled"] for one in listed["training"]] == [[known[1], "aorta"], ["aorta"], ["aorta"]]
     copy = Path(listed["training"][2]["label"])
     written = copy.stat().st_mtime_ns
-    again = json.loads(service.files.write_data(training, service._choice(entry), known).read_text())
+    again = json.loads(service.files.write_data(training, choice, known).read_text())
     assert again == listed and copy.stat().st_mtime_ns == written  # so that what was stopped goes on
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from monai_semgan.bundle.digest import weights_digest
 from monai_semgan.bundle.load import load_bundle
-from monai_semgan.bundle.versions import VersionStore
+from monai_semgan.bundle.model_versions import VersionStore
 from monai_semgan.data.datalist import Entry
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.inference.segmentation import segment

@@ -35,6 +35,11 @@ class CorrectorShelf:
     def __init__(self) -> None:
         self._kept: dict[Key, Shelved] = {}
 
+    @property
+    def keys(self) -> list[Key]:
+        """List what is kept, the one that was used last at the end."""
+        return list(self._kept)
+
     def take(self, key: Key) -> Shelved | None:
         """Take a corrector away; whoever has used it puts it back when all went well."""
         return self._kept.pop(key, None)

@@ -14,7 +14,7 @@ import pytest
 from monai_semgan.bundle.digest import weights_digest
 from monai_semgan.bundle.labels import METADATA, WEIGHTS
 from monai_semgan.bundle.load import load_bundle
-from monai_semgan.bundle.versions import VersionRecord, VersionStore
+from monai_semgan.bundle.model_versions import VersionRecord, VersionStore
 from monai_semgan.errors import SemganError
 
 AORTA = VersionRecord(0, "structure", ("aorta",), ("case 1", "case 2"), ("case 3",), {"aorta": 0.71, "liver": 0.93})
