@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from SemGANLib.Runs.CorrectionProtocol import BOX, LASSO, POINT, CorrectionChoices
+from SemGANLib.Runs.CorrectionTexts import remarks
 from SemGANLib.Scene import Geometry
 from SemGANLib.Scene.SegmentationImport import segment_ids
 from SemGANLib.Server.Client import Client
 from SemGANLib.Server.Errors import ConnectionLost
+from SemGANLib.Types import Finding, ModelId, Result
 
 from tests.slicer_extension.fake_server import FakeServer
 from tests.slicer_extension.nodes import add_transform, expected, merged_of, paint, previewed
@@ -302,6 +305,29 @@ def test_a_scan_that_was_moved_is_sent_again_and_corrected_where_it_is(reader, s
     np.testing.assert_array_equal(reader.label, np.where(along(mask), 1, before))
 
 
+def test_a_scan_that_was_moved_away_from_its_result_is_told_and_nothing_is_taken_for_a_stroke(reader, server, scene):
+    reader.stroke("liver", k=3)
+    reader.send()
+    before, matrix = reader.label, np.eye(4)
+    matrix[2, 3] = 12  # by a voxel
+    transform = add_transform(scene, matrix)
+    reader.volume.SetAndObserveTransformNodeID(transform.GetID())
+    assert not reader.logic.send_edits() and "moved apart" in reader.said()
+    assert not reader.logic.add_prompt(
+        POINT, True, segment_ids(reader.node)[0], markup(reader, "Fiducial", [(4, 7, 8)])
+    )
+    reader.logic.undo()
+    assert len(server.asked_corrections) == 1 and reader.logic.history()[-1].current
+    reader.node.SetAndObserveTransformNodeID(transform.GetID())
+    np.testing.assert_array_equal(reader.label, before)
+    mask = reader.stroke("spleen", k=12)
+    reader.send()
+    assert (reader.label[mask] == 4).all()
+    for node in (reader.volume, reader.node):
+        assert node.HardenTransform()
+    assert not reader.logic.send_edits() and "Nothing was painted" in reader.said()
+
+
 def test_a_correction_after_undo_is_made_on_the_state_that_is_shown(reader, server):
     first = reader.stroke("liver", k=3)
     reader.send()
@@ -404,6 +430,23 @@ def test_a_connection_that_breaks_while_the_server_computes_does_no_harm(reader,
     server.drop, server.hold_corrections = 2, False
     reader.settle()
     assert (reader.label[along(mask)] == 1).all() and len(reader.logic.history()) == 2
+
+
+def test_a_correction_in_whose_middle_the_server_ended_is_sent_again(reader, server):
+    server.hold_corrections = True
+    before, first = reader.label, reader.stroke("liver", k=3)
+    reader.logic.send_edits(None, NEAR)
+    reader.session.wait(reader.part_came)
+    second = reader.stroke("spleen", k=12)
+    reader.logic.send_edits(None, NEAR)
+    reader.session.wait(lambda: len(server.asked_corrections) == 2)
+    server.jobs[server.asked_corrections[0]["job"]].update(state="interrupted", parts=[], message="the server ended")
+    server.hold_corrections = False
+    reader.settle()
+    np.testing.assert_array_equal(
+        reader.label, np.where(along(first), 1, np.where(along(second), 4, before)), "no stroke is lost"
+    )
+    assert len(reader.logic.history()) == 3 and "not made" not in reader.said()
 
 
 def test_a_correction_that_fails_leaves_what_was_painted(reader, server):
@@ -516,6 +559,14 @@ def test_what_the_server_remarks_of_strokes_is_shown(reader, server):
     reader.stroke("liver")
     reader.send()
     assert text in reader.said() and reader.logic.history()[-1].warning == text
+
+
+def test_what_was_said_of_the_result_is_not_said_again_of_every_correction():
+    volume = Finding("implausible_volume", "warning", (4,), "The spleen has 3472 ml.")
+    after = [replace(volume, text="The spleen has 3470 ml."), replace(volume, labels=(1,), text="The liver has 30 ml.")]
+    before = Result("a", 1, False, "preview", (), (1, 1, 1), (), ModelId("m", "1", ""), (), findings=(volume,))
+    said = remarks(replace(before, findings=tuple(after)), before)
+    assert said == "The liver has 30 ml."
 
 
 def markup(reader: Reader, kind: str, voxels: list[tuple[float, float, float]]) -> Any:

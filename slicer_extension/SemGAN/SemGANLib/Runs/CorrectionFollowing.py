@@ -32,7 +32,8 @@ class FollowingSteps:
             that one is not known here.
         came: called with correction, job, and what it has found; then it is looked at again, or it has ended.
         failed: called with a correction that has failed, and the error, or the server's words.
-        lost: called when the server does not have the job any more; False where that was so before.
+        lost: called when the server does not have the job any more, or has ended in the middle of it; False where
+            that was so before.
     """
 
     next: Callable[[], Pending | None]
@@ -102,7 +103,8 @@ class Following:
                 lambda error: self._unheard(pending, error),
             )
         elif job.ended:
-            self._steps.failed(pending, None, job.message)
+            if not (job.state == "interrupted" and self._steps.lost(pending)):
+                self._steps.failed(pending, None, job.message)
             self._next()
         else:
             self._later(QUICK_SECONDS)

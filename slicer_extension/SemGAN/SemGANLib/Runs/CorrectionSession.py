@@ -30,6 +30,9 @@ from .ShownLabel import ShownLabel
 if TYPE_CHECKING:
     import numpy
 
+SAME_PLACE = 1e-3
+"""Largest difference of matrices that mean the same place; mm."""
+
 
 class CorrectionSession:
     """Corrections of the newest result of a volume.
@@ -49,6 +52,7 @@ class CorrectionSession:
         self._result, self._around, self._runner = result, around, around.runner
         self._root = Root.read(history.root) or (Root.of(result) if result.job else None)
         self._scene = ShownLabel(self.node, self.volume, self.values, history.label)
+        self._lies = self._placement()
         self._partial: numpy.ndarray | None = None
         self._sure = self._sending = self._closed = False
         self._rooting: Rooting | None = None
@@ -74,6 +78,11 @@ class CorrectionSession:
     def writing(self) -> bool:
         """Whether the segmentation is being changed at this moment."""
         return self._scene.writing
+
+    @property
+    def apart(self) -> bool:
+        """Whether scan and segmentation were moved apart meanwhile: no voxel is where it was drawn then."""
+        return bool(abs(self._placement() - self._lies).max() > SAME_PLACE)
 
     @property
     def as_it_came(self) -> bool:
@@ -211,6 +220,14 @@ class CorrectionSession:
 
         self._runner.run(lambda: in_force(client, root, number), self._guarded(told), lambda _error: told(False))
 
+    def _take_back(self, pending: Pending) -> None:
+        """Have a correction brought to the server once more: it ended in the middle of it."""
+        self._release(pending)
+        pending.job, pending.version, pending.moved, self._partial = None, 0, True, None
+        self.pendings.sort(key=lambda one: one.job is None)  # now it comes after those that the server has
+        self._sure = any(one.job is not None for one in self.pendings)
+        self._show()
+
     def _uproot(self) -> None:
         """Have all that is not back yet corrected on another job: the one that was corrected is gone."""
         self._root, self._sure, self._partial = None, False, None
@@ -282,7 +299,10 @@ class CorrectionSession:
     def _lost(self, pending: Pending) -> bool:
         if pending.moved:
             return False
-        self._uproot()
+        if pending.job is not None and pending.job.state == "interrupted":
+            self._take_back(pending)
+        else:
+            self._uproot()
         self._send_next()
         return True
 
@@ -349,6 +369,12 @@ class CorrectionSession:
             self._around.corrected()
 
     # helpers
+
+    def _placement(self) -> numpy.ndarray:
+        """Find the (4, 4) matrix of the transforms of the scan, as seen from those of the segmentation."""
+        import numpy as np
+
+        return np.asarray(np.linalg.inv(Geometry.parent_to_world(self.node)) @ Geometry.parent_to_world(self.volume))
 
     def _complete(self) -> bool:
         """Whether there is a segment for every structure that the label has."""

@@ -68,7 +68,13 @@ def failed_text(reason: str, painted: bool = True) -> str:
 
 
 def remarks(result: Result, before: Result | None) -> str:
-    """Collect what the server remarks of a correction and had not said of the result before it."""
-    known = {finding.text for finding in before.findings} | set(before.notes) if before is not None else set()
-    told = [finding.text for finding in result.findings] or list(result.notes)
-    return " ".join(dict.fromkeys(text for text in told if text and text not in known))
+    """Collect what the server remarks of a correction and had not said of the result before it.
+
+    A finding of the same kind about the same structures was said before, though its figures may have changed a bit.
+    """
+    known = {(one.code, one.labels) for one in before.findings} if before is not None else set()
+    notes = set(before.notes) if before is not None else set()
+    told = [one.text for one in result.findings if (one.code, one.labels) not in known]
+    if not result.findings:
+        told = [note for note in result.notes if note not in notes]
+    return " ".join(dict.fromkeys(filter(None, told)))

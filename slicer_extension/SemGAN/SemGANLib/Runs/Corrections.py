@@ -216,17 +216,17 @@ class Corrections:
 
     def undo(self) -> None:
         """Show the state before the last correction."""
-        if self._session is not None:
+        if self._session is not None and self._in_place(self._session):
             self._session.undo()
 
     def redo(self) -> None:
         """Show again what was undone last."""
-        if self._session is not None:
+        if self._session is not None and self._in_place(self._session):
             self._session.go_to(lambda history: history.redo())
 
     def revert_to(self, number: int) -> None:
         """Show the state after a correction of the list."""
-        if self._session is not None:
+        if self._session is not None and self._in_place(self._session):
             self._session.go_to(lambda history: history.go_to(number))
 
     def history(self) -> list[CorrectionRow]:
@@ -285,9 +285,15 @@ class Corrections:
             self._tell(WARNING, _("Connect to a server first."))
         elif not _corrects(self._connector.connection):
             self._tell(WARNING, _("This server is older and corrects nothing by strokes. Update it there (git pull)."))
-        else:
+        elif self._in_place(self._session):
             return self._session
         return None
+
+    def _in_place(self, session: CorrectionSession) -> bool:
+        if session.apart:
+            text = _("Scan and result were moved apart. Put both under the same transform again, and correct then.")
+            self._tell(WARNING, text)
+        return not session.apart
 
     def _add(self, session: CorrectionSession, strokes: list[Stroke], choices: CorrectionChoices) -> bool:
         """Add a correction; strokes of locked structures are left out, and the user told so."""
