@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,11 @@ def test_prompts_that_make_no_sense_are_refused_with_the_reason(client: MONAILab
         client.infer("semgan_scribbles", "ct", {"selected_label_name": name})
     answer = ask(room, "POST", "/batch/infer/semgan_points", json={})
     assert answer.status_code == 404 and "semgan_preview" in answer.json()["detail"]
+
+
+def test_a_client_that_keeps_results_where_the_server_does_keeps_its_copy(room: Server) -> None:
+    client = MONAILabelClient(room.address, tmpdir=tempfile.gettempdir())
+    file, _ = client.infer("semgan_preview", "ct", {})
+    client.info()  # the server is done with the answer
+    assert np.asarray(nibabel.load(file).dataobj).any()
+    Path(file).unlink()

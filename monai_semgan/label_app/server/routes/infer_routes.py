@@ -101,7 +101,22 @@ def _infer(gone: Callable[[], bool], asker: Asker, background: BackgroundTasks, 
         raise HTTPException(422, "this model takes no label as input")
     with _image(asked) as image, _label(asked) as label, app.stoppable(gone, asker):
         result = app.infer({**request, **label, "image": image})
-    return send_response(app.datastore(), result, asked.output, background)
+    return _answer(result, asked.output, background)
+
+
+def _answer(result: Any, output: ResultType | None, background: BackgroundTasks) -> Any:
+    """Answer with a result, whose file is removed before the answer goes out where it holds a copy.
+
+    MONAI Label's client gives what it receives the name of this file, in the same folder if nobody tells it another
+    one: on one computer it would lose its copy to a removal that comes later.
+    """
+    if output == ResultType.image:
+        return send_response(running_app().datastore(), result, output, background)
+    removals = BackgroundTasks()
+    response = send_response(running_app().datastore(), result, output, removals)
+    for removal in removals.tasks:
+        removal.func(*removal.args, **removal.kwargs)
+    return response
 
 
 @contextlib.contextmanager
