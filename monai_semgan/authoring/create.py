@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -220,11 +220,24 @@ def measured_formats(folder: Path, labels: Sequence[str], modality: str) -> dict
     return data_formats(labels, modality, *shape, (encoder.spatial_channels, encoder.spatial_size))
 
 
+def class_texts(labels: Iterable[str]) -> dict[str, str]:
+    """Describe the classes of a model for its metadata.
+
+    Args:
+        labels: structure names, in the order of their classes, without background.
+    """
+    channels = ["background", *labels]
+    return {
+        "label_classes": "one channel of ids: " + ", ".join(f"{i} {label}" for i, label in enumerate(channels)),
+        "pred_classes": f"{len(channels)} channels: {', '.join(channels)}",
+    }
+
+
 def _metadata(
     template: Mapping[str, Any], name: str, labels: Sequence[str], modality: str, authors: str
 ) -> dict[str, Any]:
     """The template's metadata with what is about the task replaced."""
-    channels, organs = ["background", *labels], ", ".join(labels)
+    organs = ", ".join(labels)
     return dict(template) | {
         "name": name,
         "version": "0.1.0",
@@ -235,8 +248,7 @@ def _metadata(
         "copyright": f"Copyright (c) {authors}",
         "data_source": "own data",
         "image_classes": "; or ".join(IMAGE_CLASSES[one] for one in modality.split("/")),
-        "label_classes": "one channel of ids: " + ", ".join(f"{i} {label}" for i, label in enumerate(channels)),
-        "pred_classes": f"{len(channels)} channels: {', '.join(channels)}",
+        **class_texts(labels),
         "eval_metrics": {},
         "references": list(template.get("references", []))[:1],
     }

@@ -81,7 +81,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         help="with --tune: further scans, with labels or without, on which old structures are rehearsed",
     )
     how = parser.add_argument_group("how")
-    how.add_argument("--budget", default="5m", metavar="TIME", help="time of learning, for example 90s (default 5m)")
+    how.add_argument("--budget", metavar="TIME", help="time of learning, for example 90s (default 5m)")
     how.add_argument("--processor-time", action="store_true", help="measure the budget in time of the processor")
     how.add_argument(
         "--held-out",
@@ -156,13 +156,7 @@ def learn_version(
     from monai_semgan.learning.structure_learning import learn_structures
     from monai_semgan.learning.work_folder import work_folder
 
-    settings = LearnSettings(
-        budget=arguments.budget,
-        clock="processor" if arguments.processor_time else "wall",
-        held_out=arguments.held_out,
-        seed=arguments.seed,
-        device=arguments.device,
-    )
+    settings = LearnSettings(**settings_of(arguments))
     base, entries = store.current(), labelled_entries(arguments.data)
     size = sum(path.stat().st_size for path in bundle_files(base.folder))
     with work_folder(store.root, COPIES * size) as work:
@@ -184,14 +178,7 @@ def tune_version(
     from monai_semgan.learning.work_folder import PREFIX
 
     base = store.current()
-    settings = TuneSettings(
-        structures=structures,
-        budget=arguments.budget,
-        clock="processor" if arguments.processor_time else "wall",
-        held_out=arguments.held_out,
-        seed=arguments.seed,
-        device=arguments.device,
-    )
+    settings = TuneSettings(structures=structures, **settings_of(arguments))
     replay = [] if arguments.replay is None else scans_to_rehearse(arguments.replay)
     work = store.root / f"{PREFIX}tune"
     options: dict[str, Any] = {"replay": replay, "parent": base.number, "progress": progress}
@@ -204,6 +191,16 @@ def tune_version(
     version = store.use(store.add(tuned.folder, tuned.record).number)  # what has no room is kept for the next try
     shutil.rmtree(work, ignore_errors=True)
     return version
+
+
+def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings that both ways of learning have, as far as the command line tells them."""
+    found = {"held_out": arguments.held_out, "seed": arguments.seed, "device": arguments.device}
+    if arguments.budget is not None:
+        found["budget"] = arguments.budget
+    if arguments.processor_time:
+        found["clock"] = "processor"
+    return found
 
 
 def scans_to_rehearse(source: Path) -> list[Entry]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai_semgan.authoring.contents import bundle_files
-from monai_semgan.authoring.create import write_json
+from monai_semgan.authoring.contents import copy_bundle
+from monai_semgan.authoring.create import class_texts, write_json
 from monai_semgan.bundle.added_weights import added_weights
 from monai_semgan.bundle.labels import ADDED, CONFIG, METADATA, RECORD, SETTINGS_FILE, WEIGHTS, read_json
 from monai_semgan.bundle.load import load_bundle
-from monai_semgan.bundle.own_structures import SECTION, describe
+from monai_semgan.bundle.own_structures import SECTION
+from monai_semgan.learning.new_structures import described
 from monai_semgan.networks.added_structures import AddedStructures
 from monai_semgan.networks.weights import part, save_weights, with_prefix
 from monai_semgan.slicing.model_settings import find_settings
@@ -38,7 +38,7 @@ def with_head(bundle: Bundle, head: StructureHead, structures: Sequence[NewStruc
     joined = type(network)(*parts, added).eval()
     labels = {**bundle.labels, **new_labels(bundle.labels, structures)}
     ids = bundle.preprocessing.label_ids
-    more = None if ids is None else (*ids, *_further_ids(ids, len(structures)))
+    more = None if ids is None else more_ids(ids, len(labels))
     preprocessing = replace(bundle.preprocessing, num_classes=len(labels) + 1, label_ids=more)
     return replace(bundle, network=joined, labels=labels, preprocessing=preprocessing)
 
@@ -80,11 +80,7 @@ def write_added_bundle(
         SemganError: it cannot be loaded.
         OSError: it cannot be written.
     """
-    shutil.rmtree(made, ignore_errors=True)
-    for path in bundle_files(old.folder):  # scans and results that lie in a bundle's folder are none of its own
-        target = made / path.relative_to(old.folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+    copy_bundle(old.folder, made)
     joined = with_head(old, head, structures)
     for path in sorted((made / "configs").glob("*.json")):
         if path.name != METADATA.name:
@@ -145,14 +141,13 @@ def _metadata(metadata: dict[str, Any], new: Bundle, structures: Sequence[NewStr
     formats = metadata["network_data_format"]
     pred = formats["outputs"]["pred"] | {"num_channels": len(names), "channel_def": channels}
     first = new.preprocessing.num_classes - len(structures)
-    own = [describe(one.name, one.colour_at(index)) for index, one in enumerate(structures, start=first) if one.own]
     return metadata | {
-        "label_classes": "one channel of ids: " + ", ".join(f"{index} {name}" for index, name in enumerate(names)),
-        "pred_classes": f"{len(names)} channels: {', '.join(names)}",
+        **class_texts(new.labels.values()),
         "network_data_format": formats | {"outputs": formats["outputs"] | {"pred": pred}},
-        SECTION: [*metadata.get(SECTION, []), *own],
+        SECTION: [*metadata.get(SECTION, []), *described(structures, first)],
     }
 
 
-def _further_ids(ids: Sequence[int], count: int) -> list[int]:
-    return list(range(max(ids) + 1, max(ids) + 1 + count))
+def more_ids(ids: Sequence[int], count: int) -> tuple[int, ...]:
+    """Ids in label files of so many classes: those that were there, and new ones, which follow the highest."""
+    return (*ids, *range(max(ids) + 1, max(ids) + 1 + count - len(ids)))

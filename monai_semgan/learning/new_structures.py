@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from monai_semgan.bundle.own_structures import describe
 from monai_semgan.errors import SemganError
 from monai_semgan.organs import find_organ, structure_key, structure_of
 
@@ -53,6 +55,17 @@ class NewStructure:
     def colour_at(self, index: int) -> tuple[int, int, int]:
         """Return its colour where it has this id in the model."""
         return self.colour or find_organ(self.name, index).colour
+
+
+def described(structures: Sequence[NewStructure], first: int) -> list[dict[str, Any]]:
+    """Describe structures that nobody knows for a bundle's metadata, see `monai_semgan.bundle.own_structures`.
+
+    Args:
+        structures: known ones are left out.
+        first: id in the model of the first of them; the others follow.
+    """
+    numbered = enumerate(structures, start=first)
+    return [describe(one.name, one.colour_at(index)) for index, one in numbered if one.own]
 
 
 def check_new(structures: Sequence[NewStructure], labels: Mapping[int, str]) -> None:

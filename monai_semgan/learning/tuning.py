@@ -6,8 +6,6 @@ made here. It goes on where it was when it is killed.
 
 from __future__ import annotations
 
-import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -42,8 +40,6 @@ if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.learning.new_structures import NewStructure
     from monai_semgan.utils.progress import Progress
-
-logger = logging.getLogger(__name__)
 
 MOST_MEASURED = 2
 """Scans of the training that are measured on where none is held out."""
@@ -222,11 +218,6 @@ def _note(figures: TuningFigures, held_out: bool) -> str:
     else:
         told.insert(0, "no scan was held out, so nothing was measured but what changes in those of the training")
     return "; ".join(filter(None, told))
-
-
-def remove_work(work: Path) -> None:
-    """Remove the folder of a training that is over."""
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def refuse(tuned: TunedModel) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import Any
 
 import torch
 
-from monai_semgan.authoring.contents import bundle_files
-from monai_semgan.authoring.create import measured_formats, write_json
+from monai_semgan.authoring.contents import copy_bundle
+from monai_semgan.authoring.create import class_texts, measured_formats, write_json
 from monai_semgan.bundle.labels import ADDED, METADATA, RECORD, WEIGHTS, learnt_modalities, read_json
 from monai_semgan.bundle.load import load_bundle
-from monai_semgan.bundle.own_structures import SECTION, describe
-from monai_semgan.learning.added_bundle import with_added_labels
-from monai_semgan.learning.new_structures import NewStructure
+from monai_semgan.bundle.own_structures import SECTION
+from monai_semgan.learning.added_bundle import more_ids, with_added_labels
+from monai_semgan.learning.new_structures import NewStructure, described
 from monai_semgan.networks.weights import load_weights, part, save_weights, with_prefix
 from monai_semgan.slicing.model_settings import SETTINGS, find_settings
 from monai_semgan.training.pretrained import student_members
@@ -51,12 +50,8 @@ def write_tuned_bundle(
     Raises:
         SemganError: it cannot be written or loaded.
     """
-    shutil.rmtree(made, ignore_errors=True)
-    for path in bundle_files(old):
-        if path.relative_to(old) != ADDED:
-            target = made / path.relative_to(old)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+    copy_bundle(old, made)
+    (made / ADDED).unlink(missing_ok=True)
     parts = _parts(load_weights(old / WEIGHTS), weights, len(names) + 1)
     members = student_members(parts["student"])
     save_weights(made / WEIGHTS, {k: v for name, state in parts.items() for k, v in with_prefix(state, name).items()})
@@ -66,7 +61,7 @@ def write_tuned_bundle(
     _write_metadata(made, names, new)
     kept = find_settings(made / "models")
     if kept is not None:
-        ids = tuple(_more_ids(kept.label_ids, len(names)))
+        ids = more_ids(kept.label_ids, len(names))
         preprocessing = replace(kept.preprocessing, num_classes=len(names) + 1, label_ids=ids)
         replace(kept, preprocessing=preprocessing, labels=names, added=0).save(made / "models" / SETTINGS)
     record = read_json(made / RECORD) if (made / RECORD).is_file() else {}
@@ -117,25 +112,15 @@ def _config(config: dict[str, Any], classes: int, members: int) -> dict[str, Any
         changed["student_def"] = changed["student_def"] | {"members": members}
     ids = changed.get("slices", {}).get("label_ids")
     if ids:
-        changed["slices"] = changed["slices"] | {"label_ids": _more_ids(ids, classes - 1)}
+        changed["slices"] = changed["slices"] | {"label_ids": list(more_ids(ids, classes - 1))}
     return changed
-
-
-def _more_ids(ids: Sequence[int], count: int) -> list[int]:
-    """Ids in label files of so many classes: new ones follow the highest."""
-    return [*ids, *range(max(ids) + 1, max(ids) + 1 + count - len(ids))]
 
 
 def _write_metadata(made: Path, names: Mapping[int, str], new: Sequence[NewStructure]) -> None:
     metadata = read_json(made / METADATA)
     modality = "/".join(learnt_modalities(metadata)) or "CT"
-    labels, channels = list(names.values()), ["background", *names.values()]
-    texts: dict[str, Any] = {
-        "label_classes": "one channel of ids: " + ", ".join(f"{i} {name}" for i, name in enumerate(channels)),
-        "pred_classes": f"{len(channels)} channels: {', '.join(channels)}",
-        "eval_metrics": {},
-    }
-    first = len(names) - len(new) + 1
-    own = [describe(one.name, one.colour_at(index)) for index, one in enumerate(new, start=first) if one.own]
+    labels = list(names.values())
+    texts: dict[str, Any] = {**class_texts(labels), "eval_metrics": {}}
+    own = described(new, len(names) - len(new) + 1)
     texts |= {SECTION: [*metadata.get(SECTION, []), *own]} if own else {}
     write_json(made / METADATA, metadata | texts | measured_formats(made, labels, modality))
