@@ -89,7 +89,8 @@ def check_scan(path: Path, python: str = sys.executable) -> ScanFacts:
         raise JobError("the volume cannot be read; copy or export it again") from None
     if "problem" in found:
         raise JobError(f"the volume {found['problem']}" if found["problem"][:2] == "is" else found["problem"])
-    return ScanFacts(*(tuple(found[name]) for name in ("shape", "spacing", "heights")), empty=found["empty"])
+    shape, spacing, heights = (tuple(found[name]) for name in ("shape", "spacing", "heights"))
+    return ScanFacts(shape, spacing, heights, found["empty"])
 
 
 @functools.cache

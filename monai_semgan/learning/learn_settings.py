@@ -39,7 +39,7 @@ class LearnSettings:
     budget: str | float = "5m"
     clock: Clock = "wall"
     held_out: int | None = None
-    measured_share: float = 0.35
+    measured_share: float = 0.5
     batch_size: int = 16
     structure_share: float = 0.6
     contrast_probability: float = 0.5

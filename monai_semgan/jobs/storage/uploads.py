@@ -147,8 +147,8 @@ class UploadStore:
 
     def _record(self, folder: Path, name: str, count: int, facts: ScanFacts) -> Upload:
         expires = time.time() + self.keep_seconds
-        place = {"shape": list(facts.shape), "spacing": list(facts.spacing)}
-        info = Upload(id=name, bytes=count, expires=expires, empty=facts.empty, **place)
+        shape, spacing = list(facts.shape), list(facts.spacing)
+        info = Upload(id=name, bytes=count, expires=expires, shape=shape, spacing=spacing, empty=facts.empty)
         with written_aside(folder / RECORD) as aside:
             aside.write_text(info.model_dump_json(), encoding="utf-8")
         return info
