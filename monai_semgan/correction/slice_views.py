@@ -115,9 +115,8 @@ def student_maps(network: InversionSegmenter, images: torch.Tensor) -> torch.Ten
     student = student.members[0] if isinstance(student, StudentEnsemble) else student
     if not isinstance(student, StudentUNet):
         return images.new_zeros(0, *images.shape[-2:])
-    down, below, _ = student.model
-    found: torch.Tensor = below(down(images)).flatten(0, 1)
-    return found
+    features = student.with_features(images)[1]
+    return torch.cat([features[0], features[-1]], 1).flatten(0, 1)
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
