@@ -31,7 +31,7 @@ WEAK = 0.2
 MEASURABLE_STEPS = 100
 """Of a head whose Dice says something: after 46 steps it was 0 for the aorta in CT, after 100 already .57."""
 
-TOO_FEW = "not measured, since there was time for a few steps only; give more with --budget, or a free computer"
+TOO_FEW = "not measured, since there was time for a few steps only; give more time, or a free computer"
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,7 @@ def _doubt(figures: Mapping[str, float]) -> str:
     weak = [name for name, value in figures.items() if value < WEAK]
     if not weak:
         return ""
-    return f"; {' and '.join(weak)} was hardly learnt: give more time with --budget, or label more scans"
+    return f"; {' and '.join(weak)} was hardly learnt: give more time, or label more scans"
 
 
 class _Stopping:

@@ -127,7 +127,7 @@ def test_a_structure_that_was_hardly_learnt_is_told(old: Path, scans: Path, tmp_
 def test_no_figure_is_told_of_a_head_that_had_no_time(old: Path, scans: Path, tmp_path: Path) -> None:
     made = learn_structures(old, labelled_entries(scans), tmp_path, [TUMOUR], LearnSettings(budget=0.1))
     assert (made.record.figures, made.record.held_out) == ({}, ())
-    assert "not measured" in made.record.note and "--budget" in made.record.note
+    assert "not measured" in made.record.note and "give more" in made.record.note
 
 
 class _Impatient(NullProgress):

@@ -17,6 +17,7 @@ from SemGANLib.Server.Client import Client
 from SemGANLib.Server.Errors import ConnectionLost
 from SemGANLib.Types import Finding, ModelId, Result
 
+from tests.slicer_extension import fake_server
 from tests.slicer_extension.fake_server import FakeServer
 from tests.slicer_extension.nodes import add_transform, expected, merged_of, paint, previewed
 from tests.slicer_extension.scans import GRIDS, add_scan
@@ -541,6 +542,15 @@ def test_a_result_that_cannot_be_corrected_there_is_corrected_on_a_new_job(reade
     reader.send()
     np.testing.assert_array_equal(reader.label, np.where(along(mask), 1, before))
     assert len(server.matches("POST /semgan/jobs")) == 2
+
+
+def test_a_structure_that_the_model_in_use_does_not_know_any_more_stays(reader, server, monkeypatch):
+    monkeypatch.setattr(fake_server, "LABELS", [one for one in fake_server.LABELS if one["name"] != "spleen"])
+    server.refuses_corrections = [(409, "the result is of another version of the model")]
+    before, mask = reader.label, reader.stroke("liver")
+    reader.send()
+    assert (before == 4).any()
+    np.testing.assert_array_equal(reader.label, np.where(along(mask), 1, before))
 
 
 @pytest.mark.parametrize("api", ["1.0", "1.1"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Callable, TypeVar
@@ -203,7 +203,18 @@ def get(client: Client, job: Job, base: Base) -> Corrected:
     """
     result, found = fetch_label(client, job.id, base.affine, base.shape)
     label = translated(found, {entry.name: entry.id for entry in result.labels}, base.values)
+    label = _with_unknown(label, base, {entry.name for entry in result.labels})
     return Corrected(result, label, LabelChange.between(base.label, label) if job.ended else b"")
+
+
+def _with_unknown(label: numpy.ndarray, base: Base, known: Collection[str]) -> numpy.ndarray:
+    """Keep structures that the server's model does not know, such as one that an earlier version had learnt."""
+    import numpy as np
+
+    unknown = [value for name, value in base.values.items() if name not in known]
+    if not unknown:
+        return label
+    return np.where((label == 0) & np.isin(base.label, unknown), base.label, label)
 
 
 def translated(label: numpy.ndarray, values: Mapping[str, int], wanted: Mapping[str, int]) -> numpy.ndarray:

@@ -10,19 +10,17 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable
 
-from ..Protocols import Client
 from ..Scene import Geometry, LabelChange, SegmentationUpdate
 from ..Scene.CorrectionHistory import CorrectionHistory, Step
 from ..Scene.Records import Record
 from ..Scene.Strokes import Stroke, differences, overlay
-from ..Scene.VolumeExport import shape_of
-from ..Server.Errors import Conflict, Forbidden, Gone, ServerError
+from ..Server.Errors import ServerError
 from ..Translation import tr as _
 from ..Types import Job, Result
 from ..Views import ERROR, WARNING
 from .CorrectionFollowing import Following, FollowingSteps
-from .CorrectionJob import Base, Corrected, Pending, Sent, in_force, send
-from .CorrectionRoot import Root, Rooting
+from .CorrectionJob import Corrected, Pending
+from .CorrectionRoute import Route, RouteSteps
 from .CorrectionSurroundings import Surroundings
 from .CorrectionTexts import failed_text, progress_text, remarks, strokes_text
 from .ShownLabel import ShownLabel
@@ -50,16 +48,23 @@ class CorrectionSession:
         self.pendings: list[Pending] = []
         self.text = ""
         self._result, self._around, self._runner = result, around, around.runner
-        self._root = Root.read(history.root) or (Root.of(result) if result.job else None)
         self._scene = ShownLabel(self.node, self.volume, self.values, history.label)
         self._lies = self._placement()
         self._partial: numpy.ndarray | None = None
-        self._sure = self._sending = self._closed = False
-        self._rooting: Rooting | None = None
-        self._newest = 0
+        self._closed = False
+        on_the_way = RouteSteps(
+            self._go_on,
+            self._end_at_server,
+            self._fail,
+            self._give_up,
+            self._restart,
+            self._say,
+            self._changed,
+        )
+        self._route = Route(self.volume, result, history, self.pendings, around, self._guarded, on_the_way)
         steps = FollowingSteps(
             self._followed,
-            self._base,
+            self._route.base,
             around.client,
             self._changed,
             self._join,
@@ -115,7 +120,7 @@ class CorrectionSession:
         """Correct by strokes, after all others that are not back yet."""
         self.pendings.append(Pending(tuple(strokes), [strokes_text(strokes, reach_mm)], reach_mm, locked))
         self._show()
-        self._send_next()
+        self._route.send_next()
         self._changed()
 
     def cancel(self) -> None:
@@ -132,9 +137,9 @@ class CorrectionSession:
         """Go to another state of the history; corrections that are not back yet are withdrawn first."""
         self._withdraw(self.pendings)
         move(self.history)
-        self._sure = False
+        self._route.doubt()
         self._show()
-        self._tell_state()
+        self._route.tell_state()
         self._changed()
 
     def undo(self) -> None:
@@ -145,123 +150,8 @@ class CorrectionSession:
     def close(self) -> None:
         """End; the scene is not touched any more."""
         self._closed = True
+        self._route.close()
         self._withdraw(self.pendings)
-
-    # to the server
-
-    def _send_next(self) -> None:
-        pending = next((one for one in self.pendings if one.job is None), None)
-        if pending is None or self._sending or self._rooting is not None:
-            return
-        client = self._around.client()
-        if client is None:
-            self._around.tell(WARNING, _("Connect to a server first."))
-            self._give_up([one for one in self.pendings if one.job is None])
-        elif self._root is None:
-            self._make_root(client)
-        else:
-            self._bring(pending, client, self._root)
-
-    def _bring(self, pending: Pending, client: Client, root: Root) -> None:
-        self._sending = True
-        base, compressed = self._base(), self._around.compressed()
-        self._runner.run(  # never dropped: a correction that nobody waits for is cancelled when its answer comes
-            lambda: send(client, root, pending, base, compressed),
-            self._guarded(lambda sent: self._sent(pending, sent, client)),
-            self._guarded(lambda error: self._not_sent(pending, error)),
-        )
-
-    def _base(self) -> Base:
-        step, root = self.history.current, self._root
-        servers = step.servers if root is not None and step.root == root.job else None
-        affine, shape = Geometry.ijk_to_world(self.volume), shape_of(self.volume)
-        return Base(self.history.label, affine, shape, servers, self._sure, self._newest, self.values)
-
-    def _sent(self, pending: Pending, sent: Sent, client: Client) -> None:
-        self._sending = False
-        pending.job, pending.upload, pending.client = sent.job, sent.upload, client
-        self._newest = max(self._newest, sent.job.correction or 0)
-        if pending.dropped:
-            self._end_at_server(pending)
-        else:
-            self._sure = True
-            self._following.go_on()
-        if not self._closed:
-            self._send_next()
-            self._tell_state()
-            self._changed()
-
-    def _not_sent(self, pending: Pending, error: Exception) -> None:
-        self._sending = False
-        if self._closed:
-            return
-        elsewhere = isinstance(error, (Gone, Conflict, Forbidden))  # of somebody whose scene this was, perhaps
-        if elsewhere and not pending.moved:
-            self._uproot()
-        elif not pending.dropped:
-            self._fail(pending, error)
-        self._send_next()
-
-    def _tell_state(self) -> None:
-        """Have the server go to the state in force, for whoever else looks at it; the next correction does so too."""
-        client, root, number = self._around.client(), self._root, self._base().servers
-        if client is None or root is None or number is None or self._sending or self.pendings:
-            return
-        self._sending = True  # a correction that came first would be ended by it
-
-        def told(done: bool) -> None:
-            self._sending = False
-            if self._closed:
-                return
-            self._sure = done and self._base().servers == number
-            self._send_next()
-            if self._base().servers != number:
-                self._tell_state()
-
-        self._runner.run(lambda: in_force(client, root, number), self._guarded(told), lambda _error: told(False))
-
-    def _take_back(self, pending: Pending) -> None:
-        """Have a correction brought to the server once more: it ended in the middle of it."""
-        self._release(pending)
-        pending.job, pending.version, pending.moved, self._partial = None, 0, True, None
-        self.pendings.sort(key=lambda one: one.job is None)  # now it comes after those that the server has
-        self._sure = any(one.job is not None for one in self.pendings)
-        self._show()
-
-    def _uproot(self) -> None:
-        """Have all that is not back yet corrected on another job: the one that was corrected is gone."""
-        self._root, self._sure, self._partial = None, False, None
-        for pending in self.pendings:
-            pending.job, pending.version, pending.moved = None, 0, True
-
-    def _make_root(self, client: Client) -> None:
-        if not self._around.may_send():
-            self._give_up(self.pendings)
-            return
-        self._rooting = Rooting(
-            self.volume,
-            self._result,
-            client,
-            self._runner,
-            self._around.runs,
-            self._around.compressed(),
-            self._say,
-            self._guarded(self._rooted),
-            self._guarded(self._not_rooted),
-        )
-        self._rooting.start()
-
-    def _rooted(self, root: Root) -> None:
-        self._rooting, self._root, self._sure, self._newest = None, root, False, 0
-        self.history.root = root.text()
-        self._say("")
-        self._send_next()
-
-    def _not_rooted(self, error: Exception) -> None:
-        self._rooting = None
-        self._say("")
-        self._around.tell(ERROR, failed_text(str(error)))
-        self._give_up(self.pendings)
 
     # from the server
 
@@ -288,7 +178,7 @@ class CorrectionSession:
     def _finish(self, pending: Pending, job: Job, corrected: Corrected) -> None:
         warning = remarks(corrected.result, self._result)
         whole = job.state == "done"
-        there = self._root.job if self._root is not None and job.correction is not None and whole else ""
+        there = self._route.job if job.correction is not None and whole else ""
         text, state = "; ".join(pending.texts), "done" if whole else "cancelled"
         self.history.add(Step(0, pending.time, text, warning, there, job.correction or 0, state), corrected.change)
         self.pendings.remove(pending)
@@ -300,11 +190,19 @@ class CorrectionSession:
         if pending.moved:
             return False
         if pending.job is not None and pending.job.state == "interrupted":
-            self._take_back(pending)
+            self._release(pending)
+            self._route.take_back(pending)
         else:
-            self._uproot()
-        self._send_next()
+            self._route.uproot()
+        self._route.send_next()
         return True
+
+    def _restart(self) -> None:
+        self._partial = None
+        self._show()
+
+    def _go_on(self) -> None:
+        self._following.go_on()
 
     # ends
 
@@ -330,14 +228,11 @@ class CorrectionSession:
             if pending.version > 0:
                 self._partial = None
             self._end_at_server(pending)
-        self._sure = self._sure and any(one.job is not None for one in self.pendings)
+        self._route.doubt()
         if not self.pendings:
             self._partial = None
             self._following.stop()
-            if self._rooting is not None:
-                self._rooting.stop()
-                self._rooting = None
-                self.text = ""
+            self._route.stop()
 
     def _end_at_server(self, pending: Pending) -> None:
         job, client = pending.job, pending.client
@@ -406,7 +301,7 @@ class CorrectionSession:
                 call(*values)
             except Exception as error:
                 logging.exception("SemGAN: a correction ends by an error")
-                self._sending = False
+                self._route.reset()
                 self._around.tell(ERROR, failed_text(repr(error)))
                 self._give_up(self.pendings)
 

@@ -41,8 +41,10 @@ def _done(training: TrainingJob) -> str:
     usual = _("Version {version} is in use").format(version=training.version)
     # the server knows better: another version may have been chosen meanwhile
     text = _("Learnt: {what}. {told}.").format(what=what, told=capital(training.message.rstrip(".")) or usual)
+    if training.message:  # it says what the figures stand on
+        return "\n".join(filter(None, [text, figures_text(training.figures)]))
     if not training.figures:
-        return text if training.message else f"{text} " + _("No label was left over to measure it on.")
+        return f"{text} " + _("No label was left over to measure it on.")
     count = len(training.held_out)
     several = _("Measured on {count} labels that it has not learnt from:").format(count=count)
     measured = _("Measured on a label that it has not learnt from:") if count == 1 else several
