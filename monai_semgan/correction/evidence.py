@@ -18,8 +18,12 @@ Fields = dict[str, np.ndarray]
 NEAR_MM, FAR_MM = 25.0, 80.0
 """Pixels so far from a stroke, that are labelled like those under it, are taken to be labelled rightly."""
 
-REACH_MM = 70.0
+FARTHEST_MM = 70.0
 """No pixel farther than this from a stroke changes in its slice."""
+
+EXAMPLES_MM, WISHED_MM = 40.0, 60.0
+"""The classifier's examples lie near: of what stays, within the first distance of a known change; of what does not have
+the structure already, where less of it is wished for, within the second of that change or of the strokes."""
 
 BINS = 40
 FLOOR = 0.003
@@ -83,7 +87,7 @@ def stroke_cues(scene: Scene, seeds: np.ndarray) -> Fields:
     far = (distance > NEAR_MM) & (distance < FAR_MM)
     stays = (scene.free & view.body & far) | scene.refused
     changes = ndimage.binary_dilation(seeds) & scene.free
-    wished = scene.wished & (scene.positive | (distance < 60.0))
+    wished = scene.wished & (scene.positive | (distance < WISHED_MM))
     cues = {
         "distance": -distance / TEN_MM,
         "way": -way(view.grey, scene.free, seeds),
@@ -201,8 +205,8 @@ def neighbour_cues(scene: Scene, former: Scene, changed: np.ndarray) -> Fields:
     """
     view, before = scene.view, former.view
     depth = signed_depth(changed, scene.pixel_mm)
-    stays = (former.free & ~changed & before.body & (depth > -40.0)) | former.refused
-    wished = former.wished & (scene.positive | (depth > -60.0))
+    stays = (former.free & ~changed & before.body & (depth > -EXAMPLES_MM)) | former.refused
+    wished = former.wished & (scene.positive | (depth > -WISHED_MM))
     cues = {
         "depth": depth.clip(-30.0, 15.0) / TEN_MM,
         "within": (depth > 0).astype(float),

@@ -13,7 +13,7 @@ from monai_semgan.correction.corrected_scan import CorrectedScan
 from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.correction.drawn_voxels import DrawnVoxels
 from monai_semgan.correction.evidence import (
-    REACH_MM,
+    FARTHEST_MM,
     Scene,
     move_cues,
     neighbour_cues,
@@ -100,7 +100,7 @@ class Following:
                 before, after, latent = moves[number]
                 cues |= move_cues(scene, before, after, drawn)
             score = line_for(STROKE_LINES, cues).score(cues)
-            score = np.where(scene.distance(drawn) < REACH_MM, score, -np.inf)
+            score = np.where(scene.distance(drawn) < FARTHEST_MM, score, -np.inf)
             yield self._change(number, scene, score, drawn, latent)
 
     def neighbour(self, former: SliceChange, number: int) -> SliceChange | None:

@@ -8,17 +8,15 @@ import torch
 
 from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.inversion.adam import SliceAdam, learning_rate_factor
+from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.optimiser import ready_for_search
 from monai_semgan.inversion.prior import LatentPrior
 from monai_semgan.losses.label_losses import constraint_loss, soft_label_loss
 from monai_semgan.networks import InversionSegmenter, Latent
 from monai_semgan.networks.latent import chosen
 
-PRIOR_WEIGHT = 0.005
-"""Of the length of a latent, as in `InversionSettings`."""
-
-DECAY = 0.5
-"""Part of the steps over which the learning rate falls."""
+PRIOR_WEIGHT, DECAY = InversionSettings.prior_weight, InversionSettings.decay
+"""Of the length of a latent, and the part of the steps over which the learning rate falls, as inversions have them."""
 
 
 @dataclass(frozen=True, eq=False)
