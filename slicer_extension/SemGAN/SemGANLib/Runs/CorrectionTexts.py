@@ -67,6 +67,19 @@ def failed_text(reason: str, painted: bool = True) -> str:
     )
 
 
+def unknown_text(name: str) -> str:
+    """Say that a segment is the user's own."""
+    return _("The model does not know “{name}”: it stays as you draw it, and is not sent.").format(name=name)
+
+
+def kept_as_is_text() -> str:
+    """Say that earlier edits cannot be told from what the model found."""
+    return _(
+        "The server does not have the model's own result any more: what you have painted before now counts as it is,"
+        " and only what you paint from now on is sent."
+    )
+
+
 def remarks(result: Result, before: Result | None) -> str:
     """Collect what the server remarks of a correction and had not said of the result before it.
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Callable
 
 from ..Protocols import Runner, Task
 from ..Scene import MarkupStrokes, SegmentationUpdate
 from ..Scene.CorrectionHistory import CorrectionHistory, remove
 from ..Scene.Records import Record, record_of
-from ..Scene.SegmentationExport import entries
-from ..Scene.SegmentationImport import segment_ids
 from ..Scene.Strokes import Stroke
 from ..Server.Connector import Connector
 from ..Signal import Signal
 from ..Translation import tr as _
 from ..Types import Result
 from ..Views import INFO, WARNING, Connection
+from . import CorrectionStructures
 from .Consent import Consent
 from .CorrectionProtocol import Correcting, CorrectionChoices, CorrectionRow, StructureChoice
 from .CorrectionRows import rows
 from .CorrectionSession import CorrectionSession
 from .CorrectionStart import Start, first_label
 from .CorrectionSurroundings import Surroundings
+from .CorrectionTexts import kept_as_is_text, unknown_text
 from .Runs import Runs
 
 MOST_STROKES = 256
@@ -141,18 +140,7 @@ class Corrections:
         """List the segments of the result."""
         if self._node is None or self._record is None or self._record.result is None:
             return []
-        known = _values(self._record.result)
-        ours = SegmentationUpdate.structures(self._node, known)
-        return [
-            StructureChoice(
-                segment,
-                entry.name,
-                entry.colour,
-                SegmentationUpdate.locked(self._node, segment),
-                segment in ours,
-            )
-            for segment, entry in zip(segment_ids(self._node), entries(self._node, known))
-        ]
+        return CorrectionStructures.listed(self._node, self._record.result)
 
     def set_locked(self, structure: str, locked: bool) -> None:
         """Lock a segment, or open it again."""
@@ -171,7 +159,7 @@ class Corrections:
             return False
         only = SegmentationUpdate.structures(session.node, session.values).get(structure) if structure else None
         if structure and only is None:
-            self._tell(WARNING, _unknown(self._name(structure)))
+            self._tell(WARNING, unknown_text(CorrectionStructures.name(session.node, structure)))
             return False
         strokes = session.edits(only)
         if not strokes and quietly:
@@ -196,7 +184,7 @@ class Corrections:
             return False
         value = SegmentationUpdate.structures(session.node, session.values).get(structure)
         if value is None:
-            self._tell(WARNING, _unknown(self._name(structure)))
+            self._tell(WARNING, unknown_text(CorrectionStructures.name(session.node, structure)))
             return False
         try:
             places = MarkupStrokes.marked(kind, markup, session.volume, view)
@@ -249,7 +237,7 @@ class Corrections:
                 return
             self._open(record, result, CorrectionHistory.begin(record.segmentation, record.volume, label, root))
             if not root and result.job:
-                self._tell(WARNING, _kept_as_is())
+                self._tell(WARNING, kept_as_is_text())
             self._emit()
 
         self._starting = self._runner.run(lambda: first_label(start, client), ready, self._not_begun)
@@ -297,7 +285,7 @@ class Corrections:
 
     def _add(self, session: CorrectionSession, strokes: list[Stroke], choices: CorrectionChoices) -> bool:
         """Add a correction; strokes of locked structures are left out, and the user told so."""
-        locked = self._locked(session)
+        locked = CorrectionStructures.locked(session.node, session.values)
         refused = sorted({stroke.structure for stroke in strokes if stroke.structure in locked})
         if refused:
             text = _("{names}: locked, so that nothing of it is changed. Open the lock to correct it.")
@@ -310,21 +298,8 @@ class Corrections:
             session.add(sent, 0.0 if choices.only_slice else choices.reach_mm, locked)
         return bool(sent)
 
-    def _locked(self, session: CorrectionSession) -> tuple[str, ...]:
-        ours = SegmentationUpdate.structures(session.node, session.values)
-        closed = {value for segment, value in ours.items() if SegmentationUpdate.locked(session.node, segment)}
-        return tuple(name for name, value in session.values.items() if value in closed)
-
-    def _name(self, segment: str) -> str:
-        found = self._node.GetSegmentation().GetSegment(segment) if self._node is not None else None
-        return str(found.GetName()) if found is not None else segment
-
     def _emit(self) -> None:
         self.changed.emit(self.state)
-
-
-def _values(result: Result) -> Mapping[str, int]:
-    return {label.name: label.id for label in result.labels}
 
 
 def _corrects(connection: Connection) -> bool:
@@ -332,14 +307,3 @@ def _corrects(connection: Connection) -> bool:
     words = connection.health.api.split(".") if connection.health is not None else []
     numbers = tuple(int(word) for word in words if word.isdigit())
     return len(numbers) < len(FIRST_API) or numbers >= FIRST_API
-
-
-def _unknown(name: str) -> str:
-    return _("The model does not know “{name}”: it stays as you draw it, and is not sent.").format(name=name)
-
-
-def _kept_as_is() -> str:
-    return _(
-        "The server does not have the model's own result any more: what you have painted before now counts as it is,"
-        " and only what you paint from now on is sent."
-    )
