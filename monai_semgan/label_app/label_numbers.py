@@ -6,7 +6,7 @@ first organ the second one has its id; `label_info` tells the names. In `.seg.nr
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from monai_semgan.errors import SemganError
@@ -34,11 +34,17 @@ def ids_by_name(labels: Iterable[tuple[object, object]]) -> dict[tuple[str, tupl
     return found
 
 
-def told_names(label_info: object) -> dict[int, str]:
-    """Return names by id of MONAI Label's `label_info`: `[{"name": "cyst", "idx": 7}]`; anything else is left out."""
+def told_names(label_info: object, keys: Sequence[str] = ("idx",)) -> dict[int, str]:
+    """Return names by id of MONAI Label's `label_info`: `[{"name": "cyst", "idx": 7}]`; anything else is left out.
+
+    Args:
+        label_info: as a client has sent it.
+        keys: entries that may hold the id; the first that is there counts.
+    """
     found = {}
-    for entry in label_info if isinstance(label_info, list) else []:
-        index, name = (str(entry.get("idx")), entry.get("name")) if isinstance(entry, Mapping) else ("", None)
+    listed = label_info if isinstance(label_info, list) else []
+    for entry in (one for one in listed if isinstance(one, Mapping)):
+        index, name = next((str(entry[key]) for key in keys if key in entry), ""), entry.get("name")
         if index.isascii() and index.isdigit() and len(index) < 6:
             found[int(index)] = name if isinstance(name, str) else ""
     return found

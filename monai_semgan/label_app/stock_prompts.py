@@ -12,6 +12,7 @@ import numpy as np
 from monai_semgan.correction.strokes import runs_of
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.correction_contract import LONGEST_REACH_MM, MAX_STROKES, REACH_MM, StrokeInput, StrokeKind
+from monai_semgan.label_app.label_numbers import told_names
 from monai_semgan.organs import structure_key
 
 if TYPE_CHECKING:
@@ -180,13 +181,9 @@ def _is_point(point: object) -> bool:
 
 
 def _told(label_info: object) -> dict[int, str]:
-    """Names by id, as the Slicer module sends them with scribbles."""
-    found = {}
-    for entry in label_info if isinstance(label_info, list) else []:
-        index = entry.get("id", entry.get("idx")) if isinstance(entry, Mapping) else None
-        if type(index) is int and 0 < index < 256 and isinstance(entry.get("name"), str):
-            found[index] = entry["name"]
-    return found
+    """Names by id, which some clients call `id` and others `idx`."""
+    told = told_names(label_info, ("id", "idx"))
+    return {index: name for index, name in told.items() if 0 < index < 256 and name}
 
 
 def _as_stock_tasks_number(labels: Mapping[int, str]) -> dict[int, str]:

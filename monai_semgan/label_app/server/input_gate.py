@@ -61,7 +61,7 @@ class InputGate:
             await self.app(scope, receive, send)
             return
         headers, files = Headers(scope=scope), _brings_files(scope)
-        strokes = STROKE_ROUTES.fullmatch(_told(scope)) is not None
+        strokes = STROKE_ROUTES.fullmatch(_method_and_path(scope)) is not None
         limit = self.limit_bytes if files else min(STROKE_BYTES if strokes else SMALL_BYTES, self.limit_bytes)
         place, text = id(scope), f"the request is larger than the limit of {limit / 2**20:.0f} MB"
         text += "; see --upload-limit-mb" if files else " for requests without files"
@@ -93,10 +93,10 @@ class InputGate:
 
 
 def _brings_files(scope: Scope) -> bool:
-    return FILE_ROUTES.fullmatch(_told(scope)) is not None
+    return FILE_ROUTES.fullmatch(_method_and_path(scope)) is not None
 
 
-def _told(scope: Scope) -> str:
+def _method_and_path(scope: Scope) -> str:
     return f"{scope['method']} {scope['path']}"
 
 

@@ -30,6 +30,7 @@ from monai_semgan.label_app.stock_trainers import stock_status
 
 if TYPE_CHECKING:
     from monai_semgan.jobs.service import JobService
+    from monai_semgan.jobs.training_service import TrainingService
 
 router = APIRouter()
 
@@ -135,7 +136,7 @@ def stop_scoring(asker: Who) -> Any:
 @router.get("/train/", tags=["Train"], dependencies=[USER], summary="Get Status of Training Task")
 def training_status(asker: Who, all: bool = False, check_if_running: bool = False) -> Any:
     """Tell how far the last training is."""
-    found = trainings().training.trainings(asker).trainings
+    found = trainings().trainings(asker).trainings
     if check_if_running:
         found = [one for one in found if one.finished is None][-1:]
     if not found:
@@ -156,7 +157,7 @@ def train(
     """Begin a training; it goes on in the background, whatever `run_sync` says."""
     known_name(model, running_app().info()["trainers"], "model to train")
     trainer: Any = running_app()._trainers[model]
-    busy = any(one.finished is None for one in trainings().training.trainings().trainings)
+    busy = any(one.finished is None for one in trainings().trainings().trainings)
     if busy and not enqueue:
         raise HTTPException(429, "a training is running already; try again later")
     return stock_status(trainer.start(params or {}, asker))
@@ -165,14 +166,14 @@ def train(
 @router.delete("/train/", tags=["Train"], dependencies=[ADMIN], summary="Stop Training Task")
 def stop_training(asker: Who) -> Any:
     """Stop the training that runs; the model stays as it is."""
-    found = [one for one in trainings().training.trainings().trainings if one.finished is None]
-    return stock_status(trainings().training.cancel(found[-1].id, asker)) if found else None
+    found = [one for one in trainings().trainings().trainings if one.finished is None]
+    return stock_status(trainings().cancel(found[-1].id, asker)) if found else None
 
 
-def trainings() -> JobService:
-    """Return the service of the app that serves."""
+def trainings() -> TrainingService:
+    """Return the trainings of the app that serves."""
     service: JobService = running_app().service  # type: ignore[attr-defined]
-    return service
+    return service.training
 
 
 def _checked(params: dict[str, Any]) -> dict[str, Any]:
