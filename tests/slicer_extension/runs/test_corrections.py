@@ -212,6 +212,7 @@ def test_corrections_that_the_server_computes_together_are_one_line_and_lose_no_
         wanted[along(mask)] = value
     np.testing.assert_array_equal(reader.label, wanted)
     assert [row.text.count("added") for row in reader.logic.history()] == [0, 1, 2]
+    assert reader.logic.history()[-1].text.count("within 12 mm") == 1, "said once of all"
     reader.logic.undo()
     np.testing.assert_array_equal(reader.label, np.where(along(masks[0]), 1, before))
 
@@ -372,6 +373,29 @@ def test_undo_while_the_server_computes_takes_the_stroke_back(reader, server):
     reader.session.settle()
     assert [job["state"] for job in server.jobs.values() if job.get("corrects")] == ["cancelled"]
     assert not reader.logic.state.busy and len(reader.logic.history()) == 1
+
+
+def test_a_correction_that_was_withdrawn_in_vain_does_not_hold_up_the_next_one(reader, server, monkeypatch):
+    def broken(_client: Client, _job: str) -> None:
+        raise ConnectionLost("the connection broke")
+
+    server.hold_corrections = True
+    reader.stroke("liver", k=3)
+    reader.logic.send_edits(None, NEAR)
+    reader.session.wait(reader.part_came)
+    reader.logic.cancel()  # keeps a state that the server does not have
+    reader.session.settle()
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "cancel", broken)
+        reader.stroke("liver", k=8)
+        reader.logic.send_edits(None, NEAR)
+        reader.session.wait(reader.part_came)
+        reader.logic.undo()
+        reader.session.settle()
+    mask = reader.stroke("spleen", k=12)
+    server.hold_corrections = False
+    reader.send()
+    assert (reader.label[mask] == 4).all()
 
 
 def test_cancel_keeps_what_has_come(reader, server):

@@ -26,6 +26,9 @@ T = TypeVar("T")
 AGAIN_SECONDS = (1.0, 3.0, 10.0)
 """Waits between attempts where the server does not answer or takes no more at the moment."""
 
+UNDER_WAY = ("queued", "warming", "running", "paused")
+"""States of a correction that has not ended."""
+
 
 @dataclass(eq=False)
 class Pending:
@@ -109,6 +112,10 @@ def send(client: Client, root: Root, pending: Pending, base: Base, compressed: b
     if not base.sure:  # it may have corrections that are not known here, as after a scene was loaded
         steps = _again(lambda: client.corrections(root.job)).steps
         newest = max([newest, *(step.number for step in steps)])
+        for step in steps:
+            if step.state in UNDER_WAY:  # nobody waits for it any more, and the word that it should end was lost
+                with suppress(ServerError):
+                    client.cancel(step.job)
     if not base.sure and not _again(lambda: in_force(client, root, base.servers)):
         label = translated(base.label, base.values, root.values)
         content = encode(Grid(label, base.affine), compressed)

@@ -163,7 +163,10 @@ class CorrectionSession:
         later = next((one for one in self.pendings if one.job is not None and one.job.id == later_job), None)
         if later is None:
             return False
+        alike = pending.reach_mm == later.reach_mm and len(pending.texts) == len(later.texts) == 1
         later.strokes, later.texts = pending.strokes + later.strokes, pending.texts + later.texts
+        if alike:
+            later.texts = [strokes_text(later.strokes, later.reach_mm)]
         self.pendings.remove(pending)
         self._release(pending)
         return True
