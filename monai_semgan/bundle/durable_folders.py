@@ -32,7 +32,15 @@ def made_whole(part: Path, folder: Path) -> Iterator[None]:
 
 
 def copy_files(made: Path, part: Path) -> None:
-    """Copy a bundle file by file, so that a full disk is told as such: `copytree` gathers errors as texts."""
+    """Copy a bundle file by file, so that a full disk is told as such: `copytree` gathers errors as texts.
+
+    Args:
+        made: bundle.
+        part: folder of the copy, which is made.
+
+    Raises:
+        OSError: for want of space or permission.
+    """
     part.mkdir()
     for source in sorted(made.rglob("*")):
         target = part / source.relative_to(made)
@@ -44,7 +52,11 @@ def copy_files(made: Path, part: Path) -> None:
 
 
 def remove_at_once(folder: Path) -> None:
-    """Take a version away: at once by a rename, its files afterwards."""
+    """Remove a folder: at once by a rename, its files afterwards.
+
+    Raises:
+        SemganError: for want of permission.
+    """
     gone = folder.with_name(f"{REMOVED}{folder.name}")
     try:
         folder.rename(gone)

@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 REMEMBERED = 4096
 """Labels whose ids are kept in memory, so that each is read once."""
 
-Key = tuple[str, tuple[str, ...]]
+StructureKey = tuple[str, tuple[str, ...]]
+"""See `organs.structure_key`."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _named(ids: frozenset[int], told: Mapping[int, str], known: Mapping[int, str
 def structures_in(labels: Sequence[SeenLabel], known: Mapping[int, str]) -> list[LabelledStructure]:
     """List the structures of labels: those of the model first, then others by name, then those without one."""
     of_model = {structure_key(name) for name in known.values()}
-    found: dict[Key | int, LabelledStructure] = {}
+    found: dict[StructureKey | int, LabelledStructure] = {}
     for label in labels:
         for index, name in label.names.items():
             key = index if name is None else structure_key(name)
