@@ -118,6 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         return list_versions(store)
     if arguments.use is not None:
+        if not arguments.versions.is_dir():
+            raise SemganError("no such folder of versions", remedy="check the path", path=arguments.versions)
         return tell_use(store.use(arguments.use))
     if arguments.data is None:
         raise SemganError(

@@ -27,6 +27,9 @@ TELL_SECONDS = 0.25
 
 BLOCK = 1 << 12
 
+ABANDONED = 3
+"""Exit code of a child whose parent has gone: nothing has come of its work."""
+
 
 class ParentProgress:
     """Tells the steps of a long computation to the process that has started this one.
@@ -99,7 +102,8 @@ def _parents_words() -> Iterator[dict[str, Any]]:
     while block := os.read(0, BLOCK):
         *lines, waiting = (waiting + block).split(b"\n")
         yield from filter(None, map(read_line, lines))
-    os._exit(0)
+    os.write(2, b"ended, since the program that has started this one has gone or gives it no input\n")
+    os._exit(ABANDONED)
 
 
 def _stdout_writer() -> LineWriter:

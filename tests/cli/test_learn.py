@@ -71,7 +71,7 @@ def test_a_second_run_goes_on_from_the_version_in_use(old: Path, scans: Path, tm
         (("{scans}", "--structure", "tumour", "--label-id", "9"), "the label does not show tumour (id 9)"),
         (("{scans}", "--structure", "tumour", "--held-out", "1"), "leave none to learn from"),
         (("{scans}", "--structure", "tumour", "--budget", "soon"), "'soon' is no duration"),
-        (("--use", "7"), "there is no version 7"),
+        (("--use", "0"), "models: no such folder of versions"),
     ],
 )
 def test_mistakes_are_one_line_and_change_nothing(

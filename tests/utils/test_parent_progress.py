@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from monai_semgan.errors import SemganError
-from monai_semgan.utils.parent_progress import ParentProgress
+from monai_semgan.utils.parent_progress import ABANDONED, ParentProgress
 
 
 class Parent:
@@ -69,3 +71,9 @@ def test_the_parent_hears_why_the_work_has_failed_without_the_place_of_a_file() 
     with pytest.raises(SemganError), ParentProgress(parent.hear, parent):
         raise SemganError("holds no aorta", remedy="label it first", path="/home/erika/ct.nii.gz")
     assert parent.heard == [{"say": "failed", "message": "holds no aorta; label it first"}]
+
+
+def test_a_child_without_a_parent_ends_with_a_code_that_is_no_success() -> None:
+    code = "import time; from monai_semgan.utils.parent_progress import *\nwith ParentProgress(): time.sleep(60)"
+    run = subprocess.run([sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert run.returncode == ABANDONED and "has gone" in run.stderr
