@@ -86,3 +86,24 @@ def test_the_role_of_reviewers_may_review_and_not_label(realm: Realm, tiny_bundl
             headers={**rolf, "If-Match": saved[1].headers["ETag"]},
         )
         assert review.status_code == 200 and review.json()["review"]["reviewer"] == "rolf"
+
+
+def test_with_a_log_in_administrators_alone_change_the_model_that_all_use(
+    realm: Realm, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    anna, admin = headers(realm, "anna", "monailabel-annotator"), headers(realm, "root", "monailabel-admin")
+    studies = fill(tmp_path / "studies")
+    with start_semgan(studies, tmp_path / "home", "--bundle", tiny_bundle, variables=realm.variables) as server:
+        model = ask(server, "GET", "/semgan/models", headers=anna).json()["models"][0]["name"]
+        asked = [
+            ("/semgan/train", {"kind": "structure", "structures": [{"name": "cyst"}]}),
+            (f"/semgan/train/{'0' * 32}/resume", None),
+            (f"/semgan/models/{model}/current", {"version": 0}),
+        ]
+        refused = [ask(server, "POST", path, json=body, headers=anna) for path, body in asked]
+        assert [one.status_code for one in refused] == [403] * 3
+        assert "administrators" in refused[0].json()["detail"]
+        allowed = [ask(server, "POST", path, json=body, headers=admin).status_code for path, body in asked]
+        assert allowed == [409, 404, 200], "no final labels, no such training, and version 0 is in use already"
+        assert ask(server, "GET", "/semgan/train", headers=anna).status_code == 200
+        assert ask(server, "GET", f"/semgan/models/{model}/versions", headers=anna).status_code == 200

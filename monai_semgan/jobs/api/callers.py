@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from monai_semgan.jobs.job_errors import JobError
+from monai_semgan.jobs.job_errors import Forbidden, JobError
 from monai_semgan.jobs.ownership import Asker
 
 CLIENT_HEADER = "X-SemGAN-Client"
@@ -45,6 +45,18 @@ def caller_of(request: Request) -> str | None:
     return f"client:{sent}"
 
 
+def check_may_teach(request: Request) -> None:
+    """Make sure that who asks may change the model that all use: with a log-in, as for MONAI Label's own training.
+
+    Raises:
+        Forbidden: a user of the log-in who is no administrator.
+    """
+    state = request.state
+    if getattr(state, "user", None) and not getattr(state, "admin", False):
+        raise Forbidden("only administrators of the log-in may train, and choose the version that all use")
+
+
 ID = {"pattern": "^[0-9a-f]{32}$"}
 Who = Annotated[Asker, Depends(asker_of)]
+TEACHER = Depends(check_may_teach)
 JobPath = Annotated[str, Path(description="id of a job", json_schema_extra=ID)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Query
 
 from monai_semgan.jobs.api.answers import errors
-from monai_semgan.jobs.api.callers import ID, Who
+from monai_semgan.jobs.api.callers import ID, TEACHER, Who
 from monai_semgan.jobs.train_contract import (
     ModelVersions,
     Training,
@@ -43,7 +43,8 @@ def _add_trainings(router: APIRouter, service: JobService) -> None:
         operation_id="train",
         summary="Learn a new structure, or improve the model, from final labels",
         status_code=201,
-        responses=errors(404, 409, 422, 429, 503, 507),
+        dependencies=[TEACHER],
+        responses=errors(403, 404, 409, 422, 429, 503, 507),
     )
     def train(request: TrainRequest, asker: Who) -> Training:
         return service.training.submit(request, asker)
@@ -80,6 +81,7 @@ def _add_endings(router: APIRouter, service: JobService) -> None:
         "/train/{training}/resume",
         operation_id="resume_training",
         summary="Let a training go on that was interrupted or failed",
+        dependencies=[TEACHER],
         responses=errors(403, 404, 409, 422, 429, 503, 507),
     )
     def resume_training(training: TrainingPath, asker: Who) -> Training:
@@ -100,7 +102,8 @@ def _add_versions(router: APIRouter, service: JobService) -> None:
         "/models/{model}/current",
         operation_id="use_version",
         summary="Choose the version that jobs use from now on; those that run keep theirs",
-        responses=errors(404, 409, 422, 503, 507),
+        dependencies=[TEACHER],
+        responses=errors(403, 404, 409, 422, 503, 507),
     )
     def use_version(model: ModelPath, choice: VersionChoice) -> ModelVersions:
         return service.training.use(model, choice.version)
