@@ -13,15 +13,15 @@ from tests.conftest import REPOSITORY
 
 OTHER_ENVIRONMENTS = {
     *("label_client.py", "label_load.py", "label_server.py", "reading_room.py"),
-    *("reading_room_loop.py", "slicer_client.py", "warm_server.py"),
+    *("reading_room_loop.py", "slicer_client.py", "warm_server.py", "correction_server.py"),
 }
 """They need the label server's environment or the extension's; `tests/label_app/test_load.py` runs one there."""
 
-SHARED = {"label_client.py"}
+SHARED = {"label_client.py", "correction_timing.py", "simulated_reader.py"}
 """Part of others, no command."""
 
 FILES = sorted((REPOSITORY / "benchmarks").glob("*.py"))
-HERE = [path for path in FILES if path.name not in OTHER_ENVIRONMENTS]
+HERE = [path for path in FILES if path.name not in OTHER_ENVIRONMENTS | SHARED]
 
 
 @pytest.mark.slow
