@@ -277,7 +277,7 @@ def test_the_command_line_chooses_window_and_labels(
 def test_a_settings_file_of_a_newer_version_or_broken_is_refused(tmp_path: Path) -> None:
     good = ModelSettings(Preprocessing(size=32)).to_dict()
     for content, words in (
-        ({**good, "schema": 2}, r"made by a newer version \(schema 2, this one knows 1\); update monai_semgan"),
+        ({**good, "schema": 3}, r"made by a newer version \(schema 3, this one knows 2\); update monai_semgan"),
         ({**good, "schema": None}, "tells no schema"),
         ({**good, "colour": 1}, "unknown setting 'colour'"),
         ({**good, "labels": {"9": "liver"}}, "label 9"),
