@@ -20,6 +20,7 @@ from monai_semgan.jobs.job_entries import Entry, Origin, Turn
 from monai_semgan.jobs.job_errors import Conflict, Forbidden, JobError, NoSpace, QueueFull, Unknown, in_words
 from monai_semgan.jobs.ownership import NOBODY, SERVER, Asker
 from monai_semgan.jobs.storage.correction_files import save_request
+from monai_semgan.jobs.storage.quota import file_bytes
 from monai_semgan.jobs.storage.result_files import other_grids, read_result, versions
 from monai_semgan.jobs.storage.uploads import UploadStore
 from monai_semgan.utils.file_state import file_state, fingerprint
@@ -74,7 +75,7 @@ class CorrectionService:
             label = self._given(request, root)
         self._check(request, root)
         needed = sum(len(stroke.runs) for stroke in request.strokes) * RUN_BYTES + (
-            0 if label is None else _size(label)
+            0 if label is None else file_bytes(label)
         )
         self._make_space(needed, request.label, root.job.id)
         with self._lock:
@@ -222,7 +223,3 @@ def _step(job: Job, request: CorrectionRequest, shown: int | None) -> StepRecord
         created=job.created,
         shown=shown,
     )
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0

@@ -25,7 +25,7 @@ from monai_semgan.jobs.reception import Reception
 from monai_semgan.jobs.retention import Retention
 from monai_semgan.jobs.service_settings import ServiceSettings
 from monai_semgan.jobs.storage.job_log import log_without_values
-from monai_semgan.jobs.storage.quota import DiskQuota
+from monai_semgan.jobs.storage.quota import DiskQuota, file_bytes
 from monai_semgan.jobs.storage.result_access import ResultAccess
 from monai_semgan.jobs.storage.store import JobStore
 from monai_semgan.jobs.storage.uploads import UploadStore
@@ -175,7 +175,7 @@ class JobService:
         """
         self._check_open()
         request, path = self._planner.check(request)
-        self._make_space(_size(path), keep=request.upload)
+        self._make_space(file_bytes(path), keep=request.upload)
         now, state = time.time(), fingerprint(file_state(path))
         turn = (Turn.preview if request.mode is Mode.preview else Turn.ordinary) if turn is None else turn
         origin = Origin(asker.owner, state, turn, report)
@@ -304,7 +304,3 @@ def _claim(path: Path) -> Any:
         remedy = "stop it or choose another folder"
         raise SemganError("another server uses these studies", remedy=remedy, path=path.parent.parent) from None
     return lock
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from monai_semgan.jobs.job_errors import NoSpace
@@ -15,6 +16,11 @@ RESERVE_BYTES = 32 * 2**20
 
 Removals = Iterator[Callable[[], None]]
 """Functions that each remove something, the least missed first."""
+
+
+def file_bytes(path: Path) -> int:
+    """Count the bytes of a file; a folder, which stays where it is, counts none."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 class Place(Protocol):

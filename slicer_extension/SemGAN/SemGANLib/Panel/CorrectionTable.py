@@ -10,8 +10,8 @@ import qt
 
 from ..Runs.CorrectionProtocol import CorrectionRow
 from ..Translation import tr as _
+from .TableLook import fit_height, set_columns
 from .ToolTips import tooltip
-from .VolumeTable import FRAME, HEADER_HEIGHT, ROW_HEIGHT
 
 MOST_ROWS = 5
 """Shown at once; further ones are scrolled to."""
@@ -30,14 +30,7 @@ class CorrectionTable:
         self._on_chosen = on_chosen
         self._rows: list[CorrectionRow] = []
         titles = [_("Time"), _("Correction"), _("State")]
-        table.setColumnCount(len(titles))
-        table.setHorizontalHeaderLabels(titles)
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        header.setSectionResizeMode(1, qt.QHeaderView.Stretch)
-        header.setFixedHeight(HEADER_HEIGHT)
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        set_columns(table, titles, 1)
         table.connect("cellClicked(int,int)", self._on_cell)
         table.connect("cellActivated(int,int)", self._on_cell)
         self._fill([])
@@ -58,7 +51,7 @@ class CorrectionTable:
             if row.current:
                 table.scrollToItem(table.item(index, 0))
         table.setVisible(len(self._rows) > 1)  # the result as it came is no correction
-        table.setFixedHeight(HEADER_HEIGHT + FRAME + ROW_HEIGHT * min(len(self._rows), MOST_ROWS))
+        fit_height(table, len(self._rows), MOST_ROWS)
 
     def _on_cell(self, row: int, _column: int) -> None:
         if 0 <= row < len(self._rows):

@@ -10,8 +10,8 @@ import qt
 from ..Runs.TrainingTexts import figures_text
 from ..Server.TrainingTypes import TUNE, ModelVersion, ModelVersions
 from ..Translation import tr as _
+from .TableLook import fit_height, set_columns
 from .ToolTips import tooltip
-from .VolumeTable import FRAME, HEADER_HEIGHT, ROW_HEIGHT
 
 MOST_ROWS = 4
 """Shown at once; further ones are scrolled to."""
@@ -28,14 +28,7 @@ class VersionTable:
         self._table = table
         self._shown: ModelVersions | None = None
         titles = [_("Version"), _("Learnt"), _("Dice"), _("Made")]
-        table.setColumnCount(len(titles))
-        table.setHorizontalHeaderLabels(titles)
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        header.setSectionResizeMode(1, qt.QHeaderView.Stretch)
-        header.setFixedHeight(HEADER_HEIGHT)
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        set_columns(table, titles, 1)
         self._fill([], 0)
 
     def show(self, versions: ModelVersions | None) -> None:
@@ -64,7 +57,7 @@ class VersionTable:
             for column, text in enumerate(texts):
                 table.setItem(index, column, _item(text, row, used))
         table.setVisible(bool(rows))
-        table.setFixedHeight(HEADER_HEIGHT + FRAME + ROW_HEIGHT * min(len(rows), MOST_ROWS))
+        fit_height(table, len(rows), MOST_ROWS)
 
 
 def _name(row: ModelVersion, used: bool) -> str:

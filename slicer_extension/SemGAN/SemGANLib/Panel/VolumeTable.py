@@ -9,9 +9,9 @@ import qt
 
 from ..Translation import tr as _
 from ..Views import OrganVolume
+from .TableLook import fit_height, set_columns
 from .ToolTips import tooltip
 
-ROW_HEIGHT, HEADER_HEIGHT, FRAME = 21, 22, 4
 MOST_ROWS = 8
 """Shown at once; further ones are scrolled to."""
 
@@ -31,14 +31,7 @@ class VolumeTable:
         self._table = table
         self._on_structure = on_structure
         titles = [_("Structure"), _("Now (ml)"), _("Found (ml)"), _("Expected Dice")]
-        table.setColumnCount(len(titles))
-        table.setHorizontalHeaderLabels(titles)
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        header.setFixedHeight(HEADER_HEIGHT)
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+        set_columns(table, titles, 0)
         table.connect("cellClicked(int,int)", self._on_cell)
         table.connect("cellActivated(int,int)", self._on_cell)
         self.show([])
@@ -65,7 +58,7 @@ class VolumeTable:
         self._table.setColumnHidden(2, all(row.server_ml is None for row in rows))
         self._table.setColumnHidden(3, not dice)
         self._table.setVisible(bool(rows))
-        self._table.setFixedHeight(HEADER_HEIGHT + FRAME + ROW_HEIGHT * min(len(rows), MOST_ROWS))
+        fit_height(self._table, len(rows), MOST_ROWS)
 
     def _on_cell(self, row: int, _column: int) -> None:
         item = self._table.item(row, 0)

@@ -10,8 +10,9 @@ from ..Protocols import Logic
 from ..Translation import tr as _
 from ..Types import Label, Model, names
 from .LongWords import wrapped
+from .TableLook import FRAME, ROW_HEIGHT
 from .ToolTips import tooltip
-from .VolumeTable import FRAME, MOST_ROWS, ROW_HEIGHT, swatch
+from .VolumeTable import MOST_ROWS, swatch
 
 FEWEST_ROWS = 4
 """Height of the list of structures, though there are fewer; it grows to as many rows as the table of results has."""
