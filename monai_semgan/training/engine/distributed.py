@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -19,6 +20,10 @@ PATIENCE = timedelta(days=7)
 """How long processes wait for the first one, which plans, cuts slices and validates alone. One that has died is
 noticed at once, by the others or by `torchrun`."""
 
+HOLDERS = ("torch.distributed.nn.functional", "torch.distributed.optim")
+"""Modules whose functions have the group of the moment as a default. Imported later, as MONAI and Ignite do, they would
+keep the group and its threads after it is left, and these at times abort the process at its exit."""
+
 
 class Workers:
     """This process among those of a run; every method also works alone.
@@ -34,6 +39,8 @@ class Workers:
         self.device = device
         self._owner = False
         if "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+            for module in HOLDERS:
+                importlib.import_module(module)
             if device.type == "cuda":
                 dist.init_process_group("nccl")
             else:
@@ -154,8 +161,9 @@ class Workers:
         return values[0]
 
     def close(self) -> None:
-        """Leave the process group if this object entered it."""
+        """Leave the process group if this object entered it; no thread of it stays."""
         if self._owner and dist.is_initialized():
+            self._control = None  # what refers to a group keeps its threads
             dist.destroy_process_group()
             self._owner = False
 

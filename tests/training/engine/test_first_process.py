@@ -37,6 +37,26 @@ def in_two_processes(script: str, *arguments: str) -> list[str]:
     return printed
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_no_thread_of_the_group_stays_when_a_process_leaves_it_whatever_was_imported_meanwhile() -> None:
+    script = """
+    import ignite.engine
+    import monai.apps
+    import monai.bundle
+    import monai_semgan.training.run
+    from pathlib import Path
+    def threads():
+        return {name.read_text().strip() for name in Path("/proc/self/task").glob("*/comm")}
+    own = {"gloo_tcp_loop", "pt_gloo_runloop"}
+    workers.agree(1.0, False)
+    print(sorted(own & threads()))
+    workers.close()
+    print(sorted(own & threads()))
+    """
+    for text in in_two_processes(script):
+        assert text == "['gloo_tcp_loop', 'pt_gloo_runloop']\n[]\n"
+
+
 def test_one_process_alone_does_everything_itself() -> None:
     alone = Workers(torch.device("cpu"))
     assert [alone.first(lambda: 1), alone.first_decides(lambda: 2), alone.first_then_others(lambda: 3)] == [1, 2, 3]
