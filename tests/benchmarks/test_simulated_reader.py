@@ -88,7 +88,6 @@ def test_a_reader_stops_where_nothing_is_wrong(reference: Volume) -> None:
 
 
 def test_a_walker_fills_what_the_image_shows_and_leaves_other_slices(reference: Volume) -> None:
-    pytest.importorskip("skimage")
     label, worst = without_one_slice(reference)
     image = Volume((reference.array == LIVER) * 100.0, reference.affine)
     stroke = worst_stroke(label, reference.array, LIVER, reference.affine)
