@@ -6,7 +6,7 @@
 
 `simulated_reader.py` draws: a stroke of ten pixels in the largest error of the worst slice, from the preview on. Every
 method gets strokes for its own errors; painting and walker also once those that were drawn for the latent correction
-(`same strokes`). The walker needs scikit-image (corrections_requirements.txt); it is run in the stroke's slice and in a
+(`same strokes`). The walker needs scikit-image (extra `test`); it is run in the stroke's slice and in a
 slab of the same reach as the latent correction, each within two radii: the tables show whichever of the four is best.
 
 Corrections that are in the JSON file already are not computed again; previews are kept in a temporary folder.
