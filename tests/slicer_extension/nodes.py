@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from SemGANLib.Scene import Geometry, SegmentationExport, SegmentationImport, VolumeExport
 from SemGANLib.Server.Parsing import parse
-from SemGANLib.Types import Label
+from SemGANLib.Types.ModelTypes import Label
 
 from tests.phantoms import labels_at, points_of
 from tests.slicer_extension.fake_server import LABELS, FakeServer, segment

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from SemGANLib.Texts import connected_text, consent_text, duration, phase_text, running_text
-from SemGANLib.Types import Health, Job, Worker
+from SemGANLib.Types.JobTypes import Job
+from SemGANLib.Types.ServerTypes import Health, Worker
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from SemGANLib.Server import Errors
 from SemGANLib.Server.Client import Client
 from SemGANLib.Server.Nrrd import Grid, encode
 from SemGANLib.Server.Transfer import Transfer
-from SemGANLib.Types import Access, JobRequest
+from SemGANLib.Types.JobTypes import JobRequest
+from SemGANLib.Types.ServerTypes import Access
 
 from tests.slicer_extension.label_server import KEY, LabelServer, label_python_or_skip, tiny_bundle
 from tests.slicer_extension.scans import add_scan, affine_of

@@ -30,7 +30,8 @@ from .Server.Client import Client as HttpClient
 from .Server.Connector import ClientFactory, Connector
 from .Signal import Signal
 from .Translation import tr as _
-from .Types import Access, Model, known_structures
+from .Types.ModelTypes import Model, known_structures
+from .Types.ServerTypes import Access
 from .Views import (
     ERROR,
     INFO,

@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Protocol
 
-from .CorrectionTypes import CorrectionList, CorrectionRequest
 from .Signal import Signal
-from .Types import BatchStatus, Health, Job, JobRequest, LabelFacts, LabelState, Model, Result, StoredImage, Upload
+from .Types.CorrectionTypes import CorrectionList, CorrectionRequest
+from .Types.DatastoreTypes import BatchStatus, LabelFacts, LabelState, StoredImage
+from .Types.JobTypes import Job, JobRequest, Upload
+from .Types.ModelTypes import Model
+from .Types.ResultTypes import Result
+from .Types.ServerTypes import Health
 from .Views import Batch, Connection, Images, LeftJob, OrganVolume, Outcome, Run, SliceValue
 
 Confirm = Callable[[str, str], bool]

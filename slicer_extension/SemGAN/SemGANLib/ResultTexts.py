@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from .Texts import duration
 from .Translation import tr as _
-from .Types import Domain, Mode, Model, Result
+from .Types.ModelTypes import Mode, Model
+from .Types.ResultTypes import Domain, Result
 
 IN_DOMAIN, UNUSUAL, OUT_OF_DOMAIN = "in domain", "unusual", "out of domain"
 """Verdicts on a scan."""

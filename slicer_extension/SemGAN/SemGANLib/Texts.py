@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from .Translation import tr as _
-from .Types import Health, Job, Model
+from .Types.JobTypes import Job
+from .Types.ModelTypes import Model
+from .Types.ServerTypes import Health
 from .Views import EXPORTING, IMPORTING, LOST, UPLOADING, Moved
 
 OVERDUE = "longer than expected"

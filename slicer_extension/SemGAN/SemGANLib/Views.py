@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .Types import Health, Job, Model, Result
+from .Types.JobTypes import Job
+from .Types.ModelTypes import Model
+from .Types.ResultTypes import Result
+from .Types.ServerTypes import Health
 
 INFO, WARNING, ERROR = "info", "warning", "error"
 """Levels of a message."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from SemGANLib.Types import Domain
+from SemGANLib.Types.ResultTypes import Domain
 from SemGANLib.Views import Outcome
 
 from tests.slicer_extension.fake_server import FakeServer

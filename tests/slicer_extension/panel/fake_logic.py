@@ -7,7 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from SemGANLib.Signal import Signal
-from SemGANLib.Types import Code, Domain, Health, Job, Label, Mode, Model, ModelId, Result
+from SemGANLib.Types.JobTypes import Job
+from SemGANLib.Types.ModelTypes import Code, Label, Mode, Model, ModelId
+from SemGANLib.Types.ResultTypes import Domain, Result
+from SemGANLib.Types.ServerTypes import Health
 from SemGANLib.Views import (
     ERROR,
     Batch,

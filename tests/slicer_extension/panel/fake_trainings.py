@@ -7,8 +7,8 @@ from typing import Any
 
 from SemGANLib.Runs.TrainingProtocol import Learning
 from SemGANLib.Runs.TrainingTexts import training_text
-from SemGANLib.Server.TrainingTypes import TrainingJob, TrainingRequest
 from SemGANLib.Signal import Signal
+from SemGANLib.Types.TrainingTypes import TrainingJob, TrainingRequest
 
 
 class FakeTrainings:

@@ -7,15 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from SemGANLib.Runs.CorrectionProtocol import CorrectionRow
-from SemGANLib.Server.TrainingTypes import (
+from SemGANLib.Texts import connected_text, phase_text
+from SemGANLib.Types.ModelTypes import Mode
+from SemGANLib.Types.ResultTypes import MAPS, Domain, Finding
+from SemGANLib.Types.ServerTypes import Health, Worker
+from SemGANLib.Types.TrainingTypes import (
     LabelledStructure,
     ModelVersion,
     ModelVersions,
     TrainingJob,
     TrainingLabels,
 )
-from SemGANLib.Texts import connected_text, phase_text
-from SemGANLib.Types import MAPS, Domain, Finding, Health, Mode, Worker
 from SemGANLib.Views import Batch, Connection, Images, LeftJob, Outcome, StoredLabel, StoredLabels
 
 from tests.slicer_extension.panel.conftest import add_volume

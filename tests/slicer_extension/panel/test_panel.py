@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from SemGANLib.Types import Code, Label
+from SemGANLib.Types.ModelTypes import Code, Label
 from SemGANLib.Views import Connection, Message
 
 from tests.phantoms import STRUCTURES

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from SemGANLib.ResultTexts import refine_text, unlike, verdict_text, warnings
-from SemGANLib.Types import Domain, Finding, Mode
+from SemGANLib.Types.ModelTypes import Mode
+from SemGANLib.Types.ResultTypes import Domain, Finding
 from SemGANLib.Views import Outcome
 
 from tests.slicer_extension.panel.fake_logic import FakeLogic, model, result

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from SemGANLib.Runs.TrainingProtocol import Learning
-from SemGANLib.Server.TrainingTypes import (
+from SemGANLib.Types.TrainingTypes import (
     STRUCTURE,
     TUNE,
     LabelledStructure,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from SemGANLib.Runs.CorrectionProtocol import CorrectionRow, StructureChoice
-from SemGANLib.Server.TrainingTypes import (
+from SemGANLib.Types.TrainingTypes import (
     LabelledStructure,
     ModelVersion,
     ModelVersions,

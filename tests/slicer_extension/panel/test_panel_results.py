@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from SemGANLib.Types import Domain
+from SemGANLib.Types.ResultTypes import Domain
 from SemGANLib.Views import Outcome
 
 from tests.slicer_extension.panel.conftest import add_volume

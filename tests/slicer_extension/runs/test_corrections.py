@@ -15,7 +15,8 @@ from SemGANLib.Scene import Geometry
 from SemGANLib.Scene.SegmentationImport import segment_ids
 from SemGANLib.Server.Client import Client
 from SemGANLib.Server.Errors import ConnectionLost
-from SemGANLib.Types import Finding, ModelId, Result
+from SemGANLib.Types.ModelTypes import ModelId
+from SemGANLib.Types.ResultTypes import Finding, Result
 
 from tests.slicer_extension import fake_server
 from tests.slicer_extension.fake_server import FakeServer

@@ -12,7 +12,7 @@ from SemGANLib.Runs import VolumeRun
 from SemGANLib.Scene import SegmentationImport, VolumeExport
 from SemGANLib.Server.Client import Client
 from SemGANLib.Server.Nrrd import Grid
-from SemGANLib.Types import JobRequest
+from SemGANLib.Types.JobTypes import JobRequest
 
 from tests.slicer_extension.fake_server import FakeServer
 from tests.slicer_extension.nodes import expected, merged

@@ -9,7 +9,8 @@ import pytest
 from SemGANLib.Scene import VolumeExport
 from SemGANLib.Server.Client import Client
 from SemGANLib.Server.Nrrd import Grid, encode
-from SemGANLib.Types import Access, Job, JobRequest
+from SemGANLib.Types.JobTypes import Job, JobRequest
+from SemGANLib.Types.ServerTypes import Access
 
 from tests.slicer_extension.fake_server import FakeServer
 from tests.slicer_extension.nodes import expected, merged

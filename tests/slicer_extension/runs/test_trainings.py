@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from SemGANLib.Runs.TrainingProtocol import Learning
-from SemGANLib.Server.TrainingTypes import STRUCTURE, TUNE, TrainingRequest
+from SemGANLib.Types.TrainingTypes import STRUCTURE, TUNE, TrainingRequest
 
 from tests.slicer_extension.fake_server import FakeServer
 from tests.slicer_extension.runs.training_server import TrainingServer

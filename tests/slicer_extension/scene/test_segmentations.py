@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from SemGANLib.Scene import Geometry, MapImport, SegmentationExport, SegmentationImport, VolumeExport
 from SemGANLib.Scene.Terminology import terminology_entry
-from SemGANLib.Types import Code, Label
+from SemGANLib.Types.ModelTypes import Code, Label
 
 from tests.phantoms import rotation
 from tests.slicer_extension.nodes import (

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SemGANLib import CorrectionTypes, Types
 from SemGANLib.Server import Errors
 from SemGANLib.Server.Address import read_address
 from SemGANLib.Server.Client import Client, ending
 from SemGANLib.Server.Nrrd import Grid, decode, encode
 from SemGANLib.Server.Parsing import parse
-from SemGANLib.Types import JobRequest
+from SemGANLib.Types import CorrectionTypes, DatastoreTypes, JobTypes, ModelTypes, ResultTypes, ServerTypes
+from SemGANLib.Types.JobTypes import JobRequest
 
 from tests.slicer_extension.contract import document, sample, schema_errors
 
@@ -24,26 +24,26 @@ ARRAY = np.full((4, 5, 6), 110, dtype=np.int16)
 SCAN = encode(Grid(ARRAY, np.diag([2.0, 2.0, 3.0, 1.0])))
 
 SCHEMAS = {
-    Types.Code: "Code",
-    Types.Label: "Label",
-    Types.Mode: "ModeInfo",
-    Types.Model: "ModelInfo",
-    Types.Worker: "Worker",
-    Types.Health: "Health",
-    Types.Job: "Job",
-    Types.Domain: "Domain",
-    Types.ModelId: "ModelId",
-    Types.Result: "Result",
-    Types.Upload: "Upload",
-    Types.UploadProgress: "UploadProgress",
-    Types.Finding: "Finding",
-    Types.JobRequest: "JobRequest",
+    ModelTypes.Code: "Code",
+    ModelTypes.Label: "Label",
+    ModelTypes.Mode: "ModeInfo",
+    ModelTypes.Model: "ModelInfo",
+    ServerTypes.Worker: "Worker",
+    ServerTypes.Health: "Health",
+    JobTypes.Job: "Job",
+    ResultTypes.Domain: "Domain",
+    ModelTypes.ModelId: "ModelId",
+    ResultTypes.Result: "Result",
+    JobTypes.Upload: "Upload",
+    JobTypes.UploadProgress: "UploadProgress",
+    ResultTypes.Finding: "Finding",
+    JobTypes.JobRequest: "JobRequest",
     CorrectionTypes.CorrectionStep: "CorrectionStep",
     CorrectionTypes.CorrectionList: "CorrectionHistory",
 }
 
 
-def finished(client: Client, **request: Any) -> Types.Job:
+def finished(client: Client, **request: Any) -> JobTypes.Job:
     """Run a job to its end."""
     upload = client.upload(SCAN)
     job = client.submit(JobRequest(upload=upload.id, **request))
@@ -64,7 +64,7 @@ def test_every_field_that_is_read_stands_in_the_document(kind):  # type: ignore[
 
 
 @pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("kind", [kind for kind in SCHEMAS if kind is not Types.JobRequest])
+@pytest.mark.parametrize("kind", [kind for kind in SCHEMAS if kind is not JobTypes.JobRequest])
 def test_the_smallest_and_the_fullest_answer_are_understood(kind, full):  # type: ignore[no-untyped-def]
     content = sample({"$ref": f"#/components/schemas/{SCHEMAS[kind]}"}, full)
     assert not schema_errors({"$ref": f"#/components/schemas/{SCHEMAS[kind]}"}, content)
@@ -86,9 +86,9 @@ def test_a_correction_is_asked_for_as_the_document_says():
 
 def test_the_states_and_parts_that_the_library_knows_are_those_of_the_document():
     schemas = document()["components"]["schemas"]
-    assert set(Types.ENDED) < set(schemas["State"]["enum"])
-    assert set(schemas["State"]["enum"]) - set(Types.ENDED) == {"queued", "warming", "running", "paused"}
-    assert {*Types.MAPS, "label", "report"} == set(schemas["Part"]["enum"])
+    assert set(JobTypes.ENDED) < set(schemas["State"]["enum"])
+    assert set(schemas["State"]["enum"]) - set(JobTypes.ENDED) == {"queued", "warming", "running", "paused"}
+    assert {*ResultTypes.MAPS, "label", "report"} == set(schemas["Part"]["enum"])
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def _through_json(content: Any) -> Any:
 def test_a_scan_is_sent_segmented_and_fetched(server):  # type: ignore[no-untyped-def]
     client = Client(server.address)
     assert client.health().ready
-    assert client.models()[0].labels[1].side == Types.Code("SCT", "24028007", "Right")
+    assert client.models()[0].labels[1].side == ModelTypes.Code("SCT", "24028007", "Right")
     job = finished(client, mode="refine", labels=("liver",))
     result = client.result(job.id)
     assert not result.partial and result.labels[0].colour == (221, 130, 101)
@@ -137,10 +137,13 @@ def test_images_and_labels_of_the_datastore(server):  # type: ignore[no-untyped-
     assert name == "ct_1" and server.images["ct_1"] == (".nrrd", SCAN)
     assert client.image("ct_1") == (SCAN, ".nrrd")
     assert (
-        client.save_label("ct_1", b"voxels\r\n--", Types.LabelState("final"), {"user": "Dr. Ä", "edited": True}) == ""
+        client.save_label(
+            "ct_1", b"voxels\r\n--", DatastoreTypes.LabelState("final"), {"user": "Dr. Ä", "edited": True}
+        )
+        == ""
     )
     assert server.labels["ct_1", "final"] == ({"user": "Dr. Ä", "edited": True}, b"voxels\r\n--")
-    assert client.images() == (Types.StoredImage("ct_1", ("final",)),)
+    assert client.images() == (DatastoreTypes.StoredImage("ct_1", ("final",)),)
     server.next_id = "ct_1"
     assert client.next_sample("random") == "ct_1"
     server.next_id = ""

@@ -7,7 +7,7 @@ import threading
 import pytest
 from SemGANLib.Server import Errors
 from SemGANLib.Server.Client import Client
-from SemGANLib.Types import Access
+from SemGANLib.Types.ServerTypes import Access
 
 from tests.slicer_extension.session import MemorySettings, Session
 

@@ -15,7 +15,7 @@ from SemGANLib.Server.Address import read_address
 from SemGANLib.Server.Client import Client
 from SemGANLib.Server.Nrrd import Grid, encode
 from SemGANLib.Server.Transfer import Transfer
-from SemGANLib.Types import Access
+from SemGANLib.Types.ServerTypes import Access
 
 from tests.slicer_extension.fake_server import FakeServer
 from tests.slicer_extension.server.servers import Reader, Speaker, make_certificate, serving

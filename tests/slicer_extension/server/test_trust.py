@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from SemGANLib.Server import Errors
 from SemGANLib.Server.Client import Client
-from SemGANLib.Types import Access
+from SemGANLib.Types.ServerTypes import Access
 
 from tests.slicer_extension.server.servers import Secure, make_certificate
 

@@ -15,7 +15,7 @@ from ..Scene.Records import Record, record_of
 from ..Server import Errors
 from ..Signal import Signal
 from ..Translation import tr as _
-from ..Types import LabelFacts
+from ..Types.DatastoreTypes import LabelFacts
 from ..Views import ERROR, INFO, WARNING, Images, StoredLabel, StoredLabels
 from . import SecondReader, StoredImages
 from .LabelTexts import changed_text, moment, other_server_text, renamed_text, unlike_text

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from ..Translation import tr as _
-from ..Types import LabelFacts
+from ..Types.DatastoreTypes import LabelFacts
 
 
 def tag_word(tag: str) -> str:

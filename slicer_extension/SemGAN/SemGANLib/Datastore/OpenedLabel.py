@@ -17,7 +17,9 @@ from ..Scene.VolumeExport import shape_of
 from ..Server import Errors
 from ..Server.Parsing import Unreadable, parse
 from ..Translation import tr as _
-from ..Types import Code, Domain, Finding, Label, LabelFacts, ModelId, Result
+from ..Types.DatastoreTypes import LabelFacts
+from ..Types.ModelTypes import Code, Label, ModelId
+from ..Types.ResultTypes import Domain, Finding, Result
 from .LabelTexts import label_title
 from .Opening import CannotOpen, read_label, unpacked_label
 from .StoredImages import KnownLabel, know_label

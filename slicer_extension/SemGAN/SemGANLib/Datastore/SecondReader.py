@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..Translation import tr as _
-from ..Types import LabelState
+from ..Types.DatastoreTypes import LabelState
 from .StoredImages import KnownLabel, image_id, known_labels
 
 

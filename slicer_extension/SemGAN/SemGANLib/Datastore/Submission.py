@@ -14,7 +14,8 @@ from ..Scene.SegmentationExport import LabelSnapshot
 from ..Server import Errors
 from ..Server.Nrrd import Grid, encode
 from ..Server.Transfer import Transfer
-from ..Types import LabelState, Result
+from ..Types.DatastoreTypes import LabelState
+from ..Types.ResultTypes import Result
 from .StoredImages import KnownLabel, image_id, known_labels, random_id, stored_affine
 
 

@@ -11,7 +11,7 @@ from ..Server.Transfer import Transfer
 from ..Signal import Signal
 from ..Texts import transfer_text
 from ..Translation import tr as _
-from ..Types import LabelFacts
+from ..Types.DatastoreTypes import LabelFacts
 from ..Views import ERROR, INFO, UPLOADING, Submit
 from .LabelTexts import empty_text, overwrite_text
 from .StoredImages import KnownLabel

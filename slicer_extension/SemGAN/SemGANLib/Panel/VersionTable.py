@@ -8,8 +8,8 @@ from typing import Any
 import qt
 
 from ..Runs.TrainingTexts import figures_text
-from ..Server.TrainingTypes import TUNE, ModelVersion, ModelVersions
 from ..Translation import tr as _
+from ..Types.TrainingTypes import TUNE, ModelVersion, ModelVersions
 from .TableLook import fit_height, set_columns
 from .ToolTips import tooltip
 

@@ -8,7 +8,7 @@ import qt
 
 from ..Protocols import Logic
 from ..Translation import tr as _
-from ..Types import Label, Model, names
+from ..Types.ModelTypes import Label, Model, names
 from .LongWords import wrapped
 from .TableLook import FRAME, ROW_HEIGHT
 from .ToolTips import tooltip

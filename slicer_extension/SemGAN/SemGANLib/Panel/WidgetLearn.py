@@ -6,8 +6,8 @@ from typing import Any, Callable
 
 from ..Protocols import Logic
 from ..Runs.TrainingProtocol import Learning
-from ..Server.TrainingTypes import STRUCTURE, TUNE, LabelledStructure, TrainingRequest
 from ..Translation import tr as _
+from ..Types.TrainingTypes import STRUCTURE, TUNE, LabelledStructure, TrainingRequest
 from ..Views import Message, Submit
 from .LongWords import wrapped
 from .VersionTable import VersionTable

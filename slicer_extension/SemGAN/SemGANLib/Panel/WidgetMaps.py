@@ -8,7 +8,7 @@ from ..Protocols import Logic
 from ..Scene.ComparisonLayout import ComparisonLayout
 from ..Scene.MapDisplay import MapDisplay, colour_of, recolour
 from ..Translation import tr as _
-from ..Types import MAPS
+from ..Types.ResultTypes import MAPS
 from ..Views import Outcome
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ..Protocols import Logic
 from ..ResultTexts import mode_of, refine_text
 from ..Translation import tr as _
-from ..Types import Model
+from ..Types.ModelTypes import Model
 from ..Views import Run
 from .Plot import Line, Plot
 

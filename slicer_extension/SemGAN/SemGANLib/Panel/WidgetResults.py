@@ -9,7 +9,7 @@ import qt
 from ..Protocols import Logic
 from ..ResultTexts import about_structures, made_by, remarks, verdict_text, warnings
 from ..Translation import tr as _
-from ..Types import Model
+from ..Types.ModelTypes import Model
 from ..Views import INFO, Message, Outcome
 from .LongWords import wrapped
 from .VolumeTable import VolumeTable

@@ -9,7 +9,7 @@ from ..Protocols import Client, Runner, Task
 from ..Server.Errors import ServerError
 from ..Signal import Signal
 from ..Translation import tr as _
-from ..Types import BatchStatus
+from ..Types.DatastoreTypes import BatchStatus
 from ..Views import ERROR, INFO, Batch
 
 LOOK_SECONDS = 2.0

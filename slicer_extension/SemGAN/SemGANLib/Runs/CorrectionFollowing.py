@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 from ..Protocols import Client, Runner, Task
 from ..Server.Errors import Gone, ServerError
-from ..Types import Job
+from ..Types.JobTypes import Job
 from .CorrectionJob import Base, Corrected, Pending, get
 
 QUICK_SECONDS = 0.1

@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Callable, TypeVar
 
-from ..CorrectionTypes import CorrectionRequest, StrokeInput
 from ..Protocols import Client
 from ..Scene import LabelChange
 from ..Scene.Strokes import Stroke, to_inputs
 from ..Server.Errors import Gone, Refused, ServerError
 from ..Server.Nrrd import Grid, encode
-from ..Types import Job, Result
+from ..Types.CorrectionTypes import CorrectionRequest, StrokeInput
+from ..Types.JobTypes import Job
+from ..Types.ResultTypes import Result
 from .CorrectionRoot import Root
 from .Results import fetch_label
 

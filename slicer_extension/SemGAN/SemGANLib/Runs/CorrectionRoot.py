@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Callable
 from ..Protocols import Client, Runner, Task
 from ..Server.Errors import ServerError
 from ..Translation import tr as _
-from ..Types import Job, JobRequest, Result
+from ..Types.JobTypes import Job, JobRequest
+from ..Types.ResultTypes import Result
 from .Sending import Sending, SendingSteps
 from .ServerJob import ServerJob
 

@@ -12,7 +12,7 @@ from ..Scene.CorrectionHistory import CorrectionHistory
 from ..Scene.VolumeExport import shape_of
 from ..Server.Errors import Conflict, Forbidden, Gone
 from ..Translation import tr as _
-from ..Types import Result
+from ..Types.ResultTypes import Result
 from ..Views import ERROR, WARNING
 from .CorrectionFollowing import Guard
 from .CorrectionJob import Base, Pending, Sent, in_force, send

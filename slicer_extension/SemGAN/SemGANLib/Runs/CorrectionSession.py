@@ -16,7 +16,8 @@ from ..Scene.Records import Record
 from ..Scene.Strokes import Stroke, differences, overlay
 from ..Server.Errors import ServerError
 from ..Translation import tr as _
-from ..Types import Job, Result
+from ..Types.JobTypes import Job
+from ..Types.ResultTypes import Result
 from ..Views import ERROR, WARNING
 from .CorrectionFollowing import Following, FollowingSteps
 from .CorrectionJob import Corrected, Pending

@@ -13,7 +13,7 @@ from ..Scene.Records import Record
 from ..Scene.SegmentationExport import LabelSnapshot, fingerprint, snapshot
 from ..Scene.VolumeExport import shape_of
 from ..Server.Errors import ServerError
-from ..Types import Result
+from ..Types.ResultTypes import Result
 from .CorrectionJob import translated
 from .Results import fetch_label
 

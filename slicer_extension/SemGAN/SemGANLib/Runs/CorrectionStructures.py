@@ -8,7 +8,7 @@ from typing import Any
 from ..Scene import SegmentationUpdate
 from ..Scene.SegmentationExport import entries
 from ..Scene.SegmentationImport import segment_ids
-from ..Types import Result
+from ..Types.ResultTypes import Result
 from .CorrectionProtocol import StructureChoice
 
 

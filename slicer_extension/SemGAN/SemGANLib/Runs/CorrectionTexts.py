@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ..Scene.Strokes import Stroke
 from ..Translation import tr as _
-from ..Types import Job, Result
+from ..Types.JobTypes import Job
+from ..Types.ResultTypes import Result
 
 MANY = 3
 """More structures than these are not all named."""

@@ -12,7 +12,7 @@ from ..Scene.Strokes import Stroke
 from ..Server.Connector import Connector
 from ..Signal import Signal
 from ..Translation import tr as _
-from ..Types import Result
+from ..Types.ResultTypes import Result
 from ..Views import INFO, WARNING, Connection
 from . import CorrectionStructures
 from .Consent import Consent

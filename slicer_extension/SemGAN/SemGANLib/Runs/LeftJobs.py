@@ -7,7 +7,7 @@ from typing import Callable
 from ..Protocols import Client, Runner
 from ..Server.Errors import Conflict, Gone
 from ..Signal import Signal
-from ..Types import Job
+from ..Types.JobTypes import Job
 from ..Views import ERROR, LeftJob
 from .Runs import Runs
 

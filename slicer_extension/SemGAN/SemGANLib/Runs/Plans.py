@@ -7,7 +7,7 @@ from typing import Callable
 
 from ..Protocols import Client
 from ..Scene.Records import Record
-from ..Types import JobRequest
+from ..Types.JobTypes import JobRequest
 from ..Views import Run
 from .Results import Target
 

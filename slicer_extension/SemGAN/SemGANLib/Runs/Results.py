@@ -15,7 +15,7 @@ from ..Scene.SegmentationExport import fingerprint
 from ..Server.Errors import ServerError
 from ..Server.Nrrd import NrrdError, decode
 from ..Translation import tr as _
-from ..Types import MAPS, Result
+from ..Types.ResultTypes import MAPS, Result
 
 if TYPE_CHECKING:
     import numpy

@@ -8,7 +8,7 @@ from typing import Callable
 from ..Protocols import Runner, Task
 from ..Server.Transfer import Transfer
 from ..Texts import fraction, phase_text, transfer_text
-from ..Types import Job
+from ..Types.JobTypes import Job
 from ..Views import EXPORTING, Run
 
 MOVING_SECONDS = 0.5

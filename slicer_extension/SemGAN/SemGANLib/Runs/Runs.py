@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..Protocols import Client, Runner
-from ..Types import Job
+from ..Types.JobTypes import Job
 from ..Views import Run
 from .Plans import Plan, RunCallbacks
 from .Removals import Removals

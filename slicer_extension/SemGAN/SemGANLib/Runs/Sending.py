@@ -10,7 +10,7 @@ from ..Protocols import Client, Runner
 from ..Scene import VolumeExport
 from ..Server.Errors import ServerError
 from ..Server.Transfer import Transfer
-from ..Types import Upload
+from ..Types.JobTypes import Upload
 from ..Views import EXPORTING, UPLOADING
 from .Uploads import Uploads, Version, version_of
 

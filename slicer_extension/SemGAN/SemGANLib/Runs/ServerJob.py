@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from ..Protocols import Client, Runner
 from ..Server.Errors import ConnectionLost, Gone, Refused, ServerError
-from ..Types import Job, JobRequest
+from ..Types.JobTypes import Job, JobRequest
 
 RETRY_SECONDS = (1.0, 5.0, 15.0)
 """Waits between attempts to cancel a job at a server that does not answer."""

@@ -10,7 +10,8 @@ from ..Scene.Geometry import ijk_to_world, slice_positions
 from ..Scene.Parameters import modality_of
 from ..Server.Connector import Connector
 from ..Translation import tr as _
-from ..Types import Job, JobRequest, Model
+from ..Types.JobTypes import Job, JobRequest
+from ..Types.ModelTypes import Model
 from ..Views import WARNING
 from .Consent import Consent
 from .Plans import Plan

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..Server.TrainingTypes import (
+from ..Signal import Signal
+from ..Types.TrainingTypes import (
     ModelVersions,
     TrainingJob,
     TrainingLabels,
     TrainingRequest,
 )
-from ..Signal import Signal
 
 
 @dataclass(frozen=True)

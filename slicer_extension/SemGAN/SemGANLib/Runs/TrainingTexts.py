@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..Server.TrainingTypes import TrainingJob
 from ..Texts import capital, duration
 from ..Translation import tr as _
+from ..Types.TrainingTypes import TrainingJob
 
 
 def training_text(training: TrainingJob) -> str:

@@ -7,14 +7,14 @@ from typing import Any, Callable, Protocol
 
 from ..Protocols import Runner, Task
 from ..Server.Errors import Gone, NotAllowed, ServerError
-from ..Server.TrainingTypes import (
+from ..Signal import Signal
+from ..Translation import tr as _
+from ..Types.TrainingTypes import (
     ModelVersions,
     TrainingJob,
     TrainingLabels,
     TrainingRequest,
 )
-from ..Signal import Signal
-from ..Translation import tr as _
 from ..Views import ERROR, INFO, WARNING
 from .TrainingProtocol import Learning
 from .TrainingTexts import training_text

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ..Scene import Geometry
-from ..Types import Upload
+from ..Types.JobTypes import Upload
 
 SPARE_SECONDS = 60.0
 """Uploads that expire sooner are sent again."""

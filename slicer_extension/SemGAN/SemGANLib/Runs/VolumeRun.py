@@ -15,7 +15,8 @@ from ..Server import Errors
 from ..Server.Errors import ServerError
 from ..Server.Transfer import Transfer
 from ..Translation import tr as _
-from ..Types import MAPS, Job
+from ..Types.JobTypes import Job
+from ..Types.ResultTypes import MAPS
 from ..Views import IMPORTING, LOST, Run
 from . import Results
 from .Plans import Plan, RunCallbacks

@@ -6,7 +6,8 @@ import csv
 import io
 from typing import Any
 
-from ..Types import Model, Result
+from ..Types.ModelTypes import Model
+from ..Types.ResultTypes import Result
 from ..Views import OrganVolume, SliceValue
 from .Geometry import ijk_to_world
 from .Records import Record

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..Server.Parsing import Unreadable, parse
-from ..Types import MAPS, Result
+from ..Types.ResultTypes import MAPS, Result
 
 MODULE = "SemGAN.Result"
 NODE = "vtkMRMLScriptedModuleNode"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..Types import Label
+from ..Types.ModelTypes import Label
 from . import Geometry
 from .Hierarchy import place_beside
 from .Terminology import terminology_entry

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..CorrectionTypes import StrokeInput
 from ..Server.CorrectionCalls import runs_of
+from ..Types.CorrectionTypes import StrokeInput
 from . import Geometry
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Stroke:
         value: number of the structure in label maps.
         indices: (N,) numbers of voxels in ascending order, each once.
         positive: False for "not this structure here".
-        kind: see `CorrectionTypes.StrokeInput`.
+        kind: see `Types.CorrectionTypes.StrokeInput`.
     """
 
     structure: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..Types import Code, Label
+from ..Types.ModelTypes import Code, Label
 
 CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 ANATOMIC_CONTEXT = "Anatomic codes - DICOM master list"

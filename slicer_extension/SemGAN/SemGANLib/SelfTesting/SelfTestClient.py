@@ -6,24 +6,12 @@ from typing import Any
 
 from ..Server.Errors import Gone
 from ..Server.Nrrd import Grid, decode, encode
-from ..Server.TrainingTypes import TrainingJob
-from ..Types import (
-    BatchStatus,
-    Code,
-    Domain,
-    Health,
-    Job,
-    JobRequest,
-    Label,
-    LabelFacts,
-    LabelState,
-    Mode,
-    Model,
-    ModelId,
-    Result,
-    StoredImage,
-    Upload,
-)
+from ..Types.DatastoreTypes import BatchStatus, LabelFacts, LabelState, StoredImage
+from ..Types.JobTypes import Job, JobRequest, Upload
+from ..Types.ModelTypes import Code, Label, Mode, Model, ModelId
+from ..Types.ResultTypes import Domain, Result
+from ..Types.ServerTypes import Health
+from ..Types.TrainingTypes import TrainingJob
 
 ADDRESS = "http://127.0.0.1:8000"
 BRIGHT = 60

@@ -9,20 +9,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from ..Protocols import Transfer
-from ..Types import (
-    API_MAJOR,
-    PRODUCT,
-    Access,
-    BatchStatus,
-    Health,
-    Job,
-    JobRequest,
-    Model,
-    Result,
-    StoredImage,
-    Upload,
-    UploadProgress,
-)
+from ..Types.DatastoreTypes import BatchStatus, StoredImage
+from ..Types.JobTypes import Job, JobRequest, Upload, UploadProgress
+from ..Types.ModelTypes import Model
+from ..Types.ResultTypes import Result
+from ..Types.ServerTypes import API_MAJOR, PRODUCT, Access, Health
 from . import Errors
 from .Address import Address, read_address
 from .CorrectionCalls import CorrectionCalls

@@ -11,7 +11,8 @@ from ..Protocols import Client, Runner, Settings, Task
 from ..Signal import Signal
 from ..Texts import connected_text
 from ..Translation import tr as _
-from ..Types import Access, Health, Model
+from ..Types.ModelTypes import Model
+from ..Types.ServerTypes import Access, Health
 from ..Views import Connection
 from .Address import DEFAULT_ADDRESS, read_address
 from .Client import Client as HttpClient

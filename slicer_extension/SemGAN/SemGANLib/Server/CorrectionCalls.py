@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from ..CorrectionTypes import CorrectionList, CorrectionRequest
-from ..Types import Job
+from ..Types.CorrectionTypes import CorrectionList, CorrectionRequest
+from ..Types.JobTypes import Job
 from .Http import Answer, Http, as_json
 
 if TYPE_CHECKING:

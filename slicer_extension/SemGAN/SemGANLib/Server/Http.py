@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..Protocols import Transfer
-from ..Types import Access
+from ..Types.ServerTypes import Access
 from . import Errors
 from .Address import Address
 from .Exchange import Body, Exchange

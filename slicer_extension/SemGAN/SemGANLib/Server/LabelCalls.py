@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from ..Types import LabelFacts, LabelReview, LabelState
+from ..Types.DatastoreTypes import LabelFacts, LabelReview, LabelState
 from . import Errors
 from .Http import Answer, Http, as_json, form
 

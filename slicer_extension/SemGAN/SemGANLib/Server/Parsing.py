@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from ..CorrectionTypes import CorrectionStep
-from ..Types import Code, Domain, Finding, JobRequest, Label, Mode, ModelId, Upload, Worker
+from ..Types.CorrectionTypes import CorrectionStep
+from ..Types.JobTypes import JobRequest, Upload
+from ..Types.ModelTypes import Code, Label, Mode, ModelId
+from ..Types.ResultTypes import Domain, Finding
+from ..Types.ServerTypes import Worker
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from ..Protocols import Transfer
 from ..Translation import tr as _
-from ..Types import Upload, UploadProgress
+from ..Types.JobTypes import Upload, UploadProgress
 from . import Errors
 from .Exchange import STEP_SECONDS
 from .Http import Answer

@@ -6,8 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from .Http import Answer, Http, as_json
-from .TrainingTypes import (
+from ..Types.TrainingTypes import (
     LabelledStructure,
     ModelVersion,
     ModelVersions,
@@ -15,6 +14,7 @@ from .TrainingTypes import (
     TrainingLabels,
     TrainingRequest,
 )
+from .Http import Answer, Http, as_json
 
 T = TypeVar("T")
 
