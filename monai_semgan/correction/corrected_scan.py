@@ -14,6 +14,7 @@ from monai_semgan.correction.slice_latents import SliceLatents
 from monai_semgan.correction.slice_views import SliceViews
 from monai_semgan.inference.segmentation import is_out_of_domain, slice_distance
 from monai_semgan.io.volume import Volume
+from monai_semgan.losses.label_losses import PixelConstraints
 from monai_semgan.networks import Latent
 from monai_semgan.networks.latent import joined
 
@@ -70,6 +71,7 @@ class CorrectedScan:
             parts.append(encoded if row < 0 else known.latent[row : row + 1].to(encoded.device).float())
         return joined(parts)
 
-    def fixed(self, masks: list[np.ndarray], label: int) -> torch.Tensor:
-        """Lay a label under masks `(H, W)` of several slices: `(n, H, W)`, -1 elsewhere."""
-        return torch.from_numpy(np.where(np.stack(masks), label, -1)).to(self.bundle.device)
+    def constraints(self, masks: list[np.ndarray], label: int, weight: float) -> PixelConstraints:
+        """Fix the label under masks `(H, W)` of several slices."""
+        labels = torch.from_numpy(np.where(np.stack(masks), label, -1))
+        return PixelConstraints(labels.to(self.bundle.device), weight)

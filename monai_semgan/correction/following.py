@@ -154,10 +154,11 @@ class Following:
         if not self.scan.renders(structure):
             return {}
         start = self.scan.latents_of(numbers, self.latents)
-        fixed = self.scan.fixed([seeds[number] for number in numbers], structure if self.wish.positive else 0)
+        masks, wanted = [seeds[number] for number in numbers], structure if self.wish.positive else 0
+        strokes = self.scan.constraints(masks, wanted, self.settings.stroke_weight)
         away = np.stack([scenes[number].distance(seeds[number]) for number in numbers])
         trust = torch.from_numpy(((away - KEEP_NEAR_MM) / (KEEP_FAR_MM - KEEP_NEAR_MM)).clip(0, 1)).float()
-        move = self.scan.mover.move(start, fixed, trust.to(start.device), steps, self.settings)
+        move = self.scan.mover.move(start, strokes, trust.to(start.device), steps, self.settings)
         self.failed += int(move.failed.sum())
         renderings = zip(numbers, move.before.cpu().numpy(), move.after.cpu().numpy(), strict=True)
         return {

@@ -11,7 +11,7 @@ from monai_semgan.inversion.adam import SliceAdam, learning_rate_factor
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.optimiser import ready_for_search
 from monai_semgan.inversion.prior import LatentPrior
-from monai_semgan.losses.label_losses import constraint_loss, soft_label_loss
+from monai_semgan.losses.label_losses import PixelConstraints, soft_label_loss
 from monai_semgan.networks import InversionSegmenter, Latent
 from monai_semgan.networks.latent import chosen
 
@@ -48,7 +48,7 @@ class LatentMover:
         self.prior = LatentPrior.from_network(network)
 
     def move(
-        self, start: Latent, fixed: torch.Tensor, trust: torch.Tensor, steps: int, settings: CorrectionSettings
+        self, start: Latent, strokes: PixelConstraints, trust: torch.Tensor, steps: int, settings: CorrectionSettings
     ) -> Move:
         """Search from a start.
 
@@ -57,10 +57,10 @@ class LatentMover:
 
         Args:
             start: latents of n slices.
-            fixed: `(n, H, W)` class under the strokes, -1 elsewhere.
+            strokes: classes of pixels in these slices, and their weight.
             trust: `(n, H, W)` how much the label that the start renders is to be kept, 0 to 1.
             steps: updates.
-            settings: weights and step lengths.
+            settings: step lengths, and the weight of what is to be kept.
         """
         rates = (settings.learning_rate, settings.spatial_learning_rate)
         rows = torch.arange(len(start), device=start.device)
@@ -72,7 +72,7 @@ class LatentMover:
                 leaves = latent.map(lambda part: part.detach().clone().requires_grad_())
                 logits = self.network.render(leaves).logits
                 found = found or _Best(logits.detach().softmax(1), leaves)
-                loss = self._loss(leaves, logits, found.first, fixed, trust, settings)
+                loss = self._loss(leaves, logits, found.first, strokes, trust, settings)
                 found.record(loss.detach(), logits.detach(), leaves.clone())
                 if step == steps:
                     break
@@ -88,11 +88,11 @@ class LatentMover:
         latent: Latent,
         logits: torch.Tensor,
         before: torch.Tensor,
-        fixed: torch.Tensor,
+        strokes: PixelConstraints,
         trust: torch.Tensor,
         settings: CorrectionSettings,
     ) -> torch.Tensor:
-        drawn = settings.stroke_weight * constraint_loss(logits, fixed)
+        drawn = strokes.loss(logits, torch.arange(len(logits), device=logits.device))
         kept = settings.keep_weight * soft_label_loss(logits, before, trust)
         return drawn + kept + PRIOR_WEIGHT * self.prior.length(self.prior.whiten(latent))
 

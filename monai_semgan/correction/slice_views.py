@@ -90,33 +90,34 @@ class SliceViews:
         image = self.prepared.image[number : number + 1].to(self.device)
         body = image.amax(1)[0] > AIR
         views = torch.cat([image, torch.where(image > AIR, -image, image)]) if self.negatives else image
-        seen = self.network.preview(views).softmax(1).mean(0)
+        logits, maps = student_view(self.network, views)
+        seen = logits.softmax(1).mean(0)
         rendered, encoded = None, None
         if self.network.renders:
             latents = self.network.encode(views)
             rendered = self.network.render(latents).logits.softmax(1).mean(0).cpu().numpy()
             encoded = latents[:1].float()
         grey = ndimage.gaussian_filter(image[0].mean(0).cpu().numpy(), SMOOTHING)
-        maps = student_maps(self.network, views).half().cpu()
-        return SliceView(grey, body.cpu().numpy(), seen.cpu().numpy(), rendered, encoded, maps)
+        return SliceView(grey, body.cpu().numpy(), seen.cpu().numpy(), rendered, encoded, maps.half().cpu())
 
 
-def student_maps(network: InversionSegmenter, images: torch.Tensor) -> torch.Tensor:
-    """Compute the last features of the student before its labels, of several views of a slice one after the other.
+def student_view(network: InversionSegmenter, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run the student once: what it makes of several views of a slice, and its last features before that.
 
     Args:
         network: of a bundle.
         images: `(n, C, H, W)`.
 
     Returns:
-        `(F, h, w)`; F is 0 where the student is of another kind.
+        Logits `(n, K, H, W)` as `preview` gives them, and features `(F, h, w)` of all views one after the other; F is 0
+        where the student is of another kind.
     """
     student = network.student
-    student = student.members[0] if isinstance(student, StudentEnsemble) else student
-    if not isinstance(student, StudentUNet):
-        return images.new_zeros(0, *images.shape[-2:])
-    features = student.with_features(images)[1]
-    return torch.cat([features[0], features[-1]], 1).flatten(0, 1)
+    first = student.members[0] if isinstance(student, StudentEnsemble) else student
+    if not isinstance(first, StudentUNet):
+        return network.preview(images), images.new_zeros(0, *images.shape[-2:])
+    logits, maps = network.preview_with_maps(images)
+    return logits, torch.cat([maps[0], maps[-1]], 1).flatten(0, 1)
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:

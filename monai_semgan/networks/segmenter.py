@@ -101,7 +101,19 @@ class InversionSegmenter(nn.Module):
     @torch.jit.unused
     def joined_preview(self, image: torch.Tensor) -> torch.Tensor:
         """Compute logits `(N, K, H, W)` of all classes, those that were added last."""
-        parts = self.preview_parts(image)
+        return self._joined(self.preview_parts(image))
+
+    @torch.jit.unused
+    def preview_with_maps(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Compute the logits of `preview`, and the student's maps on the way, see `StudentUNet.with_features`."""
+        logits, maps = self.student.with_features(image)  # type: ignore[operator]
+        logits = logits.float()
+        if self.added is None:
+            return logits, maps
+        return self._joined(torch.cat([logits, self.added(image, logits, maps)], 1)), maps
+
+    def _joined(self, parts: torch.Tensor) -> torch.Tensor:
+        """Make logits of all classes of those of `preview_parts`."""
         own = [1 + count for count in self.added_counts]
         first, *shares = parts.split([parts.shape[1] - sum(own), *own], 1)
         return divided(first.softmax(1), [share.softmax(1) for share in shares]).clamp_min(1e-12).log()

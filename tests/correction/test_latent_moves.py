@@ -7,6 +7,7 @@ import torch
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.correction.latent_moves import LatentMover, Move
+from monai_semgan.losses.label_losses import PixelConstraints
 from monai_semgan.networks import Latent
 from tests.conftest import SHIPPED_BUNDLE
 
@@ -21,7 +22,7 @@ def moved(model: Bundle, start: Latent, label: int, steps: int = 12) -> Move:
     fixed[:, 10:14, 10:14] = label
     trust = torch.ones(len(start), size, size)
     trust[:, 6:18, 6:18] = 0
-    return LatentMover(model.network).move(start, fixed, trust, steps, CorrectionSettings())
+    return LatentMover(model.network).move(start, PixelConstraints(fixed), trust, steps, CorrectionSettings())
 
 
 def test_the_label_under_a_stroke_becomes_likelier(model: Bundle) -> None:
