@@ -85,7 +85,7 @@ class SemGANWidget(ScriptedLoadableModuleWidget):
 
 
 class SemGANLogic(ScriptedLoadableModuleLogic):
-    """For other modules and scripts: `api` is all that the panel can do; see `SemGANLib.Protocols.Logic`."""
+    """For other modules and scripts: `api` is all that the panel can do; see `Protocols.LogicProtocol.Logic`."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleLogic.__init__(self, parent)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SemGANLib.Runs.CorrectionProtocol import CorrectionChoices
+from SemGANLib.Protocols.CorrectionProtocol import CorrectionChoices
 from SemGANLib.Scene import Geometry, SegmentationExport, VolumeExport
 from SemGANLib.Scene.SegmentationImport import segment_ids
 from SemGANLib.Server.Client import Client

@@ -8,7 +8,7 @@ import qt
 import slicer
 
 from .Logic import Logic
-from .Protocols import Confirm, Settings
+from .Protocols.ApplicationProtocol import Confirm, Settings
 from .Runs.QtTimer import QtTimer
 from .Runs.Runner import Runner
 from .Server.Client import Client
@@ -16,7 +16,7 @@ from .Server.Connector import ClientFactory
 
 
 def ask(title: str, text: str) -> bool:
-    """Ask a yes/no question; see `Protocols.Confirm`."""
+    """Ask a yes/no question; see `Protocols.ApplicationProtocol.Confirm`."""
     return bool(slicer.util.confirmYesNoDisplay(text, windowTitle=title))
 
 

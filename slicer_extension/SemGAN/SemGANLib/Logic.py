@@ -1,4 +1,4 @@
-"""All that the module does, without its panel. See `Protocols.Logic` for what each part promises."""
+"""All that the module does, without its panel. See `Protocols.LogicProtocol.Logic` for what each part promises."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .Datastore.DatastoreAccess import Asking, DatastoreAccess
-from .Protocols import Client, Confirm, Runner, Settings
+from .Protocols.ApplicationProtocol import Confirm, Settings
+from .Protocols.ClientProtocol import Client
+from .Protocols.RunnerProtocol import Runner
 from .ResultTexts import domain_warning
 from .Runs.Batches import Batches
 from .Runs.Consent import Consent

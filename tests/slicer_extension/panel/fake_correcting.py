@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from SemGANLib.Runs.CorrectionProtocol import Correcting, CorrectionChoices, CorrectionRow, StructureChoice
+from SemGANLib.Protocols.CorrectionProtocol import Correcting, CorrectionChoices, CorrectionRow, StructureChoice
 from SemGANLib.Signal import Signal
 
 CAME = CorrectionRow(0, 1.7e9, "the result as it came", current=True)
@@ -18,7 +18,7 @@ STRUCTURES = [
 
 
 class FakeCorrections:
-    """See `CorrectionProtocol.CorrectionLogic`.
+    """See `Protocols.CorrectionProtocol.CorrectionLogic`.
 
     Attributes:
         found: what `structures` tells.

@@ -89,7 +89,7 @@ class FakeChoices:
 
 
 class FakeLogic:
-    """See `Protocols.Logic`.
+    """See `Protocols.LogicProtocol.Logic`.
 
     Attributes:
         asked: what the panel asked for, in order: name of the function and arguments.

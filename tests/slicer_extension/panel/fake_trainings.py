@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from SemGANLib.Runs.TrainingProtocol import Learning
+from SemGANLib.Protocols.TrainingProtocol import Learning
 from SemGANLib.Runs.TrainingTexts import training_text
 from SemGANLib.Signal import Signal
 from SemGANLib.Types.TrainingTypes import TrainingJob, TrainingRequest
 
 
 class FakeTrainings:
-    """See `TrainingProtocol.TrainingLogic`."""
+    """See `Protocols.TrainingProtocol.TrainingLogic`."""
 
     def __init__(self, asked: list[tuple[Any, ...]]) -> None:
         self.changed = Signal("Learning")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from SemGANLib.Runs.CorrectionProtocol import CorrectionRow
+from SemGANLib.Protocols.CorrectionProtocol import CorrectionRow
 from SemGANLib.Texts import connected_text, phase_text
 from SemGANLib.Types.ModelTypes import Mode
 from SemGANLib.Types.ResultTypes import MAPS, Domain, Finding

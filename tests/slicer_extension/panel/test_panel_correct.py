@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PySide6 import QtCore
-from SemGANLib.Runs.CorrectionProtocol import CorrectionChoices, CorrectionRow
+from SemGANLib.Protocols.CorrectionProtocol import CorrectionChoices, CorrectionRow
 from SemGANLib.Views import Outcome
 
 from tests.slicer_extension.panel import fake_logic

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from SemGANLib.Runs.CorrectionProtocol import CorrectionRow
+from SemGANLib.Protocols.CorrectionProtocol import CorrectionRow
 
 from tests.slicer_extension.conftest import REPOSITORY
 from tests.slicer_extension.panel.fake_correcting import CAME

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from SemGANLib.Runs.TrainingProtocol import Learning
+from SemGANLib.Protocols.TrainingProtocol import Learning
 from SemGANLib.Types.TrainingTypes import (
     STRUCTURE,
     TUNE,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SemGANLib.Runs.CorrectionProtocol import CorrectionRow, StructureChoice
+from SemGANLib.Protocols.CorrectionProtocol import CorrectionRow, StructureChoice
 from SemGANLib.Types.TrainingTypes import (
     LabelledStructure,
     ModelVersion,

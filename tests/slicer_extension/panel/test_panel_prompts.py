@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from SemGANLib.Runs.CorrectionProtocol import CorrectionChoices
+from SemGANLib.Protocols.CorrectionProtocol import CorrectionChoices
 
 from tests.slicer_extension.panel.fake_logic import FakeLogic
 from tests.slicer_extension.panel.qt_actions import click, settle

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SemGANLib.Runs.CorrectionProtocol import BOX, LASSO, POINT, CorrectionChoices
+from SemGANLib.Protocols.CorrectionProtocol import BOX, LASSO, POINT, CorrectionChoices
 from SemGANLib.Runs.CorrectionTexts import remarks
 from SemGANLib.Scene import Geometry
 from SemGANLib.Scene.SegmentationImport import segment_ids

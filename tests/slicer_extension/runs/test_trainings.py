@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from SemGANLib.Runs.TrainingProtocol import Learning
+from SemGANLib.Protocols.TrainingProtocol import Learning
 from SemGANLib.Types.TrainingTypes import STRUCTURE, TUNE, TrainingRequest
 
 from tests.slicer_extension.fake_server import FakeServer

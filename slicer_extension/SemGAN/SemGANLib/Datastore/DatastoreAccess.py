@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from ..Protocols import Client, Confirm, Runner
+from ..Protocols.ApplicationProtocol import Confirm
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner
 from ..ResultTexts import unlike
 from ..Runs.Results import Target
 from ..Runs.Runs import Runs

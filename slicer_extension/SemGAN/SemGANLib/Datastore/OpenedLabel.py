@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..Protocols import Client
+from ..Protocols.ClientProtocol import Client
 from ..Runs import Results
 from ..Runs.Results import Fetched, Target
 from ..Scene import Geometry

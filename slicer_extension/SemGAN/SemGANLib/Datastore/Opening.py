@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Callable
 
-from ..Protocols import Client
+from ..Protocols.ClientProtocol import Client
 from ..Scene.Geometry import as_matrix, ijk_to_ras, right_handed
 from ..Scene.MapImport import image_data
 from ..Scene.VolumeExport import voxels

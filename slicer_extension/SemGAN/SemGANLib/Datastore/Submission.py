@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from ..Protocols import Client
+from ..Protocols.ClientProtocol import Client
 from ..Scene import SegmentationExport, VolumeExport
 from ..Scene.Geometry import ijk_to_ras, ijk_to_world
 from ..Scene.Records import Record

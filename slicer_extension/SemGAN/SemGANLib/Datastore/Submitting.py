@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Callable
 
-from ..Protocols import Client, Confirm, Runner
+from ..Protocols.ApplicationProtocol import Confirm
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner
 from ..Runs.RunSigns import MOVING_SECONDS
 from ..Server import Errors
 from ..Server.Transfer import Transfer

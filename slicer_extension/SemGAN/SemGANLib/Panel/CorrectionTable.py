@@ -8,7 +8,7 @@ from typing import Callable
 
 import qt
 
-from ..Runs.CorrectionProtocol import CorrectionRow
+from ..Protocols.CorrectionProtocol import CorrectionRow
 from ..Translation import tr as _
 from .TableLook import fit_height, set_columns
 from .ToolTips import tooltip

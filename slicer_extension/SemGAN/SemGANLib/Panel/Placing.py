@@ -7,7 +7,7 @@ from typing import Any, Callable
 import qt
 import slicer
 
-from ..Runs.CorrectionProtocol import BOX, LASSO, POINT
+from ..Protocols.CorrectionProtocol import BOX, LASSO, POINT
 
 CLASSES = {POINT: "vtkMRMLMarkupsFiducialNode", LASSO: "vtkMRMLMarkupsClosedCurveNode", BOX: "vtkMRMLMarkupsLineNode"}
 """Kinds of markups. A box is the line between two corners: a ROI placed in one slice is as thick as it is wide."""

@@ -8,7 +8,8 @@ from typing import Any, Callable
 import qt
 import slicer
 
-from ..Protocols import Logic, Settings
+from ..Protocols.ApplicationProtocol import Settings
+from ..Protocols.LogicProtocol import Logic
 from ..Scene.ComparisonLayout import ComparisonLayout
 from ..Scene.SliceViews import composites
 from ..Translation import tr as _
@@ -38,7 +39,7 @@ class Panel:
     """What the user sees; all that is done is done by the logic.
 
     Args:
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
         settings: of the application.
         choose_file: asks where to save; see `DetailsSection`.
         choose_certificate: asks for the file of a certificate; see `ServerSection`.

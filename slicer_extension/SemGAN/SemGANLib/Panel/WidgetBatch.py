@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..Protocols import Logic
+from ..Protocols.LogicProtocol import Logic
 from ..Translation import tr as _
 from ..Views import ERROR, Batch, Message
 from .LongWords import wrapped
@@ -15,7 +15,7 @@ class BatchSection:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
         chosen_image: tells the id of the image that is chosen in the list; empty if there is none.
         show_message: shows a `Message`, or takes the last one away when it is called with None.
     """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..Protocols import Logic
-from ..Runs.CorrectionProtocol import BOX, LASSO, POINT, SCRIBBLE, Correcting, StructureChoice
+from ..Protocols.CorrectionProtocol import BOX, LASSO, POINT, SCRIBBLE, Correcting, StructureChoice
+from ..Protocols.LogicProtocol import Logic
 from ..Translation import tr as _
 from ..Views import Outcome, Run
 from .CorrectionTable import CorrectionTable
@@ -21,7 +21,7 @@ class CorrectSection:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
         scene: the MRML scene.
 
     Attributes:

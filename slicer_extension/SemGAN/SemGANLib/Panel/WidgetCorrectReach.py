@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..Protocols import Logic
-from ..Runs.CorrectionProtocol import CorrectionChoices
+from ..Protocols.CorrectionProtocol import CorrectionChoices
+from ..Protocols.LogicProtocol import Logic
 from ..Scene.Geometry import ijk_to_ras, slice_spacing
 from ..Translation import tr as _
 
@@ -18,7 +18,7 @@ class ReachPart:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
     """
 
     def __init__(self, ui: Any, logic: Logic) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from ..Runs.CorrectionProtocol import StructureChoice
+from ..Protocols.CorrectionProtocol import StructureChoice
 from ..Translation import tr as _
 from .VolumeTable import swatch
 

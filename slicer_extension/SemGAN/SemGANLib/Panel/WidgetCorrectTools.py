@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 import qt
 
-from ..Runs.CorrectionProtocol import BOX, LASSO, POINT, SCRIBBLE
+from ..Protocols.CorrectionProtocol import BOX, LASSO, POINT, SCRIBBLE
 from .Placing import Placing
 from .SegmentEditing import SegmentEditing
 

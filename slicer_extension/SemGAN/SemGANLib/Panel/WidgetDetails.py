@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..Protocols import Logic
+from ..Protocols.LogicProtocol import Logic
 from ..Scene.SliceViews import jump
 from ..Translation import tr as _
 from ..Views import Outcome, SliceValue
@@ -19,7 +19,7 @@ class DetailsSection:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
         scene: the MRML scene.
         choose_file: asks where to save: title, proposal and filter; an empty path if the user would rather not.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from ..Protocols import Logic
+from ..Protocols.LogicProtocol import Logic
 from ..Translation import tr as _
 from ..Views import Images, Message, StoredLabels
 
@@ -15,7 +15,7 @@ class ImagesSection:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
         show_message: shows a `Message`, or takes the last one away when it is called with None.
     """
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import qt
 
-from ..Protocols import Logic
+from ..Protocols.LogicProtocol import Logic
 from ..Translation import tr as _
 from ..Types.ModelTypes import Label, Model, names
 from .LongWords import wrapped
@@ -25,7 +25,7 @@ class InputSection:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
     """
 
     def __init__(self, ui: Any, logic: Logic) -> None:

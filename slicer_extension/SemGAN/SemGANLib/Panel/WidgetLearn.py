@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..Protocols import Logic
-from ..Runs.TrainingProtocol import Learning
+from ..Protocols.LogicProtocol import Logic
+from ..Protocols.TrainingProtocol import Learning
 from ..Translation import tr as _
 from ..Types.TrainingTypes import STRUCTURE, TUNE, LabelledStructure, TrainingRequest
 from ..Views import Message, Submit
@@ -23,7 +23,7 @@ class LearnSection:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
         show_message: shows a `Message`, or takes the last one away when it is called with None.
     """
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ..Protocols import Logic
+from ..Protocols.LogicProtocol import Logic
 from ..Translation import tr as _
 from ..Views import LeftJob
 from .LongWords import wrapped
@@ -17,7 +17,7 @@ class LeftJobsLine:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
     """
 
     def __init__(self, ui: Any, logic: Logic) -> None:

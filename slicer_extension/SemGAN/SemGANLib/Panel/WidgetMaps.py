@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..Protocols import Logic
+from ..Protocols.LogicProtocol import Logic
 from ..Scene.ComparisonLayout import ComparisonLayout
 from ..Scene.MapDisplay import MapDisplay, colour_of, recolour
 from ..Translation import tr as _
@@ -27,7 +27,7 @@ class MapsSection:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
         scene: the MRML scene.
         layout: the comparison.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..Protocols import Logic
+from ..Protocols.LogicProtocol import Logic
 from ..ResultTexts import mode_of, refine_text
 from ..Translation import tr as _
 from ..Types.ModelTypes import Model
@@ -17,7 +17,7 @@ class RefineSection:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
     """
 
     def __init__(self, ui: Any, logic: Logic) -> None:

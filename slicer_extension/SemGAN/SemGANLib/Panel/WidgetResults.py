@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 import qt
 
-from ..Protocols import Logic
+from ..Protocols.LogicProtocol import Logic
 from ..ResultTexts import about_structures, made_by, remarks, verdict_text, warnings
 from ..Translation import tr as _
 from ..Types.ModelTypes import Model
@@ -22,7 +22,7 @@ class ResultsSection:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
         show_message: shows a `Message`.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..Protocols import Logic
+from ..Protocols.LogicProtocol import Logic
 from ..Translation import tr as _
 from ..Views import Connection, StoredLabel, StoredLabels
 from .LongWords import wrapped
@@ -15,7 +15,7 @@ class ReviewSection:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
         user: tells the reader's name, or asks for it and tells nothing.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..Protocols import Logic
+from ..Protocols.LogicProtocol import Logic
 from ..Translation import tr as _
 from ..Views import ERROR, Message, Run
 from .LongWords import wrapped
@@ -17,7 +17,7 @@ class RunSection:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
         input_error: says why nothing can be segmented now; empty if it can.
         show_message: shows a `Message`, or takes the last one away when it is called with None.
     """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..Protocols import Logic, Settings
+from ..Protocols.ApplicationProtocol import Settings
+from ..Protocols.LogicProtocol import Logic
 from ..Translation import tr as _
 from ..Views import ERROR, Message, Submit
 
@@ -19,7 +20,7 @@ class SubmitSection:
 
     Args:
         ui: widgets by name.
-        logic: see `Protocols.Logic`.
+        logic: see `Protocols.LogicProtocol.Logic`.
         settings: of the application.
         show_message: shows a `Message`, or takes the last one away when it is called with None.
     """

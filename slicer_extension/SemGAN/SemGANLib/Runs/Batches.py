@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from ..Protocols import Client, Runner, Task
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner, Task
 from ..Server.Errors import ServerError
 from ..Signal import Signal
 from ..Translation import tr as _

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..Protocols import Confirm
+from ..Protocols.ApplicationProtocol import Confirm
 from ..Scene.SegmentationImport import segment_ids
 from ..Texts import consent_text, replace_text
 from ..Translation import tr as _

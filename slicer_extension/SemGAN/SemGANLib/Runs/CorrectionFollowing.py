@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from ..Protocols import Client, Runner, Task
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner, Task
 from ..Server.Errors import Gone, ServerError
 from ..Types.JobTypes import Job
 from .CorrectionJob import Base, Corrected, Pending, get

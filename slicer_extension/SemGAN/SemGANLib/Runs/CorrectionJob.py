@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Callable, TypeVar
 
-from ..Protocols import Client
+from ..Protocols.ClientProtocol import Client
 from ..Scene import LabelChange
 from ..Scene.Strokes import Stroke, to_inputs
 from ..Server.Errors import Gone, Refused, ServerError

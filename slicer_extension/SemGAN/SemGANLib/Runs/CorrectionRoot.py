@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Callable
 
-from ..Protocols import Client, Runner, Task
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner, Task
 from ..Server.Errors import ServerError
 from ..Translation import tr as _
 from ..Types.JobTypes import Job, JobRequest

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from ..Protocols import Client
+from ..Protocols.ClientProtocol import Client
 from ..Scene import Geometry
 from ..Scene.CorrectionHistory import CorrectionHistory
 from ..Scene.VolumeExport import shape_of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..Protocols.CorrectionProtocol import CorrectionRow
 from ..Translation import tr as _
-from .CorrectionProtocol import CorrectionRow
 from .CorrectionSession import CorrectionSession
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..Protocols import Client
+from ..Protocols.ClientProtocol import Client
 from ..Scene.Geometry import ijk_to_world
 from ..Scene.Records import Record
 from ..Scene.SegmentationExport import LabelSnapshot, fingerprint, snapshot

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..Protocols.CorrectionProtocol import StructureChoice
 from ..Scene import SegmentationUpdate
 from ..Scene.SegmentationExport import entries
 from ..Scene.SegmentationImport import segment_ids
 from ..Types.ResultTypes import Result
-from .CorrectionProtocol import StructureChoice
 
 
 def listed(node: Any, result: Result) -> list[StructureChoice]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable
 
-from ..Protocols import Client, Runner
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner
 from .Runs import Runs
 
 

@@ -1,10 +1,11 @@
-"""Corrects results by strokes: what the panel asks for, see `CorrectionProtocol.CorrectionLogic`."""
+"""Corrects results by strokes: what the panel asks for, see `Protocols.CorrectionProtocol.CorrectionLogic`."""
 
 from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..Protocols import Runner, Task
+from ..Protocols.CorrectionProtocol import Correcting, CorrectionChoices, CorrectionRow, StructureChoice
+from ..Protocols.RunnerProtocol import Runner, Task
 from ..Scene import MarkupStrokes, SegmentationUpdate
 from ..Scene.CorrectionHistory import CorrectionHistory, remove
 from ..Scene.Records import Record, record_of
@@ -16,7 +17,6 @@ from ..Types.ResultTypes import Result
 from ..Views import INFO, WARNING, Connection
 from . import CorrectionStructures
 from .Consent import Consent
-from .CorrectionProtocol import Correcting, CorrectionChoices, CorrectionRow, StructureChoice
 from .CorrectionRows import rows
 from .CorrectionSession import CorrectionSession
 from .CorrectionStart import Start, first_label

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..Protocols import Runner
+from ..Protocols.RunnerProtocol import Runner
 from ..Scene.Geometry import ijk_to_world
 from ..Scene.Records import Record, records
 from ..Scene.SegmentationExport import fingerprint, snapshot

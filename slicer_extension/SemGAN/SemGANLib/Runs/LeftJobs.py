@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Callable
 
-from ..Protocols import Client, Runner
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner
 from ..Server.Errors import Conflict, Gone
 from ..Signal import Signal
 from ..Types.JobTypes import Job

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable
 
-from ..Protocols import Client
+from ..Protocols.ClientProtocol import Client
 from ..Scene.Records import Record
 from ..Types.JobTypes import JobRequest
 from ..Views import Run

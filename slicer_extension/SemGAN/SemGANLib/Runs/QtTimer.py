@@ -8,7 +8,7 @@ import qt
 
 
 class QtTimer:
-    """See `Protocols.Timer`."""
+    """See `Protocols.ApplicationProtocol.Timer`."""
 
     def __init__(self) -> None:
         self._timer = qt.QTimer()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from ..Protocols import Client, Runner
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner
 from ..Server.Errors import Busy, Conflict, ServerError
 
 WAIT_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)

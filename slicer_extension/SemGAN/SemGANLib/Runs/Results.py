@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..Protocols import Client, Transfer
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Transfer
 from ..Scene import Geometry, MapImport, SegmentationImport
 from ..Scene.MapImport import MapData
 from ..Scene.Records import Record, record_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Callable
 
-from ..Protocols import Runner, Task
+from ..Protocols.RunnerProtocol import Runner, Task
 from ..Server.Transfer import Transfer
 from ..Texts import fraction, phase_text, transfer_text
 from ..Types.JobTypes import Job

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import Any, Callable
 
-from ..Protocols import Timer
+from ..Protocols.ApplicationProtocol import Timer
 
 THREADS = 8
 """So many that cancelling never waits for volumes on their way."""
@@ -24,7 +24,7 @@ CLOSING_SECONDS = 3.0
 
 
 class Task:
-    """Something that was handed to a runner; see `Protocols.Task`."""
+    """Something that was handed to a runner; see `Protocols.RunnerProtocol.Task`."""
 
     def __init__(self) -> None:
         self.dropped = False

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..Protocols import Client, Runner
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner
 from ..Types.JobTypes import Job
 from ..Views import Run
 from .Plans import Plan, RunCallbacks

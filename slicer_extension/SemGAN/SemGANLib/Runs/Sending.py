@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from ..Protocols import Client, Runner
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner
 from ..Scene import VolumeExport
 from ..Server.Errors import ServerError
 from ..Server.Transfer import Transfer

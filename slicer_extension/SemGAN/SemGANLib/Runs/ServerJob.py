@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Callable
 
-from ..Protocols import Client, Runner
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner
 from ..Server.Errors import ConnectionLost, Gone, Refused, ServerError
 from ..Types.JobTypes import Job, JobRequest
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..Protocols import Choices, Client
+from ..Protocols.ChoicesProtocol import Choices
+from ..Protocols.ClientProtocol import Client
 from ..Scene import VolumeExport
 from ..Scene.Geometry import ijk_to_world, slice_positions
 from ..Scene.Parameters import modality_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Callable, Protocol
 
-from ..Protocols import Runner, Task
+from ..Protocols.RunnerProtocol import Runner, Task
+from ..Protocols.TrainingProtocol import Learning
 from ..Server.Errors import Gone, NotAllowed, ServerError
 from ..Signal import Signal
 from ..Translation import tr as _
@@ -16,7 +17,6 @@ from ..Types.TrainingTypes import (
     TrainingRequest,
 )
 from ..Views import ERROR, INFO, WARNING
-from .TrainingProtocol import Learning
 from .TrainingTexts import training_text
 
 LOOK_SECONDS = 2.0

@@ -7,7 +7,8 @@ import time
 from dataclasses import replace
 from typing import Any, Callable
 
-from ..Protocols import Client, Runner, Task
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner, Task
 from ..Scene import Geometry, VolumeExport
 from ..Scene.MapImport import MapData
 from ..Scene.Records import Record

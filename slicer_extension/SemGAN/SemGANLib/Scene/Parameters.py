@@ -21,9 +21,9 @@ def modality_of(volume: Any) -> str:
 
 
 class Parameters:
-    """See `Protocols.Choices`. The node is made when it is first needed, and again after the scene was closed.
+    """See `Protocols.ChoicesProtocol.Choices`.
 
-    Nothing that belongs to the computer rather than to the work is kept here: no address and no API key.
+    The node is made when it is first needed, and again after the scene was closed. Nothing that belongs to the computer rather than to the work is kept here: no address and no API key.
     """
 
     def __init__(self, scene: Any) -> None:

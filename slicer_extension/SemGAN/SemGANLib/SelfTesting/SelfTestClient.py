@@ -28,7 +28,7 @@ MODEL = Model("self_test", "1.0", "0" * 64, (TISSUE,), (Mode("preview"), Mode("r
 
 
 class SelfTestClient:
-    """See `Protocols.Client`.
+    """See `Protocols.ClientProtocol.Client`.
 
     Attributes:
         labels: what was submitted, by image.

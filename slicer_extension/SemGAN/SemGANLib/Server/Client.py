@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from ..Protocols import Transfer
+from ..Protocols.RunnerProtocol import Transfer
 from ..Types.DatastoreTypes import BatchStatus, StoredImage
 from ..Types.JobTypes import Job, JobRequest, Upload, UploadProgress
 from ..Types.ModelTypes import Model

@@ -7,7 +7,9 @@ import secrets
 from dataclasses import replace
 from typing import Callable
 
-from ..Protocols import Client, Runner, Settings, Task
+from ..Protocols.ApplicationProtocol import Settings
+from ..Protocols.ClientProtocol import Client
+from ..Protocols.RunnerProtocol import Runner, Task
 from ..Signal import Signal
 from ..Texts import connected_text
 from ..Translation import tr as _

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class CorrectionCalls:
-    """Part of the client. See `Protocols.Client` for what each call promises."""
+    """Part of the client. See `Protocols.ClientProtocol.Client` for what each call promises."""
 
     _http: Http
 

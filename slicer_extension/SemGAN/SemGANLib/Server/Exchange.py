@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Callable, Union
 
-from ..Protocols import Transfer
+from ..Protocols.RunnerProtocol import Transfer
 from . import Errors
 
 if TYPE_CHECKING:

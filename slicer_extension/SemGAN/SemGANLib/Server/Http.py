@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..Protocols import Transfer
+from ..Protocols.RunnerProtocol import Transfer
 from ..Types.ServerTypes import Access
 from . import Errors
 from .Address import Address

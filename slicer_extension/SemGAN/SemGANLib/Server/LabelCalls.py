@@ -17,7 +17,7 @@ TRANSFER_SECONDS = 300.0
 
 
 class LabelCalls:
-    """Part of the client. See `Protocols.Client` for what each call promises."""
+    """Part of the client. See `Protocols.ClientProtocol.Client` for what each call promises."""
 
     _http: Http
 

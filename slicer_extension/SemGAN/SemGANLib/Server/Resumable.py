@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Callable
 from urllib.parse import quote, urlencode
 
-from ..Protocols import Transfer
+from ..Protocols.RunnerProtocol import Transfer
 from ..Translation import tr as _
 from ..Types.JobTypes import Upload, UploadProgress
 from . import Errors

@@ -17,7 +17,7 @@ SAMPLE_SECONDS = 0.25
 
 
 class Transfer:
-    """Counts the bytes of one transfer; see `Protocols.Transfer`.
+    """Counts the bytes of one transfer; see `Protocols.RunnerProtocol.Transfer`.
 
     Args:
         clock: seconds.
