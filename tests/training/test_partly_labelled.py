@@ -73,7 +73,7 @@ def test_a_student_learns_both_organs_from_labels_that_show_one_each(tmp_path: P
 def test_once_it_has_learnt_its_own_labels_fill_what_is_unknown(tmp_path: Path) -> None:
     stage = student(slices_of(partial_list(tmp_path)), consistency_from=0.5)
     stage.teach = lambda image: torch.full_like(image[:, 0], 2).long()  # type: ignore[method-assign]
-    known = stage.known(0)
+    known = stage.batches.known(0)
     assert known is not None and 0 < known[:, 2].sum() < len(known)
     before = stage.batch(0)[1]
     stage.set_rate(0.6)

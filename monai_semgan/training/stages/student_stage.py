@@ -11,25 +11,21 @@ import torch
 from monai.losses import DiceCELoss
 from torch import nn
 
-from monai_semgan.data.sampler import StepSampler
 from monai_semgan.errors import SemganError
 from monai_semgan.losses.label_losses import UNLABELLED, MaskedDiceCELoss, marginal_logits
 from monai_semgan.networks import InversionSegmenter, JointGenerator, build_student
 from monai_semgan.networks.weights import part, with_prefix
-from monai_semgan.training.augmentation.colour import randomisation_for
-from monai_semgan.training.augmentation.paired import PairedAugmentation
 from monai_semgan.training.engine.ema import MovingAverage
-from monai_semgan.training.engine.seeds import step_generator, step_seed
+from monai_semgan.training.engine.seeds import step_seed
 from monai_semgan.training.image_grids import image_grid, picture
-from monai_semgan.training.labelled_sampler import LabelledSampler
 from monai_semgan.training.more_classes import CLASS_AXES, student_classes, with_more_classes
-from monai_semgan.training.pair_pool import PairPool, PoolSettings
 from monai_semgan.training.pretrained import frozen
-from monai_semgan.training.pseudo_labels import fill_unknown, known_pixels, partial_rows, sure_labels
+from monai_semgan.training.pseudo_labels import known_pixels, sure_labels
 from monai_semgan.training.stages.kept_knowledge import KeptKnowledge
 from monai_semgan.training.stages.pair_decision import PairDecision, decide
 from monai_semgan.training.stages.stage import SHARE, Stage, StageContext
 from monai_semgan.training.stages.stage_registry import GeneratorSource, TrainedGenerator, register_stage
+from monai_semgan.training.stages.student_batches import StudentBatches
 from monai_semgan.training.stages.student_settings import StudentSettings
 from monai_semgan.training.teachers import build_rendering
 from monai_semgan.training.validation_check import ValidationCheck
@@ -102,57 +98,19 @@ class StudentStage(Stage):
         self.base_rates["student"] = settings.learning_rate
         self.loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
         self.present_loss = MaskedDiceCELoss()
-        self.paired = PairedAugmentation()
-        self.contrast = randomisation_for(context.slices.images.shape[1], context.tied_labels)
         self.rendering = rendering
-        self.progress = 0.0
-        self.images_only = generator is not None and settings.keep_weight > 0
-        self._divide_batch(generator is not None)
-        self.pool = self._pair_pool(generator) if generator is not None and self.generated > 0 else None
+        self.batches = StudentBatches(context, settings, generator)
         self.decision: PairDecision | None = PairDecision(True) if settings.pairs == "always" else None
         self.check = ValidationCheck(self)
         self.pictured: tuple[torch.Tensor, torch.Tensor] | None = None
         self.load_pretrained(context.initial)
         self.kept = KeptKnowledge.of(context.initial, context.device) if settings.keep_weight > 0 else None
 
-    def _divide_batch(self, with_pairs: bool) -> None:
-        """Decide how many slices of which kind a batch holds, before and after unlabelled slices begin."""
-        context, settings = self.context, self.settings
-        self.generated = round(settings.batch_size * settings.generated_fraction) if with_pairs else 0
-        self.labelled = settings.batch_size - self.generated
-        indices = torch.nonzero(context.slices.labels[:, 0, 0] == UNLABELLED)[:, 0]
-        self.unlabelled = 0
-        if settings.consistency and len(indices) > 0:
-            wanted = round(settings.batch_size * settings.unlabelled_fraction)
-            self.unlabelled = max(0, min(wanted, self.labelled - 1))
-        self.sampler = self._labelled_sampler(self.labelled)
-        if self.unlabelled > 0:
-            self.fewer_labelled = self._labelled_sampler(self.labelled - self.unlabelled)
-            rank, size = context.workers.rank, context.workers.size
-            self.unlabelled_sampler = StepSampler(indices, self.unlabelled, context.seed + 2, rank, size)
-
-    def _labelled_sampler(self, count: int) -> LabelledSampler:
-        context = self.context
-        return LabelledSampler(context.slices, count, self.settings.organ_fraction, context.seed, context.workers)
-
-    def _pair_pool(self, generator: JointGenerator) -> PairPool:
-        context, settings = self.context, self.settings
-        pool = PoolSettings(
-            settings.pool_chunk,
-            settings.pool_chunks,
-            settings.pool_refresh,
-            settings.truncation,
-            mixed_precision=context.mixed_precision,
-        )
-        generator, rank = frozen(generator, context.device), context.workers.rank
-        return PairPool(generator, context.seed, rank, context.device, pool, lambda: context.should_stop())
-
     def _decide_pairs(self, decision: PairDecision) -> None:
         """Leave generated pairs out of the batches, as if there were no generator, unless they are used."""
         self.decision = decision
         if not decision.used:
-            self.pool = None
-            self._divide_batch(with_pairs=False)
+            self.batches.leave_out_pairs()
 
     def load_pretrained(self, weights: Mapping[str, torch.Tensor]) -> list[str]:
         """Load the student that `weights` holds; one that knows fewer classes keeps them and learns the others.
@@ -174,63 +132,11 @@ class StudentStage(Stage):
     def set_rate(self, fraction: float, scale: float = 1.0) -> None:
         """Set the learning rates for a progress in [0, 1], which also tells when unlabelled slices begin."""
         super().set_rate(fraction, scale)
-        self.progress = fraction
-
-    @property
-    def with_unlabelled(self) -> bool:
-        """Whether batches hold unlabelled slices now."""
-        return self.unlabelled > 0 and self.progress >= self.settings.consistency_from
+        self.batches.progress = fraction
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Augmented images (N, C, H, W) and labels (N, H, W) of a step, 255 where unknown; unlabelled slices first."""
-        context = self.context
-        images, labels = [], []
-        for sampler in self._samplers():
-            image, label = context.slices.batch(sampler.batch(step), context.device)
-            images.append(image)
-            labels.append(label)
-        if self.pool is not None:
-            pairs = self.pool.draw(step, self.generated)
-            images.append(pairs.image)
-            labels.append(torch.full_like(pairs.label, UNLABELLED) if self.images_only else pairs.label)
-        source = step_generator(context.seed, context.workers.rank, step, "augment", context.device)
-        image, moved = self.paired(torch.cat(images), torch.cat(labels), source)
-        label = cast("torch.Tensor", moved)
-        if self.with_unlabelled and self.kept is None:
-            label = torch.cat([self.teach(image[: self.unlabelled]), label[self.unlabelled :]])
-        label = self._filled(image, label, self.known(step))
-        if self.settings.contrast:
-            chosen = (
-                torch.rand(len(image), generator=source, device=context.device) < self.settings.contrast_probability
-            )
-            randomised = self.contrast(image, label, source)
-            image = torch.where(chosen[:, None, None, None], randomised, image)
-        return image, label
-
-    def known(self, step: int) -> torch.Tensor | None:
-        """Which classes the labels of a step's batch know (N, K); None where all training labels know everything."""
-        context = self.context
-        if not context.slices.partly_labelled:
-            return None
-        real = [context.slices.known_classes(sampler.batch(step), context.device) for sampler in self._samplers()]
-        pairs = torch.ones(self.generated, context.num_classes, dtype=torch.bool, device=context.device)
-        return torch.cat([*real, pairs])
-
-    def _filled(self, image: torch.Tensor, label: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
-        """Labels of a batch, those that know some classes only filled by the teacher once it has learnt enough."""
-        taught = self.settings.consistency and self.kept is None
-        if known is None or not taught or self.progress < self.settings.consistency_from:
-            return label
-        rows = partial_rows(known)
-        if len(rows) == 0:
-            return label
-        return label.index_copy(0, rows, fill_unknown(label[rows], known[rows], self.teach(image[rows])))
-
-    def _samplers(self) -> list[LabelledSampler | StepSampler]:
-        """Who draws the real slices of a batch now."""
-        if self.with_unlabelled:
-            return [self.unlabelled_sampler, self.fewer_labelled]
-        return [self.sampler] if self.labelled > 0 else []
+        """Augmented images (N, C, H, W) and labels (N, H, W) of a step, see `StudentBatches.draw`."""
+        return self.batches.draw(step, self.teach if self.kept is None else None)
 
     @torch.no_grad()
     def teach(self, image: torch.Tensor) -> torch.Tensor:
@@ -248,14 +154,14 @@ class StudentStage(Stage):
 
     def step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of AdamW on Dice + cross-entropy, over the pixels whose label is known."""
-        if self.pool is not None and self.decision is None:
-            self._decide_pairs(decide(self.context, self.pool, self.settings))
+        if self.batches.pool is not None and self.decision is None:
+            self._decide_pairs(decide(self.context, self.batches.pool, self.settings))
         student = self.networks["student"].train()
         image, label = self.batch(step)
         self.pictured = self.pictured or (image, label)
         with autocast(self.context.device, self.context.mixed_precision):
             logits = student(image)
-        logits, known = logits.float(), self.known(step)
+        logits, known = logits.float(), self.batches.known(step)
         if self.kept is None:
             loss, logs = self._loss(logits, label, known)
         else:
@@ -286,8 +192,8 @@ class StudentStage(Stage):
         if known is not None:
             logits = marginal_logits(logits, label, known)
         logs = {}
-        if self.with_unlabelled:
-            logs["sure"] = (label[: self.unlabelled] != UNLABELLED).float().mean()
+        if self.batches.with_unlabelled:
+            logs["sure"] = (label[: self.batches.unlabelled] != UNLABELLED).float().mean()
             return self.loss(*known_pixels(logits, label)), logs
         return self.loss(logits, label[:, None]), logs
 
@@ -311,7 +217,8 @@ class StudentStage(Stage):
 
     def details(self) -> dict[str, Any]:
         """Dice of every validation patient and organ, and how many of the generator's pairs could be believed."""
-        generated: dict[str, Any] = {} if self.pool is None else {"plausible_pairs": round(self.pool.acceptance, 4)}
+        pool = self.batches.pool
+        generated: dict[str, Any] = {} if pool is None else {"plausible_pairs": round(pool.acceptance, 4)}
         if self.decision is not None and self.settings.pairs == "measured":
             generated = {"plausible_pairs": self.decision.plausible, **generated, "pairs": self.decision.to_dict()}
         return {**self.check.details(), **generated}

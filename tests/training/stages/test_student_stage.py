@@ -192,22 +192,6 @@ def test_a_generator_of_other_classes_is_refused(datalist: Path, tmp_path: Path,
         train("student", datalist, tmp_path, steps=1, init=generator_file, **{**STUDENT, "num_classes": 2})
 
 
-def test_after_a_quarter_of_the_training_a_share_of_each_batch_is_unlabelled(datalist: Path, tmp_path: Path) -> None:
-    student = stage(datalist, tmp_path, batch_size=10, confidence=1.0)
-    for progress, expected in ((0.0, 0), (0.24, 0), (0.25, 3), (0.9, 3)):
-        student.set_rate(progress)
-        image, label = student.batch(step=4)
-        unknown = (label == UNLABELLED).flatten(1).all(1)
-        assert len(image) == len(label) == 10 and int(unknown.sum()) == expected
-
-
-def test_unlabelled_slices_are_those_of_unlabelled_patients(datalist: Path, tmp_path: Path) -> None:
-    student = stage(datalist, tmp_path, batch_size=10)
-    slices = student.context.slices
-    drawn = torch.cat([student.unlabelled_sampler.batch(step) for step in range(5)])
-    assert {slices.patients[volume] for volume in slices.volume_index[drawn].tolist()} == {"p2"}
-
-
 def test_what_the_teacher_is_not_sure_of_stays_unknown(datalist: Path, tmp_path: Path) -> None:
     class Half(torch.nn.Module):
         """Sure of class 1 on one half of the slice, of nothing on the other."""
@@ -220,25 +204,10 @@ def test_what_the_teacher_is_not_sure_of_stays_unknown(datalist: Path, tmp_path:
     student = stage(datalist, tmp_path)
     student.averages["student"].network = Half()
     student.set_rate(0.5)
-    label = student.batch(step=0)[1][: student.unlabelled]
+    label = student.batch(step=0)[1][: student.batches.unlabelled]
     assert bool((label[:, :, :16] == 1).all()) and bool((label[:, :, 16:] == UNLABELLED).all())
     student.update_averages = lambda step: None  # type: ignore[method-assign]
     assert float(student.step(0)["sure"]) == 0.5
-
-
-def test_the_teacher_sees_the_clean_slice_and_the_student_another_contrast(datalist: Path, tmp_path: Path) -> None:
-    seen = []
-
-    def look(student: StudentStage) -> torch.Tensor:
-        teach = student.teach
-        student.teach = lambda image: (seen.append(image.clone()), teach(image))[1]  # type: ignore[method-assign]
-        student.set_rate(0.5)
-        return student.batch(step=0)[0][: student.unlabelled]
-
-    clean = look(stage(datalist, tmp_path, batch_size=10, contrast=False))
-    randomised = look(stage(datalist, tmp_path, batch_size=10, contrast_probability=1.0))
-    assert torch.equal(seen[0], clean) and torch.equal(seen[1], clean)
-    assert (randomised - clean).abs().mean() > 0.05
 
 
 def test_a_pixel_that_is_not_known_has_no_say(datalist: Path, tmp_path: Path) -> None:
@@ -249,16 +218,10 @@ def test_a_pixel_that_is_not_known_has_no_say(datalist: Path, tmp_path: Path) ->
         losses.append(float(student.step(0)["loss"]))
     unsure = stage(datalist, tmp_path, confidence=1.0)
     unsure.set_rate(0.5)
+    unknown = unsure.batches.unlabelled
     image, label = unsure.batch(0)
-    rest = unsure.loss(unsure.networks["student"](image)[unsure.unlabelled :], label[unsure.unlabelled :, None])
+    rest = unsure.loss(unsure.networks["student"](image)[unknown:], label[unknown:, None])
     assert losses[0] == pytest.approx(rest.item(), rel=1e-5) and losses[1] != pytest.approx(losses[0], rel=1e-3)
-
-
-def test_one_labelled_slice_at_least_remains_in_a_batch(datalist: Path, tmp_path: Path) -> None:
-    student = stage(datalist, tmp_path, batch_size=4, unlabelled_fraction=1.0)
-    student.set_rate(0.5)
-    label = student.batch(step=0)[1]
-    assert student.unlabelled == 3 and not bool((label[3:] == UNLABELLED).any())
 
 
 def test_without_consistency_unlabelled_patients_change_nothing(datalist: Path, tmp_path: Path) -> None:
@@ -297,7 +260,7 @@ def test_the_teacher_is_the_student_the_rendering_or_both(
     student = stage(datalist, tmp_path, inverting_weights(), teacher=teacher)
     student.averages["student"].network = SureOfOne()
     student.set_rate(0.5)
-    label = student.batch(step=0)[1][: student.unlabelled]
+    label = student.batch(step=0)[1][: student.batches.unlabelled]
     assert bool((label == expected).all())
 
 
