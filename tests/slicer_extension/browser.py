@@ -56,7 +56,7 @@ class Browser:
         """Go to an address."""
         self._driver.get(url)
 
-    def picture(self, path: Path, shows: Callable[[np.ndarray], Any], seconds: float = 60.0) -> np.ndarray:
+    def picture(self, path: Path, shows: Callable[[np.ndarray], Any], seconds: float = 180.0) -> np.ndarray:
         """Take a screenshot, (H, W, 3), once the page shows something and stays so for a second; also saved as PNG."""
         from PIL import Image
 

@@ -35,8 +35,8 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An empty scene with Slicer's colours, where `slicer.mrmlScene` is; jobs are looked at often."""
     import slicer
 
-    monkeypatch.setattr("SemGANLib.Runs.VolumeRun.QUICK_SECONDS", 0.02)
-    monkeypatch.setattr("SemGANLib.Runs.VolumeRun.SLOW_SECONDS", 0.1)
+    monkeypatch.setattr("SemGANLib.Runs.Patience.QUICK_SECONDS", 0.02)
+    monkeypatch.setattr("SemGANLib.Runs.Patience.SLOW_SECONDS", 0.1)
 
     scene = slicer.vtkMRMLScene()
     application = slicer.vtkSlicerApplicationLogic()

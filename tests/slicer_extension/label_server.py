@@ -95,14 +95,14 @@ class LabelServer:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(20)
+                self.process.wait(100)
             except subprocess.TimeoutExpired:
                 self.kill()
 
     def kill(self) -> None:
         """End the server at once, with all its workers: as a power cut."""
         os.killpg(self.process.pid, 9)
-        self.process.wait(20)
+        self.process.wait(100)
 
     def logged(self) -> str:
         """Read all that it has written."""

@@ -61,7 +61,7 @@ class Session:
         self.logic.outcome_changed.connect(self.outcomes.append)
         self.logic.image_opened.connect(self.opened.append)
 
-    def wait(self, until: Callable[[], Any], seconds: float = 20.0) -> None:
+    def wait(self, until: Callable[[], Any], seconds: float = 100.0) -> None:
         """Pump until something is so."""
         deadline = time.monotonic() + seconds
         while not until():
@@ -95,7 +95,7 @@ class Session:
         self.logic.refine(volume)
         return self.finish(volume)
 
-    def finish(self, volume: Any, seconds: float = 20.0) -> Run:
+    def finish(self, volume: Any, seconds: float = 100.0) -> Run:
         """Wait for the end of a volume's run."""
         self.wait(lambda: not self.logic.run(volume).active, seconds)  # type: ignore[union-attr]
         run = self.logic.run(volume)

@@ -254,7 +254,7 @@ def test_corrections_go_on_where_the_server_has_forgotten_the_job(session, scene
     session.wait(lambda: corrections.state.ready, 60)
     edited = np.zeros((16, 28, 40), bool)
     edited[8, 10:12, 5:30] = True
-    session.logic._connector.client.delete_job(outcome.job)
+    session.logic._parts.connector.client.delete_job(outcome.job)
     paint(node, volume, "spleen", (merged(session, volume) == 4) | edited)
     assert corrections.send_edits("spleen")
     session.wait(lambda: not corrections.state.busy, JOB_SECONDS)
@@ -290,7 +290,7 @@ def test_a_left_handed_image_of_the_servers_is_corrected_where_it_was_drawn(
     session.wait(lambda: corrections.state.ready, 60)
     for depth, forgotten in ((4, False), (9, True)):
         if forgotten:  # the label goes to the server on the grid of Slicer
-            session.logic._connector.client.delete_job(session.logic.outcome(volume).job)
+            session.logic._parts.connector.client.delete_job(session.logic.outcome(volume).job)
         before = merged(session, volume)
         stroke = np.zeros(before.shape, bool)
         stroke[depth, 5:8, 6:9] = True

@@ -43,7 +43,7 @@ def page(address: str, scan: Path) -> Iterator[dict[str, Any]]:
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(50)
         except subprocess.TimeoutExpired:
             process.kill()
 

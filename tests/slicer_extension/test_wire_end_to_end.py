@@ -117,7 +117,7 @@ def test_an_upload_that_is_stopped_leaves_nothing(label_server):
     while watched.done < 700_000:
         time.sleep(0.001)
     watched.stop()
-    thread.join(20)
+    thread.join(100)
     assert isinstance(errors[0], Errors.Stopped) and not upload_folders(label_server)
 
 
@@ -224,7 +224,7 @@ def test_readers_log_in_and_a_token_that_runs_out_is_renewed(scene, bundle, tmp_
             _read_with_log_in(scene, server)
     finally:
         realm.terminate()
-        realm.wait(10)
+        realm.wait(50)
 
 
 def _read_with_log_in(scene: Any, server: LabelServer) -> None:

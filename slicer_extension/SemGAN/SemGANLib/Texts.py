@@ -149,3 +149,15 @@ def long_duration(seconds: float) -> str:
 def replace_text(name: str) -> str:
     """Say what is lost when a segmentation is replaced."""
     return _("All segments of “{name}” will be replaced by the result. Replace them?").format(name=name)
+
+
+def unexpected_text(error: Exception) -> str:
+    """Say that a run has ended by a fault of the module's own."""
+    return _("Something unexpected happened ({kind}: {error}). The scene is as it was; try again.").format(
+        kind=type(error).__name__, error=error
+    )
+
+
+def unheard_text() -> str:
+    """Say that a run has ended here, but perhaps not at the server."""
+    return _("Ended here. The server has not confirmed it: the job may go on there, and is removed in time.")

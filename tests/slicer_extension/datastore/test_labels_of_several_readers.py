@@ -51,14 +51,14 @@ class TestReplacing:
         volume = open_case(reader)
         reader.preview(volume)
         stored.put("case", "final", their_label()[0], FOUND)
-        confirm = reader.logic._datastore._submitting._confirm
+        confirm = reader.logic._parts.datastore._submitting._confirm
 
         def slow(title: str, text: str) -> bool:
             if "Dr. Ä" in text:
                 stored.put("case", "final", their_label(value=1)[0], {"annotator": "Dr. C"})
             return confirm(title, text)
 
-        reader.logic._datastore._submitting._confirm = slow
+        reader.logic._parts.datastore._submitting._confirm = slow
         submit(reader, volume)
         reader.settle()
         assert [("Dr. Ä" in text, "Dr. C" in text) for text in reader.asked] == [(True, False), (False, True)]

@@ -59,7 +59,7 @@ def key(widget: Any, keys: str) -> None:
     settle()
 
 
-def wait_until(reached: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(reached: Callable[[], bool], seconds: float = 60.0) -> None:
     """Let Qt work until something is so."""
     end = time.monotonic() + seconds
     while not reached():

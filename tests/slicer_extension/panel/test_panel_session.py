@@ -126,7 +126,7 @@ def test_the_main_thread_is_never_held_by_a_slow_server(bench: Bench, monkeypatc
     """A timer ticks every 5 ms; a gap is what a user feels. Work is counted in time of the processor, which other
     programs do not lengthen. The import of a result may take 1 s."""
     import qt
-    from SemGANLib.Runs.VolumeRun import VolumeRun
+    from SemGANLib.Runs.Arrival import Arrival
 
     bench.connect()
     bench.volume = add_scan(bench.scene, name="large", shape=(160, 160, 60))
@@ -139,14 +139,14 @@ def test_the_main_thread_is_never_held_by_a_slow_server(bench: Bench, monkeypatc
     def now() -> tuple[float, float]:
         return time.perf_counter(), time.thread_time()
 
-    put = VolumeRun._put
+    put = Arrival._put
 
     def timed(*arguments: Any) -> None:
         wall, work = now()
         put(*arguments)
         imports.append((wall, now()[1] - work))
 
-    monkeypatch.setattr(VolumeRun, "_put", timed)
+    monkeypatch.setattr(Arrival, "_put", timed)
     timer = qt.QTimer()
     timer.connect("timeout()", lambda: ticks.append(now()))
     timer.start(5)

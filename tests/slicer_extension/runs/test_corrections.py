@@ -541,7 +541,7 @@ def test_a_job_that_is_gone_is_made_anew_and_corrections_go_on(reader, server, g
         del server.jobs[job]
     if gone == "job and scan":
         server.uploads.clear()
-        reader.session.logic._runs._uploads.clear()
+        reader.session.logic._parts.runs._uploads.clear()
     second = reader.stroke("spleen", k=9)
     reader.send()
     np.testing.assert_array_equal(reader.label, np.where(along(second), 4, state))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SemGANLib.Runs import VolumeRun
+from SemGANLib.Runs import Patience
 from SemGANLib.Scene import SegmentationImport, VolumeExport
 from SemGANLib.Server.Client import Client
 from SemGANLib.Server.Nrrd import Grid
@@ -50,7 +50,7 @@ def errors(session: Session) -> list[str]:
     return [message.text.removeprefix("CT: ") for message in session.messages if message.level == "error"]
 
 
-def wait_without_main_thread(until: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_without_main_thread(until: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for what threads do after the module was closed."""
     deadline = time.monotonic() + seconds
     while not until() and time.monotonic() < deadline:
@@ -163,7 +163,7 @@ def test_a_panel_that_breaks_while_the_volume_is_sent_leaves_no_run_waiting(sess
 
 
 def test_a_server_that_comes_back_after_it_was_given_up_is_told(session, server, volume, monkeypatch):
-    monkeypatch.setattr(VolumeRun, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(Patience, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr("SemGANLib.Runs.ServerJob.RETRY_SECONDS", (0.2, 0.2, 0.2))
     server.die()
     assert session.finish(volume).phase == "failed"

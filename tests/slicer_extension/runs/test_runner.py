@@ -8,7 +8,7 @@ import time
 from SemGANLib.Runs.Runner import Runner
 
 
-def pumped(runner: Runner, until: object, seconds: float = 5.0) -> None:
+def pumped(runner: Runner, until: object, seconds: float = 60.0) -> None:
     """Pump until something is so."""
     deadline = time.monotonic() + seconds
     while not until():  # type: ignore[operator]
@@ -77,7 +77,7 @@ def test_a_closed_runner_takes_no_work_and_its_threads_leave():
     runner.close()
     runner.run(lambda: 1, heard.append, heard.append)
     runner.pump()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() <= before
@@ -102,7 +102,7 @@ def test_a_timer_pumps_until_the_runner_is_closed():
     timer, heard = HandTimer(), []
     runner = Runner(timer)
     runner.run(lambda: 5, heard.append, lambda error: None)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not heard and time.monotonic() < deadline:
         timer.call()
     assert heard == [5]

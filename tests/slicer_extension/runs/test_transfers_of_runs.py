@@ -55,7 +55,7 @@ def test_how_far_a_volume_is_in_words(monkeypatch, moved, text):
 
 
 def test_the_run_shows_bytes_and_speed_while_the_volume_is_sent(session, scene, server):
-    server.deaf = 0.1
+    server.deaf = 0.3
     volume = noise(scene)
     assert session.preview(volume).phase == "done"
     sending = [run for run in session.seen if run.phase == "uploading"]
@@ -80,19 +80,25 @@ def expected_voxels(volume: Any) -> Any:
 
 
 def test_while_the_connection_is_broken_the_run_says_so(session, scene, server, monkeypatch):
-    monkeypatch.setattr("SemGANLib.Server.Resumable.WAIT_SECONDS", (0.3,) * 4)
+    monkeypatch.setattr("SemGANLib.Server.Resumable.WAIT_SECONDS", (1.5,) * 4)
     server.breaks = [60_000]
     assert session.preview(noise(scene)).phase == "done"
     assert any("the connection is broken, trying again" in run.text for run in session.seen)
 
 
 @pytest.mark.parametrize("how", ["cancel", "delete", "close the scene", "close the module"])
-def test_a_volume_in_the_middle_of_its_way_is_stopped_at_once_and_removed(session, scene, server, how):
-    server.deaf = 0.3
+def test_a_volume_in_the_middle_of_its_way_is_stopped_at_once_and_removed(session, scene, server, how, monkeypatch):
+    hold, receive = threading.Event(), FakeServer._uploads
+
+    def slow(self: FakeServer, method: str, *rest: Any) -> Any:
+        if method == "PATCH" and len(server.matches("PATCH .*")) > 1:
+            hold.wait(200)
+        return receive(self, method, *rest)
+
+    monkeypatch.setattr(FakeServer, "_uploads", slow)
     volume = noise(scene)
     session.logic.refine(volume)
     session.wait(lambda: len(server.matches("PATCH .*")) == 2)
-    begun = time.monotonic()
     if how == "cancel":
         session.logic.cancel(volume)
         assert session.logic.run(volume).phase == "cancelled"
@@ -102,13 +108,13 @@ def test_a_volume_in_the_middle_of_its_way_is_stopped_at_once_and_removed(sessio
         scene.Clear(False)
     else:
         session.close()
-    assert time.monotonic() - begun < 2.5
-    server.deaf = 0.0
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while server.parts and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not server.parts and not server.uploads and not server.jobs
-    assert len(server.matches("PATCH .*")) <= 3, "the rest was not sent"
+    assert not server.parts, "the answer to what was on its way is not waited for"
+    hold.set()
+    assert not server.uploads and not server.jobs
+    assert len(server.matches("PATCH .*")) == 2, "the rest was not sent"
 
 
 def test_maps_whose_connection_breaks_are_fetched_again(session, scene, server):
@@ -126,7 +132,7 @@ def test_cancelling_stops_a_download_that_waits(session, scene, server, monkeypa
     def slow(self: FakeServer, job: dict[str, Any], name: str) -> bytes:
         if name == "residual":
             waiting.set()
-            hold.wait(20)
+            hold.wait(200)
         return part(self, job, name)
 
     monkeypatch.setattr(FakeServer, "_part", slow)
@@ -134,7 +140,7 @@ def test_cancelling_stops_a_download_that_waits(session, scene, server, monkeypa
     session.logic.refine(volume)
     session.wait(waiting.is_set)
     session.logic.cancel(volume)
-    run = session.finish(volume, 5.0)
+    run = session.finish(volume)
     assert run.phase in ("done", "cancelled") and session.logic.outcome(volume) is not None
     hold.set()
     session.settle()

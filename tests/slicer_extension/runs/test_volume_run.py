@@ -258,9 +258,9 @@ def test_the_server_dies_for_good_and_the_user_cancels(session, scene, server):
 
 
 def test_a_server_that_stays_away_is_given_up(session, scene, server, monkeypatch):
-    from SemGANLib.Runs import VolumeRun
+    from SemGANLib.Runs import Patience
 
-    monkeypatch.setattr(VolumeRun, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(Patience, "PATIENCE_SECONDS", 0.0)
     volume = add_scan(scene)
     server.hold = True
     session.logic.refine(volume)

@@ -48,7 +48,7 @@ def test_slicers_own_export_sees_the_same_voxels_in_the_same_place(scene, kind):
     np.testing.assert_allclose(Geometry.ijk_to_ras(target), Geometry.ijk_to_ras(volume), atol=1e-9)
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
 @given(
     shape=st.tuples(*[st.integers(3, 9)] * 3),
     spacing=st.tuples(*[st.floats(0.3, 12)] * 3),

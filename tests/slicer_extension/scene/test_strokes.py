@@ -236,7 +236,7 @@ def test_a_point_under_a_transform_marks_where_it_is_seen(scene):
     assert voxels_of(MarkupStrokes.points(node, volume)) == [(5, 4, 5)]
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 999))
 def test_an_update_changes_what_the_states_differ_in_and_keeps_what_was_painted_meanwhile(scene, seed):
     random = np.random.default_rng(seed)

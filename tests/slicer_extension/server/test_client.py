@@ -160,8 +160,9 @@ def test_the_ending_of_a_downloaded_image_is_that_of_its_name():
 
 
 def test_nobody_listens():
-    with pytest.raises(Errors.NoServer, match="semgan serve"):
-        Client(f"127.0.0.1:{free_port()}").health()
+    with pytest.raises(Errors.NoServer, match="semgan serve"), socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        Client(f"127.0.0.1:{deaf.getsockname()[1]}").health()
 
 
 @pytest.mark.parametrize(
@@ -294,13 +295,6 @@ def test_the_key_is_sent_in_its_header_only(server):  # type: ignore[no-untyped-
     (_, path, headers, body) = server.requests[0]
     assert headers.pop("X-API-Key") == "secret"
     assert "secret" not in path + str(headers) + body.decode()
-
-
-def free_port() -> int:
-    """Find a port where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 class speaking:

@@ -142,9 +142,11 @@ def test_a_server_that_becomes_another_one_is_left(warming, server):
 
 def test_a_server_is_not_asked_for_ever(warming, server, monkeypatch):
     monkeypatch.setattr("SemGANLib.Server.Connector.WARMING_TRIES", 3)
-    for _ in range(40):
+    warming.wait(lambda: len(server.matches("GET /semgan/health")) >= 4)  # once to connect
+    for _ in range(40):  # it may have been under way to further ones
         warming.pump()
         time.sleep(0.005)
+    warming.settle()
     count = len(server.matches("GET /semgan/health"))
     for _ in range(20):
         warming.pump()

@@ -17,6 +17,7 @@ from ..Types.CorrectionTypes import CorrectionRequest, StrokeInput
 from ..Types.JobTypes import Job
 from ..Types.ResultTypes import Result
 from .CorrectionRoot import Root
+from .CorrectionTexts import strokes_text
 from .Results import fetch_label
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ class Pending:
     client: Client | None = None
     moved: bool = False
     dropped: bool = False
+
+    def take_in(self, earlier: Pending) -> None:
+        """Become one with an earlier correction; if both reach as far, they are told in one sentence."""
+        alike = earlier.reach_mm == self.reach_mm and len(earlier.texts) == len(self.texts) == 1
+        self.strokes, self.texts = earlier.strokes + self.strokes, earlier.texts + self.texts
+        if alike:
+            self.texts = [strokes_text(self.strokes, self.reach_mm)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable
 
-from ..Scene import Geometry, LabelChange, SegmentationUpdate
+from ..Scene import LabelChange, SegmentationUpdate
 from ..Scene.CorrectionHistory import CorrectionHistory, Step
 from ..Scene.Records import Record
 from ..Scene.Strokes import Stroke, differences, overlay
@@ -28,9 +28,6 @@ from .ShownLabel import ShownLabel
 
 if TYPE_CHECKING:
     import numpy
-
-SAME_PLACE = 1e-3
-"""Largest difference of matrices that mean the same place; mm."""
 
 
 class CorrectionSession:
@@ -50,7 +47,6 @@ class CorrectionSession:
         self.text = ""
         self._result, self._around, self._runner = result, around, around.runner
         self._scene = ShownLabel(self.node, self.volume, self.values, history.label)
-        self._lies = self._placement()
         self._partial: numpy.ndarray | None = None
         self._closed = False
         on_the_way = RouteSteps(
@@ -88,7 +84,7 @@ class CorrectionSession:
     @property
     def apart(self) -> bool:
         """Whether scan and segmentation were moved apart meanwhile: no voxel is where it was drawn then."""
-        return bool(abs(self._placement() - self._lies).max() > SAME_PLACE)
+        return self._scene.apart
 
     @property
     def as_it_came(self) -> bool:
@@ -164,10 +160,7 @@ class CorrectionSession:
         later = next((one for one in self.pendings if one.job is not None and one.job.id == later_job), None)
         if later is None:
             return False
-        alike = pending.reach_mm == later.reach_mm and len(pending.texts) == len(later.texts) == 1
-        later.strokes, later.texts = pending.strokes + later.strokes, pending.texts + later.texts
-        if alike:
-            later.texts = [strokes_text(later.strokes, later.reach_mm)]
+        later.take_in(pending)
         self.pendings.remove(pending)
         self._release(pending)
         return True
@@ -268,12 +261,6 @@ class CorrectionSession:
             self._around.corrected()
 
     # helpers
-
-    def _placement(self) -> numpy.ndarray:
-        """Find the (4, 4) matrix of the transforms of the scan, as seen from those of the segmentation."""
-        import numpy as np
-
-        return np.asarray(np.linalg.inv(Geometry.parent_to_world(self.node)) @ Geometry.parent_to_world(self.volume))
 
     def _complete(self) -> bool:
         """Whether there is a segment for every structure that the label has."""

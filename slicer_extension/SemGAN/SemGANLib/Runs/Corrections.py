@@ -14,9 +14,10 @@ from ..Server.Connector import Connector
 from ..Signal import Signal
 from ..Translation import tr as _
 from ..Types.ResultTypes import Result
-from ..Views import INFO, WARNING, Connection
+from ..Views import INFO, WARNING
 from . import CorrectionStructures
 from .Consent import Consent
+from .CorrectionReadiness import no_result_text, result_problem, server_problem
 from .CorrectionRows import rows
 from .CorrectionSession import CorrectionSession
 from .CorrectionStart import Start, first_label
@@ -26,9 +27,6 @@ from .Runs import Runs
 
 MOST_STROKES = 256
 """That a server takes at once."""
-
-FIRST_API = (1, 2)
-"""Version of the job API from which on results are corrected."""
 
 USUAL = CorrectionChoices()
 
@@ -94,17 +92,13 @@ class Corrections:
         result = record.result if record is not None else None
         node = record.segmentation if record is not None else None
         if record is None or result is None or node is None:
-            self._tell(WARNING, _("There is no result to correct: press Preview first."))
+            self._tell(WARNING, no_result_text())
             return False
         if node is self._node and self._record is not None and self._record.volume is volume:
             return True
-        run = self._runs.view(volume.GetID())
-        if run is not None and run.active:
-            self._tell(WARNING, _("This volume is being segmented. Wait for the end, or cancel it, and correct then."))
-            return False
-        bent = node.GetParentTransformNode()
-        if bent is not None and not bent.IsTransformToWorldLinear():
-            self._tell(WARNING, _("The result lies under a transform that bends it. Take it away, and correct then."))
+        problem = result_problem(node, self._runs.view(volume.GetID()))
+        if problem:
+            self._tell(WARNING, problem)
             return False
         self.end()
         self._record, self._node, self._nodes = record, node, (node.GetID(), volume.GetID())
@@ -265,14 +259,13 @@ class Corrections:
         return stored or self._consent.to_send(volume, self._connector.connection)
 
     def _ready(self) -> CorrectionSession | None:
+        problem = server_problem(self._connector)
         if self._session is None and self._record is not None:
             self._tell(INFO, _("Getting ready for corrections: try again in a moment."))
         elif self._session is None:
-            self._tell(WARNING, _("There is no result to correct: press Preview first."))
-        elif self._connector.client is None:
-            self._tell(WARNING, _("Connect to a server first."))
-        elif not _corrects(self._connector.connection):
-            self._tell(WARNING, _("This server is older and corrects nothing by strokes. Update it there (git pull)."))
+            self._tell(WARNING, no_result_text())
+        elif problem:
+            self._tell(WARNING, problem)
         elif self._in_place(self._session):
             return self._session
         return None
@@ -300,10 +293,3 @@ class Corrections:
 
     def _emit(self) -> None:
         self.changed.emit(self.state)
-
-
-def _corrects(connection: Connection) -> bool:
-    """Tell whether a server knows corrections; one that does not say its version is asked."""
-    words = connection.health.api.split(".") if connection.health is not None else []
-    numbers = tuple(int(word) for word in words if word.isdigit())
-    return len(numbers) < len(FIRST_API) or numbers >= FIRST_API

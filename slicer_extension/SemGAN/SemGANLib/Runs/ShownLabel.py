@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..Scene import SegmentationUpdate
+from ..Scene import Geometry, SegmentationUpdate
 from ..Scene.Strokes import Stroke
 
 if TYPE_CHECKING:
     import numpy
+
+SAME_PLACE = 1e-3
+"""Largest difference of matrices that mean the same place; mm."""
 
 
 class ShownLabel:
@@ -26,6 +29,12 @@ class ShownLabel:
         self.label = label
         self.writing = False
         self._node, self._volume, self._values = node, volume, values
+        self._lies = Geometry.seen_from(volume, node)
+
+    @property
+    def apart(self) -> bool:
+        """Whether scan and segmentation were moved apart meanwhile: no voxel is where it was drawn then."""
+        return bool(abs(Geometry.seen_from(self._volume, self._node) - self._lies).max() > SAME_PLACE)
 
     def show(self, label: numpy.ndarray, kept: Sequence[Stroke] = (), surfaces: bool = True) -> bool:
         """Show another label; what was painted since the last one stays.

@@ -9,31 +9,21 @@ from typing import Any, Callable
 
 from ..Protocols.ClientProtocol import Client
 from ..Protocols.RunnerProtocol import Runner, Task
-from ..Scene import Geometry, VolumeExport
-from ..Scene.MapImport import MapData
-from ..Scene.Records import Record
 from ..Server import Errors
 from ..Server.Errors import ServerError
 from ..Server.Transfer import Transfer
+from ..Texts import unexpected_text, unheard_text
 from ..Translation import tr as _
 from ..Types.JobTypes import Job
-from ..Types.ResultTypes import MAPS
 from ..Views import IMPORTING, LOST, Run
-from . import Results
+from .Arrival import Arrival, ArrivalSteps
+from .Patience import Patience
 from .Plans import Plan, RunCallbacks
-from .Results import Fetched, Target
+from .Results import OtherGrid, Target
 from .RunSigns import RunSigns
 from .Sending import Sending, SendingSteps
 from .ServerJob import ServerJob
 from .Uploads import Uploads
-
-QUICK_SECONDS = 0.25
-SLOW_SECONDS = 1.0
-QUICK_FOR_SECONDS = 15.0
-"""A job is looked at often while it is young: previews take seconds."""
-
-PATIENCE_SECONDS = 600.0
-"""How long a server that does not answer is asked again; jobs go on without their client."""
 
 FAILURES = ("failed", "interrupted")
 """Phases in which a run has ended without all of its result."""
@@ -73,7 +63,7 @@ class VolumeRun:
         self._client = client
         self._runner = runner
         self._callbacks = callbacks
-        self._clock = clock
+        self._patience = Patience(clock)
         steps = SendingSteps(
             self._run,
             self._show,
@@ -83,18 +73,22 @@ class VolumeRun:
             lambda upload: callbacks.remove(client, upload),
         )
         self._sending = Sending(volume, plan.compressed, client, runner, uploads, steps)
+        arriving = ArrivalSteps(
+            self._run,
+            lambda transfer: self._show_moving(IMPORTING, transfer),
+            lambda record: callbacks.on_result(record, target),
+            self._poll_later,
+            lambda job: self._end(job.state, job.message),
+            self._not_fetched,
+            self._maps_not_fetched,
+        )
+        self._arrival = Arrival(volume, plan, target, client, arriving)
         self._server_job = ServerJob(client, runner, self._unconfirmed)
-        self._begun = self._answered = clock()
         self._tasks: list[Task] = []
-        self._transfer: Transfer | None = None
         self._job: Job | None = None
-        self._version = 0
-        self._complete = False
         self._resent = False
         self._abandoned = False
         self.sent_instead = False
-        self._shape = VolumeExport.shape_of(volume)
-        self._affine: Any = None
         self._signs = RunSigns(volume.GetID(), plan.request.mode, runner, callbacks.on_change, self._guarded)
 
     @property
@@ -104,13 +98,13 @@ class VolumeRun:
 
     def start(self) -> None:
         """Begin; whatever is in the way of it ends the run."""
-        self._begun = self._answered = self._clock()
+        self._patience.begin()
         self._guarded(self._begin)()
 
     def take_up(self, job: Job) -> None:
         """Follow a job that the server has already, instead of beginning one."""
         self._server_job.take_up(job.id)
-        self._affine = Geometry.ijk_to_world(self.volume)
+        self._arrival.begin()
         self._guarded(self._look)(job)
 
     def owns(self, job: Job) -> bool:
@@ -124,7 +118,7 @@ class VolumeRun:
         if self._job is None:
             self._end("cancelled", _("Cancelled before the server began."))
         elif self._server_job.told:
-            self._end("cancelled", self._job.message if self._job.ended else _unheard())
+            self._end("cancelled", self._job.message if self._job.ended else unheard_text())
         else:
             self._drop()
             self._server_job.cancel(self._guarded(self._look), self._guarded(self._not_cancelled))
@@ -139,7 +133,7 @@ class VolumeRun:
     # the request
 
     def _begin(self) -> None:
-        self._affine = Geometry.ijk_to_world(self.volume)
+        self._arrival.begin()
         if self.plan.request.image is not None:
             self._submit(None)
         else:
@@ -178,94 +172,47 @@ class VolumeRun:
     def _look(self, job: Job) -> None:
         """Take note of where the job stands."""
         self._job = job
-        self._answered = self._clock()
-        if self._wanted(job):
-            self._transfer = Transfer()
-            if job.ended:
-                self._show_moving(IMPORTING, self._transfer)
-            else:
+        self._patience.answered()
+        if self._arrival.wanted(job):
+            if not job.ended:
                 self._show(job.state)
-            self._fetch(job, self._transfer)
+            self._arrival.fetch(job)
         elif job.ended:
             self._end(job.state, job.message)
         else:
             self._show(job.state)
             self._poll_later()
 
-    def _wanted(self, job: Job) -> bool:
-        """Whether there is a result to fetch: a newer one, or the last one with all that belongs to it."""
-        newer = job.result_version > self._version
-        return "label" in job.parts and (newer or (job.ended and not self._complete))
-
     def _poll_later(self) -> None:
-        young = self._clock() - self._begun < QUICK_FOR_SECONDS
-        self._tasks.append(self._runner.later(QUICK_SECONDS if young else SLOW_SECONDS, self._poll))
+        self._tasks.append(self._runner.later(self._patience.pause(), self._poll))
 
     def _not_answered(self, error: Exception) -> None:
         """Ask again after a broken connection: it does no harm to the job."""
-        passing = isinstance(error, ServerError) and error.passing
-        if not passing or self._clock() - self._answered > PATIENCE_SECONDS:
+        self._later_if_it_passes(error, self._poll)
+
+    def _later_if_it_passes(self, error: Exception, again: Callable[[], None]) -> None:
+        if self._patience.bears(error):
+            self._show(LOST)
+            self._tasks.append(self._runner.later(self._patience.long_pause(), again))
+        else:
             self._fail(error)
-            return
-        self._show(LOST)
-        self._tasks.append(self._runner.later(SLOW_SECONDS, self._poll))
 
     def _not_cancelled(self, error: Exception) -> None:
         if isinstance(error, Errors.Refused):  # it has ended by itself
             self._poll()
         elif isinstance(error, ServerError) and error.passing:
-            self._end("cancelled", _unheard())
+            self._end("cancelled", unheard_text())
         else:
             self._fail(error)
 
     # results
 
-    def _fetch(self, job: Job, transfer: Transfer) -> None:
-        self._run(
-            lambda: Results.fetch(self._client, job.id, self._affine, self._shape, transfer),
-            lambda fetched: self._put(fetched, job),
-            lambda error: self._not_fetched(error, job),
-        )
-
-    def _put(self, fetched: Fetched, job: Job) -> None:
-        self._version = max(job.result_version, fetched.result.version)
-        self._complete = job.ended
-        record = Results.put(fetched, self.volume, self.target, self.plan.name)
-        self._callbacks.on_result(record, self.target)
-        if not job.ended:
-            self._poll_later()
-        elif self.plan.maps and set(MAPS) & set(fetched.result.parts):
-            self._fetch_maps(record, fetched.result.parts, job)
-        else:
-            self._end(job.state, job.message)
-
-    def _fetch_maps(self, record: Record, parts: tuple[str, ...], job: Job) -> None:
-        """Fetch the maps after the label: they are large, and nobody should wait for them to see it."""
-        self._transfer = transfer = Transfer()
-        self._show_moving(IMPORTING, transfer)
-        self._run(
-            lambda: Results.fetch_maps(self._client, job.id, parts, self._affine, self._shape, transfer),
-            lambda maps: self._put_maps(maps, record),
-            lambda error: self._maps_not_fetched(error, lambda: self._fetch_maps(record, parts, job)),
-        )
-
     def _maps_not_fetched(self, error: Exception, again: Callable[[], None]) -> None:
-        passing = isinstance(error, ServerError) and error.passing
-        if not passing or self._clock() - self._answered > PATIENCE_SECONDS:
-            self._fail(error)
-            return
-        self._show(LOST)
-        self._tasks.append(self._runner.later(SLOW_SECONDS, self._guarded(again)))
-
-    def _put_maps(self, maps: dict[str, MapData], record: Record) -> None:
-        Results.put_maps(maps, record)
-        self._callbacks.on_result(record, self.target)
-        if self._job is not None:
-            self._end(self._job.state, self._job.message)
+        self._later_if_it_passes(error, self._guarded(again))
 
     def _not_fetched(self, error: Exception, job: Job) -> None:
         passing = isinstance(error, ServerError) and error.passing
-        if isinstance(error, Results.OtherGrid) and self.plan.request.image is not None:
+        if isinstance(error, OtherGrid) and self.plan.request.image is not None:
             self._send_instead()
         elif passing or (isinstance(error, Errors.Refused) and not job.ended):
             self._not_answered(error)
@@ -281,7 +228,8 @@ class VolumeRun:
         self._server_job.cancel()
         self._server_job = ServerJob(self._client, self._runner, self._unconfirmed)
         self.plan = replace(self.plan, request=replace(self.plan.request, image=None))
-        self._job, self._version, self.sent_instead = None, 0, True
+        self._arrival.restart()
+        self._job, self.sent_instead = None, True
         self._sending.begin()
 
     # ends
@@ -296,7 +244,7 @@ class VolumeRun:
                 self._callbacks.on_failure(self.view)
 
     def _fail(self, error: Exception) -> None:
-        self._end("failed", str(error) if isinstance(error, (ServerError, ValueError)) else _unexpected(error))
+        self._end("failed", str(error) if isinstance(error, (ServerError, ValueError)) else unexpected_text(error))
 
     def _release(self) -> None:
         """Give up what is under way, and the job unless the server has ended it."""
@@ -308,7 +256,7 @@ class VolumeRun:
     def _unconfirmed(self) -> None:
         """Say once that the job may go on at the server."""
         if not self._abandoned and not self.view.active:
-            self._signs.add(_unheard())
+            self._signs.add(unheard_text())
 
     # helpers
 
@@ -343,18 +291,7 @@ class VolumeRun:
         return guarded
 
     def _drop(self) -> None:
-        if self._transfer is not None:
-            self._transfer.stop()
+        self._arrival.stop()
         for task in self._tasks:
             task.drop()
         self._tasks.clear()
-
-
-def _unexpected(error: Exception) -> str:
-    return _("Something unexpected happened ({kind}: {error}). The scene is as it was; try again.").format(
-        kind=type(error).__name__, error=error
-    )
-
-
-def _unheard() -> str:
-    return _("Ended here. The server has not confirmed it: the job may go on there, and is removed in time.")

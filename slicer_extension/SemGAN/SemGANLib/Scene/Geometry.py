@@ -60,6 +60,13 @@ def parent_to_world(node: Any) -> numpy.ndarray:
     return as_array(matrix)
 
 
+def seen_from(node: Any, other: Any) -> numpy.ndarray:
+    """Find the (4, 4) matrix of a node's linear parent transforms, as seen from those of another node."""
+    import numpy as np
+
+    return np.asarray(np.linalg.inv(parent_to_world(other)) @ parent_to_world(node))
+
+
 def as_array(matrix: Any) -> numpy.ndarray:
     """Convert a `vtkMatrix4x4` to a (4, 4) array."""
     import numpy as np

@@ -23,7 +23,8 @@ def modality_of(volume: Any) -> str:
 class Parameters:
     """See `Protocols.ChoicesProtocol.Choices`.
 
-    The node is made when it is first needed, and again after the scene was closed. Nothing that belongs to the computer rather than to the work is kept here: no address and no API key.
+    The node is made when it is first needed, and again after the scene was closed. Nothing that belongs to the
+    computer rather than to the work is kept here: no address and no API key.
     """
 
     def __init__(self, scene: Any) -> None:
