@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from simulated_reader import slice_axis, worst_stroke
+from simulated_reading.worst_stroke import slice_axis, worst_stroke
 
 from monai_semgan.bundle.load import Bundle
 from monai_semgan.correction.correction_settings import CorrectionSettings

@@ -4,7 +4,7 @@
     python benchmarks/corrections.py --scans ct_00 mr_02 --rounds 3 --methods paint latent --out some.json
     python benchmarks/corrections.py --timing --out timing.json
 
-`simulated_reader.py` draws: a stroke of ten pixels in the largest error of the worst slice, from the preview on. Every
+`simulated_reading` draws: a stroke of ten pixels in the largest error of the worst slice, from the preview on. Every
 method gets strokes for its own errors; painting and walker also once those that were drawn for the latent correction
 (`same strokes`). The walker needs scikit-image (extra `test`); it is run in the stroke's slice and in a
 slab of the same reach as the latent correction, each within two radii: the tables show whichever of the four is best.
@@ -28,7 +28,8 @@ from typing import Any
 
 import numpy as np
 from protocol import CT_VALIDATION, MR_TUNING
-from simulated_reader import Method, Paint, ReaderState, Reading, Walker, read
+from simulated_reading.reader import Method, ReaderState, Reading, read
+from simulated_reading.stroke_methods import Paint, Walker
 
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.correction.correction_settings import CorrectionSettings

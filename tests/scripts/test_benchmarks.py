@@ -17,7 +17,7 @@ OTHER_ENVIRONMENTS = {
 }
 """They need the label server's environment or the extension's; `tests/label_app/test_load.py` runs one there."""
 
-SHARED = {"label_client.py", "correction_timing.py", "simulated_reader.py"}
+SHARED = {"label_client.py", "correction_timing.py"}
 """Part of others, no command."""
 
 FILES = sorted((REPOSITORY / "benchmarks").glob("*.py"))
@@ -39,7 +39,7 @@ def test_its_docstring_names_the_command(path: Path) -> None:
     assert f"python benchmarks/{path.name}" in (ast.get_docstring(ast.parse(path.read_text())) or "")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "benchmarks").rglob("*.py")), ids=lambda path: path.name)
 def test_the_modules_of_ours_that_it_imports_hold_what_it_wants(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("monai_semgan"):
