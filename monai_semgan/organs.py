@@ -25,6 +25,25 @@ class Code:
 
 
 @dataclass(frozen=True)
+class CodingScheme:
+    """A private coding scheme, as DICOM wants it to be identified (PS3.3 C.12.1.1.7).
+
+    Args:
+        designator: what its codes name it by.
+        name: what it is.
+        organisation: who answers for it.
+    """
+
+    designator: str
+    name: str
+    organisation: str
+
+
+OWN_SCHEME = CodingScheme("99SEMGAN", "Structures named by users of monai_semgan: codes made of names", "monai_semgan")
+"""Of structures that have no code elsewhere; DICOM keeps designators that begin with 99 for private schemes."""
+
+
+@dataclass(frozen=True)
 class Structure:
     """What is known of a structure, whatever model segments it.
 

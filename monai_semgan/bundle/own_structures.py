@@ -11,13 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monai_semgan.errors import SemganError
-from monai_semgan.organs import Code, Structure, register_structure, structure_key, structure_of
+from monai_semgan.organs import OWN_SCHEME, Code, Structure, register_structure, structure_key, structure_of
 
 SECTION = "own_structures"
 """Of the metadata: name, code and colour of each."""
-
-SCHEME = "99SEMGAN"
-"""Coding scheme of structures that have no code elsewhere; DICOM keeps names that begin with 99 for private ones."""
 
 
 def describe(name: str, colour: Sequence[int]) -> dict[str, Any]:
@@ -30,7 +27,7 @@ def describe(name: str, colour: Sequence[int]) -> dict[str, Any]:
     plain, sides = structure_key(name)
     value = hashlib.sha256(plain.encode()).hexdigest()[:12].upper()  # at most 16 characters in DICOM
     meaning = plain.capitalize()[:64]
-    code = {"value": value, "meaning": meaning, "scheme": SCHEME}
+    code = {"value": value, "meaning": meaning, "scheme": OWN_SCHEME.designator}
     return {"name": plain, "colour": [int(part) for part in colour], "paired": bool(sides), "code": code}
 
 

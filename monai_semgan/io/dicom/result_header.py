@@ -51,6 +51,7 @@ STUDY_TAGS = (
     "AdmittingDiagnosesCodeSequence", "ReferencedPatientSequence", "ReasonForVisit", "ReasonForVisitCodeSequence",
     "AdmissionID", "IssuerOfAdmissionIDSequence", "ServiceEpisodeID", "ServiceEpisodeDescription",
     "IssuerOfServiceEpisodeIDSequence", "PatientState", "PositionReferenceIndicator",
+    "CodingSchemeIdentificationSequence",
 )  # fmt: skip
 
 DEVICE_TAGS = (

@@ -16,6 +16,7 @@ from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ImplicitVRLittleEndian, RTSt
 from monai_semgan._version import __version__
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.character_sets import declare_character_set
+from monai_semgan.io.dicom.coding_schemes import code_item, declare_coding_schemes
 from monai_semgan.io.dicom.contours import outlines
 from monai_semgan.io.dicom.frames import Frame
 from monai_semgan.io.dicom.header_values import mend
@@ -24,7 +25,7 @@ from monai_semgan.io.dicom.result_header import Reference, ResultHeader, result_
 from monai_semgan.io.dicom.seg_references import image_item
 from monai_semgan.io.dicom.seg_writing import MAKER, check_reference
 from monai_semgan.io.volume import Volume
-from monai_semgan.organs import RESEARCH_ONLY, Segments, find_organ
+from monai_semgan.organs import RESEARCH_ONLY, Organ, Segments, find_organ
 
 DIGITS = 4
 """Of contour points, in mm: a hundredth of `contours.INSET` of a pixel of 1 mm."""
@@ -36,6 +37,9 @@ COPIED = (
 )  # fmt: skip
 
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
+
+LONG = ("ROIContourSequence", "ReferencedFrameOfReferenceSequence")
+"""Sequences that hold neither text nor codes."""
 
 CONTOUR_DATA = Tag("ContourData")
 
@@ -73,8 +77,9 @@ def write_rtstruct(array: np.ndarray, like: Volume, path: Path, segments: Segmen
         for number, (index, name) in enumerate(present, start=1):
             label = mend("", "LO", name)[0] or f"label {index}"
             contours = list(_contours(array == index, like.source.frames, header.references))
-            _add_region(dataset, number, label, find_organ(name, index).colour, contours)
-        declare_character_set(dataset, ("ROIContourSequence", "ReferencedFrameOfReferenceSequence"))
+            _add_region(dataset, number, label, find_organ(name, index), contours)
+        declare_coding_schemes(dataset, header.common, LONG)
+        declare_character_set(dataset, LONG)
         dataset.save_as(path, enforce_file_format=True)
 
 
@@ -140,16 +145,19 @@ def _points(polygon: np.ndarray, frame: Frame) -> np.ndarray:
     return frame.position + polygon * frame.spacing @ frame.orientation[::-1]
 
 
-def _add_region(
-    dataset: Dataset, number: int, name: str, colour: tuple[int, int, int], contours: list[Dataset]
-) -> None:
+def _add_region(dataset: Dataset, number: int, name: str, organ: Organ, contours: list[Dataset]) -> None:
     region, drawn, observed = Dataset(), Dataset(), Dataset()
     region.ROINumber, region.ROIName, region.ROIDescription = number, name, RESEARCH_ONLY
     region.ReferencedFrameOfReferenceUID = dataset.FrameOfReferenceUID
     region.ROIGenerationAlgorithm = "AUTOMATIC"
-    drawn.ReferencedROINumber, drawn.ROIDisplayColor, drawn.ContourSequence = number, list(colour), contours
+    drawn.ReferencedROINumber, drawn.ROIDisplayColor, drawn.ContourSequence = number, list(organ.colour), contours
     observed.ObservationNumber = observed.ReferencedROINumber = number
     observed.RTROIInterpretedType = observed.ROIInterpreter = ""
+    observed.SegmentedPropertyCategoryCodeSequence = [code_item(organ.category)]
+    kind = code_item(organ.kind)
+    if organ.side is not None:
+        kind.SegmentedPropertyTypeModifierCodeSequence = [code_item(organ.side)]
+    observed.RTROIIdentificationCodeSequence = [kind]
     dataset.StructureSetROISequence.append(region)
     dataset.ROIContourSequence.append(drawn)
     dataset.RTROIObservationsSequence.append(observed)

@@ -16,6 +16,7 @@ from pydicom.sr.codedict import codes
 from monai_semgan._version import __version__
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.character_sets import UNICODE, declare_character_set
+from monai_semgan.io.dicom.coding_schemes import declare_coding_schemes
 from monai_semgan.io.dicom.header_values import mend
 from monai_semgan.io.dicom.headers import quiet
 from monai_semgan.io.dicom.result_header import result_header
@@ -149,6 +150,7 @@ def _save(
     with quiet(), silenced("highdicom"), checks:
         dataset = _dataset(stand_ins(header, frames), planes, present, segments)
         refer(dataset, header, frames)
+        declare_coding_schemes(dataset, header.common, FRAME_TAGS)
         declare_character_set(dataset, FRAME_TAGS)
         dataset.save_as(target)
 
