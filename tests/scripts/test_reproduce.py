@@ -9,33 +9,21 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
+from reproduction.training_plan import STAGES, read_plan
 
-from monai_semgan.errors import SemganError
 from scripts import reproduce
 from tests.conftest import REPOSITORY, SHIPPED_BUNDLE
+from tests.scripts.folder_bytes import contents
 
 SCRIPT = REPOSITORY / "scripts" / "reproduce.py"
-PATIENTS = ["ct_00", "ct_21", "ct_15", "ct_12"]
 
 
 def script(*options: str) -> list[str]:
     """The command line."""
     return [sys.executable, str(SCRIPT), *options]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Bytes of all files of a folder by path."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def measured(**dice: float) -> dict[str, dict[str, Any]]:
-    """Studies of the validation patients with a mean Dice by mode."""
-    patients = [{"patient": name} for name in PATIENTS]
-    return {mode: {"patients": patients, "dice": {"mean": value}} for mode, value in dice.items()}
 
 
 @pytest.fixture(scope="module")
@@ -88,54 +76,8 @@ class TestSmoke:
         assert contents(smoke["bundle"]) == smoke["before"]
 
     def test_the_copy_can_be_reproduced_in_turn(self, smoke: dict[str, Any]) -> None:
-        plan = reproduce.read_plan(smoke["out"] / "bundle", "1m")
-        assert [(one.stage, one.steps, one.budget) for one in plan] == [(stage, 3, None) for stage in reproduce.STAGES]
-
-
-def test_the_plan_is_the_shipped_record_with_the_generator_first() -> None:
-    plan = reproduce.read_plan(SHIPPED_BUNDLE, "25m")
-    records = json.loads((SHIPPED_BUNDLE / "models" / "model.json").read_text())["training"]
-    assert [one.stage for one in plan] == ["gan", "encoder", "student"]
-    assert plan[0].budget == "25m" and plan[0].settings["latent_dim"] == 256 and plan[0].settings["size"] == 128
-    for training in plan[1:]:
-        pieces = [one for one in records if one["stage"] == training.stage]
-        assert training.settings == pieces[-1]["settings"]
-        batch = training.settings["batch_size"]
-        assert training.steps == pytest.approx(sum(one["images"] for one in pieces) / batch, abs=1)
-    assert {one.settings["num_classes"] for one in plan} == {12}
-
-
-def test_a_training_takes_the_recorded_settings_from_the_command_line(tmp_path: Path) -> None:
-    training = reproduce.Training("student", {"generated_fraction": 0.25, "labelled": -1, "num_classes": 12}, 1000)
-    arguments = reproduce.train_arguments(training, tmp_path)
-    assert arguments[arguments.index("--steps") + 1] == "1000"
-    assert "generated_fraction=0.25" in arguments and "--labelled" not in arguments and "--init" not in arguments
-
-
-def test_better_is_no_mode_below_the_record_and_one_above() -> None:
-    record = json.loads((SHIPPED_BUNDLE / "models" / "model.json").read_text())
-    same = {m: record["accuracy"]["ct"]["methods"][m]["dice"]["mean"] for m in reproduce.MODES}
-    assert not reproduce.comparison(measured(**same), record)["better"]
-    better = reproduce.comparison(measured(**{**same, "preview": 0.99}), record)
-    assert better["better"]
-    assert better["reason"] == f"mean Dice above the record's: preview 0.9900, {same['preview']:.4f}"
-    mixed = reproduce.comparison(measured(**{**same, "preview": 0.99, "invert": 0.3}), record)
-    assert not mixed["better"]
-    assert mixed["reason"] == f"mean Dice below the record's: invert 0.3000, {same['invert']:.4f}"
-
-
-def test_a_better_copy_takes_the_place_of_the_bundle(tmp_path: Path) -> None:
-    copy, bundle = tmp_path / "out" / "bundle", tmp_path / "shipped"
-    for folder, text in ((copy, "new"), (bundle, "old")):
-        folder.mkdir(parents=True)
-        (folder / "model").write_text(text)
-    (bundle / "left over").write_text("old")
-    good = {"finished": True, "comparison": {"better": True, "reason": "mean Dice above the record's"}}
-    with pytest.raises(SemganError, match="nothing to install yet"):
-        reproduce.install(copy, bundle, {"finished": False})
-    reproduce.install(copy, bundle, good)
-    assert contents(bundle) == {"model": b"new"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "shipped"]
+        plan = read_plan(smoke["out"] / "bundle", "1m")
+        assert [(one.stage, one.steps, one.budget) for one in plan] == [(stage, 3, None) for stage in STAGES]
 
 
 @pytest.mark.parametrize(
@@ -154,13 +96,3 @@ def test_wrong_usage_is_told_in_one_line(
         reproduce.main(options)
     assert left.value.code == 2
     assert told in capsys.readouterr().err.splitlines()[-1]
-
-
-def test_a_folder_that_was_begun_with_other_patients_is_refused(tmp_path: Path) -> None:
-    plan = reproduce.smoke_plan(reproduce.read_plan(SHIPPED_BUNDLE, "1m"))
-    reproduce.State.read(tmp_path, plan, "patients one").update()
-    with pytest.raises(SemganError, match="begun with other patients"):
-        reproduce.State.read(tmp_path, plan, "patients two")
-    with pytest.raises(SemganError, match="another record or other settings"):
-        reproduce.State.read(tmp_path, plan[:2], "patients one")
-    assert reproduce.State.read(tmp_path, plan, "patients one").content["patients"] == "patients one"
