@@ -34,7 +34,8 @@ class TrainingEntry:
     let_go: bool = False
     began: float | None = None
     _held_since: float | None = None
-    _eta: tuple[float, float] | None = field(default=None, repr=False)
+    _seconds_left: float = field(default=0.0, repr=False)
+    _counting_since: float | None = field(default=None, repr=False)
 
     @property
     def training(self) -> Training:
@@ -51,7 +52,8 @@ class TrainingEntry:
         training = self.training
         training.state, training.message = TrainState.running, "reading labels"
         training.started = training.started or time.time()
-        self.began, self._eta, self._held_since = time.monotonic(), None, None
+        self.began, self._held_since = time.monotonic(), None
+        self._seconds_left, self._counting_since = training.seconds, None
 
     def hold(self) -> None:
         """Let jobs go first."""
@@ -59,6 +61,7 @@ class TrainingEntry:
             return
         self.training.state, self.training.message = TrainState.paused, WAITING_FOR_JOBS
         self._held_since = time.monotonic()
+        self._stop_counting()
         self.child.pause()
 
     def release(self) -> None:
@@ -71,13 +74,19 @@ class TrainingEntry:
             self.child.resume()
 
     def progress(self, message: dict[str, Any]) -> None:
-        """Take in what its process tells."""
+        """Take in what its process tells.
+
+        While it reads or measures it tells no time left, and what it told last stands still.
+        """
         training = self.training
         training.step, training.steps = int(message["step"]), int(message["steps"])
         if training.state is TrainState.running:
             training.message = str(message.get("message") or "learning")
         eta = message.get("eta")
-        self._eta = None if not isinstance(eta, int | float) else (float(eta), time.monotonic())
+        if isinstance(eta, int | float):
+            self._seconds_left, self._counting_since = float(eta), time.monotonic()
+        else:
+            self._stop_counting()
 
     def end(self, state: TrainState, message: str) -> None:
         """Note that it has ended."""
@@ -103,12 +112,12 @@ class TrainingEntry:
         return self.training.model_copy(update=changes)
 
     def _left(self) -> float | None:
-        if self._eta is not None:
-            seconds, told = self._eta
-            passed = 0.0 if self._held_since is not None else time.monotonic() - told
-            return round(max(0.0, seconds - passed), 1)
-        share = self.training.step / self.training.steps if self.training.steps else 0.0
-        return round(self.training.seconds * (1 - min(1.0, share)), 1)
+        """Seconds of learning that are left; None when they are over, since nobody knows how long the rest takes."""
+        passed = 0.0 if self._counting_since is None else time.monotonic() - self._counting_since
+        return round(self._seconds_left - passed, 1) if self._seconds_left > passed else None
+
+    def _stop_counting(self) -> None:
+        self._seconds_left, self._counting_since = self._left() or 0.0, None
 
     def _count(self) -> None:
         if self._held_since is not None:
