@@ -103,3 +103,21 @@ def with_ids(label_info: object, names: Mapping[int, str]) -> object:
         return label_info
     known = [isinstance(entry, Mapping) and entry.get("name") in ids for entry in label_info]
     return [{**one, "idx": ids[one["name"]]} if there else one for one, there in zip(label_info, known, strict=True)]
+
+
+def naming_all(label_info: object, ids: Iterable[int], known: Mapping[int, str]) -> object:
+    """Return `label_info` that names all ids of a label, as they are meant now.
+
+    A later version of the model may have other structures under the same ids.
+
+    Args:
+        label_info: as a client has sent it; it stays if it names them all.
+        ids: that occur in the label.
+        known: names by id of the model that the label is made from.
+    """
+    told, ids = told_names(label_info), sorted(ids)
+    if all(told.get(index) for index in ids):
+        return label_info
+    listed = label_info if isinstance(label_info, list) else []
+    further = [entry for entry in listed if (own := told_names([entry])) and not own.keys() & known.keys()]
+    return [*({"name": known[index], "idx": index} for index in ids if index in known), *further]

@@ -17,7 +17,7 @@ from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.io.volume import Volume
 from monai_semgan.io.writing import write_label
 from monai_semgan.label_app.grids import lay_onto, read_grid
-from monai_semgan.label_app.label_numbers import model_ids, numbered, renumbered, told_names, with_ids
+from monai_semgan.label_app.label_numbers import model_ids, naming_all, numbered, renumbered, told_names, with_ids
 from monai_semgan.organs import Segments
 from tests.label_app.test_label_grids import scan
 
@@ -145,3 +145,16 @@ def _write_layers(path: Path, layers: np.ndarray, like: Volume, names: list[str]
         image.SetMetaData(key, value)
     SimpleITK.WriteImage(image, str(path))
     return path
+
+
+def test_ids_that_a_client_leaves_open_are_noted_as_the_model_means_them_now() -> None:
+    model = {1: "liver", 7: "aorta"}
+    assert naming_all(None, {7, 1}, model) == [{"name": "liver", "idx": 1}, {"name": "aorta", "idx": 7}]
+    cyst = {"name": "cyst", "idx": 9, "color": [1, 2, 3]}
+    assert naming_all([cyst], {1, 9}, model) == [{"name": "liver", "idx": 1}, cyst]
+    assert naming_all(listed("spleen"), {1, 7}, model) == naming_all(None, {1, 7}, model)
+
+
+def test_a_list_that_names_all_ids_of_a_label_stays_as_it_is() -> None:
+    told = [{"name": "tumour", "idx": 1}, {"name": "stent", "idx": 9}]
+    assert naming_all(told, {1}, {1: "liver"}) == told

@@ -223,6 +223,14 @@ def test_ids_that_the_client_explains_are_taken(server: Server, tag: str) -> Non
     assert put(server, ids, tag, {"label_info": told}).ok
 
 
+def test_a_label_remembers_what_its_ids_meant_to_the_model_when_it_came(server: Server, tag: str) -> None:
+    assert put(server, label(server, ids=3), tag).ok
+    model = ask(server, "GET", "/semgan/models").json()["models"][0]
+    names = {one["id"]: one["name"] for one in model["labels"]}
+    noted = ask(server, "GET", f"/datastore/label/info?label=ct&tag={tag}").json()["label_info"]
+    assert noted == [{"name": names[1], "idx": 1}, {"name": names[2], "idx": 2}]
+
+
 def test_a_client_cannot_pass_its_label_off_as_the_model_s_or_of_another_image(server: Server, tag: str) -> None:
     forged = {
         "image_state": "x",
@@ -332,15 +340,20 @@ def test_a_server_killed_while_it_saves_has_facts_of_the_label_that_is_there(tin
     with start_semgan(studies, tmp_path / "home", "--bundle", tiny_bundle) as server:
         sent = {f"Reader {number}": label(server, number) for number in range(8)}
 
+        some_in = threading.Event()
+
         def hand_in() -> None:
             with contextlib.suppress(requests.RequestException):
-                for name, ids in itertools.cycle(sent.items()):
+                for number, (name, ids) in enumerate(itertools.cycle(sent.items())):
                     put(server, ids, "final", {"annotator": name})
+                    if number > 2:
+                        some_in.set()
 
         threading.Thread(target=hand_in, daemon=True).start()
-        time.sleep(1.5)
+        assert some_in.wait(300)
+        time.sleep(0.5)  # in the middle of any step
         server.process.kill()
-        server.process.wait(20)
+        server.process.wait(100)
     with start_semgan(studies, tmp_path / "home2", "--bundle", tiny_bundle) as server:
         told = facts(server, "final")
         for one in (told, *told["versions"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Header, HTTPException, Request, UploadFile
@@ -13,7 +14,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monai_semgan.jobs.api.own_threads import OwnThreads
 from monai_semgan.label_app.image_ids import is_tag
 from monai_semgan.label_app.label_facts import OWN_KEYS, etag_of
-from monai_semgan.label_app.label_numbers import Ids, ids_by_name, model_ids, with_ids
+from monai_semgan.label_app.label_numbers import Ids, ids_by_name, model_ids, naming_all, with_ids
 from monai_semgan.label_app.server import tokens
 from monai_semgan.label_app.server.checked_forms import CheckedRoute
 from monai_semgan.label_app.server.label_conditions import ALLOW_EMPTY, Expected, check_ids, quoted, saving
@@ -71,8 +72,8 @@ async def save_label(
     info = noted(json_object(params), user)
     if name := logged_in(user):
         info["annotator"] = name
-    models = _ids(connection, info.get("model"))
-    saved = await SAVING.run(_save, image, label, tag or DefaultLabelTag.FINAL.value, info, expected, models)
+    models, known = _ids(connection, info.get("model")), _known_names(connection, info.get("model"))
+    saved = await SAVING.run(_save, image, label, tag or DefaultLabelTag.FINAL.value, info, expected, models, known)
     response.headers["ETag"] = quoted(saved.pop("etag"))
     return saved
 
@@ -85,8 +86,22 @@ def _ids(connection: Request, model: object) -> Ids:
     return ids_by_name((name, index) for index, name in served.labels.items())
 
 
+def _known_names(connection: Request, model: object) -> dict[int, str]:
+    """Names by label id of the model that a label is made from; of all, the default one's first, where none is told."""
+    served = connection.app.state.semgan_jobs.models
+    if isinstance(model, str) and model in served:
+        return dict(served[model].labels)
+    return {index: name for one in reversed(list(served.values())) for index, name in one.labels.items()}
+
+
 def _save(
-    image: str, label: UploadFile, tag: str, info: dict[str, Any], expected: Expected, models: Ids
+    image: str,
+    label: UploadFile,
+    tag: str,
+    info: dict[str, Any],
+    expected: Expected,
+    models: Ids,
+    known: Mapping[int, str],
 ) -> dict[str, Any]:
     if not is_tag(tag):
         raise HTTPException(422, "the tag of the label cannot be used; use letters, digits, . _ and -")
@@ -97,6 +112,8 @@ def _save(
         if "label_info" in info:
             info["label_info"] = with_ids(info["label_info"], received.names)
         check_ids(received, models, info.get("label_info"))
+        if not received.names and received.ids:
+            info["label_info"] = naming_all(info.get("label_info"), received.ids, known)
         condition = saving(expected, received, info)
         noted_of_it = {key: value for key, value in info.items() if key != ALLOW_EMPTY}
         saved = store.save_label(image, str(received.path), tag, noted_of_it, condition)
