@@ -9,22 +9,22 @@ from typing import Any
 import torch
 
 from monai_semgan.errors import Cancelled, SemganError
-from monai_semgan.inversion.constraints import constrained_slices, impose
+from monai_semgan.inversion.constraints import constrained_slices
 from monai_semgan.inversion.guidance import LabelGuidance
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.objectives.base import ReconstructionObjective
 from monai_semgan.inversion.objectives.registry import build_objective
 from monai_semgan.inversion.optimiser import LatentOptimiser, SearchOutcome, better_of, ready_for_search
 from monai_semgan.inversion.prior import LatentPrior
-from monai_semgan.inversion.renderings import Keep, KnownRenderings
+from monai_semgan.inversion.readout import Readout
+from monai_semgan.inversion.renderings import KnownRenderings
 from monai_semgan.inversion.restarts import EncoderFeatures, encoder_start, mean_start, varied_start
-from monai_semgan.inversion.result import InversionResult, predictive_entropy, residual_map
+from monai_semgan.inversion.result import InversionResult
 from monai_semgan.inversion.selection import near_organs
 from monai_semgan.inversion.total import SliceObjective
 from monai_semgan.losses.label_losses import PixelConstraints
-from monai_semgan.networks import InversionSegmenter, JointSample, Latent
+from monai_semgan.networks import InversionSegmenter, Latent
 from monai_semgan.networks.latent import chosen
-from monai_semgan.utils.device import halving_batches
 from monai_semgan.utils.progress import OnStep, StepEvent
 
 IN_DOMAIN_OBJECTIVE = "features"
@@ -150,6 +150,15 @@ class _Search:
         self.renderings = KnownRenderings(self.network.render, target.shape[0])
         self.state: Any = None
         self.guidance = LabelGuidance(student) if student is not None else None
+        self.readout = Readout(
+            self.renderings,
+            target,
+            student,
+            self.settings.student_weight,
+            constraints,
+            inverter.in_domain,
+            inverter.objective_name,
+        )
 
     def run(self, given: Latent | None, active: torch.Tensor | None) -> InversionResult:
         """Search from every start, keep the best latent of each slice and render it."""
@@ -188,7 +197,7 @@ class _Search:
                 self.cancelled = True
 
     def _near_organs(self, start: Latent, margin: int) -> torch.Tensor:
-        labels = self._in_batches(lambda window: (self._rendered(start, window, "start").logits.argmax(1),))
+        labels = [self.readout.labels(start, self.batch_size)]
         if self.student is not None:
             labels.append(self.student.argmax(1))
         chosen = near_organs(labels, margin)
@@ -204,10 +213,6 @@ class _Search:
             return None
         images, *features = (torch.cat(parts) for parts in zip(*seen, strict=True))
         return features if torch.equal(images, self.target) else None
-
-    def _rendered(self, latents: Latent, window: slice, keep: Keep = None) -> JointSample:
-        index = torch.arange(self.target.shape[0], device=self.target.device)[window]
-        return self.renderings(latents[window], index, keep)
 
     def _first_start(self, features: list[torch.Tensor] | None) -> Latent:
         count = self.target.shape[0]
@@ -279,52 +284,17 @@ class _Search:
         return on_step
 
     def _finish(self, start: Latent, outcome: SearchOutcome, renderings: list[Latent]) -> InversionResult:
-        latents = [outcome.latent]
+        further: list[Latent] = []
         if not outcome.cancelled:
-            others = [start, *renderings] if len(renderings) > 1 else [start]
-            latents += [other for other in others if other is not outcome.latent]
-        found = self._in_batches(lambda window: self._opinions(latents, start, window))
-        image, probabilities, uncertainty = found
-        del found
-        if self.average is not None and not outcome.cancelled and not self.cancelled:
-            probabilities, uncertainty = self._averaged(self.average, probabilities, uncertainty)
-        if self.student is not None:
-            probabilities = torch.lerp(probabilities, self.student, self.settings.student_weight)
-        if self.constraints is not None:
-            probabilities = impose(self.constraints, probabilities)
-        return InversionResult(
-            label=probabilities.argmax(1).to(torch.uint8),
-            probabilities=probabilities,
-            reconstruction=image,
-            residual=residual_map(self.target, image, self.inverter.in_domain),
-            uncertainty=uncertainty,
-            latent=outcome.latent,
-            curve=outcome.curve,
-            steps_done=outcome.steps_done,
-            converged=outcome.converged,
-            failed=outcome.failed,
-            cancelled=outcome.cancelled or self.cancelled,
-            objective=self.inverter.objective_name,
-            batch_size=self.batch_size,
-        )
+            further = [start, *renderings] if len(renderings) > 1 else [start]
+        cancelled = outcome.cancelled or self.cancelled
+        average = self._averaged if self.average is not None and not cancelled else None
+        result = self.readout.result(start, outcome, further, self.batch_size, average)
+        return replace(result, cancelled=outcome.cancelled or self.cancelled)  # while averaging, too
 
-    def _opinions(self, latents: list[Latent], start: Latent, window: slice) -> tuple[torch.Tensor, ...]:
-        """Of some slices: image and probabilities of the first latents, and the uncertainty of all opinions."""
-        if len(latents) > 1:
-            self._rendered(start, window, "start")  # first, since slices without search render nothing else
-        renderings = [self._rendered(one, window) for one in latents]
-        members = [rendering.logits.float().softmax(1) for rendering in renderings]
-        if self.student is not None:
-            members.append(self.student[window])
-        return renderings[0].image, members[0], predictive_entropy(members)
-
-    def _averaged(
-        self, average: Average, rendered: torch.Tensor, uncertainty: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Average what was rendered, but on slices with pixels that a user has fixed: there the search has the word.
-
-        Who wants to stop gets what was rendered.
-        """
+    def _averaged(self, rendered: torch.Tensor) -> torch.Tensor | None:
+        """Average what was rendered, unless the caller wants to stop meanwhile."""
+        assert self.average is not None
         steps = self.settings.steps * self.settings.restarts
 
         def on_step(event: StepEvent[Any]) -> None:
@@ -333,26 +303,6 @@ class _Search:
                 raise Cancelled
 
         try:
-            probabilities = average(rendered, on_step)
+            return self.average(rendered, on_step)
         except Cancelled:
-            return rendered, uncertainty
-        if self.constraints is not None:
-            fixed = constrained_slices(self.constraints).to(rendered.device)
-            probabilities = torch.where(fixed[:, None, None, None], rendered, probabilities)
-        return probabilities, torch.maximum(uncertainty, predictive_entropy([rendered, probabilities]))
-
-    def _in_batches(self, function: Callable[[slice], tuple[torch.Tensor, ...]]) -> list[torch.Tensor]:
-        """What a function gives for all slices; batch by batch, since all at once several times over takes GB."""
-
-        def run(window: slice) -> tuple[torch.Tensor, ...]:
-            with torch.no_grad():
-                return tuple(part.float() for part in function(window))
-
-        total, done = self.target.shape[0], 0
-        whole: list[torch.Tensor] = []
-        for parts in halving_batches(run, total, self.batch_size):
-            whole = whole or [part.new_empty(total, *part.shape[1:]) for part in parts]
-            for kept, part in zip(whole, parts, strict=True):
-                kept[done : done + part.shape[0]] = part
-            done += parts[0].shape[0]
-        return whole
+            return None
