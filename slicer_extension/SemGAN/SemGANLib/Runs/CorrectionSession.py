@@ -45,7 +45,7 @@ class CorrectionSession:
         self.values = {label.name: label.id for label in result.labels}
         self.pendings: list[Pending] = []
         self.text = ""
-        self._result, self._around, self._runner = result, around, around.runner
+        self._told, self._around, self._runner = result, around, around.runner
         self._scene = ShownLabel(self.node, self.volume, self.values, history.label)
         self._partial: numpy.ndarray | None = None
         self._closed = False
@@ -173,7 +173,7 @@ class CorrectionSession:
         self._show()
 
     def _finish(self, pending: Pending, job: Job, corrected: Corrected) -> None:
-        warning = remarks(corrected.result, self._result)
+        warning, self._told = remarks(corrected.result, self._told), corrected.result
         whole = job.state == "done"
         there = self._route.job if job.correction is not None and whole else ""
         text, state = "; ".join(pending.texts), "done" if whole else "cancelled"

@@ -12,6 +12,9 @@ from ..Types.ResultTypes import Result
 MANY = 3
 """More structures than these are not all named."""
 
+OF_STROKES = ("strokes_contradict", "locked_kept", "strokes_alone", "search_failed")
+"""Codes of findings that are about the strokes of one correction, not about its result."""
+
 
 def strokes_text(strokes: Sequence[Stroke], reach_mm: float) -> str:
     """Say `"liver: 214 voxels added; spleen: 12 removed; within 25 mm"`."""
@@ -84,9 +87,15 @@ def kept_as_is_text() -> str:
 def remarks(result: Result, before: Result | None) -> str:
     """Collect what the server remarks of a correction and had not said of the result before it.
 
-    A finding of the same kind about the same structures was said before, though its figures may have changed a bit.
+    A finding of the same kind about the same structures was said before, though its figures may have changed a bit;
+    but what is said of strokes is said of each correction anew.
+
+    Args:
+        result: of the correction.
+        before: of the correction before it, or of the job that is corrected.
     """
-    known = {(one.code, one.labels) for one in before.findings} if before is not None else set()
+    earlier = before.findings if before is not None else ()
+    known = {(one.code, one.labels) for one in earlier if one.code not in OF_STROKES}
     notes = set(before.notes) if before is not None else set()
     told = [one.text for one in result.findings if (one.code, one.labels) not in known]
     if not result.findings:

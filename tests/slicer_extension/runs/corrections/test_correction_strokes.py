@@ -192,6 +192,18 @@ def test_what_was_said_of_the_result_is_not_said_again_of_every_correction():
     assert said == "The liver has 30 ml."
 
 
+def test_what_was_said_of_one_correction_is_not_said_of_the_next_but_what_is_of_its_own_strokes_is(reader, server):
+    gone = {"code": "not_found", "level": "info", "labels": [4], "text": "No spleen was found."}
+    locked = {"code": "locked_kept", "level": "warning", "labels": [], "text": "3 drawn voxels stay as they were."}
+    said = []
+    for row, findings in enumerate(([gone], [gone, locked], [gone, locked]), start=3):
+        server.say = findings
+        reader.stroke("liver", j=row)
+        reader.send()
+        said.append(reader.logic.history()[-1].warning)
+    assert said == [gone["text"], locked["text"], locked["text"]]
+
+
 @pytest.mark.parametrize("gone", ["renamed", "removed"])
 def test_a_structure_whose_segment_was_renamed_or_removed_is_not_erased(reader, server, gone):
     segments = reader.node.GetSegmentation()
