@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from benchmarks import gpu
+from benchmarks.gpu_measuring.carrying import use_wheels
+from benchmarks.gpu_measuring.room import SLICES_FILE, TINY, stored_slices
 from monai_semgan.utils.device import select_device
 
 Part = Callable[[Any], dict[str, Any]]
@@ -29,7 +31,7 @@ def with_parts(monkeypatch: pytest.MonkeyPatch, seconds: float = 60.0, **parts: 
     """Only these parts, and a room that is ready at once."""
 
     class Room:
-        cuda, bfloat16, sizes, device = False, False, gpu.TINY, select_device("cpu")
+        cuda, bfloat16, sizes, device = False, False, TINY, select_device("cpu")
 
     monkeypatch.setattr(gpu, "PARTS", {name: (part, seconds) for name, part in parts.items()})
     monkeypatch.setattr(gpu, "Room", lambda *arguments: Room())
@@ -94,11 +96,11 @@ def test_parts_for_which_no_time_is_left_wait_for_the_next_call(
 
 def test_the_slices_that_are_carried_are_those_that_are_measured(tmp_path: Path) -> None:
     assert gpu.main(["pack", str(tmp_path), "--no-wheels"]) == 0
-    carried = np.load(tmp_path / gpu.SLICES_FILE)["slices"]
+    carried = np.load(tmp_path / SLICES_FILE)["slices"]
     assert carried.shape == (100, 128, 128) and carried.std() > 20
-    few = gpu.stored_slices(tmp_path, 4)
+    few = stored_slices(tmp_path, 4)
     assert np.array_equal(few, carried[48:52])
-    assert np.array_equal(gpu.stored_slices(tmp_path, 130)[100:], carried[:30])
+    assert np.array_equal(stored_slices(tmp_path, 130)[100:], carried[:30])
 
 
 def test_carried_wheels_are_found_without_being_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +109,7 @@ def test_carried_wheels_are_found_without_being_installed(tmp_path: Path, monkey
     with zipfile.ZipFile(tmp_path / "carried_thing-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("carried_thing.py", "VALUE = 3\n")
         wheel.writestr("carried_thing-1.0.dist-info/METADATA", "Name: carried-thing\nVersion: 1.0\n")
-    gpu.use_wheels(tmp_path)
+    use_wheels(tmp_path)
     import carried_thing
 
     assert carried_thing.VALUE == 3
