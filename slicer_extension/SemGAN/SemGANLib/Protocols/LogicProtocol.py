@@ -46,11 +46,13 @@ class Logic(Protocol):
     left_jobs_changed: Signal
     """Emits a tuple of `LeftJob`: after connecting, and when one was taken up or ended."""
 
-    corrections: CorrectionLogic
-    """Corrections of a result by strokes."""
+    @property
+    def corrections(self) -> CorrectionLogic:
+        """Corrections of a result by strokes."""
 
-    trainings: TrainingLogic
-    """Learning at the server from submitted labels."""
+    @property
+    def trainings(self) -> TrainingLogic:
+        """Learning at the server from submitted labels."""
 
     @property
     def choices(self) -> Choices:
