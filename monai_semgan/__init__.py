@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from monai_semgan.learning.learn_settings import LearnSettings
     from monai_semgan.learning.new_structures import NewStructure
     from monai_semgan.learning.structure_learning import learn_structures
+    from monai_semgan.losses.label_losses import PixelConstraints
     from monai_semgan.networks.added_structures import AddedStructures
     from monai_semgan.networks.discriminators import ImageDiscriminator, JointDiscriminator
     from monai_semgan.networks.encoder import LatentEncoder
@@ -131,6 +132,7 @@ __all__ = [
     "NewStructure",
     "NormaliseIntensityd",
     "PatientScore",
+    "PixelConstraints",
     "PlanSlicesd",
     "Preprocessing",
     "PreviewSettings",
@@ -245,6 +247,7 @@ _HOMES = {
     "learning.learn_settings": "LearnSettings",
     "learning.new_structures": "NewStructure",
     "learning.structure_learning": "learn_structures",
+    "losses.label_losses": "PixelConstraints",
     "networks.added_structures": "AddedStructures",
     "networks.discriminators": "ImageDiscriminator JointDiscriminator",
     "networks.encoder": "LatentEncoder",

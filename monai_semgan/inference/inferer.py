@@ -14,6 +14,7 @@ from monai_semgan.errors import SemganError
 from monai_semgan.inference.preview import PreviewSettings, preview_parts, preview_slices, with_shares
 from monai_semgan.inference.segmentation import MODES
 from monai_semgan.inference.views import rendered_average
+from monai_semgan.inversion.constraints import check_constraints, kept_from_dividing
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.inversion.objectives.registry import AUTO, check_objective
 from monai_semgan.inversion.result import InversionResult, predictive_entropy
@@ -96,6 +97,9 @@ class SliceInversionInferer(SliceInferer):
     ) -> dict[str, torch.Tensor]:
         modality, distance = slice_facts(inputs)
         if self.run_mode == "preview":
+            if kwargs.get("constraints") is not None:
+                remedy = "use another mode, or Corrector, which follows strokes without an inversion"
+                raise SemganError("mode preview knows no constraints", remedy=remedy)
             probabilities = self.preview(inputs, network, modality, distance)
             uncertainty = predictive_entropy([probabilities])[:, None]
             return {"seg": probabilities, "uncertainty": uncertainty}
@@ -140,7 +144,7 @@ class SliceInversionInferer(SliceInferer):
             modality: of the volume; decides what objective `auto` is. That of the generator when left out.
             student: probabilities `(D, K, H, W)` for mode `refine` in place of the plain student's; of the classes that
                 the generator renders.
-            constraints: pixels whose label is known.
+            constraints: pixels whose label is known; it is theirs in the result, whatever is found.
             active: `(D,)` bool, slices to optimise; all by default.
             on_step: called with a `StepEvent` at the start, between batches and after every step, which makes an
                 `InversionResult` of what has been found when asked for it; `Cancelled` ends the search.
@@ -149,12 +153,16 @@ class SliceInversionInferer(SliceInferer):
             Everything about the volume, on the grid of the slices.
 
         Raises:
-            SemganError: if the volume does not have the size of the generator.
+            SemganError: if the volume does not have the size of the generator, or the constraints are of other slices
+                or of a class that it does not render.
         """
         if inputs.ndim != 5 or inputs.shape[0] != 1:
             raise SemganError(f"input of shape {tuple(inputs.shape)}", remedy="give one volume as (1, C, H, W, D)")
         slices = getattr(inputs, "as_tensor", lambda: inputs)()[0].permute(3, 0, 1, 2)
         settings = self.settings.rendering_only() if self.run_mode == "encoder" else self.settings
+        network.check_renders(f"mode {self.run_mode}")
+        if constraints is not None:
+            check_constraints(constraints, slices, network.generator.num_classes)
         in_domain = modality is None or header_modality(modality) == self.modality
         distance = slice_facts(inputs)[1]
         shares: list[torch.Tensor] = []
@@ -162,6 +170,8 @@ class SliceInversionInferer(SliceInferer):
             views = self.preview_settings
             found, shares = preview_parts(network, slices, views, not in_domain, distance, slices.device)
             student = found.to(slices.device) if student is None else student
+        if constraints is not None:
+            shares = [kept_from_dividing(constraints, share) for share in shares]
         inverter = VolumeInverter(network, settings, in_domain)
         student = student if self.run_mode == "refine" else None
         average = rendered_average(network, slices, self.preview_settings, settings, not in_domain, distance)

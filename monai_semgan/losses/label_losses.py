@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from monai_semgan.errors import SemganError
 
 UNLABELLED = 255
 """Class index of pixels whose class nobody knows: they count in no loss and in no score."""
@@ -20,16 +23,23 @@ class PixelConstraints:
     """Hold pixels whose label a user has fixed.
 
     Attributes:
-        labels: `(D, H, W)` integers on the slice grid, -1 where nothing is fixed.
-        weight: weight of the constraints against the reconstruction.
+        labels: `(D, H, W)` integers on the slice grid, classes with the background as 0, -1 where nothing is fixed.
+        weight: weight of the constraints in the loss, 0 or more.
+
+    Raises:
+        SemganError: if the labels are no such integers, or the weight is no such number.
     """
 
     labels: Tensor
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.labels.ndim != 3 or self.labels.is_floating_point():
-            raise ValueError("constraints are integers of shape (D, H, W), -1 where nothing is fixed")
+        dtype, shape = self.labels.dtype, tuple(self.labels.shape)
+        if len(shape) != 3 or dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
+            remedy = "give integers (D, H, W), -1 where nothing is fixed"
+            raise SemganError(f"constraints of shape {shape} and type {dtype}", remedy=remedy)
+        if not 0 <= self.weight < math.inf:
+            raise SemganError(f"constraints of weight {self.weight}", remedy="give a number of 0 or more")
 
     def loss(self, logits: Tensor, index: Tensor) -> Tensor:
         """Compute the weighted cross-entropy of each slice.

@@ -13,6 +13,8 @@ from monai_semgan.errors import SemganError
 from monai_semgan.inference.inferer import MODES, SliceInversionInferer
 from monai_semgan.inversion.inversion_settings import InversionSettings
 from monai_semgan.losses.label_losses import PixelConstraints
+from monai_semgan.networks import InversionSegmenter
+from monai_semgan.networks.added_structures import AddedStructures
 from tests.inversion.conftest import Case, assert_same_latents, case, network, one_thread  # noqa: F401
 
 SETTINGS = InversionSettings(steps=8, objective="l1", prior_weight=0.0, batch_size=2, mixed_precision=False)
@@ -146,6 +148,47 @@ def test_strokes_pull_the_label_and_always_win(case):
             case.network.render(r.latent[2:3]).logits.softmax(1)[0, 2, 8:24, 8:24] for r in (result, plain)
         )
     assert rendered.mean() > before.mean() + 0.05
+
+
+@pytest.mark.parametrize("mode", ["encoder", "invert", "refine"])
+def test_strokes_win_in_every_mode_that_inverts(case, mode):
+    strokes = torch.full((5, 32, 32), -1)
+    strokes[1, 4:8, 4:20] = 2
+    strokes[1, 20:24, 4:20] = 0
+    found = SliceInversionInferer(SETTINGS, mode)(volume(case), case.network, constraints=PixelConstraints(strokes))
+    label = found["seg"].argmax(1)[0].permute(2, 0, 1)
+    assert torch.equal(label[strokes >= 0], strokes[strokes >= 0])
+
+
+def test_strokes_win_over_structures_that_were_added_to_the_model(case):
+    heads = AddedStructures(case.network.student.feature_channels, 3, (1,), width=8)
+    torch.nn.init.constant_(heads.heads[0].last.bias, 20.0)  # whatever is background becomes the new structure
+    network = InversionSegmenter(case.network.generator, case.network.encoder, case.network.student, added=heads).eval()
+    strokes = torch.full((5, 32, 32), -1)
+    strokes[2, 8:24, 8:24] = 0
+    events = []
+    result = SliceInversionInferer(SETTINGS).invert(
+        volume(case),
+        network,
+        constraints=PixelConstraints(strokes),
+        on_step=lambda event: events.append(event.partial()),
+    )
+    for found in (result, *(event for event in events if event is not None)):
+        assert (found.label[2, 8:24, 8:24] == 0).all()
+        assert (found.probabilities.argmax(1)[2, 8:24, 8:24] == 0).all()
+        assert (found.label == 3).any() and not (found.label[strokes < 0] == 0).any()
+
+
+def test_constraints_that_cannot_be_kept_are_refused_in_one_line(case):
+    def invert(labels, mode="invert"):
+        SliceInversionInferer(SETTINGS, mode)(volume(case), case.network, constraints=PixelConstraints(labels))
+
+    with pytest.raises(SemganError, match=r"constraints of shape \(4, 32, 32\) for slices of shape \(5, 32, 32\)"):
+        invert(torch.full((4, 32, 32), -1))
+    with pytest.raises(SemganError, match="constraints of class 3; the generator renders 0 to 2"):
+        invert(torch.full((5, 32, 32), 3))
+    with pytest.raises(SemganError, match="mode preview knows no constraints"):
+        invert(torch.full((5, 32, 32), -1), "preview")
 
 
 def test_refine_listens_to_the_student(case):

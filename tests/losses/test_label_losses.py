@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from monai_semgan.errors import SemganError
 from monai_semgan.losses.label_losses import (
     MaskedDiceCELoss,
     PixelConstraints,
@@ -38,9 +39,16 @@ def test_constraints_of_a_slice_do_not_depend_on_the_batch() -> None:
     torch.testing.assert_close(together, 2 * constraint_loss(logits, labels))
 
 
-def test_constraints_of_the_wrong_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match="D, H, W"):
-        PixelConstraints(torch.zeros(4, 4, dtype=torch.long))
+@pytest.mark.parametrize("labels", [torch.zeros(4, 4).long(), torch.zeros(1, 4, 4), torch.zeros(1, 4, 4).bool()])
+def test_constraints_of_the_wrong_shape_or_type_are_refused(labels: torch.Tensor) -> None:
+    with pytest.raises(SemganError, match=r"give integers \(D, H, W\), -1 where nothing is fixed"):
+        PixelConstraints(labels)
+
+
+@pytest.mark.parametrize("weight", [-1.0, math.inf, math.nan])
+def test_constraints_of_a_weight_that_makes_no_sense_are_refused(weight: float) -> None:
+    with pytest.raises(SemganError, match="a number of 0 or more"):
+        PixelConstraints(torch.zeros(1, 4, 4).long(), weight)
 
 
 def test_soft_labels_cost_nothing_where_both_agree() -> None:
