@@ -1,8 +1,8 @@
 """Objects and settings from a configuration in MONAI's language, without MONAI.
 
 Importing MONAI takes as long as segmenting a scan. What most bundles say about network and slices needs little of the
-language: references (`@id`, `@id#key`), attributes (`$@id.name`) and `_target_` with a full path. That much is done
-here; a configuration that says more goes to MONAI's `ConfigParser`.
+language: references (`@id`, `@id#key`), attributes (`$@id.name`), paths (`$@id + '/name'`) and `_target_` with a full
+path. That much is done here; a configuration that says more goes to MONAI's `ConfigParser`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 REFERENCE = re.compile(r"@(\w+(?:(?:#|::)\w+)*)")
 ATTRIBUTE = re.compile(r"\$" + REFERENCE.pattern + r"((?:\.[A-Za-z]\w*)+)")
+JOINED = re.compile(r"\$" + REFERENCE.pattern + r" \+ '([^'\\]*)'")
 IMPORT = re.compile(r"\$\s*(?:import|from)\s+(\w+)")
 HARMLESS = ("monai", "monai_semgan", "numpy", "torch")
 """Importing these has no effect but time; other modules may register something, so the imports must be run."""
@@ -87,6 +88,8 @@ class PlainConfig:
             return text
         if match := REFERENCE.fullmatch(text):
             return self.get(match[1])
+        if match := JOINED.fullmatch(text):
+            return self.get(match[1]) + match[2]
         match = ATTRIBUTE.fullmatch(text)
         if match is None:
             raise BeyondPlain(text)

@@ -119,7 +119,8 @@ def _config(
     ids = new.preprocessing.label_ids
     slices = {"num_classes": new.preprocessing.num_classes} | ({} if ids is None else {"label_ids": list(ids)})
     changed["slices"] = changed["slices"] | slices
-    changed["added_def"] = added_arguments(old, head, count)
+    weights = f"$@bundle_root + '/{ADDED.as_posix()}'"
+    changed["added_def"] = added_arguments(old, head, count) | {"weights": weights}
     changed["network_def"] = changed["network_def"] | {"added": "@added_def"}
     return changed
 

@@ -7,10 +7,14 @@ The old classes stay what they are: the background alone is divided among those 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from monai_semgan.networks.weights import StateDict, load_weights
 
 WIDTH = 24
 """Channels of a head on the student's levels: some 40 thousand weights."""
@@ -44,27 +48,32 @@ class StructureHead(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.constant_(self.last.bias, -3.0)  # type: ignore[arg-type]  # structures are rare
 
-    def forward(self, image: torch.Tensor, logits: torch.Tensor, features: Sequence[torch.Tensor]) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, logits: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
         """Compute logits `(N, structures, H, W)`; the background's logit is 0.
 
         Args:
             image: `(N, C, H, W)` in -1..1.
             logits: the student's `(N, K, H, W)`.
-            features: its maps.
+            features: its maps; there are two of each size, one on the way down, one from below.
         """
-        sizes = sorted({feature.shape[-2:] for feature in features})
-        x = image.new_zeros(())
-        for size, mix in zip(sizes, self.mix, strict=False):
-            parts = [
-                project(feature)
-                for project, feature in zip(self.project, features, strict=True)
-                if feature.shape[-2:] == size
-            ]
-            x = mix(_resized(x, size) + torch.stack(parts).sum(0))
-        x = torch.cat([_resized(x.float(), image.shape[-2:]), image.float(), logits.float().softmax(1)], 1)
-        if self.training:
-            return self.last(self.fine(x))
-        with torch.autocast(image.device.type, enabled=False):  # grey values have more than the 8 bits of bfloat16
+        maps: list[torch.Tensor] = []
+        for index, project in enumerate(self.project):
+            maps.append(project(features[index]))
+        x = image
+        for index, mix in enumerate(self.mix):
+            place = len(self.mix) - 1 - index
+            both = torch.stack([maps[place], maps[len(maps) - 1 - place]]).sum(0)
+            x = mix(both if index == 0 else _resized(x, both) + both)
+        x = torch.cat([_resized(x.float(), image), image.float(), logits.float().softmax(1)], 1)
+        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript leaves out what this alone encloses
+            if not self.training and torch.is_autocast_enabled(image.device.type):
+                return self.last_in_full(x)
+        return self.last(self.fine(x))
+
+    @torch.jit.unused
+    def last_in_full(self, x: torch.Tensor) -> torch.Tensor:
+        """Map the last level in float32: grey values have more than the 8 bits of bfloat16."""
+        with torch.autocast(x.device.type, enabled=False):
             return self.last(self.fine(x))
 
 
@@ -77,7 +86,11 @@ class AddedStructures(nn.Module):
         structures: how many each head finds.
         image_channels: 1 or 3.
         width: channels in the heads.
+        weights: file of the heads' weights, read when a state dict without any of them is loaded, as MONAI's exports
+            do; None where all come in one.
     """
+
+    __constants__ = ("counts",)
 
     def __init__(
         self,
@@ -86,22 +99,37 @@ class AddedStructures(nn.Module):
         structures: Sequence[int],
         image_channels: int = 1,
         width: int = WIDTH,
+        weights: str | Path | None = None,
     ) -> None:
         super().__init__()
         self.counts = tuple(structures)
         self.heads = nn.ModuleList(
             [StructureHead(feature_channels, image_channels, num_classes, count, width) for count in structures]
         )
+        if weights is not None:
+            self.register_load_state_dict_pre_hook(partial(_fill, Path(weights)))
 
-    def forward(self, image: torch.Tensor, logits: torch.Tensor, features: Sequence[torch.Tensor]) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, logits: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
         """Compute logits `(N, heads + all structures, H, W)`: of every head a background of 0, and its structures."""
-        found = [head(image, logits, features) for head in self.heads]
-        return torch.cat([part for own in found for part in (torch.zeros_like(own[:, :1]), own)], 1)
+        parts: list[torch.Tensor] = []
+        for head in self.heads:
+            own = head(image, logits, features)
+            parts.append(torch.zeros_like(own[:, :1]))
+            parts.append(own)
+        return torch.cat(parts, 1)
+
+
+def _fill(path: Path, module: nn.Module, state: StateDict, prefix: str, *others: object) -> None:
+    """Take the heads' weights from their own file where a state dict that is being loaded has none of them."""
+    if not any(name.startswith(prefix) for name in state):
+        state.update({prefix + name: value for name, value in load_weights(path).items()})
 
 
 def _mixing(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(4, outputs), nn.SiLU())
 
 
-def _resized(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    return x if x.ndim == 0 or x.shape[-2:] == tuple(size) else F.interpolate(x, tuple(size), mode="bilinear")
+def _resized(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    if x.shape[-2] == like.shape[-2] and x.shape[-1] == like.shape[-1]:
+        return x
+    return F.interpolate(x, [like.shape[-2], like.shape[-1]], mode="bilinear")

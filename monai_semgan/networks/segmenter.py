@@ -66,6 +66,7 @@ class InversionSegmenter(nn.Module):
         self.added = added
         self.with_added = added is not None
         self.added_count = 0 if added is None else sum(added.counts)
+        self.added_groups = [] if added is None else [1 + count for count in added.counts]
         self.forward_mode = forward_mode
         self.feed_forward = forward_mode == "preview"
 
@@ -98,7 +99,6 @@ class InversionSegmenter(nn.Module):
             return self.joined_preview(image)
         return self.student(image).float()
 
-    @torch.jit.unused
     def joined_preview(self, image: torch.Tensor) -> torch.Tensor:
         """Compute logits `(N, K, H, W)` of all classes, those that were added last."""
         return self._joined(self.preview_parts(image))
@@ -114,11 +114,10 @@ class InversionSegmenter(nn.Module):
 
     def _joined(self, parts: torch.Tensor) -> torch.Tensor:
         """Make logits of all classes of those of `preview_parts`."""
-        own = [1 + count for count in self.added_counts]
-        first, *shares = parts.split([parts.shape[1] - sum(own), *own], 1)
-        return divided(first.softmax(1), [share.softmax(1) for share in shares]).clamp_min(1e-12).log()
+        sizes = [parts.shape[1] - sum(self.added_groups)] + self.added_groups
+        found = [part.softmax(1) for part in parts.split(sizes, 1)]
+        return divided(found[0], found[1:]).clamp_min(1e-12).log()
 
-    @torch.jit.unused
     def preview_parts(self, image: torch.Tensor) -> torch.Tensor:
         """Compute the student's logits, and those of what its background may be: `(N, K, H, W)`.
 

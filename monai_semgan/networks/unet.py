@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
@@ -50,6 +49,11 @@ class ResidualUnit(nn.Module):
         around = self.residual(x)  # first: the order in which gradients are summed up depends on it
         return self.conv(x) + around
 
+    def with_maps(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Map as `forward` does; the bottom of a U-Net has no maps of its own."""
+        maps: list[torch.Tensor] = []
+        return self.forward(x), maps
+
 
 class SkipConnection(nn.Module):
     """Append what a network makes of its input to the input's channels.
@@ -65,6 +69,20 @@ class SkipConnection(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map `(N, C, H, W)` to `(N, C + the submodule's channels, H, W)`."""
         return torch.cat([x, self.submodule(x)], 1)
+
+    def with_maps(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Map as `forward` does, and give the input, the submodule's maps and what it makes of the input."""
+        inner, maps = self.submodule.with_maps(x)  # type: ignore[operator]
+        return torch.cat([x, inner], 1), [x] + maps + [inner]
+
+
+class Level(nn.Sequential):
+    """A level of a U-Net: down, a skip connection around all below it, and up."""
+
+    def with_maps(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Map as `forward` does, and give the maps on the way: down to the bottom, and up to below this level."""
+        joined, maps = self[1].with_maps(self[0](x))  # type: ignore[operator]
+        return self[2](joined), maps
 
 
 class StudentUNet(nn.Module):
@@ -115,30 +133,31 @@ class StudentUNet(nn.Module):
         widths = [_width(level[0]) for level in levels]
         return [*widths, _width(bottom), *reversed(widths[:-1])]
 
-    @torch.jit.unused
     def with_features(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Map `(N, C, H, W)` to logits `(N, K, H, W)`, equal to those of `forward`, and to the maps on the way.
 
         Returns:
             Logits, and maps `(N, c, h, w)`: those on the way down, the coarsest one, and those on the way up.
         """
-        levels, bottom = self._levels()
-        in_full = not self.training and torch.is_autocast_enabled(image.device.type)
-        with _without_autocast(image.device, in_full):
-            downwards = [levels[0][0](image.float() if in_full else image)]
-        for level in levels[1:]:
-            downwards.append(level[0](downwards[-1]))
-        upwards = [bottom(downwards[-1])]
-        for level, x in zip(reversed(levels[1:]), reversed(downwards[1:]), strict=True):
-            upwards.append(level[2](torch.cat([x, upwards[-1]], 1)))
-        x = torch.cat([downwards[0], upwards[-1]], 1)
-        with _without_autocast(image.device, in_full):
-            logits = levels[0][2](x.float() if in_full else x)
-        return logits, [*downwards, *upwards]
+        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript leaves out what this alone encloses
+            if not self.training and torch.is_autocast_enabled(image.device.type):
+                return self.features_in_full(image)
+        return self.model.with_maps(image)
+
+    @torch.jit.unused
+    def features_in_full(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Map as `with_features` does, in the precisions of `first_level_in_full`."""
+        down, below, up = self.model
+        with torch.autocast(image.device.type, enabled=False):
+            first = down(image.float())
+        joined, maps = below.with_maps(first)  # type: ignore[operator]
+        with torch.autocast(image.device.type, enabled=False):
+            return up(joined.float()), maps
 
     def _levels(self) -> tuple[list[nn.Sequential], ResidualUnit]:
         """Take the levels apart, from the finest to the coarsest, and what lies below all of them."""
-        levels, inner = [self.model], self.model[1].submodule
+        levels: list[nn.Sequential] = [self.model]
+        inner = self.model[1].submodule
         while isinstance(inner, nn.Sequential):
             levels.append(inner)
             inner = inner[1].submodule  # type: ignore[union-attr,assignment]
@@ -170,13 +189,13 @@ class StudentEnsemble(nn.Module):
         """Count the channels of every map that `with_features` gives."""
         return list(self.members[0].feature_channels)  # type: ignore[arg-type]
 
-    @torch.jit.unused
     def with_features(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Give the logits of all members, equal to those of `forward`, and the maps of the first one."""
         logits, features = self.members[0].with_features(image)  # type: ignore[operator]
         total = torch.zeros(1, device=image.device) + logits.float().softmax(dim=1)
-        for member in self.members[1:]:
-            total = total + member(image).float().softmax(dim=1)
+        for index, member in enumerate(self.members):
+            if index > 0:
+                total = total + member(image).float().softmax(dim=1)
         return torch.log((total / len(self.members)).clamp_min(1e-7)), features
 
 
@@ -202,17 +221,12 @@ def build_student(
     return StudentUNet(image_channels, num_classes, channels)
 
 
-def _without_autocast(device: torch.device, wanted: bool) -> AbstractContextManager[object]:
-    """Switch autocast off where that is wanted."""
-    return torch.autocast(device.type, enabled=False) if wanted else nullcontext()
-
-
 def _width(unit: nn.Module) -> int:
     """Count the channels that a residual unit gives out."""
     return int(unit.conv.unit0.conv.out_channels)  # type: ignore[union-attr,arg-type]
 
 
-def _level(in_channels: int, out_channels: int, channels: list[int], top: bool = False) -> nn.Sequential:
+def _level(in_channels: int, out_channels: int, channels: list[int], top: bool = False) -> Level:
     """A level and all below it, from the bottom up: random initial values depend on the order."""
     width = channels[0]
     if len(channels) > 2:
@@ -224,7 +238,7 @@ def _level(in_channels: int, out_channels: int, channels: list[int], top: bool =
     down = ResidualUnit(in_channels, width, stride=2)
     rising = _normalised(nn.ConvTranspose2d(joined, out_channels, 3, stride=2, padding=1, output_padding=1))
     up = nn.Sequential(rising, ResidualUnit(out_channels, out_channels, units=1, last_plain=top))
-    return nn.Sequential(down, SkipConnection(below), up)
+    return Level(down, SkipConnection(below), up)
 
 
 def _normalised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:

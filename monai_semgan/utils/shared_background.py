@@ -10,11 +10,8 @@ from collections.abc import Sequence
 
 import torch
 
-NOTHING = 1e-20
-"""A background of less is not divided: its steps would be too small for numbers of 32 bits."""
 
-
-def divided(probabilities: torch.Tensor, shares: Sequence[torch.Tensor]) -> torch.Tensor:
+def divided(probabilities: torch.Tensor, shares: list[torch.Tensor]) -> torch.Tensor:
     """Divide the background of old classes among structures that were added, in the order in which they were.
 
     Every part is a whole number of the smallest steps by which the background's own value can change, so that
@@ -35,15 +32,23 @@ def divided(probabilities: torch.Tensor, shares: Sequence[torch.Tensor]) -> torc
 
 def _divided_once(probabilities: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     background = probabilities[:, :1]
-    worth = background > NOTHING
-    exponent = torch.frexp(torch.where(worth, background, 1.0)).exponent
-    step = torch.ldexp(torch.ones_like(background), exponent - 24)
+    worth = background > 1e-20  # the steps of less would be too small for numbers of 32 bits
+    step = _steps(torch.where(worth, background, 1.0))
     parts = torch.floor(background * shares[:, 1:].clamp(0, 1) / step) * step * worth
-    left = background.clone()
+    left, taken = background, [probabilities[:, 1:]]
     for part in parts.split(1, 1):  # rounding of shares whose sum is a little above 1 must not go below 0
-        part.copy_(torch.minimum(part, left))
-        left -= part
-    return torch.cat([left, probabilities[:, 1:], parts], 1)
+        taken.append(torch.minimum(part, left))
+        left = left - taken[-1]
+    return torch.cat([left] + taken, 1)
+
+
+def _steps(values: torch.Tensor) -> torch.Tensor:
+    """The smallest steps by which positive float32 numbers can change."""
+    if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript leaves out what this alone encloses
+        if torch.compiler.is_exporting():  # ONNX has no frexp; where log2 is rounded, half or twice a step is exact too
+            return torch.exp2(torch.floor(torch.log2(values)) - 23)
+    exponent = torch.frexp(values)[1]
+    return torch.ldexp(torch.ones_like(values), exponent - 24)
 
 
 def whole_background(probabilities: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:

@@ -26,6 +26,7 @@ PLAIN: dict[str, Any] = {
     "same": "@slices#size",
     "same_new": "@slices::percentiles::1",
     "attribute": "$@slices.percentiles",
+    "path": "$@name + '/models/a.pt'",
     "nested": {"list": [{"a": "@size"}, None, True], "object": {"_target_": "fractions.Fraction", "numerator": 3}},
     "part": "@nested#object",
 }
