@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.free_ports import free_port
+
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -44,7 +46,7 @@ class Browser:
         options.binary_location = chromium
         for flag in (*FLAGS, f"--user-data-dir={profile}"):
             options.add_argument(flag)
-        self._driver = webdriver.Chrome(options=options, service=Service(driver))
+        self._driver = webdriver.Chrome(options=options, service=Service(driver, port=free_port()))
 
     def __enter__(self) -> Browser:
         return self

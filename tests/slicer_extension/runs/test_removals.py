@@ -18,7 +18,7 @@ DELETE = "DELETE /semgan/uploads/.*"
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again after a moment."""
     monkeypatch.setattr("SemGANLib.Runs.Removals.WAIT_SECONDS", (0.05,) * 6)
-    monkeypatch.setattr("SemGANLib.Runs.Removals.CLOSING_WAIT_SECONDS", (0.05,) * 40)
+    monkeypatch.setattr("SemGANLib.Runs.Removals.CLOSING_WAIT_SECONDS", (0.05,) * 400)
 
 
 @pytest.fixture
