@@ -118,7 +118,7 @@ def test_edits_are_measured_told_and_submitted(bench: Bench) -> None:
     assert "A. Reader" in json.dumps(params) and params["edited"] is True
 
 
-SLOW = 1.2
+SLOW = 2.0
 """Seconds that the server takes for every answer: a main thread that waited for one would stand still that long."""
 
 

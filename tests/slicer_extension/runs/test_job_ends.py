@@ -164,7 +164,7 @@ def test_a_panel_that_breaks_while_the_volume_is_sent_leaves_no_run_waiting(sess
 
 def test_a_server_that_comes_back_after_it_was_given_up_is_told(session, server, volume, monkeypatch):
     monkeypatch.setattr(Patience, "PATIENCE_SECONDS", 0.0)
-    monkeypatch.setattr("SemGANLib.Runs.ServerJob.RETRY_SECONDS", (0.2, 0.2, 0.2))
+    monkeypatch.setattr("SemGANLib.Runs.ServerJob.RETRY_SECONDS", (0.2,) * 200)
     server.die()
     assert session.finish(volume).phase == "failed"
     server.listen(server.port)
