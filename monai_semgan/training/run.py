@@ -21,9 +21,9 @@ from monai_semgan.training.data_print import DataPrint
 from monai_semgan.training.datasets import RunData, load_run_data, validation_choice
 from monai_semgan.training.earlier_run import with_earlier_run
 from monai_semgan.training.engine.distributed import Workers
-from monai_semgan.training.engine.loop import StageLoop, StageResult, write_combined
+from monai_semgan.training.engine.loop import StageLoop, StageResult
 from monai_semgan.training.engine.record import DataRecord
-from monai_semgan.training.engine.run_files import stage_folders
+from monai_semgan.training.engine.run_files import stage_folders, write_combined
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.engine.schedule import Slot
 from monai_semgan.training.engine.seeds import step_seed

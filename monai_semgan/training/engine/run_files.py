@@ -122,6 +122,22 @@ def gather_weights(source: str | Path) -> dict[str, torch.Tensor]:
     return weights
 
 
+def write_combined(run: Path) -> Path | None:
+    """Collect the averaged generator, encoder and student of a run into `model.pt`.
+
+    Returns:
+        The file, or None when no part exists yet.
+    """
+    weights: dict[str, torch.Tensor] = {}
+    for folder in stage_folders(run):
+        for path in sorted(folder.glob("weights*.pt")):
+            weights.update(load_weights(path))
+    if not weights:
+        return None
+    save_weights(run / "model.pt", weights, half=True)
+    return run / "model.pt"
+
+
 def with_folds(paths: Sequence[Path]) -> list[Path]:
     """Put the first fold before the folder of a cross-validation, whose own weights are of the students alone."""
     places = [[path / "fold_1", path] if (path / FOLDS).is_file() else [path] for path in paths]

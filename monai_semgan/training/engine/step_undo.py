@@ -12,7 +12,7 @@ from monai_semgan.errors import Cancelled
 if TYPE_CHECKING:
     import torch
 
-    from monai_semgan.training.engine.handlers import StopRequest
+    from monai_semgan.training.engine.stop_request import StopRequest
     from monai_semgan.training.stages.stage import Stage
 
 SLOW = 3.0
