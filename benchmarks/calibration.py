@@ -16,7 +16,7 @@ import numpy as np
 
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.inference.segmentation import preview, preview_settings
+from monai_semgan.inference.slice_modes import preview, preview_settings
 from monai_semgan.io.reading import read_label, read_volume
 
 BINS = 10

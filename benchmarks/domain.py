@@ -20,7 +20,8 @@ import numpy as np
 
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.data.datalist import load_datalist
-from monai_semgan.evaluation.calibration import Sample, collect, fit_kinds, label_shapes, organ_priors, priors_to_dict
+from monai_semgan.evaluation.calibration import fit_kinds, label_shapes, organ_priors, priors_to_dict
+from monai_semgan.evaluation.calibration_samples import Sample, collect
 from monai_semgan.evaluation.corruptions import CORRUPTIONS
 from monai_semgan.inference.segmentation import domain_model
 from monai_semgan.quality.assessment import LEAST_MM, LIMITS, DomainModel

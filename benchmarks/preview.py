@@ -23,7 +23,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from monai_semgan.bundle.load import load_bundle
-from monai_semgan.inference.segmentation import preview, preview_settings
+from monai_semgan.inference.slice_modes import preview, preview_settings
 from monai_semgan.io.reading import read_volume
 from monai_semgan.utils.device import fast_bfloat16, select_device
 from monai_semgan.utils.versions import machine, versions

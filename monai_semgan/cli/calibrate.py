@@ -102,12 +102,12 @@ def fit(
     """The section `domain` of a bundle, and by mode the scores that the scans get as they are."""
     from monai_semgan.evaluation.calibration import (
         clean_scores,
-        collect,
         fit_kinds,
         label_shapes,
         organ_priors,
         priors_to_dict,
     )
+    from monai_semgan.evaluation.calibration_samples import collect
     from monai_semgan.evaluation.corruptions import CORRUPTIONS, SILENT
     from monai_semgan.quality.assessment import DomainModel
 

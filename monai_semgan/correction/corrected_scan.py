@@ -12,7 +12,7 @@ from monai_semgan.correction.latent_moves import LatentMover
 from monai_semgan.correction.slice_grid import SliceGrid
 from monai_semgan.correction.slice_latents import SliceLatents
 from monai_semgan.correction.slice_views import SliceViews
-from monai_semgan.inference.segmentation import is_out_of_domain, slice_distance
+from monai_semgan.inference.slice_modes import is_out_of_domain, slice_distance
 from monai_semgan.io.volume import Volume
 from monai_semgan.losses.label_losses import PixelConstraints
 from monai_semgan.networks import Latent

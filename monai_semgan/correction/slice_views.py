@@ -14,7 +14,7 @@ from monai_semgan.bundle.load import Bundle
 from monai_semgan.inference.views import AIR
 from monai_semgan.networks import InversionSegmenter, Latent
 from monai_semgan.networks.unet import StudentEnsemble, StudentUNet
-from monai_semgan.slicing.preprocessing import PreparedVolume
+from monai_semgan.slicing.prepared import PreparedVolume
 
 KEPT = 32
 """Views kept in memory, of three megabytes each."""

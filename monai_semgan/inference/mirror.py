@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from monai_semgan.inference.preview import preview_slices
-from monai_semgan.inference.segmentation import domain_model, is_out_of_domain, preview_settings
+from monai_semgan.inference.segmentation import domain_model
+from monai_semgan.inference.slice_modes import is_out_of_domain, preview_settings
 from monai_semgan.organs import one_sided
 from monai_semgan.quality.anatomy import AnatomyCheck
 from monai_semgan.quality.assessment import DomainModel, assess_domain, too_low
@@ -22,7 +23,7 @@ from monai_semgan.utils.shared_background import whole_background
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
-    from monai_semgan.slicing.preprocessing import PreparedVolume
+    from monai_semgan.slicing.prepared import PreparedVolume
 
 SLICE_MM = 10.0
 """Distance of the slices that are looked at."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from monai_semgan.inversion.result import InversionResult
     from monai_semgan.quality.assessment import DomainAssessment
-    from monai_semgan.slicing.preprocessing import PreparedVolume
+    from monai_semgan.slicing.prepared import PreparedVolume
 
 IN_DOMAIN = "in domain"
 

@@ -18,6 +18,8 @@ from monai_semgan.slicing.grey_values import look_at_values
 from monai_semgan.slicing.padding import Padding, find_padding
 from monai_semgan.slicing.planes import AUTO, AXIAL, PLANES, plane_notes
 from monai_semgan.slicing.planning import body_in_view, plan_frame, plan_slices
+from monai_semgan.slicing.prepared import PreparedVolume, SlicePlan
+from monai_semgan.slicing.window import percentile_range, rescale
 from monai_semgan.utils.settings import checked
 
 VERSION = 2
@@ -36,72 +38,6 @@ COLOUR_RANGE = (0.0, 255.0)
 """Values of red, green and blue that become -1 and 1, the same for all three."""
 
 GREY_IN_COLOUR = "The picture is grey, and this model takes colours: red, green and blue get its grey values."
-
-
-@dataclass(frozen=True, eq=False)
-class SlicePlan:
-    """How a volume is normalised, and where its slices lie.
-
-    Args:
-        geometry: where the slices lie.
-        modality: `CT`, `MR`, `DX` (radiographs), or what else the file's header says.
-        value_range: input values that become -1 and 1.
-        notes: what a user should know, one sentence each.
-        guessed: neither the file nor the user told the modality.
-        padding: constant fills that count as air; None where there are none.
-        not_in_hu: says that what is called a CT cannot be one in HU, which is one of the notes; empty otherwise.
-    """
-
-    geometry: SliceGeometry
-    modality: str
-    value_range: tuple[float, float]
-    notes: tuple[str, ...] = ()
-    guessed: bool = False
-    padding: Padding | None = None
-    not_in_hu: str = ""
-
-    def tissue(self, array: np.ndarray) -> np.ndarray:
-        """The volume's voxels (I, J, K), in a copy with air in place of fills where there are any."""
-        return array if self.padding is None else self.padding.removed(array)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class PreparedVolume(SlicePlan):
-    """Slices of a volume, ready for the networks.
-
-    Args:
-        image: (D, C, H, W) float32 in [-1, 1]; C is 1, or 3 for colours.
-    """
-
-    image: torch.Tensor
-
-    def between(self, low_mm: float, high_mm: float) -> PreparedVolume:
-        """The slices whose middle lies between two heights.
-
-        Args:
-            low_mm: S coordinate (RAS mm, from the feet to the head).
-            high_mm: S coordinate.
-
-        Raises:
-            SemganError: there is no slice, or the slices do not follow each other from the feet to the head.
-        """
-        if not self.geometry.upwards:
-            problem = "its slices do not run from the feet to the head, a range of heights has no meaning"
-            raise SemganError(problem, remedy="leave the range out")
-        heights = self.geometry.slice_centres[:, 2]
-        chosen = np.flatnonzero((heights >= low_mm) & (heights <= high_mm))
-        if not chosen.size:
-            problem = f"no slice lies between {low_mm:g} and {high_mm:g} mm"
-            raise SemganError(problem, remedy=f"this scan reaches from {heights.min():.1f} to {heights.max():.1f} mm")
-        first, count = int(chosen[0]), int(chosen.size)
-        if count == len(heights):
-            return self
-        note = (
-            f"Only the {count} slices from {heights[chosen].min():.1f} to {heights[chosen].max():.1f} mm were "
-            "computed: volumes and the out-of-domain score are those of this part."
-        )
-        geometry, image = self.geometry.part(first, count), self.image[first : first + count]
-        return replace(self, image=image, geometry=geometry, notes=(*self.notes, note))
 
 
 @checked
@@ -316,31 +252,3 @@ class Preprocessing:
     def to_dict(self) -> dict[str, Any]:
         """Settings in JSON's types; `Preprocessing(**settings)` takes them back."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
-
-def percentile_range(values: np.ndarray, percentiles: tuple[float, float] = MR_PERCENTILES) -> tuple[float, float]:
-    """Robust lowest and highest value; never an empty range.
-
-    Args:
-        values: voxel values, of any shape; at most about a million of them are looked at.
-        percentiles: lower and upper percentile in percent.
-    """
-    flat = values.reshape(-1)
-    sample = flat[:: max(1, flat.size // 1_000_000)]
-    low, high = (float(v) for v in np.percentile(sample, percentiles))
-    if high <= low:
-        low, high = float(flat.min()), float(flat.max())
-    return (low, high) if high > low else (low, low + 1.0)
-
-
-def rescale(array: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Map `low .. high` linearly to -1 .. 1 and clip what lies outside.
-
-    Returns:
-        A new float32 array of the same shape.
-    """
-    scaled = array.astype(np.float32)
-    scaled -= low
-    scaled *= 2.0 / (high - low)
-    scaled -= 1.0
-    return np.clip(scaled, -1.0, 1.0, out=scaled)

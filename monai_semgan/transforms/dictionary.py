@@ -22,7 +22,8 @@ from monai_semgan.io.reading import ANY_ID, read_label, read_volume
 from monai_semgan.losses.label_losses import UNLABELLED
 from monai_semgan.slicing.encoding import encode
 from monai_semgan.slicing.geometry import SliceGeometry
-from monai_semgan.slicing.preprocessing import OUTSIDE, rescale
+from monai_semgan.slicing.preprocessing import OUTSIDE
+from monai_semgan.slicing.window import rescale
 from monai_semgan.transforms.scan_meta import (
     NOTES,
     PLAN,

@@ -130,7 +130,9 @@ def test_a_bundle_that_cannot_be_written_is_told_before_the_work(
     tmp_path: Path, radiograph_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: mode & os.W_OK == 0)
-    monkeypatch.setattr("monai_semgan.evaluation.calibration.collect", lambda *_, **__: pytest.fail("worked in vain"))
+    monkeypatch.setattr(
+        "monai_semgan.evaluation.calibration_samples.collect", lambda *_, **__: pytest.fail("worked in vain")
+    )
     command = ["calibrate", "--bundle", str(radiograph_bundle), "--data", str(radiographs(tmp_path, 3)), "--quiet"]
     assert main(command) == 2
     assert "cannot be written" in capsys.readouterr().err

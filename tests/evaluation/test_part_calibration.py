@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.data.datalist import Entry, load_datalist
 from monai_semgan.errors import SemganError
-from monai_semgan.evaluation.calibration import PART_PLACES, Sample, collect, fit_kinds, part_places
-from monai_semgan.inference.segmentation import preview, preview_settings
+from monai_semgan.evaluation.calibration import fit_kinds
+from monai_semgan.evaluation.calibration_samples import PART_PLACES, Sample, collect, part_places
+from monai_semgan.inference.slice_modes import preview, preview_settings
 from monai_semgan.io.reading import read_volume
 from monai_semgan.quality.assessment import LEAST_MM, PART_SIGNS
 from monai_semgan.quality.features import FEATURES, quality_features

@@ -11,7 +11,8 @@ import torch
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.errors import SemganError
 from monai_semgan.inference import views as views_module
-from monai_semgan.inference.segmentation import parse_labels, preview, segment
+from monai_semgan.inference.segmentation import parse_labels, segment
+from monai_semgan.inference.slice_modes import preview
 from monai_semgan.inference.views import PreviewSettings, mean_of_views, smooth_across, views_of
 from monai_semgan.slicing.postprocessing import clean_label, largest_piece
 from monai_semgan.utils.device import halving_batches

@@ -10,12 +10,10 @@ import torch
 
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.errors import SemganError
+from monai_semgan.inference.patient_shape import PatientShape, organ_levels, patient_shape
 from monai_semgan.inference.synthesis import (
-    PatientShape,
     SyntheticSlices,
     choose_path,
-    organ_levels,
-    patient_shape,
     sample_patient,
     sample_slices,
     smooth_walk,

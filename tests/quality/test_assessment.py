@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.errors import SemganError
-from monai_semgan.evaluation.calibration import Sample, fit_weights, organ_priors
+from monai_semgan.evaluation.calibration import fit_weights, organ_priors
+from monai_semgan.evaluation.calibration_samples import Sample
 from monai_semgan.evaluation.corruptions import CORRUPTIONS
 from monai_semgan.inference.segmentation import domain_model
 from monai_semgan.quality.assessment import CANNOT_TELL, LEAST_MM, DomainModel, assess_domain

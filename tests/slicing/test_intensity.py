@@ -7,7 +7,7 @@ import pytest
 
 from monai_semgan.errors import SemganError
 from monai_semgan.modalities import CT_WINDOW, canonical_modality, guess_modality
-from monai_semgan.slicing.preprocessing import percentile_range, rescale
+from monai_semgan.slicing.window import percentile_range, rescale
 from tests.phantoms import grid, patient
 
 

@@ -11,7 +11,8 @@ from monai.data import MetaTensor
 from monai_semgan.io.volume import Volume
 from monai_semgan.modalities import guess_hu_offset, guess_modality
 from monai_semgan.slicing.padding import find_padding
-from monai_semgan.slicing.preprocessing import PreparedVolume, Preprocessing
+from monai_semgan.slicing.prepared import PreparedVolume
+from monai_semgan.slicing.preprocessing import Preprocessing
 from monai_semgan.transforms.dictionary import ExtractSlicesd, NormaliseIntensityd, PlanSlicesd
 from tests.phantoms import BODY, CENTRE, body_at, grid, patient, points_of
 

@@ -14,8 +14,8 @@ from monai_semgan.authoring.contents import bundle_files
 from monai_semgan.bundle.labels import read_json
 from monai_semgan.bundle.load import load_bundle
 from monai_semgan.errors import SemganError
+from monai_semgan.inference.patient_shape import organ_levels, patient_shape
 from monai_semgan.inference.segmentation import segment
-from monai_semgan.inference.synthesis import organ_levels, patient_shape
 from monai_semgan.io.reading import read_volume
 from monai_semgan.slicing import model_settings
 from monai_semgan.slicing.model_settings import ModelSettings, find_settings

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from monai_semgan.inference.segmentation import is_out_of_domain
+from monai_semgan.inference.slice_modes import is_out_of_domain
 from monai_semgan.inference.views import AIR
 from monai_semgan.inversion.result import residual_map
 from monai_semgan.utils.gpu import with_cpu_fallback
@@ -14,7 +14,7 @@ from monai_semgan.utils.gpu import with_cpu_fallback
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.networks import InversionSegmenter
-    from monai_semgan.slicing.preprocessing import PreparedVolume
+    from monai_semgan.slicing.prepared import PreparedVolume
 
 RENDERED = 24
 """Slices that are rendered at most; encoding and rendering takes about as long as the preview of a slice."""
