@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.errors import SemganError
-from monai_semgan.utils.progress import BarProgress, CancelToken, NullProgress, Progress
+from monai_semgan.utils.progress import CancelToken, NullProgress, Progress
+from monai_semgan.utils.progress_bar import BarProgress
 from monai_semgan.utils.threads import VARIABLE
 
 if TYPE_CHECKING:

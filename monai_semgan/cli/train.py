@@ -12,7 +12,7 @@ from monai_semgan.cli.arguments import EXIT_INTERRUPTED, non_negative_int, posit
 from monai_semgan.cli.setting_list import ListSettings
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.utils.files import is_text
-from monai_semgan.utils.progress import BarProgress
+from monai_semgan.utils.progress_bar import BarProgress
 
 if TYPE_CHECKING:
     from monai_semgan.utils.progress import Progress

@@ -21,7 +21,7 @@ def pack(datalist: Path, folder: Path, bundle: Path, plan: Sequence[Training]) -
     from monai_semgan.bundle.labels import CONFIG
     from monai_semgan.slicing.preprocessing import Preprocessing
     from monai_semgan.training.datasets import pack_slices
-    from monai_semgan.utils.progress import BarProgress
+    from monai_semgan.utils.progress_bar import BarProgress
 
     section = {k: v for k, v in read_json(bundle / CONFIG)["slices"].items() if not k.startswith("_")}
     section |= {k: v for k, v in plan[-1].settings.items() if k in OF_THE_SLICES and k != "patients"}

@@ -48,7 +48,7 @@ class Scoring:
         from monai_semgan.data.datalist import load_datalist
         from monai_semgan.evaluation.study import evaluate_bundle
         from monai_semgan.evaluation.tables import read_study, write_study
-        from monai_semgan.utils.progress import BarProgress
+        from monai_semgan.utils.progress_bar import BarProgress
 
         started = time.perf_counter()
         entries = [entry for entry in load_datalist(self._data).validation if entry.label is not None]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monai_semgan.utils.progress import BarProgress
+from monai_semgan.utils.progress_bar import BarProgress
 from monai_semgan.utils.terminal import UnfailingStream, protected_streams
 
 TEXTS = st.text(st.characters() | st.characters(categories=["Cs"]), max_size=30)
