@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,16 +56,18 @@ def plan_training(
     source, out, settings = Path(source), Path(out), settings or TrainSettings()
     if not source.is_file():
         raise SemganError("no such data list", remedy="give a JSON file", path=source)
-    workers = Workers(torch.device("cpu"))
-    with locked_run(out, workers):
+
+    def plan() -> tuple[DataPlan, bool]:
         if anew and stage_folders(out):
             problem = "has been trained: another plan would not be that of its weights"
             raise SemganError(problem, remedy="choose another --out", path=out)
         kept = None if anew else kept_plan(source, out, settings)
         if kept is not None:
             return kept, False
-        made = make_plan(source, out, settings, progress or NullProgress(), modality)
-    return made.plan, True
+        return make_plan(source, out, settings, progress or NullProgress(), modality).plan, True
+
+    with closing(Workers(torch.device("cpu"))) as workers, locked_run(out, workers):
+        return workers.first_decides(plan)
 
 
 def plan_of_run(

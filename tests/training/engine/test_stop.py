@@ -18,6 +18,9 @@ import torch
 from monai_semgan.networks.weights import load_weights
 from tests.training.phantoms import TINY, train, write_patients
 
+SECONDS = 300
+"""Only so that a process that hangs ends the test: that it did not wait is told by its record."""
+
 STUDENT: dict[str, Any] = {**TINY, "channels": (8, 16, 16), "generated_fraction": 0.0, "consistency": False}
 
 SCRIPT = """
@@ -57,7 +60,7 @@ def start(datalist: Path, out: Path, settings: dict[str, Any], how: str) -> subp
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + SECONDS
     while not path.exists():
         assert process.poll() is None and time.monotonic() < end, "the run ended too early, or never began"
         time.sleep(0.02)
@@ -76,7 +79,7 @@ def test_sigterm_during_the_last_validation_leaves_the_weights_and_the_validatio
     process = start(many, out, {**STUDENT, "steps": 4}, "slow validation")
     wait_for(out / "validating", process)
     process.terminate()
-    assert process.wait(timeout=10) == 130
+    assert process.wait(timeout=SECONDS) == 130
     record = json.loads((out / "student" / "record.json").read_text())
     assert record["step"] == 4 and not record["validated"] and not record["metrics"]
     assert "stopped" in (out / "run.html").read_text()
@@ -89,7 +92,7 @@ def test_sigterm_during_training_leaves_a_checkpoint_without_validating(many: Pa
     process = start(many, out, {**STUDENT, "steps": 100_000, "checkpoint_steps": 2}, "slow validation")
     wait_for(out / "student" / "checkpoint.pt", process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=10) == 130
+    assert process.wait(timeout=SECONDS) == 130
     record = json.loads((out / "student" / "record.json").read_text())
     assert record["step"] > 0 and not record["history"]
     (resumed,) = train("student", many, out, resume=True, steps=record["step"] + 1, **STUDENT)
@@ -103,7 +106,7 @@ def test_sigterm_in_a_step_of_a_minute_takes_it_back_and_the_resumed_run_ends_as
     process = start(many, out, {**STUDENT, "steps": 3}, "slow steps")
     wait_for(out / "second step", process)
     process.terminate()
-    assert process.wait(timeout=10) == 130
+    assert process.wait(timeout=SECONDS) == 130
     assert json.loads((out / "student" / "record.json").read_text())["step"] == 1
     train("student", many, out, resume=True, steps=3, **STUDENT)
     train("student", many, tmp_path / "undisturbed", steps=3, **STUDENT)
