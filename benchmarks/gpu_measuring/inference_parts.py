@@ -43,7 +43,8 @@ def preview(room: Room) -> dict[str, Any]:
     import torch
 
     from monai_semgan.inference.preview import PreviewSettings, preview_slices
-    from monai_semgan.inference.segmentation import preview_settings, segment
+    from monai_semgan.inference.segmentation import segment
+    from monai_semgan.inference.slice_modes import preview_settings
     from tests.phantoms import grid, patient
 
     settings, image = preview_settings(room.bundle), room.slices
