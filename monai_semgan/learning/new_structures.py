@@ -13,6 +13,9 @@ from monai_semgan.organs import find_organ, structure_key, structure_of
 LONGEST_NAME = 64
 """Characters of a name, as DICOM has it."""
 
+WEAK = 0.2
+"""Dice of a structure of which nobody has any use."""
+
 MOST_CLASSES = 255
 """Ids of a label map of 8 bits."""
 
@@ -97,3 +100,14 @@ def check_new(structures: Sequence[NewStructure], labels: Mapping[int, str]) -> 
             ids[one.label_id] = one.name
     if len(labels) + len(structures) > MOST_CLASSES:
         raise SemganError(f"a model knows {MOST_CLASSES} structures at most", remedy="learn fewer")
+
+
+def hardly_learnt(figures: Mapping[str, float]) -> str:
+    """Say which structures were hardly learnt; empty where all were.
+
+    Args:
+        figures: Dice by name on what was held out.
+    """
+    weak = [name for name, value in figures.items() if value < WEAK]
+    told = f"{' and '.join(weak)} {'was' if len(weak) == 1 else 'were'} hardly learnt"
+    return f"{told}: give more time, or label more scans" if weak else ""

@@ -14,7 +14,7 @@ from monai_semgan.learning.added_bundle import with_head, write_added_bundle
 from monai_semgan.learning.head_scores import measure
 from monai_semgan.learning.head_training import HeadTraining
 from monai_semgan.learning.learn_settings import LearnSettings
-from monai_semgan.learning.new_structures import NewStructure, check_new
+from monai_semgan.learning.new_structures import NewStructure, check_new, hardly_learnt
 from monai_semgan.learning.structure_scans import StructureScan, read_scans
 from monai_semgan.learning.tuning_data import held_out_of
 from monai_semgan.training.engine.schedule import CLOCKS, Stopwatch
@@ -24,9 +24,6 @@ from monai_semgan.utils.progress import NullProgress, Progress
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.data.datalist import Entry
-
-WEAK = 0.2
-"""Dice of a structure of which nobody has any use."""
 
 MEASURABLE_STEPS = 100
 """Of a head whose Dice says something: after 46 steps it was 0 for the aorta in CT, after 100 already .57."""
@@ -87,7 +84,7 @@ def learn_structures(
     scans = read_scans([*learnt, *held_out], structures, old.preprocessing, _Stopping(shown))
     training = HeadTraining(old.network, len(structures), settings, shown)
     figures = _learn(training, old, scans, len(learnt), structures)
-    note = TOO_FEW if figures is None else _note(len(held_out), settings.held_out) + _doubt(figures)
+    note = TOO_FEW if figures is None else _note(len(held_out), settings.held_out, figures)
     measured, figures = ([], {}) if figures is None else (held_out, figures)
     record = VersionRecord(
         parent,
@@ -133,19 +130,13 @@ def _learn(
     return figures
 
 
-def _note(held_out: int, wanted: int | None) -> str:
+def _note(held_out: int, wanted: int | None, figures: Mapping[str, float]) -> str:
     if not held_out:
         few = "" if wanted == 0 else ": with three or more labelled patients one is held out"
         return f"nobody has measured how good it is{few}"
     scans, them = ("one scan", "it") if held_out == 1 else (f"{held_out} scans", "them")
-    return f"the Dice stands on {scans}, before learning went on with {them}"
-
-
-def _doubt(figures: Mapping[str, float]) -> str:
-    weak = [name for name, value in figures.items() if value < WEAK]
-    if not weak:
-        return ""
-    return f"; {' and '.join(weak)} was hardly learnt: give more time, or label more scans"
+    told = f"the Dice stands on {scans}, before learning went on with {them}"
+    return "; ".join(filter(None, (told, hardly_learnt(figures))))
 
 
 class _Stopping:

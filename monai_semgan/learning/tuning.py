@@ -20,9 +20,18 @@ from monai_semgan.bundle.version_record import VersionRecord
 from monai_semgan.data.datalist import Entry
 from monai_semgan.data.splits import Choice
 from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.learning.new_structures import hardly_learnt
 from monai_semgan.learning.tuning_bundle import write_tuned_bundle
 from monai_semgan.learning.tuning_check import TuningFigures, compare
-from monai_semgan.learning.tuning_data import TunedClasses, TuningScan, held_out_of, look_at, look_at_all, write_list
+from monai_semgan.learning.tuning_data import (
+    TunedClasses,
+    TuningScan,
+    each_told,
+    held_out_of,
+    look_at,
+    look_at_all,
+    write_list,
+)
 from monai_semgan.learning.tuning_settings import TuneSettings
 from monai_semgan.organs import structure_key
 from monai_semgan.slicing.planes import AXIAL
@@ -44,8 +53,11 @@ if TYPE_CHECKING:
 MOST_MEASURED = 2
 """Scans of the training that are measured on where none is held out."""
 
-LEAST_SECONDS = 5.0
-"""Of training, however long all else takes."""
+STAGE = "student"
+"""Of `semgan train`."""
+
+LEAST_TRAINING = 0.5
+"""Share of the time that is training, however long all else takes: of many scans, looking would take all of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +108,8 @@ def tune(
         SemganError: scans, labels or settings cannot be used, or the folder cannot be written.
         Cancelled: the user has ended it.
     """
-    progress, folder = progress or NullProgress(), Path(bundle)
-    watch = Stopwatch(clock=CLOCKS[settings.clock])
+    folder, watch = Path(bundle), Stopwatch(clock=CLOCKS[settings.clock])
+    progress = _Uncounted(progress or NullProgress(), watch)
     old = load_bundle(folder, settings.device)
     new = unknown_ones(settings.structures, old.labels)
     ids = {one.name: one.label_id for one in settings.structures if one.label_id is not None}
@@ -108,15 +120,15 @@ def tune(
     taught = _taught(training, classes)
     added = tuple(old.labels)[len(old.labels) - old.network.added_count :]
     if added:  # heads on maps that are about to change: their structures become classes of the student
-        training = [scan.with_found(old, added) for scan in training]
+        training = [scan.with_found(old, added) for scan in each_told(training, "finding what was added", progress)]
     looked = watch.elapsed
-    measured = [scan.with_replay(old) for scan in measured]
+    measured = [scan.with_replay(old) for scan in each_told(measured, "measuring the model as it is", progress)]
     run = work / _key(folder, training, settings)
-    seconds = max(LEAST_SECONDS, settings.seconds - watch.elapsed - (watch.elapsed - looked))
+    seconds = max(LEAST_TRAINING * settings.seconds, settings.seconds - watch.elapsed - (watch.elapsed - looked))
     weights, steps = _train(folder, run, training, old, classes, replace(settings, budget=seconds), progress)
-    told: dict[str, Any] = {"steps": steps, "scans": len(training), "held_out": len(held_out), "parent": parent}
-    made = write_tuned_bundle(folder, run / "bundle", classes.names, weights, told, new)
-    figures = compare(load_bundle(made, settings.device), measured, classes)
+    facts: dict[str, Any] = {"steps": steps, "scans": len(training), "held_out": len(held_out), "parent": parent}
+    made = write_tuned_bundle(folder, run / "bundle", classes.names, weights, facts, new)
+    figures = compare(load_bundle(made, settings.device), measured, classes, progress)
     record = VersionRecord(
         parent,
         "tune",
@@ -124,7 +136,7 @@ def tune(
         tuple(entry.name for entry in learnt),
         tuple(entry.name for entry in held_out),
         figures.after if held_out else {},
-        _note(figures, bool(held_out)),
+        _note(figures, bool(held_out), classes.new),
     )
     return TunedModel(made, record, figures, figures.refusal(settings.largest_loss), steps)
 
@@ -165,13 +177,13 @@ def _train(
     (run / "labels").mkdir(parents=True, exist_ok=True)
     source = write_list(run / "labels", scans, classes.names)
     asked = _train_settings(folder, old, classes, settings)
-    with open_run("student", run, asked) as (_, workers, own):
+    with open_run(STAGE, run, asked) as (_, workers, own):
         plan = plan_run(source, own)
         data = load_run_data(source, plan, run / "cache", -1, workers, progress, Choice(keep=()))
-        result = run_stage("student", data, run, own, workers, progress)
+        result = run_stage(STAGE, data, run, own, workers, progress)
     if result.cancelled or not result.finished:
         raise Cancelled("the training is kept; give the same command again to go on")
-    return gather_weights(run / "student"), result.steps
+    return gather_weights(run / STAGE), result.steps
 
 
 def _train_settings(folder: Path, old: Bundle, classes: TunedClasses, settings: TuneSettings) -> TrainSettings:
@@ -211,10 +223,11 @@ def _train_settings(folder: Path, old: Bundle, classes: TunedClasses, settings: 
     )
 
 
-def _note(figures: TuningFigures, held_out: bool) -> str:
+def _note(figures: TuningFigures, held_out: bool, new: Sequence[str]) -> str:
     told = [figures.told_of_old]
     if held_out:
         told.insert(0, f"figures on {figures.scans} held-out scan{'' if figures.scans == 1 else 's'}")
+        told.append(hardly_learnt({name: figures.after[name] for name in new if name in figures.after}))
     else:
         told.insert(0, "no scan was held out, so nothing was measured but what changes in those of the training")
     return "; ".join(filter(None, told))
@@ -229,3 +242,19 @@ def refuse(tuned: TunedModel) -> None:
     if tuned.refusal:
         remedy = "the model stays as it was; label more scans, or give more time"
         raise SemganError(f"the new version is refused: {tuned.refusal}", remedy=remedy)
+
+
+class _Uncounted:
+    """Passes the news on; whoever takes them may hold the work up, and that time does not count."""
+
+    def __init__(self, progress: Progress, watch: Stopwatch) -> None:
+        self._progress, self._watch = progress, watch
+
+    def update(self, done: int, total: int, message: str = "", **values: float) -> None:
+        """Pass the news on, in words for people: a stage of training has its own name."""
+        with self._watch.paused():
+            self._progress.update(done, total, "learning" if message == STAGE else message, **values)
+
+    def should_stop(self) -> bool:
+        """Tell whether the user wants the work to end."""
+        return self._progress.should_stop()

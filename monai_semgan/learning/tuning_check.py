@@ -11,11 +11,14 @@ import numpy as np
 
 from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.reading import read_volume
+from monai_semgan.learning.tuning_data import each_told
 from monai_semgan.quality.overlap import dice, means_by_organ, overall
+from monai_semgan.utils.progress import NullProgress
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.learning.tuning_data import TunedClasses, TuningScan
+    from monai_semgan.utils.progress import Progress
 
 LEAST_AGREEMENT = 0.95
 """Mean Dice of new and old results in old structures that no label tells, below which a model has forgotten."""
@@ -69,16 +72,22 @@ class TuningFigures:
         return ""
 
 
-def compare(bundle: Bundle, scans: Sequence[TuningScan], classes: TunedClasses) -> TuningFigures:
+def compare(
+    bundle: Bundle, scans: Sequence[TuningScan], classes: TunedClasses, progress: Progress | None = None
+) -> TuningFigures:
     """Measure a tuned model on scans of which the old model's results are known.
 
     Args:
         bundle: the new model.
         scans: to measure on.
         classes: of the new model.
+        progress: display and cancel.
+
+    Raises:
+        Cancelled: the user wants the work to end.
     """
     before, after, agreement = [], [], []
-    for scan in scans:
+    for scan in each_told(scans, "measuring", progress or NullProgress()):
         found = segment(read_volume(scan.entry.image), bundle, modality=scan.entry.modality).label
         told = {index: name for index, name in classes.names.items() if index in scan.known}
         if scan.label is not None:

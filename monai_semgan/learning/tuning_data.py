@@ -6,16 +6,16 @@ the model itself: see `training/stages/kept_knowledge.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from monai_semgan.data.datalist import Entry
 from monai_semgan.data.entries import known_keys, read_entry_label
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.reading import read_volume
 from monai_semgan.io.writing import write_volume
@@ -26,6 +26,8 @@ from monai_semgan.utils.json_text import json_text
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.utils.progress import Progress
+
+T = TypeVar("T")
 
 LEAST_LABELLED = 3
 """Labelled patients from which on one is held out where nobody says how many: of two, tuning would lose half."""
@@ -136,16 +138,27 @@ def _known(entry: Entry, given: np.ndarray, classes: TunedClasses) -> frozenset[
     return frozenset((shown & set(classes.names)) | (set(classes.names) - set(classes.old)))
 
 
+def each_told(items: Sequence[T], message: str, progress: Progress) -> Iterator[T]:
+    """Yield items, each after news of it.
+
+    Raises:
+        Cancelled: the user wants the work to end.
+    """
+    for number, item in enumerate(items):
+        progress.update(number, len(items), message)
+        if progress.should_stop():
+            raise Cancelled
+        yield item
+
+
 def look_at_all(entries: Sequence[Entry], classes: TunedClasses, progress: Progress) -> list[TuningScan]:
     """Look at all scans, in order.
 
     Raises:
         SemganError: one cannot be used, or no label shows what shall be learnt.
+        Cancelled: the user wants the work to end.
     """
-    found = []
-    for number, entry in enumerate(entries):
-        progress.update(number, len(entries), "looking at scan")
-        found.append(look_at(entry, classes))
+    found = [look_at(entry, classes) for entry in each_told(entries, "looking at scan", progress)]
     shown = {int(index) for scan in found if scan.label is not None for index in np.unique(scan.label)}
     missing = [name for index, name in classes.names.items() if index not in classes.old and index not in shown]
     if missing:

@@ -20,7 +20,7 @@ class TuneSettings:
     Args:
         structures: those that the model shall learn anew, and of others their ids in label files that tell no names;
             empty to better the old ones by labels in the model's own ids.
-        budget: time in all, such as `5m`: looking at the scans, training and measuring.
+        budget: time in all, such as `5m`: looking at the scans, training (half of it at least) and measuring.
         clock: what it is measured by: `wall`, or `processor`, see `LoopSettings`.
         held_out: labelled patients that are measured on and not learnt from; one of three or more when left out.
         batch_size: slices of a step.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monai_semgan.errors import SemganError
-from monai_semgan.learning.new_structures import NewStructure, check_new
+from monai_semgan.learning.new_structures import NewStructure, check_new, hardly_learnt
 
 KNOWN = {1: "liver", 2: "right kidney"}
 
@@ -49,3 +49,9 @@ def test_a_known_structure_keeps_its_colour_and_an_unknown_one_gets_a_free_one()
     assert NewStructure("aorta").colour_at(5) == (188, 65, 28) and not NewStructure("aorta").own
     assert NewStructure("odd thing").own and len(NewStructure("odd thing").colour_at(5)) == 3
     assert NewStructure("odd thing", colour=(1, 2, 3)).colour_at(5) == (1, 2, 3)
+
+
+def test_structures_that_were_hardly_learnt_are_named() -> None:
+    told = hardly_learnt({"aorta": 0.1, "liver": 0.9, "stomach": 0.0})
+    assert told == "aorta and stomach were hardly learnt: give more time, or label more scans"
+    assert hardly_learnt({"liver": 0.9}) == ""

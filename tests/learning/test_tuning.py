@@ -16,6 +16,7 @@ from monai_semgan.data.datalist import Entry
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.reading import read_label, read_volume
+from monai_semgan.learning import tuning
 from monai_semgan.learning.labelled_entries import labelled_entries
 from monai_semgan.learning.learn_settings import LearnSettings
 from monai_semgan.learning.new_structures import NewStructure
@@ -25,6 +26,7 @@ from monai_semgan.learning.tuning_check import TuningFigures
 from monai_semgan.learning.tuning_data import TunedClasses, held_out_of, look_at, look_at_all
 from monai_semgan.learning.tuning_settings import TuneSettings
 from monai_semgan.organs import find_organ
+from monai_semgan.training.engine.schedule import CLOCKS
 from monai_semgan.utils.progress import NullProgress
 from tests.learning.quiet_bundle import quiet, teach
 from tests.phantoms import dice
@@ -43,7 +45,7 @@ class StopAt(NullProgress):
         self.left = reports
 
     def update(self, done: int, total: int, message: str = "", **values: float) -> None:
-        self.left -= message == "student"
+        self.left -= message == "learning"
 
     def should_stop(self) -> bool:
         return self.left <= 0
@@ -105,6 +107,11 @@ def test_a_tuned_model_becomes_a_version_that_can_be_tuned_on(
     assert again.record.structures == (TUMOUR,)
 
 
+def test_a_new_structure_that_had_no_time_to_be_learnt_is_named(old: Path, scans: list[Entry], tmp_path: Path) -> None:
+    made = tune(old, scans, tmp_path, replace(QUICK, steps=1))
+    assert made.record.figures[TUMOUR] < 0.2 and f"{TUMOUR} was hardly learnt" in made.record.note
+
+
 def test_unlabelled_scans_are_rehearsed_on_beside_the_labelled_ones(
     old: Path, scans: list[Entry], tmp_path: Path
 ) -> None:
@@ -156,6 +163,69 @@ def test_a_training_that_is_stopped_goes_on_where_it_was(old: Path, scans: list[
     assert 0 < step < 80
     made = tune(old, scans, tmp_path, QUICK)
     assert made.steps == 80 and made.folder.parent == run
+
+
+class Trained(Exception):
+    """The training would begin now."""
+
+
+def time_of_training(
+    old: Path, scans: list[Entry], work: Path, patch: pytest.MonkeyPatch, held_up: float, passing: float
+) -> float:
+    """Seconds that a training of ten minutes has.
+
+    Args:
+        held_up: seconds that whoever takes the news holds the work up each time.
+        passing: seconds that go by whenever the time is asked for.
+    """
+    now, found = [0.0], []
+
+    def clock() -> float:
+        now[0] += passing
+        return now[0]
+
+    class Parent(NullProgress):
+        def update(self, done: int, total: int, message: str = "", **values: float) -> None:
+            now[0] += held_up
+
+    def train(*arguments: object) -> None:
+        found.append(next(one for one in arguments if isinstance(one, TuneSettings)).seconds)
+        raise Trained
+
+    patch.setitem(CLOCKS, "wall", clock)
+    patch.setattr(tuning, "_train", train)
+    with pytest.raises(Trained):
+        tune(old, scans, work, replace(QUICK, steps=None), progress=Parent())
+    return float(found[0])
+
+
+def test_time_in_which_jobs_go_first_is_no_time_of_learning(
+    old: Path, scans: list[Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert time_of_training(old, scans, tmp_path, monkeypatch, held_up=200.0, passing=0.0) == 600.0
+
+
+def test_half_of_the_time_is_training_however_long_it_takes_to_look_at_the_scans(
+    old: Path, scans: list[Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert time_of_training(old, scans, tmp_path, monkeypatch, held_up=0.0, passing=400.0) == 300.0
+
+
+def test_whoever_cancels_while_scans_are_looked_at_is_obeyed_at_once(
+    old: Path, scans: list[Entry], tmp_path: Path
+) -> None:
+    looked: list[str] = []
+
+    class Impatient(NullProgress):
+        def update(self, done: int, total: int, message: str = "", **values: float) -> None:
+            looked.append(message)
+
+        def should_stop(self) -> bool:
+            return True
+
+    with pytest.raises(Cancelled):
+        tune(old, scans, tmp_path, QUICK, progress=Impatient())
+    assert looked == ["looking at scan"]
 
 
 def test_a_version_whose_old_structures_are_worse_is_refused_in_one_line(tuned: TunedModel) -> None:
