@@ -90,7 +90,7 @@ class Structure:
         """Return the colour of the structure on these sides: of none or both as on the right."""
         if not self.paired or sides != ("left",):
             return self.colour
-        return self.left_colour or _other_side(self.colour)
+        return self.left_colour or other_side(self.colour)
 
 
 @dataclass(frozen=True)
@@ -300,8 +300,8 @@ def _generic_colour(index: int) -> tuple[int, int, int]:
     return _turned(PALETTE[place], turn * 0.11) if turn else PALETTE[place]
 
 
-def _other_side(colour: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Return a colour that nobody takes for another one: a third of the circle of hues further."""
+def other_side(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return a colour for the other one of a pair, which nobody mixes up: a third of the circle of hues further."""
     return _turned(colour, 1 / 3)
 
 

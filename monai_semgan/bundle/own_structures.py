@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from monai_semgan.errors import SemganError
-from monai_semgan.organs import OWN_SCHEME, Code, Structure, register_structure, structure_key, structure_of
+from monai_semgan.organs import OWN_SCHEME, Code, Structure, other_side, register_structure, structure_key, structure_of
 
 SECTION = "own_structures"
 """Of the metadata: name, code and colour of each."""
@@ -22,13 +23,14 @@ def describe(name: str, colour: Sequence[int]) -> dict[str, Any]:
 
     Args:
         name: of the label, such as `left adrenal mass`.
-        colour: red, green, blue, 0 to 255.
+        colour: red, green, blue, 0 to 255; of this side, where the name tells one.
     """
     plain, sides = structure_key(name)
     value = hashlib.sha256(plain.encode()).hexdigest()[:12].upper()  # at most 16 characters in DICOM
     meaning = plain.capitalize()[:64]
     code = {"value": value, "meaning": meaning, "scheme": OWN_SCHEME.designator}
-    return {"name": plain, "colour": [int(part) for part in colour], "paired": bool(sides), "code": code}
+    told = {"name": plain, "colour": [int(part) for part in colour], "paired": bool(sides), "code": code}
+    return told | ({"side": sides[0]} if len(sides) == 1 else {})
 
 
 def make_known(metadata: Mapping[str, Any]) -> None:
@@ -38,10 +40,31 @@ def make_known(metadata: Mapping[str, Any]) -> None:
         metadata: of a bundle.
     """
     section = metadata.get(SECTION)
+    found: dict[str, Structure] = {}
     for item in section if isinstance(section, list) else ():
-        with contextlib.suppress(KeyError, TypeError, ValueError, SemganError):
-            if structure_of(str(item["name"])) is None:
-                red, green, blue = (min(max(int(part), 0), 255) for part in item["colour"])
-                code = Code(*(str(item["code"][key]) for key in ("value", "meaning", "scheme")))
-                paired = bool(item.get("paired", False))
-                register_structure(Structure(str(item["name"]), code, (red, green, blue), paired=paired))
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+            one = _understood(item)
+            found[one.name] = _both_sides(found[one.name], one) if one.name in found else one
+    for one in found.values():
+        if structure_of(one.name) is None:
+            with contextlib.suppress(SemganError):
+                register_structure(one)
+
+
+def _understood(item: Mapping[str, Any]) -> Structure:
+    """The structure of an entry; the colour of a left one is its own, and the right one gets another."""
+    red, green, blue = (min(max(int(part), 0), 255) for part in item["colour"])
+    colour = (red, green, blue)
+    code = Code(*(str(item["code"][key]) for key in ("value", "meaning", "scheme")))
+    if item.get("side") == "left":
+        return Structure(str(item["name"]), code, other_side(colour), paired=True, left_colour=colour)
+    return Structure(str(item["name"]), code, colour, paired=bool(item.get("paired", False)))
+
+
+def _both_sides(first: Structure, second: Structure) -> Structure:
+    """One structure of two entries, of which each may tell of one side."""
+    if second.left_colour is not None:
+        return replace(first, paired=True, left_colour=second.left_colour)
+    if first.left_colour is not None and second.paired:
+        return replace(first, colour=second.colour)
+    return first

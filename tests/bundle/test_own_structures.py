@@ -36,7 +36,22 @@ def test_colour_and_code_are_known_once_the_bundle_is_read(bundle: Path) -> None
     left = find_organ("left odd canal", 5)
     assert (left.kind.scheme, left.kind.meaning) == ("99SEMGAN", "Odd canal") and len(left.kind.value) <= 16
     assert left.side is not None and left.side.meaning == "Left"
-    assert find_organ("right odd canal", 5).colour == (9, 8, 7) != left.colour
+    assert left.colour == (9, 8, 7) != find_organ("right odd canal", 5).colour
+
+
+@pytest.mark.parametrize("sides", [("left", "right"), ("right", "left")])
+def test_each_side_of_a_pair_has_the_colour_that_it_was_given(sides: tuple[str, str], bundle: Path) -> None:
+    colours = {"left": (9, 8, 7), "right": (100, 20, 30)}
+    tell(bundle, [describe(f"{side} odd canal", colours[side]) for side in sides])
+    read_metadata(bundle)
+    assert {side: find_organ(f"{side} odd canal", 5).colour for side in sides} == colours
+
+
+def test_what_was_written_before_sides_were_told_is_read_as_it_was(bundle: Path) -> None:
+    older = {key: value for key, value in describe("left odd canal", (9, 8, 7)).items() if key != "side"}
+    tell(bundle, [older])
+    read_metadata(bundle)
+    assert find_organ("right odd canal", 5).colour == (9, 8, 7) != find_organ("left odd canal", 5).colour
 
 
 def test_what_is_known_elsewhere_stays_what_it_is(bundle: Path) -> None:

@@ -117,6 +117,7 @@ def test_highdicom_reads_names_codes_sides_and_colours(tmp_path: Path) -> None:
         )
         colour = highdicom.color.CIELabColor.from_dicom_value(described.RecommendedDisplayCIELabValue).to_rgb(clip=True)
         assert np.abs(np.subtract(colour, organ.colour)).max() <= 1
+        assert organ.colour == COLOURS.get(name, organ.colour)
     (side,) = read.get_segment_description(2).segmented_property_type.SegmentedPropertyTypeModifierCodeSequence
     assert side.CodeMeaning == "Left"
 
