@@ -8,7 +8,7 @@ from typing import Any
 
 from monai_semgan.bundle.own_structures import describe
 from monai_semgan.errors import SemganError
-from monai_semgan.organs import find_organ, structure_key, structure_of
+from monai_semgan.organs import OWN_SCHEME, find_organ, structure_key, structure_of
 
 LONGEST_NAME = 64
 """Characters of a name, as DICOM has it."""
@@ -52,8 +52,9 @@ class NewStructure:
 
     @property
     def own(self) -> bool:
-        """Whether nobody knows it yet: then it needs a code and a colour of its own."""
-        return structure_of(self.name) is None
+        """Whether nobody knows it but models that were taught it: then it needs a code and a colour of its own."""
+        known = structure_of(self.name)
+        return known is None or known.code.scheme == OWN_SCHEME.designator
 
     def colour_at(self, index: int) -> tuple[int, int, int]:
         """Return its colour where it has this id in the model."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from monai_semgan.bundle.own_structures import SECTION, describe, make_known
 from monai_semgan.errors import SemganError
-from monai_semgan.learning.new_structures import NewStructure, check_new, hardly_learnt
+from monai_semgan.learning.new_structures import NewStructure, check_new, described, hardly_learnt
+from monai_semgan.organs import forget_structure
 
 KNOWN = {1: "liver", 2: "right kidney"}
 
@@ -49,6 +51,16 @@ def test_a_known_structure_keeps_its_colour_and_an_unknown_one_gets_a_free_one()
     assert NewStructure("aorta").colour_at(5) == (188, 65, 28) and not NewStructure("aorta").own
     assert NewStructure("odd thing").own and len(NewStructure("odd thing").colour_at(5)) == 3
     assert NewStructure("odd thing", colour=(1, 2, 3)).colour_at(5) == (1, 2, 3)
+
+
+def test_what_another_model_was_taught_is_described_in_this_one_too() -> None:
+    """Other programs read the bundle without the other one."""
+    make_known({SECTION: [describe("left odd canal", (9, 8, 7))]})
+    try:
+        (told,) = described([NewStructure("right odd canal", colour=(1, 2, 3)), NewStructure("aorta")], 5)
+    finally:
+        forget_structure("odd canal")
+    assert (told["name"], told["side"], told["colour"]) == ("odd canal", "right", [1, 2, 3])
 
 
 def test_structures_that_were_hardly_learnt_are_named() -> None:
