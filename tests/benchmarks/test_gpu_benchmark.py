@@ -80,7 +80,7 @@ def test_a_part_that_hangs_is_ended_and_the_others_are_measured(
         while True:
             time.sleep(0.01)
 
-    with_parts(monkeypatch, 0.2 / gpu.CPU_PATIENCE, hanging=hanging, after=lambda room: {"figure": 1})
+    with_parts(monkeypatch, 2.0 / gpu.CPU_PATIENCE, hanging=hanging, after=lambda room: {"figure": 1})
     parts = run(tmp_path / "gpu.json")["parts"]
     assert parts["hanging"]["error"].startswith("TimeoutError")
     assert parts["after"]["figure"] == 1

@@ -19,10 +19,10 @@ def segment(scan: Path, out: Path, bundle: Path, *options: str) -> int:
     return main(["segment", str(scan), "--output", str(out), "--bundle", str(bundle), "--device", "cpu", *options])
 
 
-def test_help_needs_no_torch_and_answers_at_once() -> None:
+def test_help_loads_none_of_the_large_libraries() -> None:
     code = (
-        "import sys, time; t = time.perf_counter(); from monai_semgan.cli import main; code = main(['--help']);"
-        "assert code == 0 and time.perf_counter() - t < 1; assert not {'torch', 'monai', 'numpy'} & set(sys.modules)"
+        "import sys; from monai_semgan.cli import main; code = main(['--help']);"
+        "assert code == 0 and not {'torch', 'monai', 'numpy', 'scipy', 'nibabel'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

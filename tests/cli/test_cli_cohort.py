@@ -261,7 +261,7 @@ def test_processes_leave_at_once_when_the_first_one_is_killed(many: Path, tiny_b
             time.sleep(0.1)
         time.sleep(8)
         process.kill()
-        process.communicate(timeout=20)  # ends when nobody holds the error output any more
+        process.communicate(timeout=100)  # ends when nobody holds the error output any more
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -274,7 +274,7 @@ def test_ctrl_c_leaves_what_is_finished_and_goes_on_later(
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         await_first(process)
         process.send_signal(number)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=240)
     assert process.returncode == 130 and "the same command goes on" in error and "Traceback" not in error
     time.sleep(0.1)
     rows = table(out)

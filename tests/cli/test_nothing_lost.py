@@ -41,7 +41,7 @@ def run(
     source: Path, out: Path, bundle: Path, *options: str, before: Callable[[], None] | None = None
 ) -> subprocess.CompletedProcess[str]:
     arguments = [sys.executable, "-m", "monai_semgan", *command(source, out, bundle, *options)]
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=120, preexec_fn=before)
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=600, preexec_fn=before)
 
 
 WRITER = """

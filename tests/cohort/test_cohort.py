@@ -161,7 +161,7 @@ def finished(folder: Path, name: str, content: bytes, key: str) -> Record:
     return record
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(min_size=1, max_size=50), st.data())
 def test_a_result_counts_until_any_byte_of_it_is_another(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, data: st.DataObject

@@ -35,7 +35,7 @@ class Shared(Bright):
 
     def __init__(self) -> None:
         super().__init__()
-        self.both = threading.Barrier(2, timeout=30)
+        self.both = threading.Barrier(2, timeout=150)
         self.threads: set[int] = set()
 
     def preview(self, image: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,9 +20,13 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.dicom_phantoms import datasets, write_series
+from tests.free_ports import free_port
 from tests.phantoms import grid, patient, save_nifti
 
-START_SECONDS = 120
+START_SECONDS = 300
+LEAVE_SECONDS = 20
+"""A server that has not ended by then is killed."""
+
 STOCK_APP = '''
 import tempfile
 import nibabel
@@ -102,9 +105,7 @@ def start_monailabel(
     app = home / "app"
     app.mkdir(parents=True)
     (app / "main.py").write_text(main)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", app, "--studies", studies]
     command += ["--host", "127.0.0.1", "--port", str(port), *options]
     own = {"MONAI_LABEL_SESSION_PATH": str(home / "sessions"), **(variables or {})}
@@ -149,10 +150,10 @@ def _process(command: list[object], home: Path, variables: Mapping[str, str]) ->
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
             try:
-                process.wait(20)
+                process.wait(LEAVE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(20)
+                process.wait(LEAVE_SECONDS)
 
 
 def _announced(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -151,7 +151,7 @@ def attacked(studies: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPath
         before = _known(server)
         yield server
         assert "Traceback" not in server.logged()
-        deadline = time.monotonic() + 30  # a file that was put back is noticed after a while
+        deadline = time.monotonic() + 150  # a file that was put back is noticed after a while
         while not before.keys() <= (after := _known(server)).keys() and time.monotonic() < deadline:
             time.sleep(0.5)
         assert {name: after.get(name) for name in before} == before

@@ -12,6 +12,7 @@ import pytest
 from monai_semgan.errors import SemganError
 from monai_semgan.label_app.server import listening
 from monai_semgan.label_app.server.listening import listen
+from tests.free_ports import free_port
 
 HOST = "127.0.0.1"
 
@@ -26,10 +27,7 @@ def open_sockets() -> Iterator[ExitStack]:
 @pytest.fixture(autouse=True)
 def usual(monkeypatch: pytest.MonkeyPatch) -> int:
     """A usual port that is free on this computer, with free ones after it."""
-    with closing(socket.socket()) as free:
-        free.bind((HOST, 0))
-        port = int(free.getsockname()[1])
-    port = min(port, 60_000)
+    port = free_port(following=5)
     monkeypatch.setattr(listening, "USUAL_PORT", port)
     return port
 

@@ -65,7 +65,7 @@ BELONGING: dict[str, dict[str, bytes]] = {
 
 
 @pytest.mark.parametrize("kind", sorted(BELONGING))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_byte_of_any_file_that_belongs_to_an_input_counts(
     kind: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +46,7 @@ def ask_job(server: Server) -> str:
 
 def wait_for(server: Server, path: str, wanted: Callable[[Any], Any]) -> Any:
     """JSON of a path, once it is as wanted."""
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 300
     while not wanted(found := ask(server, "GET", path)):
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
@@ -88,6 +90,20 @@ def test_users_who_ask_at_the_same_time_share_the_images_and_know_of_it_after_a_
         assert next_sample(server, owner, "semgan_disagreement")["semgan_scores"] == before
         ask(server, "POST", "/scoring/semgan_scores", json={"steps": 1})
         assert scored(server)["progress"] == {"done": 0, "failed": 0, "total": 0}
+
+
+def test_scores_of_another_model_are_not_told_with_the_next_image(tiny_bundle: Path, tmp_path: Path) -> None:
+    studies = fill(tmp_path / "studies")
+    with start_semgan(studies, tmp_path / "home", "--bundle", tiny_bundle) as server:
+        ask(server, "POST", "/scoring/semgan_scores", json={"steps": 1})
+        assert scored(server)["progress"]["done"] == 2
+        assert next_sample(server, "ann", "semgan_out_of_domain")["score"] is not None
+    other = shutil.copytree(tiny_bundle, tmp_path / "other")
+    config = other / "configs" / "inference.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"preview": {"batch_size": 3}}))
+    with start_semgan(studies, tmp_path / "home2", "--bundle", other) as server:
+        sample = next_sample(server, "ann", "semgan_out_of_domain")
+        assert sample["score"] is None and "semgan_scores" not in sample
 
 
 def test_scoring_can_be_stopped_and_goes_on_where_it_was(tiny_bundle: Path, tmp_path: Path) -> None:

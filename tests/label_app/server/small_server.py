@@ -61,7 +61,7 @@ def running(
         yield listener.getsockname()
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(100)
         listener.close()
 
 
@@ -70,7 +70,7 @@ def connected(address: tuple[str, int], sent: bytes = b"", receive_buffer: int |
     client = socket.socket()
     if receive_buffer is not None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    client.settimeout(30)
+    client.settimeout(120)
     client.connect(address)
     client.sendall(sent)
     return client

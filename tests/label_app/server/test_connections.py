@@ -60,7 +60,7 @@ def test_half_a_request_is_closed_after_a_while() -> None:
 
 def test_a_header_that_grows_slowly_is_closed_as_well() -> None:
     with running(ConnectionLimits(header_seconds=1)) as address:
-        client, deadline = connected(address, HALF), time.monotonic() + 20
+        client, deadline = connected(address, HALF), time.monotonic() + 100
         while alive(client) and time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 client.sendall(b"x")
@@ -81,13 +81,14 @@ def test_those_that_have_brought_requests_stay_when_others_make_no_use_of_theirs
 
 
 def test_without_room_the_answer_says_so() -> None:
-    waiting = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1"
-    with running(ConnectionLimits(total=4, per_address=3), patience_seconds=20) as address:
-        with many(address, 3, waiting):
-            time.sleep(0.3)  # until the requests have been seen
+    waiting = b"POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"
+    with running(ConnectionLimits(total=4, per_address=3), patience_seconds=100) as address:
+        with many(address, 3, waiting) as held:
+            for one in held:
+                assert b"100 Continue" in one.recv(1 << 16)  # the request has been seen
             refused = all_of(connected(address, LAST))
         assert refused.startswith(b"HTTP/1.1 503") and "too many connections" in _detail(refused)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 50
         while b'"here"' not in all_of(connected(address, LAST)) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert b'"here"' in all_of(connected(address, LAST))
@@ -95,11 +96,11 @@ def test_without_room_the_answer_says_so() -> None:
 
 def test_an_answer_that_nobody_takes_is_given_up_and_one_that_is_taken_slowly_is_not() -> None:
     asked = b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    with running(ConnectionLimits(patience_seconds=1.5)) as address:
+    with running(ConnectionLimits(patience_seconds=3.0)) as address:
         slow = connected(address, asked, receive_buffer=1 << 16)
         stuck = connected(address, asked, receive_buffer=1 << 16)
         taken = 0
-        for _ in range(12):
+        for _ in range(18):
             taken += len(slow.recv(1 << 20))
             time.sleep(0.3)
         assert len(all_of(stuck)) < LARGE

@@ -141,7 +141,7 @@ def test_after_every_bad_request_and_a_kill_the_server_starts_with_all_it_knew(
         json.loads((home / "datastore_v2.json").read_text())
     images, series = _images(server), _series(server)
     server.process.send_signal(signal.SIGKILL)
-    server.process.wait(20)
+    server.process.wait(100)
     for leftover in (".0a1b2c3d.part.datastore_v2.json", "uploaded_images/.0a1b2c3d.part.x.nii.gz"):
         (home / leftover).write_bytes(b"half")
     text = (home / "datastore_v2.json").read_text()

@@ -177,7 +177,7 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(place=st.sampled_from(("", "image", "labels", "image.info", "image.ext", "labels.final")), value=ANY_JSON)
 def test_no_content_of_an_entry_keeps_the_server_from_starting(place: str, value: Any, folder: Path) -> None:
     before = (folder / LIST).read_bytes()
@@ -190,7 +190,7 @@ def test_no_content_of_an_entry_keeps_the_server_from_starting(place: str, value
         (folder / LIST).write_bytes(before)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(info=st.dictionaries(st.text(st.characters(), max_size=6), ANY_JSON, max_size=3))
 def test_whatever_is_noted_is_refused_or_still_there_after_a_restart(info: dict[str, Any], folder: Path) -> None:
     store = _open(folder)
