@@ -127,7 +127,7 @@ class Route:
     def take_back(self, pending: Pending) -> None:
         """Have a correction brought to the server once more: it ended in the middle of it."""
         pending.job, pending.version, pending.moved = None, 0, True
-        self._pendings.sort(key=lambda one: one.job is None)  # now it comes after those that the server has
+        self._in_the_servers_order()
         self.doubt()
         self._steps.restarted()
 
@@ -153,6 +153,10 @@ class Route:
         """Send nothing any more."""
         self._closed = True
 
+    def _in_the_servers_order(self) -> None:
+        """Put those that the server has before those that it has not: that is how it corrects."""
+        self._pendings.sort(key=lambda one: one.job is None)
+
     def _bring(self, pending: Pending, client: Client, root: Root) -> None:
         self._sending = True
         base, compressed = self.base(), self._around.compressed()
@@ -166,6 +170,7 @@ class Route:
         self._sending = False
         pending.job, pending.upload, pending.client = sent.job, sent.upload, client
         self._newest = max(self._newest, sent.job.correction or 0)
+        self._in_the_servers_order()  # one before it may have been taken back meanwhile
         if pending.dropped:
             self._steps.unwanted(pending)
         else:

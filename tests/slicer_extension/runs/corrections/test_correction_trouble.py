@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from SemGANLib.Server.Client import Client
 from SemGANLib.Server.Errors import ConnectionLost
 
-from tests.slicer_extension import fake_server
+from tests.slicer_extension import server_answers
 from tests.slicer_extension.nodes import previewed
 from tests.slicer_extension.runs.corrections.correction_reader import NEAR, Reader, along
 
@@ -81,6 +82,32 @@ def test_a_correction_in_whose_middle_the_server_ended_is_sent_again(reader, ser
         reader.label, np.where(along(first), 1, np.where(along(second), 4, before)), "no stroke is lost"
     )
     assert len(reader.logic.history()) == 3 and "not made" not in reader.said()
+
+
+def test_one_that_the_server_took_while_the_one_before_ended_in_the_middle_comes_before_it(reader, server, monkeypatch):
+    server.hold_corrections = True
+    before, first = reader.label, reader.stroke("liver", k=3)
+    reader.logic.send_edits(None, NEAR)
+    reader.session.wait(reader.part_came)
+    correct, may_answer = Client.correct, threading.Event()
+
+    def answers_late(client: Client, *request: Any) -> Any:
+        job = correct(client, *request)
+        assert may_answer.wait(60)
+        return job
+
+    monkeypatch.setattr(Client, "correct", answers_late)
+    second = reader.stroke("spleen", k=12)
+    reader.logic.send_edits(None, NEAR)
+    reader.session.wait(lambda: len(server.asked_corrections) == 2)
+    ended = reader.logic._session.pendings[0]
+    server.jobs[server.asked_corrections[0]["job"]].update(state="interrupted", parts=[], message="the server ended")
+    reader.session.wait(lambda: ended.job is None)
+    may_answer.set()
+    server.hold_corrections = False
+    reader.settle()
+    np.testing.assert_array_equal(reader.label, np.where(along(first), 1, np.where(along(second), 4, before)))
+    assert [row.text.split(":")[0] for row in reader.logic.history()[1:]] == ["spleen", "liver"]
 
 
 def test_a_correction_that_fails_leaves_what_was_painted(reader, server):
@@ -178,7 +205,7 @@ def test_a_result_that_cannot_be_corrected_there_is_corrected_on_a_new_job(reade
 
 
 def test_a_structure_that_the_model_in_use_does_not_know_any_more_stays(reader, server, monkeypatch):
-    monkeypatch.setattr(fake_server, "LABELS", [one for one in fake_server.LABELS if one["name"] != "spleen"])
+    monkeypatch.setattr(server_answers, "LABELS", [one for one in server_answers.LABELS if one["name"] != "spleen"])
     server.refuses_corrections = [(409, "the result is of another version of the model")]
     before, mask = reader.label, reader.stroke("liver")
     reader.send()
