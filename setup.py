@@ -12,7 +12,7 @@ setup(
     package_data={
         "monai_semgan": [
             "py.typed",
-            "outputs/report/template.html",
+            "outputs/report/*.html",
             "training/planning/plan.html",
             "training/run_page/run.html",
         ],

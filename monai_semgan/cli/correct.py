@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.correction.correction_result import Correction
+    from monai_semgan.correction.correction_settings import CorrectionSettings
+    from monai_semgan.correction.corrector import Corrector
     from monai_semgan.correction.slice_latents import SliceLatents
     from monai_semgan.correction.strokes import Stroke
     from monai_semgan.io.volume import Volume
@@ -76,6 +78,10 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         help="go on from what the correction before has found in this scan, if the file is there, and write it for the "
         "next",
     )
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="also write report.html and report.json: strokes, before and after"
+    )
+    parser.add_argument("--identifiers", action="store_true", help="the report names file, patient and study")
     parser.add_argument("--series", metavar="ID", help="of the scan, as for semgan segment")
     parser.add_argument("--resample", action="store_true", help="of the scan, as for semgan segment")
     parser.add_argument("--modality", type=modality_or_auto, default="auto", metavar="NAME", help="as there")
@@ -106,8 +112,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     bundle = load_bundle(arguments.bundle, arguments.device)
     label, strokes = _as_ids(maps, arguments, bundle)
-    corrected = _correct(arguments, bundle, volume, label, strokes)
+    corrector, settings = _corrector(arguments, bundle, volume, label)
+    corrected = _correct(arguments, corrector, settings, strokes)
     files = _write(arguments, bundle, volume, corrected)
+    if arguments.report is not None:
+        files += _write_report(arguments, corrector, settings, label, strokes, corrected)
     _report(corrected, label, volume, bundle.labels, {stroke.structure for stroke in strokes})
     for path in files:
         say(f"wrote {path}")
@@ -118,7 +127,7 @@ def _checked_scan(arguments: argparse.Namespace) -> Volume:
     """Read the scan, and find out that the results can be written."""
     from monai_semgan.io.reading import read_volume
     from monai_semgan.io.writing import check_label_output
-    from monai_semgan.utils.files import check_output
+    from monai_semgan.utils.files import check_output, check_output_folder
 
     volume = read_volume(arguments.scan, series=arguments.series, resample=arguments.resample)
     given = (arguments.scan, arguments.label, arguments.strokes, arguments.negative)
@@ -126,6 +135,8 @@ def _checked_scan(arguments: argparse.Namespace) -> Volume:
     arguments.output = check_label_output(arguments.output, volume, inputs)
     if arguments.latents is not None:
         check_output(arguments.latents, LATENT_ENDINGS, inputs)
+    if arguments.report is not None:
+        check_output_folder(arguments.report, "--report", "report.json")
     return volume
 
 
@@ -179,19 +190,26 @@ def _model_ids(array: np.ndarray, path: Path, bundle: Bundle) -> np.ndarray:
     return mapped_ids(array, {number: index for index, number in written.items()})
 
 
-def _correct(
-    arguments: argparse.Namespace, bundle: Bundle, volume: Volume, label: np.ndarray, strokes: Sequence[Stroke]
-) -> Correction:
-    """Correct with the options of the command line and a bar."""
+def _corrector(
+    arguments: argparse.Namespace, bundle: Bundle, volume: Volume, label: np.ndarray
+) -> tuple[Corrector, CorrectionSettings]:
+    """Make ready to correct, with the options of the command line."""
     from monai_semgan.correction.correction_settings import CorrectionSettings
     from monai_semgan.correction.corrector import Corrector
     from monai_semgan.inference.segmentation import parse_labels
 
     locked = tuple(parse_labels(arguments.lock, bundle.labels)) if arguments.lock else ()
     reach = {} if arguments.reach is None else {"reach_mm": arguments.reach}
-    settings = CorrectionSettings(**reach, locked=locked)
     modality = None if arguments.modality == "auto" else arguments.modality
-    corrector = Corrector(bundle, volume, label, _known_latents(arguments.latents, bundle), modality, arguments.plane)
+    latents = _known_latents(arguments.latents, bundle)
+    corrector = Corrector(bundle, volume, label, latents, modality, arguments.plane)
+    return corrector, CorrectionSettings(**reach, locked=locked)
+
+
+def _correct(
+    arguments: argparse.Namespace, corrector: Corrector, settings: CorrectionSettings, strokes: Sequence[Stroke]
+) -> Correction:
+    """Correct with a bar."""
     remark = "stopping; what is corrected so far is written, Ctrl-C again leaves without it"
     with bar(arguments, remark) as progress:
         return corrector.correct(strokes, settings, _slices_on(progress))
@@ -240,6 +258,39 @@ def _write(arguments: argparse.Namespace, bundle: Bundle, volume: Volume, correc
         corrected.latents.save(arguments.latents)
         files.append(arguments.latents)
     return files
+
+
+def _write_report(
+    arguments: argparse.Namespace,
+    corrector: Corrector,
+    settings: CorrectionSettings,
+    before: np.ndarray,
+    strokes: Sequence[Stroke],
+    corrected: Correction,
+) -> list[Path]:
+    """Write the page that shows strokes, label before and label after."""
+    from monai_semgan.outputs.report import CorrectedLabel, write_correction_report
+
+    labels = dict(corrector.bundle.labels)
+    told = {"reach_mm": settings.reach_mm, "locked": [labels[index] for index in settings.locked]}
+    label = CorrectedLabel(
+        before,
+        corrected.label,
+        strokes,
+        "the one that was given",
+        labels,
+        settings=told,
+        remarks=(*corrector.scan.prepared.notes, *(remark.text for remark in corrected.remarks)),
+    )
+    written = write_correction_report(
+        label,
+        corrector.volume,
+        corrector.scan.prepared,
+        corrector.bundle,
+        arguments.report,
+        identifiers=arguments.identifiers,
+    )
+    return [written.html, written.json]
 
 
 def _report(

@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Job
 from monai_semgan.jobs.correction_history import History, HistoryRecord, StepRecord
 from monai_semgan.jobs.job_entries import Entry
+from monai_semgan.jobs.joint_corrections import Joint
 from monai_semgan.jobs.scheduler import Scheduler
 from monai_semgan.jobs.storage.correction_files import read_history, save_history
 from monai_semgan.jobs.storage.store import JobStore
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Joint:
-    """Corrections of one job that are computed together, in the order in which they came; often just one.
-
-    Attributes:
-        entries: the newest, which the worker is told of, is the last.
-    """
-
-    entries: tuple[Entry, ...]
-
-    @property
-    def carrier(self) -> Entry:
-        """The one that is computed."""
-        return self.entries[-1]
-
-    def remark_for(self, entry: Entry) -> str:
-        """Say, at the end of a message, with which correction one was computed; nothing of the carrier itself."""
-        return "" if entry is self.carrier else f"; computed together with correction {self.carrier.job.correction}"
 
 
 class CorrectionBook:
@@ -79,6 +59,10 @@ class CorrectionBook:
         """List the corrections of a job, also those that its history has dropped while they were computed."""
         return [entry for entry in self._scheduler if entry.job.corrects == root]
 
+    def with_result_of(self, job: str) -> list[Entry]:
+        """List a job, if it is still there, and the corrections that were computed with it."""
+        return [entry for entry in self._scheduler if job in (entry.job.id, entry.job.joined)]
+
     def step_of(self, job: Job) -> StepRecord | None:
         """Return what is kept of a correction; None if its history has dropped it."""
         record = self._records.get(job.corrects or "")
@@ -92,6 +76,8 @@ class CorrectionBook:
         waiting = {other.job.id: other for other in self._scheduler.queue() if other.job.corrects == entry.job.corrects}
         entries = [entry]
         for other in self._after(entry.job.corrects or "", step.number):
+            if self._is_over(other):
+                continue
             alike = other.reach_mm == step.reach_mm and other.locked == step.locked
             if other.job not in waiting or not alike:
                 break
@@ -128,6 +114,11 @@ class CorrectionBook:
 
     def _after(self, root: str, number: int) -> Iterator[StepRecord]:
         return (step for step in self._records[root].steps if step.number > number)
+
+    def _is_over(self, step: StepRecord) -> bool:
+        """Tell whether a correction was cancelled, so that those after it need not wait for it."""
+        entry = self._scheduler.held(step.job)
+        return entry is None or entry.ended
 
     def _job(self, job: str) -> Job | None:
         entry = self._scheduler.get(job)

@@ -10,10 +10,11 @@ import numpy as np
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.segmentation import parse_labels
 from monai_semgan.jobs.contract import Result
-from monai_semgan.jobs.correction_book import CorrectionBook, Joint
+from monai_semgan.jobs.correction_book import CorrectionBook
 from monai_semgan.jobs.correction_contract import CorrectionRequest, StrokeInput
 from monai_semgan.jobs.correction_history import StepRecord
 from monai_semgan.jobs.job_errors import Conflict, JobError, in_words
+from monai_semgan.jobs.joint_corrections import Joint
 from monai_semgan.jobs.models import ServedModel
 from monai_semgan.jobs.storage.correction_files import STROKES, given_label
 from monai_semgan.jobs.storage.result_files import LABEL, LATENTS, read_result, versions
@@ -107,6 +108,7 @@ class CorrectionPlanner:
             result=str(made),
             reach_mm=steps[-1].reach_mm,
             locked=tuple(parse_labels(steps[-1].locked, names)) if steps[-1].locked else (),
+            dropped=joint.carrier.dropped,
         )
 
     def _with_label(self, steps: list[StepRecord], before: list[StepRecord]) -> tuple[list[StepRecord], Path | None]:

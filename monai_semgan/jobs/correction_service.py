@@ -28,6 +28,8 @@ from monai_semgan.utils.file_state import file_state, fingerprint
 RUN_BYTES = 24
 """Of a run on disk."""
 
+NO_ROOM = "the disk is full; remove jobs or uploads, or let the server have more disk"
+
 Space = Callable[[int, "str | None", "str | None"], None]
 """Makes room for so many bytes, whatever is removed but an upload and a job."""
 
@@ -57,13 +59,14 @@ class CorrectionService:
         self._make_space, self._queue_limit, self._check_open = make_space, queue_limit, check_open
         self._store, self._scheduler, self._book = dispatcher.store, dispatcher.scheduler, dispatcher.book
 
-    def correct(self, job: str, request: CorrectionRequest, asker: Asker = NOBODY) -> Job:
+    def correct(self, job: str, request: CorrectionRequest, asker: Asker = NOBODY, report: bool = True) -> Job:
         """Put a correction into the queue.
 
         Args:
             job: the one whose result is corrected, or another correction of it.
             request: the strokes.
             asker: who asks.
+            report: whether the page for people is written.
 
         Raises:
             JobError: if something in the request makes no sense, the job has no result, is somebody else's, or was
@@ -82,7 +85,8 @@ class CorrectionService:
             root = self._changeable(root.job.id, asker)
             if self._scheduler.waiting >= self._queue_limit:
                 raise QueueFull(f"{self._scheduler.waiting} jobs are waiting; try again later")
-            return self._scheduler.snapshot(self._add(root, request, label, asker), asker.owner)
+            owner = root.origin.owner if root.origin.owner is not None else asker.owner
+            return self._scheduler.snapshot(self._add(root, request, label, owner, report), asker.owner)
 
     def history(self, job: str) -> CorrectionHistory:
         """Tell the corrections of a job.
@@ -165,7 +169,9 @@ class CorrectionService:
         except (OSError, IndexError):
             raise Conflict("the result is not there any more; segment the scan again") from None
 
-    def _add(self, root: Entry, request: CorrectionRequest, label: Path | None, asker: Asker) -> Entry:
+    def _add(
+        self, root: Entry, request: CorrectionRequest, label: Path | None, owner: str | None, report: bool
+    ) -> Entry:
         """Keep what was asked for and queue it; what was undone is removed, and the oldest beyond those to be kept."""
         history = self._book.history(root.job.id)
         shown = request.label_of if request.label_of is not None else history.current
@@ -177,9 +183,8 @@ class CorrectionService:
         except (SemganError, JobError) as error:
             self._store.remove(job.id)
             raise NoSpace(in_words(error) if isinstance(error, SemganError) else error.detail) from error
-        owner = root.origin.owner if root.origin.owner is not None else asker.owner
         try:
-            entry = self._dispatcher.add(job, Origin(owner, root.origin.image_state, Turn.preview, report=False))
+            entry = self._dispatcher.add(job, Origin(owner, root.origin.image_state, Turn.preview, report))
         except NoSpace:
             self._book.forget(job)
             raise
@@ -195,7 +200,7 @@ class CorrectionService:
         try:
             self._book.put(record)
         except SemganError as error:
-            raise NoSpace(in_words(error)) from error
+            raise NoSpace(NO_ROOM) from error
 
 
 def _job(root: Entry, request: CorrectionRequest, number: int) -> Job:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,19 +10,18 @@ from typing import Any
 
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.contract import Job, State
-from monai_semgan.jobs.correction_book import CorrectionBook, Joint
+from monai_semgan.jobs.correction_book import CorrectionBook
 from monai_semgan.jobs.correction_planner import CorrectionPlanner
 from monai_semgan.jobs.job_entries import Entry, Origin
 from monai_semgan.jobs.job_errors import JobError, NoSpace, in_words
+from monai_semgan.jobs.job_records import JobRecords
+from monai_semgan.jobs.joint_corrections import Joint, Joints
 from monai_semgan.jobs.planner import TaskPlanner
 from monai_semgan.jobs.scheduler import Scheduler
-from monai_semgan.jobs.storage.correction_files import share_version
-from monai_semgan.jobs.storage.result_files import parts_of, versions
+from monai_semgan.jobs.storage.result_files import drop_versions
 from monai_semgan.jobs.storage.store import JobStore
 from monai_semgan.jobs.workers.pool import JobSlot, WorkerPool
 from monai_semgan.utils.processes import how_it_ended
-
-logger = logging.getLogger(__name__)
 
 KEPT, UNCHANGED = "; the slices corrected until then are kept", "; the label stays as it was"
 """What becomes of the label when a correction does not end well."""
@@ -61,14 +58,14 @@ class Dispatcher:
         self.book = CorrectionBook(store, self.scheduler)
         self.correction_planner = CorrectionPlanner(lambda: planner.models, store, self.book)
         self.pool = WorkerPool(command, devices, lock, self)
-        self._joints: dict[str, Joint] = {}
+        self._joints, self._records = Joints(store), JobRecords(store)
         self._closed = False
 
     def take_over(self) -> None:
         """Remember the jobs of an earlier server; those that had not ended are interrupted."""
         for job, origin in self.store.load():
             entry = self.scheduler.remember(job, origin)
-            self._note_parts(job)
+            self._records.note_parts(job)
             if not entry.ended:
                 self._end(entry, State.interrupted, "the server ended while the job was waiting or running")
         for entry in self.book.load():
@@ -91,17 +88,19 @@ class Dispatcher:
         return entry
 
     def cancel(self, entry: Entry) -> None:
-        """End a job that has not ended: at once if it has not begun, else as soon as its worker obeys."""
-        joint = self._joint_of(entry)
+        """End a job that has not ended: at once if it has not begun, else as soon as its worker obeys.
+
+        Corrections that are computed with it are computed again without it.
+        """
+        joint = self._joints.of(entry)
         if entry.job.state in (State.running, State.paused) or len(joint.entries) > 1:
             if entry.cancel_by is None:
-                for one in joint.entries:
-                    one.cancel_by = time.monotonic() + self.cancel_seconds
-                    one.job.message = "is being cancelled"
+                entry.cancel_by = time.monotonic() + self.cancel_seconds
+                entry.job.message = "is being cancelled"
                 self.pool.cancel(joint.carrier.job.id)
             return
         self.pool.drop(entry.job.id)
-        self._joints.pop(entry.job.id, None)
+        self._joints.let_go(entry.job.id)
         self._end(entry, State.cancelled, "cancelled before it began")
         self.worker_free()
 
@@ -130,7 +129,7 @@ class Dispatcher:
         for entry in self.scheduler:
             if entry.cancel_by is not None and now > entry.cancel_by:
                 entry.cancel_by = now + self.cancel_seconds
-                self.pool.kill(entry.job.id)
+                self.pool.kill(self._joints.of(entry).carrier.job.id)
 
     def interrupt(self) -> None:
         """Note that the server stops; the workers have left."""
@@ -170,37 +169,50 @@ class Dispatcher:
             one.attempts += 1
             one.job.state = State.warming
             one.job.message = "is being started" if slot.ready else "the model is being loaded"
-            one.job.joined = None if one is entry else entry.job.id
-        self._joints[entry.job.id] = joint
+        self._joints.give(joint)
         if slot.quick is not None and not entry.quick:
             entry.job.message = "previews go first"
             entry.hold()
         self.pool.give(slot, task)
 
-    def _joint_of(self, entry: Entry) -> Joint:
-        """Return the jobs that a worker has as one; a job alone if there are no others."""
-        return self._joints.get(entry.job.joined or entry.job.id) or Joint((entry,))
-
     def worker_says(self, job: str, message: dict[str, Any]) -> None:
         """Take in what a worker tells of a job, and of those that are computed with it."""
+        if message["say"] == "parts":
+            self._report_written(job)
         entry = self.scheduler.held(job)
-        if entry is None:
+        if entry is None or message["say"] == "parts":
             return
-        joint = self._joint_of(entry)
+        joint, ended = self._joints.of(entry), message["say"] == "end"
+        if ended:
+            self._joints.let_go(job)
+        if joint.parted and message["say"] in ("end", "result"):
+            if ended:
+                self._part(joint)
+            return
         for one in joint.entries:
             self._hear(one, joint, message)
-        if message["say"] == "end":
-            self._joints.pop(job, None)
+
+    def _part(self, joint: Joint) -> None:
+        """End those of a joint that are not wanted; the others are computed again, without the strokes of these."""
+        for one in reversed(joint.entries):  # each is put before those that wait
+            one.dropped, one.job.joined = max(one.dropped, one.job.result_version), None
+            drop_versions(self.store.results(one.job.id))
+            if one.unwanted:
+                self._end(one, State.cancelled, "cancelled")
+            else:
+                one.attempts -= 1
+                self.scheduler.requeue(one)
+                one.job.message, one.job.step = "waiting", 0
+                self._records.note_parts(one.job)
+                self._records.save(one.job)
 
     def _hear(self, entry: Entry, joint: Joint, message: dict[str, Any]) -> None:
         said = message["say"]
-        if said == "parts":
-            self._report_written(entry)
-        elif entry.ended:
+        if entry.ended:
             return
-        elif said == "started":
+        if said == "started":
             entry.begin()
-            self._save(entry.job)
+            self._records.save(entry.job)
         elif said == "paused":
             entry.hold()
             entry.job.state = State.paused
@@ -213,7 +225,7 @@ class Dispatcher:
             self.scheduler.progress(entry, message)
         elif said == "result":
             if entry is not joint.carrier:
-                self._share(joint.carrier, entry, int(message["version"]))
+                self._joints.share(joint, entry, int(message["version"]))
             self._take_result(entry, message)
         elif said == "end":
             entry.reporting = entry.origin.report
@@ -224,14 +236,18 @@ class Dispatcher:
         if not usable:
             self._fail_waiting(f"the model cannot be used: {message}")
         for entry in filter(None, map(self.scheduler.held, jobs)):
-            for one in reversed(self._joint_of(entry).entries):  # each is put before those that wait
+            joint = self._joints.of(entry)
+            self._joints.let_go(entry.job.id)
+            if joint.parted:
+                self._part(joint)
+                continue
+            for one in reversed(joint.entries):  # each is put before those that wait
                 if not one.ended:
                     self._worker_lost(one, code)
-            self._joints.pop(entry.job.id, None)
         self.worker_free()
 
     def _worker_lost(self, entry: Entry, code: int) -> None:
-        if entry.cancel_by is not None or entry.removing:
+        if entry.unwanted:
             self._end(entry, State.cancelled, "cancelled; the worker was stopped")
         elif entry.attempts < 2 and (entry.job.state is State.warming or entry.job.corrects is not None):
             self.scheduler.requeue(entry)
@@ -243,21 +259,16 @@ class Dispatcher:
 
     def _take_result(self, entry: Entry, message: dict[str, Any]) -> None:
         entry.job.residual = list(message.get("residual") or [])
-        self._note_parts(entry.job)
-        self._save(entry.job)
+        self._records.note_parts(entry.job)
+        self._records.save(entry.job)
         self.on_growth()
 
-    def _share(self, carrier: Entry, entry: Entry, version: int) -> None:
-        """Give a job the result of the one that it is computed with; on a full disk only that one has it."""
-        try:
-            share_version(self.store.results(carrier.job.id), version, self.store.results(entry.job.id), entry.job.id)
-        except (SemganError, JobError):
-            logger.error("the result of a correction could not be written")
-
-    def _report_written(self, entry: Entry) -> None:
-        entry.reporting = False
-        self._note_parts(entry.job)
-        self._save(entry.job)
+    def _report_written(self, job: str) -> None:
+        for entry in self.book.with_result_of(job):
+            self._joints.share_report(job, entry)
+            entry.reporting = False
+            self._records.note_parts(entry.job)
+            self._records.save(entry.job)
         self.on_growth()
 
     def _tell(self, entry: Entry, message: str) -> None:
@@ -271,27 +282,13 @@ class Dispatcher:
 
     def _end(self, entry: Entry, state: State, message: str) -> None:
         self.scheduler.end(entry, state, message, self.keep_seconds)
-        self._note_parts(entry.job)
+        self._records.note_parts(entry.job)
         if entry.job.corrects is not None:
             root = self.book.keep_together(entry)
             if root is not None:
-                self._save(root.job)
+                self._records.save(root.job)
             entry.job.message += "" if state is State.done else KEPT if entry.job.parts else UNCHANGED
         if entry.removing:
             self.drop(entry)
         else:
-            self._save(entry.job)
-
-    def _note_parts(self, job: Job) -> None:
-        results = self.store.results(job.id)
-        found = versions(results)
-        job.result_version = found[-1] if found else 0
-        with contextlib.suppress(OSError):
-            job.parts = parts_of(results / str(found[-1])) if found else []
-
-    def _save(self, job: Job) -> None:
-        """Write the record; on a full disk the job goes on, and its record tells of an earlier state."""
-        try:
-            self.store.save(job)
-        except SemganError as error:
-            logger.error("the record of a job could not be written: %s", error.problem)
+            self._records.save(entry.job)

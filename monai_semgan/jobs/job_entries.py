@@ -62,6 +62,7 @@ class Entry:
         cancel_by: when its worker is killed if it does not obey; None unless cancelled.
         removing: its files go when the worker has let go of it.
         reporting: its report is being written, though it has ended.
+        dropped: number of its newest result that was dropped; those to come have higher ones.
         ticks: seconds of work and number of the latest steps.
         began: when it began, by the monotonic clock.
         held_since: when it was paused, or given to a worker that still computes a preview; None unless it waits so.
@@ -73,6 +74,7 @@ class Entry:
     cancel_by: float | None = None
     removing: bool = False
     reporting: bool = False
+    dropped: int = 0
     ticks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS + 1))
     began: float | None = None
     held_since: float | None = None
@@ -85,6 +87,11 @@ class Entry:
     def ended(self) -> bool:
         """Whether nothing more will come of it."""
         return self.job.state in ENDED
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether it was cancelled or removed, and its worker has not let go of it yet."""
+        return self.cancel_by is not None or self.removing
 
     @property
     def quick(self) -> bool:

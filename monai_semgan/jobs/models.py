@@ -25,7 +25,8 @@ from monai_semgan.bundle.labels import (
 from monai_semgan.bundle.modes import modes_of
 from monai_semgan.errors import SemganError
 from monai_semgan.inversion.inversion_settings import InversionSettings
-from monai_semgan.jobs.contract import Code, Label, Mode, ModeInfo, ModelInfo
+from monai_semgan.jobs.contract import Code, Label, Mode
+from monai_semgan.jobs.server_contract import ModeInfo, ModelInfo
 from monai_semgan.organs import RESEARCH_ONLY, find_organ
 from monai_semgan.organs import Code as OrganCode
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan._version import __version__
-from monai_semgan.errors import SemganError
-from monai_semgan.jobs.contract import API_VERSION, Health, Job, JobList, JobRequest, Mode, ModelList, State
+from monai_semgan.jobs.contract import API_VERSION, Job, JobList, JobRequest, Mode, State
 from monai_semgan.jobs.correction_service import CorrectionService
 from monai_semgan.jobs.dispatcher import Dispatcher
 from monai_semgan.jobs.estimates import Estimates
@@ -23,11 +22,13 @@ from monai_semgan.jobs.ownership import NOBODY, SERVER, Asker
 from monai_semgan.jobs.planner import FindImage, TaskPlanner
 from monai_semgan.jobs.reception import Reception
 from monai_semgan.jobs.retention import Retention
+from monai_semgan.jobs.server_contract import Health, ModelList
 from monai_semgan.jobs.service_settings import ServiceSettings
 from monai_semgan.jobs.storage.job_log import log_without_values
 from monai_semgan.jobs.storage.quota import DiskQuota, file_bytes
 from monai_semgan.jobs.storage.result_access import ResultAccess
 from monai_semgan.jobs.storage.store import JobStore
+from monai_semgan.jobs.storage.studies_lock import claim
 from monai_semgan.jobs.storage.uploads import UploadStore
 from monai_semgan.jobs.train_contract import TrainState
 from monai_semgan.jobs.training_labels import FindLabels
@@ -112,7 +113,7 @@ class JobService:
         Raises:
             SemganError: if another server holds the studies.
         """
-        self._claim = _claim(self.store.root / "server.lock")
+        self._claim = claim(self.store.root / "server.lock")
         with self._lock:
             self.reception.load()
             self._dispatcher.take_over()
@@ -287,20 +288,3 @@ def _times(estimates: Estimates, model: str, mode: Mode) -> dict[str, Any]:
         "seconds": estimates.seconds(model, mode),
         "measured_slices": estimates.measured_slices(model, mode),
     }
-
-
-def _claim(path: Path) -> Any:
-    """Take a lock that ends with this process.
-
-    Raises:
-        SemganError: if another process has it.
-    """
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - optional extra
-
-    lock = FileLock(str(path))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        remedy = "stop it or choose another folder"
-        raise SemganError("another server uses these studies", remedy=remedy, path=path.parent.parent) from None
-    return lock

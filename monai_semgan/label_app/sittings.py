@@ -168,7 +168,7 @@ class Sittings:
 
     def _correct(self, sitting: Sitting, request: CorrectionRequest) -> int:
         """Correct, and return the number of the correction."""
-        job = self._service.corrections.correct(sitting.root, request, self.engine.asker)
+        job = self._service.corrections.correct(sitting.root, request, self.engine.asker, report=False)
         self.engine.wait(job.id)
         sitting.newest = job.id
         return job.correction or 0

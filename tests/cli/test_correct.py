@@ -85,6 +85,33 @@ def test_a_locked_structure_keeps_every_voxel_and_the_user_is_told(
     assert "semgan: note: " in capsys.readouterr().err
 
 
+def test_a_report_shows_strokes_and_the_organs_before_and_after(case: Case, tmp_path: Path) -> None:
+    strokes = case.drawn("plus.nii.gz", in_one_slice(case, SPLEEN), LIVER)
+    folder = tmp_path / "report"
+    assert main(case.command("--strokes", strokes, "--report", folder, "--reach", "0mm")) == 0
+    content = json.loads((folder / "report.json").read_text())
+    voxel = abs(np.linalg.det(case.affine[:3, :3])) / 1000
+    sizes = {organ["label"]: (organ["before"], organ["after"]) for organ in content["organs"]}
+    for index in (LIVER, SPLEEN):
+        expected = [(label == index).sum() * voxel for label in (case.label, case.read())]
+        assert sizes[index] == pytest.approx(expected, abs=0.01)
+    (stroke,) = content["strokes"]
+    assert stroke["voxels"] == in_one_slice(case, SPLEEN).sum() and stroke["plane"] == "axial"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "the one that was given, corrected by hand with 1 stroke" in page and "<script" not in page
+    assert "scan.nii.gz" not in page
+    assert main(case.command("--strokes", strokes, "--report", folder, "--identifiers")) == 0
+    assert "scan.nii.gz" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_folder_of_the_report_that_cannot_be_made_is_told_before_anything_is_computed(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strokes = case.drawn("plus.nii.gz", in_one_slice(case, SPLEEN), LIVER)
+    assert main(case.command("--strokes", strokes, "--report", strokes)) == 2
+    assert "--report" in capsys.readouterr().err and not (case.folder / "out.nii.gz").exists()
+
+
 def test_with_a_reach_of_0_only_the_drawn_slice_changes(case: Case) -> None:
     where = in_one_slice(case, SPLEEN)
     assert main(case.command("--strokes", case.drawn("plus.nii.gz", where, LIVER), "--reach", "0mm")) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -46,6 +47,19 @@ def worker_stopped(server: Server) -> Iterator[None]:
             worker.resume()
 
 
+@contextmanager
+def strokes_held_back(server: Server, job: str) -> Iterator[None]:
+    """Within the block, a worker that wants to read the strokes of a correction waits."""
+    path = server.folder(job) / "strokes.json"
+    kept = path.rename(path.with_name("kept.json"))
+    os.mkfifo(path)
+    yield
+    with path.open("wb") as waiting:  # opened when the worker wants to read
+        content = kept.read_bytes()
+        kept.replace(path)
+        waiting.write(content)
+
+
 def states(reader: Reader) -> list[str]:
     """Of the corrections."""
     return [step["state"] for step in reader.history()["steps"]]
@@ -61,6 +75,8 @@ def test_corrections_that_wait_are_computed_together_and_undone_and_done_again_t
     assert (first["joined"], second["joined"], third["joined"]) == (None, jobs[2], None)
     assert second["message"] == "done; computed together with correction 3"
     assert [reader.server.get(f"/jobs/{job}/result").json()["job"] for job in jobs] == jobs
+    pages = [reader.server.get(f"/jobs/{job}/result/report").text for job in jobs]
+    assert pages[1] == pages[2] and ["with 1 stroke;" in pages[0], "with 3 strokes;" in pages[2]] == [True, True]
     labels = [reader.label(job) for job in jobs]
     assert all((labels[2][3:6, row, 2] == 2).all() for row in (3, 4, 5)) and (labels[1] == labels[2]).all()
     assert [reader.go_to(number)["current"] for number in (2, 0, 1, 2)] == [1, 0, 1, 3]
@@ -104,6 +120,28 @@ def test_one_that_waits_can_be_cancelled_alone(reader: Reader) -> None:
     label = reader.current()
     assert (label[3:6, 3, 2] == 2).all() and (label[3:6, 5, 2] == 2).all()
     assert (label[3:6, 4, 2] == reader.label()[3:6, 4, 2]).all()
+
+
+@pytest.mark.parametrize("gone", [1, 2])
+def test_one_of_those_that_are_being_computed_together_is_cancelled_alone(reader: Reader, gone: int) -> None:
+    with worker_stopped(reader.server):
+        jobs = [reader.asked(stroke(reader, row, 2), reach_mm=0.0) for row in (3, 4, 5)]
+        held_back = strokes_held_back(reader.server, jobs[1])
+        held_back.__enter__()
+    reader.server.wait(jobs[1], lambda job: job["state"] == "running" and job["joined"] == jobs[2])
+    assert reader.server.ask("POST", f"/jobs/{jobs[gone]}/cancel").status_code == 200
+    held_back.__exit__(None, None, None)
+    assert [reader.server.wait(job)["state"] for job in jobs] == [
+        "cancelled" if number == gone else "done" for number in range(3)
+    ]
+    assert reader.server.get(f"/jobs/{jobs[gone]}/result").status_code == 409
+    label, before = reader.current(), reader.label()
+    for number, row in enumerate((3, 4, 5)):
+        drawn = label[3:6, row, 2]
+        assert (drawn == before[3:6, row, 2]).all() if number == gone else (drawn == 2).all()
+    assert reader.history()["current"] == (3 if gone == 1 else 2)
+    reader.corrected(stroke(reader, 6, 2), reach_mm=0.0)
+    assert (reader.current()[3:6, 3 + gone, 2] == before[3:6, 3 + gone, 2]).all()
 
 
 def test_strokes_that_a_label_does_not_show_yet_are_followed_on_it_once_more(reader: Reader) -> None:

@@ -15,9 +15,10 @@ pytest.importorskip("pydantic", reason="needs the environment of the extra label
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.errors import SemganError
 from monai_semgan.io.reading import read_label
+from monai_semgan.jobs.contract import Part
 from monai_semgan.jobs.correction_contract import CorrectionRequest
 from monai_semgan.jobs.storage.correction_files import STROKES, save_request
-from monai_semgan.jobs.storage.result_files import LABEL, LATENTS, MAPS, read_result, versions
+from monai_semgan.jobs.storage.result_files import LABEL, LATENTS, MAPS, REPORT, drop_versions, read_result, versions
 from monai_semgan.jobs.workers.correction_run import CorrectionRun
 from monai_semgan.jobs.workers.corrector_shelf import CorrectorShelf
 from monai_semgan.jobs.workers.job_runner import JobRun
@@ -79,7 +80,14 @@ class Bench:
         return results / str(versions(results)[-1])
 
     def correct(
-        self, job: str, row: int, before: str = ROOT, earlier: tuple[str, ...] = (), reach_mm: float = FAR
+        self,
+        job: str,
+        row: int,
+        before: str = ROOT,
+        earlier: tuple[str, ...] = (),
+        reach_mm: float = FAR,
+        dropped: int = 0,
+        report: bool = False,
     ) -> Any:
         """State and message of a correction by a scribble of three voxels in a row of slice 2."""
         label = self.newest(before) / LABEL
@@ -98,9 +106,13 @@ class Bench:
             earlier=tuple(str(self.jobs / one / STROKES) for one in earlier),
             result=str(self.made),
             reach_mm=reach_mm,
+            dropped=dropped,
         )
-        task = replace(self.task(job), correction=correction)
-        return self.run(CorrectionRun(task, correction, self.bundle, self.say, self.turn(job), NEVER_AGAIN, self.shelf))
+        task = replace(self.task(job), correction=correction, report=report)
+        run = CorrectionRun(task, correction, self.bundle, self.say, self.turn(job), NEVER_AGAIN, self.shelf)
+        ended = self.run(run)
+        run.report()
+        return ended
 
     def label(self, job: str) -> np.ndarray:
         return read_label(self.newest(job) / LABEL).array
@@ -156,6 +168,43 @@ def test_results_of_a_worker_that_died_are_followed_by_those_of_the_next(bench: 
     bench.correct(FIRST, 3)
     bench.correct(FIRST, 3)
     assert versions(bench.jobs / FIRST / "result") == [3, 4]
+
+
+def test_results_after_one_that_was_dropped_have_higher_numbers(bench: Bench) -> None:
+    bench.correct(FIRST, 3, dropped=5)
+    assert versions(bench.jobs / FIRST / "result") == [6, 7]
+
+
+def test_a_worker_that_remembers_a_result_that_was_dropped_goes_on_from_the_one_that_took_its_place(
+    bench: Bench,
+) -> None:
+    bench.correct(FIRST, 3, reach_mm=0.0)
+    remembered = bench.shelf.take(bench.shelf.keys[0])
+    assert remembered is not None
+    drop_versions(bench.jobs / FIRST / "result")
+    bench.correct(FIRST, 6, reach_mm=0.0, dropped=2)  # by another worker, without the strokes of before
+    bench.shelf.put(bench.shelf.keys[0], remembered)
+    bench.correct(SECOND, 5, before=FIRST, earlier=(FIRST,), reach_mm=0.0)
+    assert (bench.label(SECOND)[3:6, 3, 2] == bench.label(ROOT)[3:6, 3, 2]).all()
+    assert (bench.label(SECOND)[3:6, 6, 2] == 2).all()
+
+
+def test_the_page_tells_of_all_strokes_that_the_label_follows_and_of_its_volumes_before_and_after(bench: Bench) -> None:
+    bench.correct(FIRST, 3, report=True)
+    bench.correct(SECOND, 6, before=FIRST, earlier=(FIRST,), report=True)
+    first, second = ((bench.newest(job) / REPORT).read_text(encoding="utf-8") for job in (FIRST, SECOND))
+    assert "corrected by hand with 1 stroke;" in first and "corrected by hand with 2 strokes" in second
+    assert "what the model found (preview)" in second
+    name, before, after = bench.bundle.labels[2], read_result(bench.made), read_result(bench.newest(SECOND))
+    for result in (before, after):
+        assert f'<td class="n">{result.volumes_ml[name]:.1f}</td>' in second
+    assert before.volumes_ml != after.volumes_ml and Part.report in after.parts
+    assert not list(bench.jobs.glob(".*.part"))
+
+
+def test_no_page_is_written_where_nobody_wants_it(bench: Bench) -> None:
+    bench.correct(FIRST, 3)
+    assert Part.report not in read_result(bench.newest(FIRST)).parts
 
 
 def test_after_undo_a_correction_goes_on_from_the_label_of_before(bench: Bench) -> None:

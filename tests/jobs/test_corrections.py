@@ -37,6 +37,15 @@ def test_a_stroke_is_in_the_label_and_slices_beyond_the_reach_are_as_they_were(r
     assert result["volumes_ml"][organ] == pytest.approx((after == 2).sum() * voxel, abs=0.02)
 
 
+def test_the_page_of_a_correction_says_that_it_was_made_by_hand_and_by_what(reader: Reader) -> None:
+    job = reader.corrected(stroke(reader, 3, 2), reach_mm=0.0)["id"]
+    page = reader.server.get(f"/jobs/{job}/result/report")
+    assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
+    assert "corrected by hand with 1 stroke" in page.text and page.text.count("data:image/png") == 2
+    assert "report" in reader.server.job(job)["parts"]
+    assert "mustermann" not in page.text.lower()
+
+
 def test_undo_redo_and_revert_compute_nothing_and_give_the_very_labels_of_before(reader: Reader) -> None:
     labels = [reader.label()]
     for row in (3, 4):

@@ -101,12 +101,65 @@ def test_a_worker_that_dies_while_it_computes_is_followed_by_another_and_no_thir
     assert third.job.message.endswith("the label stays as it was")
 
 
-def test_whoever_cancels_one_of_those_that_are_computed_together_cancels_all(desk: CorrectionDesk) -> None:
+@pytest.mark.parametrize(("gone", "stays"), [(1, 2), (2, 1)])
+@pytest.mark.parametrize("said", ["cancelled", "done"])
+def test_one_of_those_that_are_computed_together_is_cancelled_alone(
+    desk: CorrectionDesk, gone: int, stays: int, said: str
+) -> None:
+    entries = three_of_which_two_wait(desk)
+    desk.say(desk.slot, "started", entries[2].job.id)
+    desk.dispatcher.cancel(entries[gone])
+    assert ("cancel", entries[2].job.id) in desk.slot.process.heard
+    desk.end(desk.slot, entries[2], said)  # it may have been done already when it heard of the wish
+    assert entries[gone].job.state is State.cancelled
+    assert entries[gone].job.message == "cancelled; the label stays as it was"
+    assert desk.slot.quick == entries[stays].job.id and entries[stays].job.joined is None
+    desk.end(desk.slot, entries[stays])
+    assert entries[stays].job.state is State.done and entries[stays].job.message == "done"
+
+
+def test_others_of_those_that_are_computed_together_stay_together_without_it(desk: CorrectionDesk) -> None:
+    _, second, third = three_of_which_two_wait(desk)
+    fourth, fifth = desk.correct(4), desk.correct(5)
+    desk.end(desk.slot, third)
+    assert desk.slot.quick == fifth.job.id and second.job.state is State.done
+    sixth = desk.correct(6)
+    desk.dispatcher.remove(fourth)
+    desk.end(desk.slot, fifth, "cancelled")
+    assert desk.jobs.held(fourth.job.id) is None
+    assert desk.slot.quick == sixth.job.id and fifth.job.joined == sixth.job.id
+
+
+def test_all_of_those_that_are_computed_together_can_be_cancelled(desk: CorrectionDesk) -> None:
+    _, second, third = three_of_which_two_wait(desk)
+    for entry in (third, second):
+        desk.dispatcher.cancel(entry)
+    desk.end(desk.slot, third, "cancelled")
+    assert second.job.state is third.job.state is State.cancelled and desk.slot.quick is None
+
+
+def test_a_worker_that_does_not_hear_of_a_cancelled_one_is_stopped_and_the_others_go_on(
+    desk: CorrectionDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, second, third = three_of_which_two_wait(desk)
     desk.dispatcher.cancel(second)
-    assert ("cancel", third.job.id) in desk.slot.process.heard
-    desk.end(desk.slot, third, "cancelled")
-    assert second.job.state is third.job.state is State.cancelled
+    assert second.cancel_by is not None
+    monkeypatch.setattr("monai_semgan.jobs.dispatcher.time.monotonic", lambda late=second.cancel_by + 1: late)
+    desk.dispatcher.tend()
+    assert desk.slot.process.killed
+    desk.die(desk.slot)
+    desk.revive(desk.slot)
+    assert second.job.state is State.cancelled and desk.slot.quick == third.job.id and third.attempts == 1
+
+
+def test_a_page_that_comes_when_its_job_is_gone_is_not_waited_for(desk: CorrectionDesk) -> None:
+    _, second, third = three_of_which_two_wait(desk)
+    second.reporting = True
+    desk.say(desk.slot, "end", third.job.id, state="done", message="done")
+    second.reporting = True
+    desk.dispatcher.remove(third)
+    desk.say(desk.slot, "parts", third.job.id)
+    assert not second.reporting
 
 
 def test_a_correction_waits_for_the_one_before_it_but_not_for_those_of_other_jobs(desk: CorrectionDesk) -> None:

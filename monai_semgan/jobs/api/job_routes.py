@@ -15,15 +15,14 @@ from monai_semgan.jobs.api.error_answers import ErrorRoute
 from monai_semgan.jobs.api.training_routes import add_training_routes
 from monai_semgan.jobs.api.upload_routes import add_upload_routes
 from monai_semgan.jobs.contract import (
-    Health,
     Job,
     JobList,
     JobRequest,
-    ModelList,
     Part,
     Result,
     VolumeFormat,
 )
+from monai_semgan.jobs.server_contract import Health, ModelList
 from monai_semgan.jobs.service import JobService
 
 PREFIX = "/semgan"

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from monai_semgan.jobs.contract import Result
 from monai_semgan.jobs.correction_contract import CorrectionRequest
 from monai_semgan.jobs.correction_history import HistoryRecord
-from monai_semgan.jobs.storage.result_files import GRID, RESULT, new_version, read_result
+from monai_semgan.jobs.storage.result_files import GRID, REPORT, RESULT, new_version, read_result, versions
 from monai_semgan.jobs.storage.store import make_folder
 from monai_semgan.utils.files import write_error, written_aside
 
@@ -100,6 +101,19 @@ def share_version(results: Path, version: int, others: Path, job: str) -> Result
     except OSError as error:
         raise write_error(error, others) from error
     return result
+
+
+def share_report(results: Path, others: Path) -> None:
+    """Give another job the page of the newest result, which both have; nothing happens without one, or without room.
+
+    Args:
+        results: folder of the results of the job that was computed.
+        others: folder of the results of the other job.
+    """
+    newest = versions(results)[-1:]
+    for version in newest:
+        with contextlib.suppress(OSError):
+            link_or_copy(results / str(version) / REPORT, others / str(version) / REPORT)
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -20,6 +20,7 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 import threading
 import zipfile
 import zlib
@@ -97,6 +98,17 @@ def new_version(results: Path, version: int) -> Iterator[Path]:
 
 
 @contextmanager
+def page_aside(results: Path) -> Iterator[Path]:
+    """Make a folder for a page to be written: beside the job's, which must not be made anew after its removal.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=results.parents[1]) as aside:
+        yield Path(aside)
+
+
+@contextmanager
 def damage_told() -> Iterator[None]:
     """Within the block, files of a result are read; what cannot be understood is damaged.
 
@@ -132,6 +144,12 @@ def versions(results: Path) -> list[int]:
         return sorted(int(name) for name in os.listdir(results) if name.isdigit())
     except OSError:
         return []
+
+
+def drop_versions(results: Path) -> None:
+    """Remove all versions; what says where the slices lie stays."""
+    for version in versions(results):
+        shutil.rmtree(results / str(version), ignore_errors=True)
 
 
 def parts_of(folder: Path) -> list[Part]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,30 +13,31 @@ from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.correction.corrector import Corrector
 from monai_semgan.correction.drawn_voxels import DrawnVoxels
 from monai_semgan.correction.slice_latents import SliceLatents
-from monai_semgan.correction.strokes import Stroke
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.inference.examination import covered_slices
-from monai_semgan.inference.segmentation import parse_labels
 from monai_semgan.io.reading import read_label
 from monai_semgan.io.writing import write_label
 from monai_semgan.jobs.contract import Result
-from monai_semgan.jobs.correction_contract import StrokeInput
 from monai_semgan.jobs.storage.correction_files import link_or_copy, read_request
 from monai_semgan.jobs.storage.result_files import (
     GRID,
     LABEL,
     LATENTS,
     MAPS,
+    REPORT,
     RESULT,
     new_version,
+    page_aside,
     read_result,
     slice_geometry,
     versions,
 )
 from monai_semgan.jobs.workers.correction_facts import corrected_result
+from monai_semgan.jobs.workers.correction_reporting import Finished, reported, strokes_of
 from monai_semgan.jobs.workers.corrector_shelf import CorrectorShelf, Shelved
 from monai_semgan.jobs.workers.pace import PartialPace
 from monai_semgan.jobs.workers.scan_reading import check_unchanged, read_scan
+from monai_semgan.outputs.report import write_correction_report
 from monai_semgan.outputs.write import latencies
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.correction.correction_result import Correction
+    from monai_semgan.correction.strokes import Stroke
     from monai_semgan.jobs.workers.messages import CorrectionTask, Task
     from monai_semgan.jobs.workers.turns import JobTurn
     from monai_semgan.utils.progress import StepEvent
@@ -76,10 +79,12 @@ class CorrectionRun:
         self.task, self.correction, self.bundle = task, correction, bundle
         self.say, self.turn, self.shelf = say, turn, shelf
         self.results = Path(task.results)
-        self.version = max(versions(self.results), default=0)  # another worker may have died with this correction
+        # another worker may have died with this correction, or it was computed with one that was cancelled
+        self.version = max([correction.dropped, *versions(self.results)])
         self._pace = PartialPace(partial_seconds)
         self._started = time.perf_counter()
         self._read = 0.0
+        self._finished: Finished | None = None
 
     def run(self) -> tuple[str, str]:
         """Run to the end.
@@ -113,25 +118,36 @@ class CorrectionRun:
         except Cancelled:
             return "cancelled", "cancelled before it had a result"
         self._write(found, corrector, before, partial=False)
-        self.shelf.put(self._key, Shelved(corrector, task.job))
+        self._finished = Finished(found, corrector.volume, corrector.scan.prepared, before)
+        self.shelf.put(self._key, Shelved(corrector, str(self.results / str(self.version) / LABEL)))
         return ("cancelled", "cancelled") if found.cancelled else ("done", "done")
 
     def report(self) -> None:
-        """Do nothing: a correction has no page for people."""
+        """Write the page of the corrected label if it is wanted: of all strokes that it follows.
+
+        Raises:
+            SemganError: if it cannot be written, or what it tells of is gone.
+            OSError: if the job was removed meanwhile.
+        """
+        if self._finished is None or not self.task.report:
+            return
+        label = reported(self._finished, self.correction)
+        done = self._finished
+        with page_aside(self.results) as aside:
+            files = write_correction_report(label, done.volume, done.prepared, self.bundle, aside)
+            os.replace(files.html, self.results / str(self.version) / REPORT)
 
     @property
     def _key(self) -> tuple[str, str, str | None]:
         return self.correction.root, self.task.bundle, self.task.image_state
 
     def _strokes(self, paths: Sequence[str], before: Result) -> list[Stroke]:
-        requests = [read_request(Path(path)) for path in paths]
-        names = {label.id: label.name for label in before.labels}
-        return [_stroke(one, names, before.shape) for request in requests for one in request.strokes]
+        return strokes_of([read_request(Path(path)) for path in paths], before)
 
     def _corrector(self, before: Result) -> Shelved:
         """Return the corrector of the scan, with the label that is to be corrected."""
         correction, shelved = self.correction, self.shelf.take(self._key)
-        if shelved is not None and correction.state and shelved.state == correction.state:
+        if shelved is not None and correction.state and shelved.label_file == correction.label:
             check_unchanged(self.task)
             return shelved
         if shelved is None:
@@ -188,11 +204,6 @@ class CorrectionRun:
             (folder / RESULT).write_text(result.model_dump_json(), encoding="utf-8")
         self.version = version
         self.say("result", job=self.task.job, version=version, residual=result.residual_per_slice)
-
-
-def _stroke(one: StrokeInput, names: dict[int, str], shape: tuple[int, int, int]) -> Stroke:
-    structure = parse_labels(one.structure, names)[0]
-    return Stroke.from_runs(structure, one.runs, shape, one.positive, one.kind.value)
 
 
 def _check_ids(label: np.ndarray, before: Result) -> None:

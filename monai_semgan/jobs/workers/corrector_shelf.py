@@ -22,11 +22,11 @@ class Shelved:
 
     Attributes:
         corrector: with scan and label.
-        state: id of the job whose result its label is; empty while that is not known.
+        label_file: where its label was written; empty while that is not known. No two results have the same.
     """
 
     corrector: Corrector
-    state: str = ""
+    label_file: str = ""
 
 
 class CorrectorShelf:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from monai_semgan.jobs.storage.result_files import (
     REPORT,
     RESULT,
     new_version,
+    page_aside,
     save_grid,
     save_maps,
     share_files,
@@ -200,7 +200,6 @@ class JobRun:
         if self._finished is None or not self.task.report:
             return
         found, volume, anatomy = self._finished
-        jobs = self.results.parents[1]  # beside the job's folder, which a removal must not find made anew
-        with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=jobs) as aside:
+        with page_aside(self.results) as aside:
             files = write_report(found, volume, self.bundle, aside, labels=self.names, anatomy=anatomy)
             os.replace(files.html, self.results / str(self.version) / REPORT)

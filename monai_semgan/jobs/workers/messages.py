@@ -24,6 +24,7 @@ class CorrectionTask:
         result: folder of the result that is corrected.
         reach_mm: how far slices follow the strokes.
         locked: ids that keep every voxel.
+        dropped: number of the newest result that was dropped; those to come have higher ones.
     """
 
     root: str
@@ -35,6 +36,7 @@ class CorrectionTask:
     result: str
     reach_mm: float
     locked: tuple[int, ...] = ()
+    dropped: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from monai_semgan.jobs.contract import Worker
+from monai_semgan.jobs.server_contract import Worker
 from monai_semgan.jobs.workers.messages import Task
 from monai_semgan.utils.processes import ProcessPool, Slot, module_command
 from monai_semgan.utils.threads import threads_each

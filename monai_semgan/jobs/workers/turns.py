@@ -17,6 +17,9 @@ PATIENCE_SECONDS = 1.0
 """A preview waits so long for the inversion to pause, and then begins beside it: reading a scan, rendering and writing
 cannot be paused."""
 
+QUIET_SECONDS = 2.0
+"""The report of a correction waits so long for strokes that are being followed."""
+
 
 class TurnGate:
     """Between the threads of a worker."""
@@ -52,6 +55,11 @@ class TurnGate:
         """Wait until the inversion has paused, but not for long."""
         with self._changed:
             self._changed.wait_for(lambda: not self._busy, PATIENCE_SECONDS)
+
+    def await_quiet(self) -> None:
+        """Wait until no preview is to be computed, but not for long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.wanted, QUIET_SECONDS)
 
     @contextmanager
     def computing(self) -> Iterator[None]:

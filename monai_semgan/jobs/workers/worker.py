@@ -37,6 +37,9 @@ logger = logging.getLogger("monai_semgan.worker")
 MODELS_IN_MEMORY = 2
 """So many stay loaded, those that were used last; a job that has been paused keeps its own beside them."""
 
+CORRECTIONS_IN_MEMORY = 4
+"""So many wait for their reports; strokes that come faster than these are written wait then."""
+
 NICENESS = 5
 """So that the server answers at once while this process uses every core."""
 
@@ -56,6 +59,7 @@ class WorkerLoop:
         self._quick_tasks: queue.Queue[Task] = queue.Queue()
         self._reports: queue.Queue[tuple[Task, Run | None]] = queue.Queue()
         self._reporting = threading.Semaphore(1)  # a result takes much memory: few are kept for their reports
+        self._correction_reporting = threading.Semaphore(CORRECTIONS_IN_MEMORY)
         self._gate = TurnGate()
         self._cancelled: set[str] = set()
         self._bundles: dict[str, Bundle] = {}
@@ -70,6 +74,7 @@ class WorkerLoop:
                 self._gate.wake()
             elif message["say"] == "run":
                 values: dict[str, Any] = message["task"]
+                self._cancelled.discard(values["job"])  # a wish that came after the end of the try before
                 self._take(Task.from_dict(values))
 
     def run(self, bundle: str) -> None:
@@ -114,12 +119,18 @@ class WorkerLoop:
     def _write_reports(self) -> None:
         while True:
             task, run = self._reports.get()
+            if task.correction is not None:
+                self._gate.await_quiet()
             if run is not None:
                 self._report(run)
             del run
             self.say("parts", job=task.job)
             release_memory()
-            self._reporting.release()
+            self._places(task).release()
+
+    def _places(self, task: Task) -> threading.Semaphore:
+        """Return what limits how many results are kept for their reports; corrections share their scan."""
+        return self._reporting if task.correction is None else self._correction_reporting
 
     def _work(self, task: Task) -> Run | None:
         run: Run | None = None
@@ -136,15 +147,11 @@ class WorkerLoop:
         return run
 
     def _hand_over(self, task: Task, run: Run | None) -> None:
-        """Let the report be written, beside the next job; when one is being written already, wait for that.
+        """Let the report be written, beside the next job; while too many wait to be written, wait for one.
 
-        There is none of a correction, after which the next stroke may wait already.
+        That of a correction is written when no stroke is being followed, but not much later.
         """
-        if task.correction is not None:
-            self.say("parts", job=task.job)
-            release_memory()
-            return
-        self._reporting.acquire()
+        self._places(task).acquire()
         self._reports.put((task, run))
 
     def _begin(self, task: Task) -> Run:

@@ -144,14 +144,14 @@ def report_content(
     return ReportContent(
         schema_version=SCHEMA_VERSION,
         notice=RESEARCH_ONLY,
-        identifiers=_identifiers(volume) if identifiers else {},
+        identifiers=identifiers_of(volume) if identifiers else {},
         scan=_scan(segmentation, volume),
         organs=tuple(_organ(index, name, segmentation, volume, on_slices) for index, name in labels.items()),
         domain=None if domain is None else domain.to_dict(),
         curve=residual_curve(segmentation, bundle),
         uncertainty=uncertainty_curve(segmentation),
         anatomy=anatomy.checks,
-        notes=_without_names(segmentation.notes, volume) if not identifiers else segmentation.notes,
+        notes=without_names(segmentation.notes, volume) if not identifiers else segmentation.notes,
         settings=_settings(segmentation),
         model={**model_facts(bundle), "weights_sha256": bundle.weights_sha256},
         versions=versions(),
@@ -211,14 +211,18 @@ def _slices(stack: np.ndarray) -> tuple[int, int] | None:
 
 def _scan(segmentation: Segmentation, volume: Volume) -> dict[str, Any]:
     geometry = segmentation.prepared.geometry
+    stack = {"slices": int(geometry.num_slices), "pixel_mm": round(float(geometry.pixel_mm), 3)}
+    return {**scan_facts(volume, segmentation.prepared.modality), **stack}
+
+
+def scan_facts(volume: Volume, modality: str) -> dict[str, Any]:
+    """Return modality, shape, spacing and orientation of a scan."""
     return {
-        "modality": segmentation.prepared.modality,
+        "modality": modality,
         "shape": [int(n) for n in volume.array.shape],
         "spacing_mm": [round(float(s), 3) for s in volume.spacing],
         "spacing_known": volume.spacing_known,
         "orientation": "".join(str(code) for code in aff2axcodes(volume.affine)),
-        "slices": int(geometry.num_slices),
-        "pixel_mm": round(float(geometry.pixel_mm), 3),
     }
 
 
@@ -231,7 +235,8 @@ def _settings(segmentation: Segmentation) -> dict[str, Any]:
     return settings
 
 
-def _identifiers(volume: Volume) -> dict[str, str]:
+def identifiers_of(volume: Volume) -> dict[str, str]:
+    """Return the name of the file and, from DICOM, what names patient and study; what is empty is left out."""
     found = {"file": volume.path.name if volume.path else ""}
     if volume.source is not None and volume.source.files:
         with volume.source.files[0].open() as stream:
@@ -241,7 +246,7 @@ def _identifiers(volume: Volume) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
-def _without_names(notes: Sequence[str], volume: Volume) -> tuple[str, ...]:
+def without_names(notes: Sequence[str], volume: Volume) -> tuple[str, ...]:
     """Return notes without what the names of files, series and the input itself may say of the patient."""
     name = volume.path.name if volume.path else ""
     word = re.compile(rf"(\bthe )?(?<!\w){re.escape(name)}(?!\w)")  # a folder may be called "scan"

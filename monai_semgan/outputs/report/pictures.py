@@ -44,7 +44,7 @@ def organ_pictures(
     d, h, w = (int(v) for v in _middle(where))
     pixel, distance = _spacing(segmentation)
     if len(image) == 1:
-        return {"image": data_address(_panel("", blend(image[d], label[d], names), image.shape[2] / image.shape[1]))}
+        return {"image": data_address(panel("", blend(image[d], label[d], names), image.shape[2] / image.shape[1]))}
     geometry, planes = prepared.geometry, {}
     (rows, columns, slices) = axis_ends(geometry)
     for across, ends, plane, ids, up_mm in (
@@ -54,8 +54,8 @@ def organ_pictures(
     ):
         left, right, below, above = ends
         proportion = plane.shape[1] * up_mm / (plane.shape[0] * pixel)
-        panel = _panel(left + right + above + below, blend(plane, ids, names), proportion)
-        planes[plane_across(geometry, across)] = data_address(panel)
+        picture = panel(left + right + above + below, blend(plane, ids, names), proportion)
+        planes[plane_across(geometry, across)] = data_address(picture)
     return planes
 
 
@@ -123,14 +123,21 @@ def _spacing(segmentation: Segmentation) -> tuple[float, float]:
     return float(np.linalg.norm(affine[:3, 0])), float(np.linalg.norm(affine[:3, 2]))
 
 
-def _panel(letters: str, plane: np.ndarray, proportion: float) -> Image.Image:
-    """Draw a plane `(across, up, 3)` so many times as high as wide, with letters left, right, above and below."""
+def panel(letters: str, plane: np.ndarray, proportion: float, width: int = WIDTH) -> Image.Image:
+    """Draw a plane `(across, up, 3)` so many times as high as wide.
+
+    Args:
+        letters: left, right, above and below; none when empty.
+        plane: red, green and blue, uint8.
+        proportion: height by width.
+        width: in pixels.
+    """
     image_grid = as_radiologists_see(plane)
-    height = max(1, round(WIDTH * proportion))
-    picture = Image.fromarray(image_grid).resize((WIDTH, height), Image.Resampling.BILINEAR)
+    height = max(1, round(width * proportion))
+    picture = Image.fromarray(image_grid).resize((width, height), Image.Resampling.BILINEAR)
     if letters:
         draw = ImageDraw.Draw(picture)
-        places = ((4, height // 2 - 6), (WIDTH - 11, height // 2 - 6), (WIDTH // 2, 2), (WIDTH // 2, height - 13))
+        places = ((4, height // 2 - 6), (width - 11, height // 2 - 6), (width // 2, 2), (width // 2, height - 13))
         for letter, place in zip(letters, places, strict=True):
             draw.text(place, letter, fill=(255, 255, 120))
     return picture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -61,11 +61,24 @@ def write_report(
     Raises:
         SemganError: if a file cannot be written.
     """
-    folder = check_output_folder(folder, "--report", "report.json")
     content = report_content(segmentation, volume, bundle, labels=labels, identifiers=identifiers, anatomy=anatomy)
-    page = render(content, segmentation, title or "Segmentation report")
+    return write_files(folder, render(content, segmentation, title or "Segmentation report"), content.to_dict())
+
+
+def write_files(folder: str | Path, page: str, content: Mapping[str, Any]) -> ReportFiles:
+    """Write page and content of a report.
+
+    Args:
+        folder: is made when missing.
+        page: HTML.
+        content: of the JSON file.
+
+    Raises:
+        SemganError: if a file cannot be written.
+    """
+    folder = check_output_folder(folder, "--report", "report.json")
     files = ReportFiles(folder / "report.html", folder / "report.json")
-    for path, text in ((files.html, page), (files.json, json_text(content.to_dict(), indent=2) + "\n")):
+    for path, text in ((files.html, page), (files.json, json_text(content, indent=2) + "\n")):
         write_utf8(path, text)
     return files
 
