@@ -22,7 +22,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monai_semgan.jobs.ownership import NOBODY, Asker
 from monai_semgan.label_app.activelearning.openable import Openable
 from monai_semgan.label_app.activelearning.scoring import scoring_methods
-from monai_semgan.label_app.activelearning.strategies import of_another, strategies
+from monai_semgan.label_app.activelearning.strategies import SCORES, hold, of_another, strategies
 from monai_semgan.label_app.batch import Failure, Report, SemganBatchInfer
 from monai_semgan.label_app.datastore import StudiesDatastore
 from monai_semgan.label_app.infer import LocalEngine, infer_tasks, run_infer
@@ -148,6 +148,12 @@ class SemganApp(MONAILabelApp):
         datastore, model = self.datastore(), self._model_digest()
         infos = [datastore.get_image_info(image) for image in datastore.get_unlabeled_images()]
         return [name for name in self._scoring_methods if any(of_another(info.get(name), model) for info in infos)]
+
+    def without_old_scores(self, image: str, info: dict[str, Any]) -> dict[str, Any]:
+        """Return what is told of an image without scores of another model, or of what the image was before."""
+        if hold(info.get(SCORES), image, self.datastore(), self._model_digest()):
+            return info
+        return {name: value for name, value in info.items() if name != SCORES}
 
     def _find_labels(self) -> list[LabelledImage]:
         datastore = self.datastore()

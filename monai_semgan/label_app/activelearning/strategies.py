@@ -58,10 +58,7 @@ class HighestScore(Strategy):
 
     def _score(self, image: str, datastore: Any, model: str) -> float | None:
         info = datastore.get_image_info(image)
-        value, scores = score_of(info, self.score), info.get(SCORES)
-        if value is None or not isinstance(scores, dict) or (model and scores.get("model", model) != model):
-            return None
-        return value if made_from(scores, image_state(image, datastore)) else None
+        return score_of(info, self.score) if hold(info.get(SCORES), image, datastore, model) else None
 
 
 class AnyImage(Strategy):
@@ -89,6 +86,13 @@ def score_of(info: Mapping[str, Any], score: str) -> float | None:
     scores = info.get(SCORES)
     value = scores.get(score, scores.get(OLD_SCORES.get(score))) if isinstance(scores, dict) else None
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def hold(scores: object, image: str, datastore: Any, model: str) -> bool:
+    """Tell whether scores of an image's info are of this model, any if it is empty, and of the image as it is now."""
+    if not isinstance(scores, dict) or (model and of_another(scores, model)):
+        return False
+    return made_from(scores, image_state(image, datastore))
 
 
 def of_another(scores: object, model: str) -> bool:

@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("monailabel", reason="needs the environment of the extra label")
 
-from monai_semgan.label_app.activelearning.strategies import HighestScore, strategies
+from monai_semgan.label_app.activelearning.strategies import HighestScore, hold, strategies
+from monai_semgan.label_app.image_ids import image_state
 
 pytestmark = pytest.mark.label
 
@@ -64,3 +65,12 @@ def test_name_and_scores_of_version_0_1_still_count(make_datastore: Callable[...
     datastore.update_image_info("b", {"semgan_scores": {"out_of_domain": 0.4}})
     for name in ("semgan_out_of_domain", "semgan_residual"):
         assert strategies()[name]({}, datastore) == {"id": "a", "score": 0.9}
+
+
+def test_scores_of_another_model_or_of_another_file_do_not_hold(make_datastore: Callable[..., Any]) -> None:
+    datastore = make_datastore("a")
+    scores = {"out_of_domain": 0.4, "model": "0" * 64, "image_state": image_state("a", datastore)}
+    assert hold(scores, "a", datastore, "0" * 64) and hold(scores, "a", datastore, "")
+    assert not hold(scores, "a", datastore, "1" * 64)
+    assert not hold({**scores, "image_state": "of another file"}, "a", datastore, "0" * 64)
+    assert not hold(None, "a", datastore, "0" * 64)

@@ -23,7 +23,8 @@ def next_sample(request: Request, strategy: str, params: dict[str, Any] | None =
     own = {name: value for name, value in (params or {}).items() if name != "strategy"}
     check_tag_and_labels(own)
     own["client_id"] = _reader(request, own)
-    return sample(strategy, own)
+    found: dict[str, Any] = sample(strategy, own)
+    return running_app().without_old_scores(found["id"], found) if found else found
 
 
 def _reader(request: Request, params: dict[str, Any]) -> str:
