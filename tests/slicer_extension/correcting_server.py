@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.slicer_extension import server_answers
+
 RUNNING = ("queued", "running")
 
 
@@ -153,9 +155,7 @@ class CorrectingServer:
 
 
 def _draw(label: np.ndarray, request: dict[str, Any], reach: bool, affine: np.ndarray) -> None:
-    from tests.slicer_extension.fake_server import LABELS
-
-    numbers = {entry["name"]: entry["id"] for entry in LABELS}
+    numbers = {entry["name"]: entry["id"] for entry in server_answers.LABELS}
     locked = np.isin(label, [numbers[name] for name in request["locked"]])
     thickness = np.linalg.norm(affine[:3, 2])
     slices = int(request["reach_mm"] // thickness) if reach else 0

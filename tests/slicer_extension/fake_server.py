@@ -5,73 +5,25 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 from SemGANLib.Server.Nrrd import Grid, decode, encode
 
-from tests.slicer_extension.contract import request_errors, response_errors
+from tests.slicer_extension import server_answers
 from tests.slicer_extension.correcting_server import CorrectingServer
-
-CATEGORY = {"scheme": "SCT", "value": "91723000", "meaning": "Anatomical Structure"}
-LABELS = [
-    {
-        "id": 1,
-        "name": "liver",
-        "colour": [221, 130, 101],
-        "category": CATEGORY,
-        "kind": {"scheme": "SCT", "value": "10200004", "meaning": "Liver"},
-    },
-    {
-        "id": 2,
-        "name": "right kidney",
-        "colour": [185, 102, 83],
-        "category": CATEGORY,
-        "kind": {"scheme": "SCT", "value": "64033007", "meaning": "Kidney"},
-        "side": {"scheme": "SCT", "value": "24028007", "meaning": "Right"},
-    },
-    {
-        "id": 4,
-        "name": "spleen",
-        "colour": [157, 108, 162],
-        "category": CATEGORY,
-        "kind": {"scheme": "SCT", "value": "78961009", "meaning": "Spleen"},
-    },
-]
-VALUES = {1: 110.0, 2: 190.0, 4: 140.0}
-"""Of the phantom's organs; see tests/phantoms.py."""
-
-MODEL = {"name": "semgan_abdomen", "version": "1.2", "sha256": "ab" * 32}
-
-
-def segment(array: np.ndarray) -> np.ndarray:
-    """Make the label map of the phantom by its values."""
-    label = np.zeros(array.shape, dtype=np.uint8)
-    for index, value in VALUES.items():
-        label[np.abs(array - value) < 1] = index
-    return label
-
-
-DATASTORE = re.compile(r"/semgan/(labels/|uploads/[^/]+/image\b)")
-"""Routes that are the datastore's and not in the document of the job API."""
-
-
-class QuietServer(ThreadingHTTPServer):
-    """Says nothing of clients that hang up."""
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing."""
+from tests.slicer_extension.loopback import QuietServer, handler_of
+from tests.slicer_extension.storing_server import StoringServer
+from tests.slicer_extension.uploading_server import UploadingServer
 
 
 @dataclass
-class FakeServer(CorrectingServer):
+class FakeServer(CorrectingServer, UploadingServer, StoringServer):
     """Attributes are set by tests.
 
     Attributes:
@@ -117,7 +69,7 @@ class FakeServer(CorrectingServer):
     batch: dict[str, Any] | None = None
     parts: dict[str, tuple[int, bytearray]] = field(default_factory=dict)
     domain: dict[str, Any] | None = None
-    label_of: Callable[[np.ndarray], np.ndarray] = segment
+    label_of: Callable[[np.ndarray], np.ndarray] = server_answers.segment
     grid_of: Callable[[Grid], Grid] = lambda grid: grid
     check: bool = True
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
@@ -138,7 +90,7 @@ class FakeServer(CorrectingServer):
 
     def listen(self, port: int = 0, tls: Any = None) -> None:
         """Begin, or begin again with what was there; with https if a context is given."""
-        self._server = QuietServer(("127.0.0.1", port), self._handler())
+        self._server = QuietServer(("127.0.0.1", port), handler_of(self))
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
@@ -158,57 +110,6 @@ class FakeServer(CorrectingServer):
     def asked(self, method: str, part: str) -> list[tuple[str, str, dict[str, str], bytes]]:
         """List requests so far whose path begins so."""
         return [entry for entry in self.requests if entry[0] == method and entry[1].startswith(part)]
-
-    def _handler(server) -> type[BaseHTTPRequestHandler]:
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def answer(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                if self.command == "PATCH" and server.breaks:
-                    server.keep(self.path, self.rfile.read(min(length, server.breaks.pop(0))))
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                    return
-                body = self.rfile.read(length)
-                kind = self.headers.get("Content-Type", "")
-                server.requests.append((self.command, self.path, dict(self.headers), body))
-                time.sleep(server.deaf)
-                if server.drop > 0:
-                    server.drop -= 1
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                    return
-                semgan = self.path.startswith("/semgan/") and server.check
-                semgan = semgan and not DATASTORE.match(self.path)
-                if semgan:
-                    server.errors += request_errors(self.command, self.path, kind, body)
-                denied = server.denied(self.path, self.headers)
-                status, content = denied or server.reply(self.command, self.path, self.headers, body, kind)
-                broken = [one for one in server.unanswered if re.fullmatch(one, f"{self.command} {self.path}")]
-                if broken:
-                    server.unanswered.remove(broken[0])
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                    return
-                data = content if isinstance(content, bytes) else json.dumps(content).encode()
-                if semgan and status < 400:
-                    server.errors += response_errors(self.command, self.path, status, data)
-                self.send_response(status)
-                name = "application/octet-stream" if isinstance(content, bytes) else "application/json"
-                name = "text/html" if content == REPORT else name
-                self.send_header("Content-Type", name)
-                if "/datastore/image" in self.path and isinstance(content, bytes):
-                    image = parse_qs(urlsplit(self.path).query)["image"][0]
-                    suffix = server.images[image][0]
-                    self.send_header("Content-Disposition", f'attachment; filename="{image}{suffix}"')
-                for header, value in server.further_headers(self.command, self.path).items():
-                    self.send_header(header, value)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = answer
-
-        return Handler
 
     def denied(self, target: str, headers: Any) -> tuple[int, Any] | None:
         """Answer whoever has no right to ask."""
@@ -248,38 +149,13 @@ class FakeServer(CorrectingServer):
         except KeyError as error:
             return 404, {"detail": f"unknown: {error}"}
 
-    def _log_in(self, words: list[str], body: bytes) -> tuple[int, Any]:
-        if self.login is None:
-            return 404, {"detail": "Not Found"}
-        if words == ["auth"]:
-            return 200, {"enabled": True, "client_id": "monailabel", "realm": "http://keycloak/realms/monailabel"}
-        form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-        if form.get("grant_type") != "password" or self.login.get(form.get("username", "")) != form.get("password"):
-            return 401, {"detail": "the log-in server refuses this name and password"}
-        token = secrets.token_hex(16)
-        self.tokens.add(token)
-        return 200, {"access_token": token, "token_type": "bearer"}
-
-    def _batch(self, method: str, body: bytes) -> tuple[int, Any]:
-        if method == "POST":
-            if self.batch is not None and self.batch["status"] == "RUNNING":
-                return 429, {"detail": "a batch is running already"}
-            images = json.loads(body).get("images") or [one for one in self.images if (one, "final") not in self.labels]
-            progress = {"done": 0, "failed": 0, "total": len(images)}
-            self.batch = {"id": "1", "status": "RUNNING", "details": [], "progress": progress}
-        if method == "DELETE":
-            if self.batch is None or self.batch["status"] != "RUNNING":
-                return 200, None
-            self.batch["status"] = "STOPPED"
-        return (404, {"detail": "there was no batch yet"}) if self.batch is None else (200, self.batch)
-
     def _semgan(
         self, method: str, words: list[str], query: dict[str, str], body: bytes, client: str
     ) -> tuple[int, Any]:
         if words == ["health"]:
-            return 200, {**HEALTH, **self.health}
+            return 200, {**server_answers.HEALTH, **self.health}
         if words == ["models"]:
-            return 200, {"models": [MODEL_INFO]}
+            return 200, {"models": [server_answers.MODEL_INFO]}
         if words[0] == "uploads":
             return self._uploads(method, words[1:], query, body)
         if words == ["jobs"]:
@@ -315,58 +191,6 @@ class FakeServer(CorrectingServer):
     def _shown(self, job: dict[str, Any], client: str) -> dict[str, Any]:
         owner = self.clients.get(job["id"], "")
         return json.loads(json.dumps({**job, "mine": (owner == client) if owner else None}))
-
-    def _uploads(self, method: str, words: list[str], query: dict[str, str], body: bytes) -> tuple[int, Any]:
-        if not words:
-            return (422, {"detail": self.refuses}) if self.refuses else (201, self._receive(body))
-        if method == "DELETE":
-            return self._upload(words[0])
-        if self.older:
-            return 405, {"detail": "Method Not Allowed"}
-        if method == "POST":
-            upload = secrets.token_hex(16)
-            self.parts[upload] = (int(query["bytes"]), bytearray())
-            return 201, self._progress(upload)
-        upload = words[0]
-        if words[1:] == ["image"]:
-            if upload not in self.uploads:
-                return 404, {"detail": "unknown upload; it may have expired: send the volume again"}
-            self.images[query["image"]] = (".nrrd", encode(self.uploads[upload]))
-            return 200, {"image": query["image"]}
-        if upload in self.uploads:
-            return 200, self._progress(upload)
-        size, content = self.parts[upload]
-        if method == "PATCH":
-            if int(query["offset"]) != len(content):
-                return 409, {"detail": f"{len(content)} bytes are there"}
-            content.extend(body)
-        if len(content) == size and self.refuses:
-            del self.parts[upload]
-            return 422, {"detail": self.refuses}
-        if len(content) == size:
-            self._receive(bytes(content), upload)
-        return 200, self._progress(upload)
-
-    def _progress(self, upload: str) -> dict[str, Any]:
-        size, content = self.parts[upload]
-        progress = {"id": upload, "received": len(content), "bytes": size, "expires": time.time() + 3600}
-        return {**progress, "upload": self.sent[upload]} if upload in self.uploads else progress
-
-    def _upload(self, upload: str) -> tuple[int, Any]:
-        """Remove an upload, unless a job needs it."""
-        used = [job for job in self.jobs.values() if job["request"].get("upload") == upload]
-        if any(job["state"] not in ENDED for job in used):
-            return 409, {"detail": "a job that has not ended uses this upload; cancel it first"}
-        self.parts.pop(upload, None) if upload not in self.uploads else self.uploads.pop(upload)
-        return 204, b""
-
-    def _receive(self, body: bytes, upload: str = "") -> dict[str, Any]:
-        grid, upload = decode(body), upload or secrets.token_hex(16)
-        self.uploads[upload] = grid
-        spacing = np.linalg.norm(grid.affine[:3, :3], axis=0).tolist()
-        content = {"id": upload, "bytes": len(body), "expires": time.time() + 3600, "spacing": spacing}
-        self.sent[upload] = {**content, "shape": list(grid.array.shape[::-1])}
-        return self.sent[upload]
 
     def _begin(self, body: bytes) -> dict[str, Any]:
         request = json.loads(body)
@@ -416,7 +240,7 @@ class FakeServer(CorrectingServer):
         grid = self.grid_of(self._source(job["request"]))
         label = self.label_now(job)
         wanted = job["request"].get("labels")
-        labels = [entry for entry in LABELS if wanted is None or entry["name"] in wanted]
+        labels = [entry for entry in server_answers.LABELS if wanted is None or entry["name"] in wanted]
         voxel = abs(np.linalg.det(grid.affine[:3, :3])) / 1000
         depth = grid.array.shape[0]
         centres = [(grid.affine @ [0, 0, k, 1])[:3].tolist() for k in range(depth)]
@@ -436,7 +260,7 @@ class FakeServer(CorrectingServer):
             "doubt_per_slice": [k / depth for k in range(depth)],
             "domain": self.domain,
             "findings": self.remarks.get(job["id"], []),
-            "model": MODEL,
+            "model": server_answers.MODEL,
             "parts": job["parts"],
             "research_only": "Research use only, not for clinical use",
         }
@@ -446,77 +270,9 @@ class FakeServer(CorrectingServer):
             raise KeyError(part)
         grid = self.grid_of(self._source(job["request"]))
         if part == "report":
-            return REPORT
+            return server_answers.REPORT
         if part == "label":
             array: np.ndarray = self.label_now(job)
         else:
             array = (grid.array * {"reconstruction": 1.0, "residual": 0.1, "uncertainty": 0.001}[part]).astype("f4")
         return encode(Grid(array, grid.affine))
-
-    def _store(self, method: str, words: list[str], query: dict[str, str], body: bytes, kind: str) -> tuple[int, Any]:
-        if words[0] == "activelearning":
-            return 200, {"id": self.next_id} if self.next_id else {}
-        if words == ["datastore"]:
-            objects = {
-                image: {"image": {"ext": suffix}, "labels": {tag: {} for name, tag in self.labels if name == image}}
-                for image, (suffix, _) in self.images.items()
-            }
-            return 200, {"name": "", "objects": objects}
-        if method == "GET":
-            return 200, self.images[query["image"]][1]
-        form = read_form(body, kind)
-        if words[1] == "image":
-            name, content = form["file"]
-            self.images[query["image"]] = (name[name.index(".") :], content)
-            return 200, {"image": query["image"]}
-        if query["image"] not in self.images:
-            return 404, {"detail": "Image NOT Found"}
-        self.labels[query["image"], query["tag"]] = (json.loads(form["params"][1]), form["label"][1])
-        return 200, {"image": query["image"], "label": query["image"]}
-
-
-def read_form(body: bytes, kind: str) -> dict[str, tuple[str, bytes]]:
-    """Read a multipart form: file name and content by field."""
-    from email import message_from_bytes
-
-    message = message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)
-    return {
-        str(part.get_param("name", header="content-disposition")): (
-            part.get_filename() or "",
-            part.get_payload(decode=True),  # type: ignore[misc]
-        )
-        for part in message.get_payload()  # type: ignore[union-attr]
-    }
-
-
-ENDED = ("done", "cancelled", "interrupted", "failed")
-REPORT = b"<html>Research use only</html>"
-HEALTH = {
-    "product": "monai_semgan",
-    "version": "0.9.0",
-    "api": "1.2",
-    "ready": True,
-    "workers": [{"device": "cpu", "state": "ready"}],
-    "queued": 0,
-    "uptime_seconds": 12.0,
-    "disk_bytes": 0,
-    "disk_limit_bytes": 10**10,
-    "upload_limit_bytes": 10**9,
-    "keep_seconds": 86400.0,
-    "upload_keep_seconds": 3600.0,
-    "research_only": "Research use only, not for clinical use",
-}
-MODEL_INFO = {
-    **MODEL,
-    "description": "Organs in CT and MRI",
-    "bytes": 1000,
-    "modalities": ["CT"],
-    "slice_axis": [0.0, 0.0, 1.0],
-    "labels": LABELS,
-    "modes": [
-        {"name": "preview", "description": "student", "seconds": 1.5},
-        {"name": "invert", "description": "encoder and inversion", "steps": 4},
-        {"name": "refine", "description": "preview and inversion", "steps": 4},
-    ],
-    "research_only": "Research use only, not for clinical use",
-}

@@ -11,8 +11,9 @@ from SemGANLib.Server.Parsing import parse
 from SemGANLib.Types.ModelTypes import Label
 
 from tests.phantoms import labels_at, points_of
-from tests.slicer_extension.fake_server import LABELS, FakeServer, segment
+from tests.slicer_extension.fake_server import FakeServer
 from tests.slicer_extension.scans import add_scan
+from tests.slicer_extension.server_answers import LABELS, segment
 from tests.slicer_extension.session import Session
 
 ORGANS = tuple(parse(Label, entry) for entry in LABELS)

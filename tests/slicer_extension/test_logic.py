@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from SemGANLib.Scene import Geometry
 
-from tests.slicer_extension.fake_server import MODEL_INFO
 from tests.slicer_extension.nodes import (
     expected,
     paint,
 )
 from tests.slicer_extension.scans import add_scan, add_volume
+from tests.slicer_extension.server_answers import MODEL_INFO
 from tests.slicer_extension.session import Session
 
 
@@ -76,7 +76,7 @@ def test_an_unedited_result_of_a_scan_unlike_the_models_becomes_final_only_after
 def test_how_long_a_mode_takes_is_asked_again_after_a_run(session, scene, server, monkeypatch):
     volume = add_scan(scene)
     slow = {**MODEL_INFO, "modes": [{**mode, "seconds": 77.0} for mode in MODEL_INFO["modes"]]}
-    monkeypatch.setattr("tests.slicer_extension.fake_server.MODEL_INFO", slow)
+    monkeypatch.setattr("tests.slicer_extension.server_answers.MODEL_INFO", slow)
     assert {mode.seconds for mode in session.logic.chosen_model().modes} != {77.0}
     session.preview(volume)
     session.wait(lambda: {mode.seconds for mode in session.logic.chosen_model().modes} == {77.0})

@@ -18,9 +18,9 @@ from SemGANLib.Scene import VolumeExport
 
 from tests.slicer_extension.browser import Browser, near
 from tests.slicer_extension.conftest import MODULE, REPOSITORY
-from tests.slicer_extension.fake_server import LABELS
 from tests.slicer_extension.label_server import KEY, LabelServer
 from tests.slicer_extension.scans import add_scan
+from tests.slicer_extension.server_answers import LABELS
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from SemGANLib.Server.Nrrd import Grid
 
-from tests.slicer_extension.fake_server import segment
 from tests.slicer_extension.nodes import paint
 from tests.slicer_extension.scan_files import file_of, phantom
+from tests.slicer_extension.server_answers import segment
 from tests.slicer_extension.session import Session
 
 OUT = {"score": 0.9, "verdict": "out of domain", "advice": "Look at every slice."}

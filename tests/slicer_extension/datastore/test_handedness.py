@@ -10,10 +10,11 @@ import pytest
 from SemGANLib.Scene import Geometry, VolumeExport
 from SemGANLib.Server.Nrrd import Grid, decode
 
-from tests.slicer_extension.fake_server import FakeServer, segment
+from tests.slicer_extension.fake_server import FakeServer
 from tests.slicer_extension.nodes import add_transform, expected, load, merged, paint
 from tests.slicer_extension.scan_files import SUFFIXES, file_of, phantom
 from tests.slicer_extension.scans import GRIDS, LEFT_HANDED
+from tests.slicer_extension.server_answers import segment
 from tests.slicer_extension.session import Session
 
 

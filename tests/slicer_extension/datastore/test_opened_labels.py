@@ -12,9 +12,9 @@ from SemGANLib.Scene.SegmentationImport import segment_ids
 from SemGANLib.Server.Nrrd import Grid, decode, encode
 
 from tests.slicer_extension.datastore.readers import FOUND, OUT, SAVED, draw, open_case, submit, their_label
-from tests.slicer_extension.fake_server import segment
 from tests.slicer_extension.nodes import merged
 from tests.slicer_extension.scan_files import phantom
+from tests.slicer_extension.server_answers import segment
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".nii", ".mha"])

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.slicer_extension.fake_server import FakeServer, read_form
+from tests.slicer_extension.fake_server import FakeServer
+from tests.slicer_extension.loopback import read_form
 
 
 @dataclass

@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.slicer_extension.fake_server import ENDED, FakeServer
+from tests.slicer_extension.fake_server import FakeServer
+from tests.slicer_extension.server_answers import ENDED
 
 SHIPPED = {"version": 0, "parent": None, "kind": "shipped", "created": 1.7e9, "sha256": "ab" * 32}
 
