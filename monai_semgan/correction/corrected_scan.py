@@ -12,6 +12,7 @@ from monai_semgan.correction.latent_moves import LatentMover
 from monai_semgan.correction.slice_grid import SliceGrid
 from monai_semgan.correction.slice_latents import SliceLatents
 from monai_semgan.correction.slice_views import SliceViews
+from monai_semgan.errors import SemganError
 from monai_semgan.inference.slice_modes import is_out_of_domain, slice_distance
 from monai_semgan.io.volume import Volume
 from monai_semgan.losses.label_losses import PixelConstraints
@@ -60,6 +61,19 @@ class CorrectedScan:
         """Tell whether the generator renders a structure."""
         network = self.bundle.network
         return network.renders and structure < network.generator.num_classes
+
+    def check_latents(self, latents: SliceLatents) -> None:
+        """Make sure that latents are of this model.
+
+        Raises:
+            SemganError: if they have another shape.
+        """
+        network = self.bundle.network
+        if not network.renders or not len(latents.slices):
+            return
+        wanted = [part.shape[1:] for part in network.encoder.start(network.generator, 1).parts]
+        if [part.shape[1:] for part in latents.latent.parts] != wanted:
+            raise SemganError("latents of another model", remedy="start from the label alone")
 
     def latents_of(self, numbers: list[int], known: SliceLatents) -> Latent:
         """Take the latents of slices: those that are known, the encoder's for others."""

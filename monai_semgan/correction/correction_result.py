@@ -17,7 +17,8 @@ class Correction:
     Attributes:
         label: ids `(I, J, K)` uint8, on the scan's grid.
         latents: of all slices that have been searched, in this correction and before; may be empty.
-        slices: numbers, in the model's stack, of the slices that changed, in the order of computing.
+        slices: numbers, in the model's stack, of the slices that strokes touched or that changed, in the order of
+            computing.
         remarks: what the reader should know, with codes `strokes_contradict`, `locked_kept`, `strokes_alone`,
             `search_failed`.
         cancelled: ended by the callback; what had been found until then is here.

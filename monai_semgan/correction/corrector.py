@@ -12,13 +12,13 @@ from monai_semgan.correction.boxes import expanded
 from monai_semgan.correction.corrected_scan import CorrectedScan
 from monai_semgan.correction.correction_result import Correction
 from monai_semgan.correction.correction_settings import CorrectionSettings
-from monai_semgan.correction.drawn_voxels import DrawnVoxels, check_strokes, remarks_on_strokes
+from monai_semgan.correction.drawn_voxels import DrawnVoxels, check_strokes, checked_label, remarks_on_strokes
 from monai_semgan.correction.following import Following, SliceChange
 from monai_semgan.correction.slice_latents import SliceLatents
 from monai_semgan.correction.strokes import Stroke
 from monai_semgan.correction.wishes import Wish, wishes_of
 from monai_semgan.correction.writing_back import write_change
-from monai_semgan.errors import Cancelled, SemganError
+from monai_semgan.errors import Cancelled
 from monai_semgan.inference.remarks import Remark
 from monai_semgan.utils.progress import OnStep, StepEvent
 
@@ -42,7 +42,7 @@ class Corrector:
         plane: as in `segment`.
 
     Raises:
-        SemganError: if the label is of another grid.
+        SemganError: if the label is of another grid or holds no ids, or the latents are of another model.
     """
 
     def __init__(
@@ -65,14 +65,12 @@ class Corrector:
         Earlier strokes hold on as far as the label still agrees with them.
 
         Raises:
-            SemganError: if the label is of another grid.
+            SemganError: if the label is of another grid or holds no ids, or the latents are of another model.
         """
-        if label.shape != self.volume.array.shape:
-            found, wanted = ("x".join(map(str, shape)) for shape in (label.shape, self.volume.array.shape))
-            problem = f"a label of {found} voxels for a scan of {wanted}"
-            raise SemganError(problem, remedy="give the label on the scan's own grid")
-        self.label = label.astype(np.uint8)
-        self.latents = latents if latents is not None else SliceLatents.empty()
+        checked = checked_label(label, self.volume.array.shape)
+        latents = latents if latents is not None else SliceLatents.empty()
+        self.scan.check_latents(latents)
+        self.label, self.latents = checked, latents
         self.pins = self.pins.agreeing(self.label)
 
     def correct(
@@ -92,6 +90,7 @@ class Corrector:
         Raises:
             SemganError: if a stroke leaves the scan, or its structure is unknown.
         """
+        strokes = list(strokes)
         check_strokes(strokes, self.bundle.labels, self.label.shape)
         work = _Work(self, strokes, settings or CorrectionSettings(), on_step)
         found = work.run()
@@ -161,7 +160,7 @@ class _Work:
     def _reach(self) -> int:
         """How many slices a correction reaches beyond those that were touched."""
         distance = self.scan.distance_mm
-        return int(self.settings.reach_mm * NEAR_ENOUGH / distance) if distance > 0 else 0
+        return int(min(self.settings.reach_mm * NEAR_ENOUGH / distance, self.scan.count)) if distance > 0 else 0
 
     def _most_slices(self, wish: Wish) -> int:
         touched = np.array(sorted(wish.slices), dtype=int)

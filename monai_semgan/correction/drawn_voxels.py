@@ -113,6 +113,27 @@ def check_strokes(strokes: Sequence[Stroke], labels: Mapping[int, str], shape: S
         stroke.check_inside(shape)
 
 
+def checked_label(label: np.ndarray, shape: Shape) -> np.ndarray:
+    """Copy a label as ids `(I, J, K)` uint8.
+
+    Raises:
+        SemganError: if it is of another grid, or its values are no ids.
+    """
+    given, most = np.asarray(label), np.iinfo(np.uint8).max
+    if given.dtype.kind not in "biuf":
+        raise SemganError(f"a label of type {type(label).__name__}", remedy="give an array of label ids (I, J, K)")
+    if given.shape != shape:
+        found, wanted = ("x".join(map(str, one)) for one in (given.shape, shape))
+        problem = f"a label of {found} voxels for a scan of {wanted}"
+        raise SemganError(problem, remedy="give the label on the scan's own grid")
+    if given.dtype == np.uint8:  # a check of a large label takes a tenth of a second
+        return given.copy()
+    wrong = given[~((given >= 0) & (given <= most) & (given == np.floor(given)))]
+    if wrong.size:
+        raise SemganError(f"a label with the value {wrong[0]}", remedy=f"give label ids, whole numbers up to {most}")
+    return given.astype(np.uint8)
+
+
 def remarks_on_strokes(drawn: DrawnVoxels, kept: int) -> list[Remark]:
     """Say where strokes could not be followed to the letter.
 

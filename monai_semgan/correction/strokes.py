@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
 
 import numpy as np
 
@@ -20,12 +21,13 @@ class Stroke:
 
     Attributes:
         structure: label id as in `Bundle.labels`, never 0.
-        voxels: `(N, 3)` int32 indices i, j, k of the scan's own array, unique, one at least.
+        voxels: `(N, 3)` int32 indices i, j, k of the scan's own array, unique, one at least; of a mask `numpy.argwhere`
+            makes them.
         positive: the structure is here; False: it is not.
         kind: `scribble`, `point`, `lasso` (filled) or `box` (filled).
 
     Raises:
-        SemganError: if there is no voxel, or the structure or the kind is none.
+        SemganError: if there is no voxel, voxels are no indices, or the structure or the kind is none.
     """
 
     structure: int
@@ -34,15 +36,18 @@ class Stroke:
     kind: str = "scribble"
 
     def __post_init__(self) -> None:
-        voxels = np.asarray(self.voxels)
-        if voxels.ndim != 2 or voxels.shape[1] != 3 or not len(voxels):
-            raise SemganError("a stroke without voxels", remedy="draw at least one voxel")
         if self.kind not in KINDS:
             raise SemganError(f"unknown kind of stroke {self.kind!r}", remedy=f"use {', '.join(KINDS)}")
-        if self.structure < 1:
+        try:
+            structure = int(index(self.structure))  # numpy's small integers would overflow where signs are needed
+        except TypeError:
+            problem = f"a stroke of the structure {self.structure!r}"
+            raise SemganError(problem, remedy="give its label id, a whole number") from None
+        if structure < 1:
             remedy = "name the structure that is wrong here and make the stroke negative"
             raise SemganError("a stroke of the background", remedy=remedy)
-        object.__setattr__(self, "voxels", np.unique(voxels.astype(np.int32), axis=0))
+        object.__setattr__(self, "structure", structure)
+        object.__setattr__(self, "voxels", np.unique(_indices(self.voxels), axis=0))
 
     @classmethod
     def from_runs(
@@ -104,6 +109,25 @@ class Stroke:
             raise SemganError(problem, remedy="draw on the grid of this scan")
 
 
+def _indices(voxels: np.ndarray) -> np.ndarray:
+    """Make sure that voxels are indices: `(N, 3)` int32."""
+    remedy = "give whole numbers i, j, k as (N, 3), as np.argwhere makes them of a mask"
+    try:
+        given = np.asarray(voxels)
+    except ValueError:  # rows of different lengths
+        raise SemganError("voxels of a stroke that are no table of indices", remedy=remedy) from None
+    if not given.size:
+        raise SemganError("a stroke without voxels", remedy="draw at least one voxel")
+    if given.ndim != 2 or given.shape[1] != 3 or given.dtype.kind not in "iuf":
+        problem = f"voxels of a stroke of shape {given.shape} and type {given.dtype}"
+        raise SemganError(problem, remedy=remedy)
+    limits = np.iinfo(np.int32)
+    wrong = ~((given >= limits.min) & (given <= limits.max) & (given == np.floor(given))).all(axis=1)
+    if wrong.any():
+        raise SemganError(f"a stroke at voxel ({', '.join(map(str, given[wrong][0]))})", remedy=remedy)
+    return given.astype(np.int32)
+
+
 def runs_of(flat: np.ndarray) -> list[tuple[int, int]]:
     """Gather numbers that follow one another: first and length of every run.
 
@@ -128,7 +152,12 @@ def strokes_of_map(
 
     Returns:
         One stroke for each value that occurs, ascending.
+
+    Raises:
+        SemganError: if a value is no whole number.
     """
+    if array.dtype.kind == "f" and (array != np.floor(array)).any():
+        raise SemganError("a map of strokes with fractions", remedy="give a label map, not probabilities")
     found = []
     for value in np.unique(array[array > 0]):
         structure = int(value) if structures is None else structures.get(int(value), 0)

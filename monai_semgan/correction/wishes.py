@@ -56,8 +56,8 @@ def wishes_of(
     locked = set(locked)
     wishes: dict[tuple[int, bool], Wish] = {}
     for stroke in strokes:
-        if stroke.structure in locked:
-            continue
+        if stroke.structure in locked or (0 in locked and not stroke.positive):
+            continue  # what is less of a structure is more of the background
         key = (stroke.structure, stroke.positive)
         donors = _donors(stroke, label) - locked
         former = wishes.get(key)

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monai_semgan.bundle.load import Bundle, load_bundle
 from monai_semgan.correction.correction_settings import CorrectionSettings
 from monai_semgan.correction.corrector import Corrector
+from monai_semgan.correction.slice_latents import SliceLatents
 from monai_semgan.correction.strokes import Stroke
 from monai_semgan.errors import Cancelled, SemganError
 from monai_semgan.io.volume import Volume
+from monai_semgan.networks import Latent
 from monai_semgan.utils.progress import StepEvent
 from tests.correction.conftest import phantom_corrector
 from tests.phantoms import grid, patient
@@ -98,6 +101,41 @@ def test_locked_structures_stay_and_the_reader_is_told(model: Bundle) -> None:
     found = corrector.correct([Stroke(SPLEEN, voxels)], CorrectionSettings(locked=(LIVER,)))
     assert np.array_equal(found.label == LIVER, before == LIVER)
     assert "locked_kept" in [remark.code for remark in found.remarks]
+
+
+def test_nothing_becomes_background_while_that_is_locked(model: Bundle) -> None:
+    corrector = phantom_corrector(model)
+    before = corrector.label.copy()
+    stroke = Stroke(LIVER, np.argwhere(before == LIVER)[:40], positive=False)
+    found = corrector.correct([stroke], CorrectionSettings(locked=(0,)))
+    assert np.array_equal(found.label, before)
+    assert [remark.code for remark in found.remarks] == ["locked_kept"]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int64])
+def test_ids_of_structures_may_be_numbers_of_numpy(model: Bundle, kind: type) -> None:
+    voxels = np.argwhere(phantom_corrector(model).label == LIVER)[100:104]
+    for positive in (True, False):
+        plain, numpys = (
+            phantom_corrector(model).correct([Stroke(structure, voxels, positive)], QUICK).label
+            for structure in (LIVER, kind(LIVER))
+        )
+        assert np.array_equal(plain, numpys)
+
+
+def test_strokes_may_come_one_by_one(model: Bundle) -> None:
+    corrector = phantom_corrector(model)
+    found = corrector.correct((Stroke(SPLEEN, np.array([[10, 10, at]])) for at in (5, 6)), QUICK)  # type: ignore[arg-type]
+    assert (found.label[10, 10, 5:7] == SPLEEN).all()
+
+
+def test_a_reach_beyond_all_slices_is_one_to_the_last_of_them(model: Bundle) -> None:
+    stroke = Stroke(SPLEEN, np.array([[10, 10, 5], [11, 10, 5]]))
+    far, farther = (
+        phantom_corrector(model).correct([stroke], CorrectionSettings(reach_mm=reach, steps=0)).label
+        for reach in (1e3, 1e300)
+    )
+    assert np.array_equal(far, farther)
 
 
 def test_the_newest_of_two_strokes_wins_and_the_reader_is_told(model: Bundle) -> None:
@@ -212,6 +250,26 @@ def test_a_label_of_another_grid_is_refused_in_one_line(model: Bundle) -> None:
     corrector = phantom_corrector(model)
     with pytest.raises(SemganError, match="on the scan's own grid"):
         corrector.restore(corrector.label[:-1], None)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [(300, "the value 300"), (-1, "the value -1"), (0.5, "the value 0.5"), (np.nan, "the value nan"), ("a", "type")],
+)
+def test_a_label_that_holds_no_ids_is_refused_and_the_one_before_stays(
+    model: Bundle, value: object, problem: str
+) -> None:
+    corrector = phantom_corrector(model)
+    before = corrector.label.copy()
+    with pytest.raises(SemganError, match=problem):
+        corrector.restore(np.full(before.shape, value), None)
+    assert np.array_equal(corrector.label, before)
+
+
+def test_latents_of_another_model_are_refused(model: Bundle) -> None:
+    corrector = phantom_corrector(model)
+    with pytest.raises(SemganError, match="latents of another model; start from the label alone"):
+        corrector.restore(corrector.label, SliceLatents(np.array([3]), Latent(torch.zeros(1, 3, 7))))
 
 
 def test_a_stroke_that_leaves_the_scan_changes_nothing(model: Bundle) -> None:

@@ -47,6 +47,42 @@ def test_a_stroke_of_the_background_or_of_an_unknown_kind_is_refused() -> None:
         Stroke(1, np.array([[0, 0, 0]]), kind="spray")
 
 
+@pytest.mark.parametrize("structure", ["liver", None, 1.5, 4.0])
+def test_a_structure_that_is_no_id_is_refused(structure: object) -> None:
+    with pytest.raises(SemganError, match="give its label id, a whole number"):
+        Stroke(structure, np.array([[1, 2, 3]]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "voxels",
+    [
+        [1, 2, 3],
+        [[1, 2], [1, 2, 3]],
+        [["a", "b", "c"]],
+        [[1.5, 2.0, 3.0]],
+        [[np.nan, 2.0, 3.0]],
+        [[2**40, 2, 3]],
+        np.array([[True, False, True]]),
+        np.ones((2, 2, 2), bool),
+    ],
+)
+def test_voxels_that_are_no_indices_are_refused(voxels: np.ndarray) -> None:
+    with pytest.raises(SemganError, match=r"give whole numbers i, j, k as \(N, 3\)"):
+        Stroke(1, voxels)
+
+
+@pytest.mark.parametrize("voxels", [np.empty((0, 3)), [], np.zeros((0, 2), int)])
+def test_a_stroke_without_voxels_is_refused(voxels: np.ndarray) -> None:
+    with pytest.raises(SemganError, match="draw at least one voxel"):
+        Stroke(1, voxels)
+
+
+def test_a_map_of_probabilities_is_no_map_of_strokes() -> None:
+    with pytest.raises(SemganError, match="give a label map"):
+        strokes_of_map(np.full((2, 2, 2), 0.5))
+    assert strokes_of_map(np.ones((1, 1, 1), np.float32))[0].structure == 1
+
+
 def test_a_map_becomes_a_stroke_for_every_value() -> None:
     array = np.zeros(SHAPE, np.int16)
     array[1, 2, 0], array[3, 4, 2] = 4, 2
