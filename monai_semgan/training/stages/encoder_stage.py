@@ -23,9 +23,10 @@ from monai_semgan.networks import JointGenerator, JointSample, Latent, LatentEnc
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.image_grids import image_grid, picture
 from monai_semgan.training.image_quality import FrozenFeatures
-from monai_semgan.training.pretrained import build_image_discriminator, frozen, with_spatial_part
+from monai_semgan.training.pretrained import frozen, with_spatial_part
 from monai_semgan.training.stages.encoder_batches import Batch, EncoderBatches, Teacher, batch_shares
 from monai_semgan.training.stages.encoder_losses import EncoderLosses, Targets
+from monai_semgan.training.stages.encoder_networks import compared_features, latent_spread, new_encoder
 from monai_semgan.training.stages.encoder_settings import EncoderSettings, Tune
 from monai_semgan.training.stages.label_heads import TUNED_RATE, copy_with_classes, tuned_parameters
 from monai_semgan.training.stages.search_inside import search_offset
@@ -82,16 +83,19 @@ class EncoderStage(Stage):
         self.progress = 0.0
         self.tune = allowed_tuning(settings, context)
         self.original = frozen(generator, context.device)
-        encoder = self._new_encoder()
+        encoder = new_encoder(settings, self.original).to(context.device)
         self._add("encoder", encoder, list(encoder.parameters()), settings.learning_rate)
         if self.tune != "none":
             tuned = copy_with_classes(self.original, context.num_classes)
             rate = settings.learning_rate * TUNED_RATE[self.tune]
             self._add("generator", tuned, tuned_parameters(tuned, self.tune), rate)
         self.render_size = settings.render_size or context.size
-        self.objective = L1FeatureObjective(self._feature_network(), feature_weight=settings.feature_weight)
+        features = compared_features(context, self.render_size, self.original.image_channels)
+        self.objective = L1FeatureObjective(features, feature_weight=settings.feature_weight)
         factor = context.size // self.render_size
-        self.losses = EncoderLosses(settings, self.objective, factor, self.original.mean_latent, self._latent_spread())
+        self.losses = EncoderLosses(
+            settings, self.objective, factor, self.original.mean_latent, latent_spread(self.original)
+        )
         self.batches = EncoderBatches(context, settings, self.original, self.tune != "none")
         self.student = None if settings.teacher == "self" else self._student()
         self.check = ValidationCheck(self)
@@ -99,20 +103,6 @@ class EncoderStage(Stage):
         self.sure, self.taught = torch.zeros((), device=context.device), 0
         given = {name: tensor for name, tensor in context.initial.items() if name.startswith("encoder.")}
         self.load_pretrained(with_spatial_part(given, encoder))
-
-    def _new_encoder(self) -> LatentEncoder:
-        settings, generator = self.settings, self.original
-        size = min(settings.spatial_size, generator.size // 2)
-        return LatentEncoder(
-            generator.image_channels,
-            generator.num_latents,
-            generator.latent_dim,
-            tuple(settings.channels),
-            settings.grid,
-            refinement_passes=settings.refinement_passes,
-            spatial_channels=generator.trunk_channels(size) if size > 0 else 0,
-            spatial_size=size,
-        ).to(self.context.device)
 
     def _student(self) -> StudentUNet:
         context = self.context
@@ -137,21 +127,6 @@ class EncoderStage(Stage):
     def generator(self) -> JointGenerator:
         """The generator that renders in training: the tuned one, or the one that was given."""
         return cast("JointGenerator", self.networks.get("generator", self.original))
-
-    def _latent_spread(self) -> torch.Tensor:
-        """Standard deviation of w (D,)."""
-        source = torch.Generator().manual_seed(0)
-        z = torch.randn(4096, self.original.latent_dim, generator=source)
-        with torch.no_grad():
-            return self.original.mapping(z.to(self.context.device)).std(0).clamp_min(1e-3)
-
-    def _feature_network(self) -> Any:
-        """Features to compare: the image discriminator's where there is one for this size, else frozen random ones."""
-        context = self.context
-        discriminator = build_image_discriminator(context.initial, context.size)
-        if discriminator is not None and self.render_size == context.size:
-            return discriminator.to(context.device).features
-        return FrozenFeatures(self.original.image_channels).to(context.device)
 
     def set_rate(self, fraction: float, scale: float = 1.0) -> None:
         """Set the learning rates for a progress in [0, 1], and remember it: the averaged networks teach late."""

@@ -14,14 +14,14 @@ from monai_semgan.data.sampler import StepSampler
 from monai_semgan.errors import SemganError
 from monai_semgan.losses.adversarial import AdversarialLoss
 from monai_semgan.losses.regularisers import PathLength, r1_penalty
-from monai_semgan.networks import ImageDiscriminator, JointDiscriminator, JointGenerator, JointSample
+from monai_semgan.networks import JointGenerator, JointSample
 from monai_semgan.training.augmentation.discriminator_augmentation import AdaptiveStrength, DiscriminatorAugmentation
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.engine.schedule import constant_factor
 from monai_semgan.training.engine.seeds import step_generator
 from monai_semgan.training.generator_check import GeneratorCheck
 from monai_semgan.training.image_grids import image_grid, picture
-from monai_semgan.training.pretrained import build_generator
+from monai_semgan.training.stages.gan_networks import gan_networks
 from monai_semgan.training.stages.gan_settings import GanSettings
 from monai_semgan.training.stages.stage import Stage, StageContext
 from monai_semgan.training.stages.stage_registry import TrainedGenerator, register_stage
@@ -80,25 +80,8 @@ class GanStage(Stage):
 
     def _build_networks(self) -> None:
         context, settings = self.context, self.settings
-        device, channels, size = context.device, settings.channels, context.size
-        image_channels = context.slices.images.shape[1]
-        taps, classes = settings.resample_filter, context.num_classes
-        generator = build_generator(context.initial, size, classes, taps, image_channels)
-        if generator is None:
-            generator = JointGenerator(
-                size,
-                settings.latent_dim,
-                image_channels,
-                context.num_classes,
-                channels,
-                settings.mapping_layers,
-                resample_filter=tuple(settings.resample_filter),
-            )
-        self.generator = generator.to(device)
-        self.image_discriminator = ImageDiscriminator(size, image_channels, channels).to(device)
-        scales = 3 if size >= 64 else 2  # the third would see 8 pixels, too few for its layers
-        joint = JointDiscriminator(image_channels, context.num_classes, settings.joint_channels, num_scales=scales)
-        self.joint_discriminator = joint.to(device)
+        device = context.device
+        self.generator, self.image_discriminator, self.joint_discriminator = gan_networks(context, settings)
         self.networks.update(
             generator=self.generator,
             image_discriminator=self.image_discriminator,
