@@ -24,16 +24,8 @@ from monai_semgan.errors import SemganError
 from monai_semgan.io.lean_nibabel import import_nibabel
 from monai_semgan.utils.forking import ForkServer, can_fork, serve_forks
 from monai_semgan.utils.json_text import json_text
-from monai_semgan.utils.processes import (
-    LineWriter,
-    ProcessPool,
-    Slot,
-    Started,
-    how_it_ended,
-    module_command,
-    parent_messages,
-    run_child,
-)
+from monai_semgan.utils.process_pool import ProcessPool, Slot
+from monai_semgan.utils.processes import LineWriter, Started, how_it_ended, module_command, parent_messages, run_child
 from monai_semgan.utils.threads import prepare_threads
 
 if TYPE_CHECKING:

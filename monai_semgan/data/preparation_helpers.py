@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from monai_semgan.data.cache import VolumeCache
-from monai_semgan.utils.processes import LineWriter, ProcessPool, Slot, module_command, parent_messages, run_child
+from monai_semgan.utils.process_pool import ProcessPool, Slot
+from monai_semgan.utils.processes import LineWriter, module_command, parent_messages, run_child
 
 
 @dataclass

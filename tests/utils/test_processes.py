@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from monai_semgan.utils.processes import ChildProcess, ProcessPool, Slot, how_it_ended
+from monai_semgan.utils.process_pool import ProcessPool, Slot
+from monai_semgan.utils.processes import ChildProcess, how_it_ended
 
 START = """
 import os, sys, threading, time

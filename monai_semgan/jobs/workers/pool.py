@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from monai_semgan.jobs.server_contract import Worker
 from monai_semgan.jobs.workers.messages import Task
-from monai_semgan.utils.processes import ProcessPool, Slot, module_command
+from monai_semgan.utils.process_pool import ProcessPool, Slot
+from monai_semgan.utils.processes import module_command
 from monai_semgan.utils.threads import threads_each
 
 logger = logging.getLogger(__name__)
