@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any, Protocol, TypeVar
 
+from monai_semgan._moved import OldNameWarning
 from monai_semgan.errors import SemganError
 from monai_semgan.networks import JointGenerator
 from monai_semgan.training.stages.stage import Stage, StageContext
@@ -53,7 +55,7 @@ class StageEntry:
         settings: dataclass with defaults for every field.
         build: makes it.
         share: of the common time budget of `all`; 0 keeps it out of `all`.
-        labelled_only: whether it learns from labelled volumes alone.
+        labelled_only: whether it is given labelled volumes alone; goes in 0.4, see `register_stage`.
         position: earlier stages of a run have lower ones; their weights are what a stage begins with.
     """
 
@@ -73,11 +75,16 @@ def register_stage(
 ) -> Callable[[S], S]:
     """Register a `Stage` class; see `StageEntry` for the arguments.
 
-    The class needs a static method `build`, see `StageBuilder`.
+    The class needs a static method `build`, see `StageBuilder`. `labelled_only` is deprecated: a stage sees all slices
+    and draws those of `context.slices.labelled_indices`.
 
     Raises:
         SemganError: if the name is taken, or cannot be that of a folder.
     """
+
+    if labelled_only:
+        told = "labelled_only of register_stage goes in 0.4: draw the slices of context.slices.labelled_indices"
+        warnings.warn(told, OldNameWarning, stacklevel=2)
 
     def register(stage: S) -> S:
         if name in (*_STAGES, "all"):

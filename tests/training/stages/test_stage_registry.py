@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from monai_semgan._moved import OldNameWarning
 from monai_semgan.errors import SemganError
 from monai_semgan.training.engine.ema import MovingAverage
 from monai_semgan.training.run import train
@@ -91,6 +92,11 @@ def test_a_taken_name_is_refused(brightness: str) -> None:
     for name in ("gan", "all", brightness):
         with pytest.raises(SemganError, match="known already; choose another name"):
             register_stage(name, BrightnessSettings)(BrightnessStage)
+
+
+def test_that_a_stage_is_given_labelled_volumes_alone_is_deprecated() -> None:
+    with pytest.warns(OldNameWarning, match="labelled_only of register_stage goes in 0.4: draw the slices of"):
+        register_stage("sharpness", BrightnessSettings, labelled_only=True)
 
 
 def test_an_unknown_stage_is_told_with_those_that_there_are() -> None:
