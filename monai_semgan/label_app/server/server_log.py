@@ -14,6 +14,13 @@ TALKATIVE = ("monailabel", "timeloop", "schedule", "filelock", "watchdog", "urll
 """Loggers whose messages hold file names, requests, tokens or nothing of use."""
 
 
+class LogFile(RotatingFileHandler):
+    """A file that leaves out what finds no room on the disk; others would write a traceback for every line of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Do nothing: requests go on, and their answers say that the disk is full."""
+
+
 def start_log(path: Path) -> None:
     """Log into a file; warnings also on stderr.
 
@@ -21,9 +28,7 @@ def start_log(path: Path) -> None:
         path: of the file, whose folder is made.
     """
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    file = RotatingFileHandler(
-        path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="backslashreplace"
-    )
+    file = LogFile(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="backslashreplace")
     file.setFormatter(logging.Formatter(FORMAT))
     console = logging.StreamHandler()
     console.setLevel(logging.WARNING)
