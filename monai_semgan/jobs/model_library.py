@@ -15,7 +15,7 @@ from monai_semgan.bundle.version_record import ModelVersion as StoredVersion
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.job_errors import Conflict, NoSpace, Unknown, in_words
 from monai_semgan.jobs.models import ServedModel, served_version
-from monai_semgan.jobs.train_contract import ModelVersion, ModelVersions
+from monai_semgan.jobs.train_contract import ModelVersion, ModelVersions, Training
 from monai_semgan.utils.file_state import State, file_state
 
 logger = logging.getLogger(__name__)
@@ -99,6 +99,25 @@ class ModelLibrary:
             return self.stores[model].version(number)
         except SemganError as error:
             raise Unknown(in_words(error)) from error
+
+    def made_by(self, training: Training, besides: Collection[int | None] = ()) -> int | None:
+        """Return the number of the version that a training has made of its parent; None if there is none.
+
+        Args:
+            training: it had not ended when its server did.
+            besides: versions that other trainings have made.
+
+        Raises:
+            Conflict: the versions cannot be read.
+        """
+        if training.model not in self.models or training.started is None:
+            return None
+        wanted = (training.parent, training.kind.value)
+        for one in reversed(self.versions(training.model).versions):
+            fits = (one.parent, one.kind) == wanted and set(one.structures) <= set(training.structures)
+            if fits and one.created >= int(training.started) and not one.problem and one.version not in besides:
+                return one.version
+        return None
 
     def versions(self, model: str) -> ModelVersions:
         """List the versions of a model, the oldest first.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import sys
@@ -62,10 +63,9 @@ class TrainingService:
     def take_over(self) -> None:
         """Remember the trainings of an earlier server; those that had not ended are interrupted."""
         with self._lock:
-            for record in self.files.load():
-                entry = self._book.add(TrainingEntry(record))
+            for entry in [self._book.add(TrainingEntry(record)) for record in self.files.load()]:
                 if not entry.ended:
-                    self._end(entry, TrainState.interrupted, "the server ended meanwhile; it can be resumed")
+                    self._conclude_interrupted(entry)
 
     def submit(self, request: TrainRequest, asker: Asker = NOBODY) -> Training:
         """Put a training into the queue.
@@ -223,6 +223,16 @@ class TrainingService:
             log_without_values(logger, error)
             self._end(entry, TrainState.failed, f"an unexpected problem ({type(error).__name__}); see the server's log")
 
+    def _conclude_interrupted(self, entry: TrainingEntry) -> None:
+        """Note that the server has ended meanwhile: perhaps in the moment when the version was there already."""
+        with contextlib.suppress(JobError):
+            known = [one.training for one in self._book.entries if one.training.model == entry.training.model]
+            made = self.library.made_by(entry.training, [one.version for one in known])
+            if made is not None:
+                self._note_version(entry, made)
+        if not entry.ended:
+            self._end(entry, TrainState.interrupted, "the server ended meanwhile; it can be resumed")
+
     def _learn(self, entry: TrainingEntry) -> int:
         """Run the process; returns its exit code."""
         training, library = entry.training, self.library
@@ -277,7 +287,7 @@ class TrainingService:
         self._end(entry, TrainState.done, f"{message}; {stored.note}" if stored.note else message)
 
     def _choice(self, entry: TrainingEntry) -> TrainChoice:
-        name = entry.training.model
+        name = self.library.name(entry.training.model)  # a server of other models may have come
         return choose(entry.record.request, self.library.models[name].labels, self._labels(name))
 
     def _labels(self, model: str) -> list[SeenLabel]:
