@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.phantoms import grid, patient, save_nifti
 
-START_SECONDS = 180
+START_SECONDS = 300
+LEAVE_SECONDS = 100
+"""Only so that a server that hangs ends the test."""
 ENDED = ("done", "cancelled", "interrupted", "failed")
 BYTES = {"content-type": "application/octet-stream"}
 
@@ -96,8 +99,12 @@ class Server:
         """The worker processes."""
         import psutil
 
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "monai_semgan.jobs.workers.worker" in child.cmdline()]
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # those that read a scan end at any time
+                if "monai_semgan.jobs.workers.worker" in child.cmdline():
+                    found.append(child)
+        return found
 
     def kill(self) -> None:
         """As a power cut does."""
@@ -124,15 +131,20 @@ def serve(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     def start(
         studies: Path, before: Callable[[], None] | None = None, bundle: Path = tiny_bundle, **options: Any
     ) -> Server:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
         log = tmp_path_factory.mktemp("server") / "log"
         given = json.dumps({"partial_seconds": 0.2, **options})
-        command = [sys.executable, "-m", "tests.jobs.serving", studies, bundle, str(port), given]
-        with log.open("wb") as stream:
+        # the server inherits the socket, so that nobody else can take its port
+        with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as stream:
+            port, number = listener.getsockname()[1], listener.fileno()
+            command = [sys.executable, "-m", "tests.jobs.serving", studies, bundle, str(number), given]
             process = subprocess.Popen(
-                command, stdout=stream, stderr=stream, cwd=REPOSITORY, env=os.environ, preexec_fn=before
+                command,
+                stdout=stream,
+                stderr=stream,
+                cwd=REPOSITORY,
+                env=os.environ,
+                preexec_fn=before,
+                pass_fds=[number],
             )
         server = Server(process, f"http://127.0.0.1:{port}", studies, log, requests.Session())
         STARTED.append(server)
@@ -165,7 +177,7 @@ def _end_all_but(first: int) -> None:
     for server in ended:
         server.process.terminate()
     for server in ended:
-        server.process.wait(20)
+        server.process.wait(LEAVE_SECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -192,7 +204,7 @@ def server(serve: Serve, make_studies: Callable[[], Path]) -> Iterator[Server]:
     STARTED.remove(shared)  # it outlives the test that asks for it first
     yield shared
     shared.process.terminate()
-    shared.process.wait(20)
+    shared.process.wait(LEAVE_SECONDS)
 
 
 def hashes(studies: Path) -> dict[str, str]:
@@ -204,7 +216,7 @@ def _end(servers: list[Server]) -> None:
     for server in servers:
         server.process.terminate()
     for server in servers:
-        server.process.wait(20)
+        server.process.wait(LEAVE_SECONDS)
 
 
 def _wait(server: Server) -> Server:

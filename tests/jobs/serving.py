@@ -1,16 +1,17 @@
-"""A server with the job API and nothing else: `python -m tests.jobs.serving STUDIES BUNDLE PORT OPTIONS`."""
+"""A server with the job API and nothing else: `python -m tests.jobs.serving STUDIES BUNDLE LISTENER OPTIONS`."""
 
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 
-def main(studies: Path, bundle: Path, port: int, options: dict[str, object]) -> None:
-    """Serve until the process is ended."""
+def main(studies: Path, bundle: Path, listener: int, options: dict[str, object]) -> None:
+    """Serve until the process is ended, on a socket that was inherited as the file with this number."""
     import uvicorn
     from fastapi import FastAPI
 
@@ -33,7 +34,9 @@ def main(studies: Path, bundle: Path, port: int, options: dict[str, object]) -> 
 
     app = FastAPI(lifespan=lifespan)
     attach_jobs(app, service)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
+    own = socket.socket(fileno=listener)
+    own.set_inheritable(False)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[own])
 
 
 if __name__ == "__main__":

@@ -15,23 +15,34 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.jobs.conftest import Serve, Server, hashes
+from tests.jobs.conftest import LEAVE_SECONDS, Serve, Server, hashes
 
 pytestmark = pytest.mark.label
 
 MakeStudies = Callable[[], Path]
 
 
-def gone(pid: int, seconds: float = 30) -> bool:
+def reached(so: Callable[[], bool], seconds: float = 150) -> bool:
+    """Whether something becomes so in time."""
+    deadline = time.monotonic() + seconds
+    while not so():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def gone(pid: int) -> bool:
     """Whether a process ends in time."""
     import psutil
 
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+    def ended() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
             return True
-        time.sleep(0.1)
-    return False
+
+    return reached(ended)
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +95,8 @@ def test_a_server_that_is_stopped_lets_its_workers_go(serve: Serve, make_studies
     job = server.running()
     (worker,) = server.workers()
     server.process.terminate()
-    server.process.wait(30)
-    assert gone(worker.pid, 5)
+    server.process.wait(LEAVE_SECONDS)
+    assert gone(worker.pid)
     record = json.loads((server.folder(job) / "job.json").read_text())
     assert record["state"] == "interrupted" and "stopped" in record["message"]
 
@@ -98,7 +109,7 @@ def test_a_worker_that_does_not_obey_is_killed_and_its_last_result_stays(impatie
     assert server.ask("POST", f"/jobs/{job}/cancel").json()["message"] == "is being cancelled"
     ended = server.wait(job)
     assert ended["state"] == "cancelled" and "label" in ended["parts"]
-    assert gone(worker.pid, 5)
+    assert gone(worker.pid)
     server.done(server.submit(image="ct"))
 
 
@@ -114,14 +125,12 @@ def test_a_job_that_is_removed_while_its_worker_hangs_takes_its_files_along(impa
 
 
 def test_jobs_and_uploads_expire(serve: Serve, make_studies: MakeStudies) -> None:
-    server = serve(make_studies(), keep_seconds=2.0)
+    server = serve(make_studies(), keep_seconds=5.0)
     upload = server.upload((server.studies / "ct.nii.gz").read_bytes()).json()["id"]
     job = server.submit(image="ct")
     server.done(job)
-    deadline = time.monotonic() + 20
-    while server.get(f"/jobs/{job}").status_code == 200 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert server.get(f"/jobs/{job}").status_code == 404 and not server.folder(job).exists()
+    assert reached(lambda: server.get(f"/jobs/{job}").status_code == 404)
+    assert reached(lambda: not server.folder(job).exists())
     assert server.ask("POST", "/jobs", json={"upload": upload}).status_code == 404
     assert server.get("/health").json()["disk_bytes"] == 0
 
@@ -133,14 +142,14 @@ def test_the_oldest_jobs_make_room_and_without_room_nothing_is_taken(serve: Serv
     for _ in range(4):
         jobs.append(server.submit(image="ct"))
         server.reported(jobs[-1])
-    time.sleep(1.5)  # reports are looked at afterwards
-    known = [server.get(f"/jobs/{job}").status_code for job in jobs]
-    assert known[0] == 404 and known[-1] == 200
-    assert server.get("/health").json()["disk_bytes"] <= 1_500_000
+    # reports are looked at afterwards
+    assert reached(lambda: server.get(f"/jobs/{jobs[0]}").status_code == 404)
+    assert reached(lambda: server.get("/health").json()["disk_bytes"] <= 1_500_000)
+    assert server.get(f"/jobs/{jobs[-1]}").status_code == 200
     full = server.upload(bytes(1_600_000), ".nii")
     assert full.status_code == 507 and "no room" in full.json()["detail"]
     server.process.terminate()
-    server.process.wait(30)
+    server.process.wait(LEAVE_SECONDS)
     tight = serve(studies, disk_limit_bytes=1000)
     refused = tight.ask("POST", "/jobs", json={"image": "ct"})
     assert refused.status_code == 507 and "no room" in refused.json()["detail"]
@@ -219,9 +228,8 @@ def test_many_jobs_leave_no_traces(serve: Serve, make_studies: MakeStudies) -> N
         if number % 5 == 4:
             used.append((process.num_fds(), process.num_threads()))
     server.get(f"/jobs/{job}/result/report")  # the last one is being written beside the folders of the jobs
-    time.sleep(1.5)
-    assert len(server.get("/jobs").json()["jobs"]) == 4
-    assert len(list((server.studies / ".semgan" / "jobs").iterdir())) == 4
+    assert reached(lambda: len(server.get("/jobs").json()["jobs"]) == 4)
+    assert reached(lambda: len(list((server.studies / ".semgan" / "jobs").iterdir())) == 4)
     assert used[-1][0] <= used[0][0] + 2 and used[-1][1] <= used[0][1] + 2, used
 
 
