@@ -29,6 +29,7 @@ from monai_semgan.utils.processes import LineWriter, child_environment, interrup
 from monai_semgan.utils.threads import NUMPY, OWN, THREAD_VARIABLES, prepare_threads
 
 LOOK_SECONDS = 0.2
+ENDING_SECONDS = 0.5
 MESSAGE_BYTES = 4096
 GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
 """One of them is there where a GPU can be computed on."""
@@ -173,12 +174,22 @@ def serve_forks(control: int, work: Callable[[LineWriter], int]) -> NoReturn:
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to a group of processes: its owner tells it when to end
         signal.signal(number, signal.SIG_IGN)
-    if threading.active_count() > 1 or len(os.listdir("/proc/self/task")) > 1:
+    if not _alone():
         os._exit(1)  # a lock that another thread holds would stay locked in the children for good
     gc.collect()
     gc.freeze()  # else every child's search for cycles would copy the memory that they share
     _Forks(socket.socket(fileno=control), work).serve()
     os._exit(0)
+
+
+def _alone() -> bool:
+    """Whether this process has no thread but one. Linux lists others a moment longer than their end is waited for."""
+    deadline = time.monotonic() + ENDING_SECONDS
+    while threading.active_count() > 1 or len(os.listdir("/proc/self/task")) > 1:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 class _Forks:

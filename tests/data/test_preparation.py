@@ -59,7 +59,7 @@ class Waiting(NullProgress):
         self.by_others = 0
 
     def update(self, done: int, total: int, message: str = "", **values: float) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not self.by_others and time.monotonic() < deadline:
             self.by_others = len(list(self.folder.glob("*.pt")))
             time.sleep(0.05)
@@ -86,7 +86,7 @@ def test_the_bar_counts_what_all_have_done_and_never_falls_back(entries: tuple[E
 def test_a_helper_that_is_killed_costs_nothing(entries: tuple[Entry, ...], tmp_path: Path) -> None:
     cache = VolumeCache(entries, COARSE, tmp_path)
     with PreparationHelpers(cache, cache.missing(), 1) as others:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while others.slots[0].number is None:
             assert time.monotonic() < deadline, "the helper has never begun"
             time.sleep(0.01)
@@ -100,7 +100,8 @@ def test_a_helper_that_is_killed_costs_nothing(entries: tuple[Entry, ...], tmp_p
             if number is not None:
                 numbers.append(number)
                 others.done(number)
-    assert len(numbers) >= len(NAMES) - 1
+    by_helper = len(list(tmp_path.glob("*.pt")))  # more than none only if it was fast
+    assert len(numbers) + by_helper >= len(NAMES)
 
 
 def test_a_bad_scan_is_named_and_what_others_prepared_is_kept(entries: tuple[Entry, ...], tmp_path: Path) -> None:
@@ -118,10 +119,10 @@ def test_a_stop_keeps_what_is_prepared_and_leaves_no_process(entries: tuple[Entr
         prepare_all(VolumeCache(entries, COARSE, tmp_path), Told(stop_after=3), helpers=1)
     assert 1 <= len(list(tmp_path.glob("*.pt"))) < len(NAMES)
     assert not list(tmp_path.glob(".*.part"))
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while threading.active_count() > threads and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
 
 
 def test_transforms_that_cannot_travel_are_applied_here(entries: tuple[Entry, ...], tmp_path: Path) -> None:

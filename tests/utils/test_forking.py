@@ -19,6 +19,9 @@ from monai_semgan.utils.processes import ChildProcess
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone")
 
+SECONDS = 150
+"""Only so that a process that hangs ends the test."""
+
 SERVER = """
 import os, sys, threading, time
 from pathlib import Path
@@ -59,7 +62,7 @@ class Heard:
         )
 
     def next(self) -> Any:
-        return self.queue.get(timeout=60)
+        return self.queue.get(timeout=SECONDS)
 
 
 @pytest.fixture
@@ -98,7 +101,7 @@ def test_a_child_that_is_asked_to_leave_removes_what_it_was_writing(server: Fork
     heard.child.send("write")
     assert heard.next() == {"say": "half"} and len(list(tmp_path.iterdir())) == 2
     heard.child.ask_to_leave()
-    heard.child.wait_or_kill(10)
+    heard.child.wait_or_kill(SECONDS)
     assert [path.name for path in tmp_path.iterdir()] == ["loaded"]
 
 
@@ -111,7 +114,7 @@ def test_children_live_on_without_the_server_and_end_without_their_parent(tmp_pa
     heard.child.send("word", word="still here")
     assert heard.next()["word"] == "still here"
     heard.child._process.stdin.close()  # as the end of this process would
-    _until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2])
+    _until(lambda: _ended(pid))
     assert heard.next() == -signal.SIGKILL, "nobody is there to tell the code"
 
 
@@ -132,8 +135,16 @@ def test_nothing_is_forked_where_a_gpu_could_be_used(monkeypatch: pytest.MonkeyP
     assert not can_fork("cpu")
 
 
+def _ended(pid: int) -> bool:
+    """Whether a process has gone, or is only to be collected by its parent."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except (FileNotFoundError, ProcessLookupError):  # it may go between the opening and the reading
+        return True
+
+
 def _until(done: Any) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + SECONDS
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -26,7 +26,7 @@ def test_every_item_is_computed_once_and_in_order() -> None:
 
 
 def test_two_batches_are_computed_at_the_same_time_by_one_thread_each() -> None:
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=150)
 
     def run(window: slice) -> int:
         both.wait()
@@ -102,12 +102,12 @@ def test_calls_that_overlap_leave_the_number_of_threads_as_it_was() -> None:
     def first() -> None:
         with undivided():
             begun.set()
-            go_on.wait(10)
+            go_on.wait(60)
 
     def second() -> None:
         def run(window: slice) -> int:
             go_on.set()
-            holder.join(10)
+            holder.join(60)
             return window.start
 
         assert list(side_by_side(run, 3, 1)) == [0, 1, 2]
@@ -115,9 +115,9 @@ def test_calls_that_overlap_leave_the_number_of_threads_as_it_was() -> None:
 
     holder, later = threading.Thread(target=first), threading.Thread(target=second)
     holder.start()
-    begun.wait(10)
+    begun.wait(60)
     later.start()
-    later.join(20)
+    later.join(120)
     afterwards = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
     afterwards.start()
     afterwards.join()
