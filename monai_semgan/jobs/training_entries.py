@@ -84,7 +84,8 @@ class TrainingEntry:
             training.message = str(message.get("message") or "learning")
         eta = message.get("eta")
         if isinstance(eta, int | float):
-            self._seconds_left, self._counting_since = float(eta), time.monotonic()
+            held = self._held_since is not None  # it tells the news of its step, and only then it waits
+            self._seconds_left, self._counting_since = float(eta), None if held else time.monotonic()
         else:
             self._stop_counting()
 

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the environment of the extra label")
 
 from monai_semgan.jobs.train_contract import Training, TrainKind, TrainRequest, TrainState
+from monai_semgan.jobs.training_child import TrainingChild
 from monai_semgan.jobs.training_entries import TrainingEntry
 from monai_semgan.jobs.training_files import Record
 
@@ -57,6 +58,33 @@ def test_the_time_left_runs_while_it_learns_and_stands_still_while_it_measures(
     entry.progress({"step": 0, "steps": 1, "message": "measuring"})
     clock[0] += 60
     assert entry.told().eta_seconds == 140.0
+
+
+class Obedient(TrainingChild):
+    """A process that does what it is told, of which there is none."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def pause(self) -> None:
+        self.told.append("pause")
+
+    def resume(self) -> None:
+        self.told.append("resume")
+
+
+def test_the_time_left_stands_still_while_jobs_go_first(entry: TrainingEntry, clock: list[float]) -> None:
+    entry.child = Obedient()
+    entry.progress({"step": 10, "steps": 100, "message": "learning", "eta": 90.0})
+    entry.hold()
+    entry.progress({"step": 11, "steps": 100, "message": "learning", "eta": 89.0})  # of the step that it was in
+    clock[0] += 500
+    assert entry.told().eta_seconds == 89.0 and entry.told().paused_seconds == 500.0
+    entry.release()
+    clock[0] += 5
+    entry.progress({"step": 12, "steps": 100, "message": "learning", "eta": 88.0})
+    clock[0] += 1
+    assert entry.told().eta_seconds == 87.0 and entry.told().paused_seconds == 500.0
 
 
 def test_nobody_knows_how_long_the_rest_takes_once_the_time_of_learning_is_over(
