@@ -140,6 +140,10 @@ class CorrectionService:
 
     def _given(self, request: CorrectionRequest, root: Entry) -> Path | None:
         """Return the file of the label that comes with the strokes; it is read when it is used."""
+        newest = self._book.history(root.job.id).record.next_number - 1
+        if request.label_of is not None and request.label_of > newest:
+            known = f"the newest has the number {newest}" if newest else "there is none yet"
+            raise JobError(f"label_of names correction {request.label_of}, and {known}; leave it out, or give that")
         if request.label is None:
             return None
         upload = self._uploads.get(request.label)

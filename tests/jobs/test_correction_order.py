@@ -167,6 +167,15 @@ def test_strokes_that_a_label_shows_are_not_followed_again(reader: Reader) -> No
     assert (reader.label(older["id"])[3:6, 3, 2] == 2).all()
 
 
+def test_a_label_shows_no_correction_that_never_was(reader: Reader) -> None:
+    early = reader.ask(stroke(reader, 3, 2), reach_mm=0.0, label_of=1)
+    assert early.status_code == 422 and "correction 1, and there is none yet" in early.json()["detail"]
+    reader.corrected(stroke(reader, 3, 2), reach_mm=0.0)
+    late = reader.ask(stroke(reader, 4, 2), reach_mm=0.0, label=reader.upload(reader.label()), label_of=2)
+    assert late.status_code == 422 and "the newest has the number 1" in late.json()["detail"]
+    assert [step["number"] for step in reader.history()["steps"]] == [1]
+
+
 def test_removing_a_job_takes_corrections_along_that_have_not_ended(reader: Reader) -> None:
     with worker_stopped(reader.server):
         jobs = [reader.asked(stroke(reader, row, 2)) for row in (3, 4)]
