@@ -30,7 +30,7 @@ pytestmark = pytest.mark.label
 
 def _semgan(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "monai_semgan", "serve", *map(str, words)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, **options)
 
 
 def test_the_first_line_tells_the_address_and_control_c_ends_it_in_order_also_while_it_works(
@@ -55,8 +55,8 @@ def test_the_first_line_tells_the_address_and_control_c_ends_it_in_order_also_wh
         workers = _children(process.pid)
         assert workers
         process.send_signal(signal.SIGINT)
-        assert process.wait(40) == 0
-        waiting.join(20)
+        assert process.wait(200) == 0
+        waiting.join(100)
         assert not waiting.is_alive() and not [pid for pid in workers if _runs(pid)]
         assert len(process.stdout.read().splitlines()) == 2 and not process.stderr.read()
 
@@ -87,7 +87,7 @@ def test_studies_that_another_server_holds_are_refused(served: Server, tiny_bund
 
 
 def test_the_model_gets_warm_by_itself(served: Server) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (health := ask(served, "GET", "/semgan/health").json())["ready"] and time.monotonic() < deadline:
         assert health["workers"][0]["state"] in ("starting", "warming")
         time.sleep(0.2)
@@ -106,7 +106,7 @@ def test_an_inference_whose_client_has_gone_is_cancelled(served: Server) -> None
     with pytest.raises(requests.Timeout):
         address = f"{served.address}/infer/semgan_invert?image=ct"
         requests.post(address, data={"params": '{"steps": 9000}'}, timeout=2)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while (jobs := ask(served, "GET", "/semgan/jobs").json()["jobs"]) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not jobs
@@ -144,10 +144,12 @@ def test_values_that_make_no_sense_are_told(served: Server) -> None:
 def test_a_batch_can_be_stopped_and_keeps_what_it_has_saved(served: Server) -> None:
     assert ask(served, "POST", "/batch/infer/semgan_invert", json={"label_tag": "stopped", "steps": 5000}).ok
     assert ask(served, "POST", "/batch/infer/semgan_invert").status_code == 429
-    time.sleep(0.5)
-    assert ask(served, "GET", "/batch/infer?check_if_running=true").json()["progress"]["total"] >= 2
+    deadline = time.monotonic() + 300
+    while ask(served, "GET", "/batch/infer?check_if_running=true").json().get("progress", {}).get("total", 0) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     assert ask(served, "DELETE", "/batch/infer").json()["status"] == "STOPPED"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while ask(served, "GET", "/batch/infer?check_if_running=true").ok and time.monotonic() < deadline:
         time.sleep(0.2)
     assert ask(served, "GET", "/batch/infer").json()["status"] == "STOPPED"
@@ -184,7 +186,7 @@ def test_a_server_killed_while_it_saves_labels_has_whole_files(tiny_bundle: Path
         threading.Thread(target=_put_until_gone, args=(server, labels), daemon=True).start()
         time.sleep(0.7)
         server.process.kill()
-        server.process.wait(20)
+        server.process.wait(100)
     assert (studies / "labels" / "final" / "ct.nii").read_bytes() in labels
     assert "final" in json.loads((studies / "datastore_v2.json").read_text())["objects"]["ct"]["labels"]
     with start_semgan(studies, tmp_path / "home2", "--bundle", tiny_bundle) as server:
