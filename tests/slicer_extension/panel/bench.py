@@ -61,7 +61,7 @@ class Bench:
 
     def wait(self) -> None:
         """Wait until the run of the volume has ended."""
-        wait_until(lambda: self.logic.run(self.volume) is not None and not self.logic.run(self.volume).active, 30)
+        wait_until(lambda: self.logic.run(self.volume) is not None and not self.logic.run(self.volume).active, 120)
         settle()
 
     def preview(self) -> None:
