@@ -23,7 +23,7 @@ def client(server: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
     return lambda user: MONAILabelClient(server, tmpdir=folder, client_id=user)
 
 
-def scoring_status(server: str, wait_for: tuple[str, ...], seconds: float = 120) -> dict[str, Any]:
+def scoring_status(server: str, wait_for: tuple[str, ...], seconds: float = 300) -> dict[str, Any]:
     """Status of the scoring task, once it is one of those."""
     import requests
 
@@ -34,6 +34,19 @@ def scoring_status(server: str, wait_for: tuple[str, ...], seconds: float = 120)
             return dict(status)
         assert time.monotonic() < deadline, status
         time.sleep(0.5)
+
+
+def _noted(server: str, image: str) -> dict[str, Any]:
+    """What is noted of an image, once the server has noticed what its subprocess has written."""
+    import requests
+
+    deadline = time.monotonic() + 120
+    while True:
+        info = requests.get(f"{server}/datastore/image/info", params={"image": image}, timeout=60).json()
+        if "semgan_scores" in info:
+            return dict(info)
+        assert time.monotonic() < deadline, info
+        time.sleep(0.2)
 
 
 def test_two_users_get_different_images_and_a_third_one_nothing(client: Callable[[str], Any]) -> None:
@@ -52,11 +65,7 @@ def test_scoring_runs_in_the_background_and_its_scores_come_with_the_next_image(
     assert started.status_code == 200
     status = scoring_status(server, ("DONE", "ERROR"))
     assert status["status"] == "DONE" and any("2 of 2 images done" in line for line in status["details"]), status
-    time.sleep(2)  # the server notices what its subprocess has written
-    infos = {
-        image: requests.get(f"{server}/datastore/image/info", params={"image": image}, timeout=30).json()
-        for image in ("ct", "mr")
-    }
+    infos = {image: _noted(server, image) for image in ("ct", "mr")}
     for info in infos.values():
         assert 0 < info["semgan_scores"]["out_of_domain"] < 1 and 0 <= info["semgan_scores"]["disagreement"] <= 1
     ann = client("ann").next_sample("semgan_disagreement", {})
