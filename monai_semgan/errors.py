@@ -28,6 +28,10 @@ class SemganError(Exception):
         return " ".join(f"{prefix}{self.problem}{suffix}".split())
 
 
+class WriteFailure(SemganError):
+    """Report that the machine would not take a file: no room, no permission, a medium that failed."""
+
+
 class Cancelled(Exception):
     """The user has asked running work to end.
 

@@ -28,8 +28,6 @@ from monai_semgan.utils.file_state import file_state, fingerprint
 RUN_BYTES = 24
 """Of a run on disk."""
 
-NO_ROOM = "the disk is full; remove jobs or uploads, or let the server have more disk"
-
 Space = Callable[[int, "str | None", "str | None"], None]
 """Makes room for so many bytes, whatever is removed but an upload and a job."""
 
@@ -204,7 +202,7 @@ class CorrectionService:
         try:
             self._book.put(record)
         except SemganError as error:
-            raise NoSpace(NO_ROOM) from error
+            raise NoSpace(in_words(error)) from error
 
 
 def _job(root: Entry, request: CorrectionRequest, number: int) -> Job:

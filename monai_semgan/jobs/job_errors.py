@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import SemganError, WriteFailure
+
+WRITE_REMEDY = "remove jobs or uploads, or ask whoever runs the server"
+"""Where the server cannot write: its users choose no outputs."""
 
 
 class JobError(Exception):
@@ -73,4 +76,5 @@ class NoSpace(JobError):
 
 def in_words(error: SemganError) -> str:
     """Return the words of an error without its path, which is nobody's business outside the server."""
-    return f"{error.problem}; {error.remedy}" if error.remedy else error.problem
+    remedy = WRITE_REMEDY if isinstance(error, WriteFailure) else error.remedy
+    return f"{error.problem}; {remedy}" if remedy else error.problem

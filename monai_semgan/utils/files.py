@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from monai_semgan.errors import SemganError
+from monai_semgan.errors import SemganError, WriteFailure
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers for want of space."""
@@ -140,14 +140,14 @@ def is_text(path: Path | str) -> bool:
     return True
 
 
-def write_error(error: OSError, path: Path) -> SemganError:
+def write_error(error: OSError, path: Path) -> WriteFailure:
     """A failure to write, in words that a user can act upon."""
     if error.errno in DISK_FULL:
-        return SemganError("the disk is full", remedy="make room or choose another output", path=path)
+        return WriteFailure("the disk is full", remedy="make room or choose another output", path=path)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return SemganError("cannot be written: permission denied", remedy="choose another output folder", path=path)
+        return WriteFailure("cannot be written: permission denied", remedy="choose another output folder", path=path)
     reason = (error.strerror or str(error)).lower()
-    return SemganError(f"cannot be written: {reason}", remedy="choose another output", path=path)
+    return WriteFailure(f"cannot be written: {reason}", remedy="choose another output", path=path)
 
 
 def check_output_folder(folder: str | Path, option: str, probe: str) -> Path:
