@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from monai_semgan.networks import InversionSegmenter
     from monai_semgan.utils.progress import Progress
 
+BALANCE = 0.5
+"""Of the cross-entropy: without it small structures stay background for hundreds of steps (docs/learning.md)."""
+
 MAX_NORM = 5.0
 """Of the gradient: one batch of many must not undo what the others have taught."""
 
@@ -73,7 +76,7 @@ class HeadTraining:
         torch.manual_seed(settings.seed)
         self.head = new_head(network, structures).to(self.device)
         self.average = MovingAverage(self.head, settings.average_slices)
-        self.loss = MaskedDiceCELoss()
+        self.loss = MaskedDiceCELoss(dice_weight=structures, balance=BALANCE)
         self.paired = PairedAugmentation()
         self.step = 0
 

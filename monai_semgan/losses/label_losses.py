@@ -123,12 +123,15 @@ class MaskedDiceCELoss(nn.Module):
     Args:
         dice_weight: weight of the Dice term.
         smooth: added to both parts of the quotient.
+        balance: how much the pixels of rare classes count in the cross-entropy: by (n of the most frequent class / n of
+            their own) to this power, of the pixels in the batch; 0: all alike, 1: all classes alike.
     """
 
-    def __init__(self, dice_weight: float = 1.0, smooth: float = 1e-5) -> None:
+    def __init__(self, dice_weight: float = 1.0, smooth: float = 1e-5, balance: float = 0.0) -> None:
         super().__init__()
         self.dice_weight = dice_weight
         self.smooth = smooth
+        self.balance = balance
 
     def forward(self, logits: Tensor, labels: Tensor, classes: Tensor | None = None) -> Tensor:
         """Compute the loss.
@@ -144,7 +147,8 @@ class MaskedDiceCELoss(nn.Module):
         known = labels != UNLABELLED
         target = torch.where(known, labels, 0).long()
         logits = logits.float() if classes is None else marginal_logits(logits.float(), labels, classes)
-        entropy = (F.cross_entropy(logits, target, reduction="none") * known).sum() / known.sum().clamp_min(1)
+        weights = self._pixel_weights(target, known, logits.shape[1])
+        entropy = (F.cross_entropy(logits, target, reduction="none") * weights).sum() / weights.sum().clamp_min(1)
         mask = known[:, None].float()
         predicted = logits.softmax(dim=1)[:, 1:] * mask
         truth = F.one_hot(target, logits.shape[1]).permute(0, 3, 1, 2)[:, 1:] * mask
@@ -154,3 +158,9 @@ class MaskedDiceCELoss(nn.Module):
         present = (sizes > 0).float()
         dice = 1.0 - (2.0 * overlap + self.smooth) / (total + self.smooth)
         return entropy + self.dice_weight * (dice * present).sum() / present.sum().clamp_min(1.0)
+
+    def _pixel_weights(self, target: Tensor, known: Tensor, classes: int) -> Tensor:
+        if not self.balance:
+            return known
+        pixels = torch.bincount(target[known], minlength=classes)
+        return known * ((pixels.max() / pixels.clamp_min(1)) ** self.balance)[target]

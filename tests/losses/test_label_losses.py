@@ -89,6 +89,24 @@ def test_a_perfect_prediction_costs_almost_nothing() -> None:
     assert MaskedDiceCELoss()(-logits, labels) > 1.0
 
 
+def test_pixels_of_rare_classes_count_more_in_a_balanced_loss() -> None:
+    labels = torch.zeros(1, 8, 8, dtype=torch.long)
+    labels[0, 0, :4] = 1
+    labels[0, 7] = 255
+    rare, frequent = torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8)
+    rare[0, 0, 0, 0] = frequent[0, 1, 4, 4] = 3.0  # one pixel of either class is wrong
+
+    def price(balance: float) -> tuple[float, float]:
+        loss = MaskedDiceCELoss(dice_weight=0.0, balance=balance)
+        sure = loss(torch.zeros_like(rare), labels)
+        return float(loss(rare, labels) - sure), float(loss(frequent, labels) - sure)
+
+    same, root, full = price(0.0), price(0.5), price(1.0)
+    assert same[0] == pytest.approx(same[1])
+    assert root[0] / root[1] == pytest.approx((52 / 4) ** 0.5, rel=1e-4)
+    assert full[0] / full[1] == pytest.approx(52 / 4, rel=1e-4)
+
+
 def test_background_of_a_partial_label_may_be_what_it_does_not_know() -> None:
     torch.manual_seed(0)
     logits, labels = torch.randn(2, 4, 3, 3), torch.zeros(2, 3, 3, dtype=torch.long)
