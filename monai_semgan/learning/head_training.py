@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from monai_semgan.networks import InversionSegmenter
     from monai_semgan.utils.progress import Progress
 
-BALANCE = 0.5
+BALANCE = 0.7
 """Of the cross-entropy: without it small structures stay background for hundreds of steps (docs/learning.md)."""
 
 MAX_NORM = 5.0
