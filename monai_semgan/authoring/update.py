@@ -26,6 +26,8 @@ from monai_semgan.utils.settings import GROUPED, RENAMED
 IMPORT = re.compile(rf"^\$from ({PACKAGE}[\w.]*) import (\w+)(?: as (\w+))?$")
 """An import as MONAI's configurations have it: of one name."""
 
+WHOLE_IMPORT = re.compile(rf"^\$import {PACKAGE}\.([\w.]+)$")
+
 PATH = re.compile(rf"(?<![\w.]){PACKAGE}(?:\.\w+)+")
 
 
@@ -165,13 +167,22 @@ class Rewriting:
                 for key, inner in value.items()
             }
         if isinstance(value, list):
-            return [self._value(file, _inner(place, number), inner) for number, inner in enumerate(value)]
+            return list(self._items(file, place, value))
         if not isinstance(value, str):
             return value
         after = self._text(place, value)
         if after != value:
             self.changes.append(Change(file, place, value, after))
         return after
+
+    def _items(self, file: str, place: str, items: list[Any]) -> Iterator[Any]:
+        for number, item in enumerate(items):
+            at, divided = _inner(place, number), _imports_of_divided(item)
+            if divided:
+                self.changes.append(Change(file, at, item, ", ".join(divided)))
+                yield from divided
+            else:
+                yield self._value(file, at, item)
 
     def _key(self, file: str, place: str, key: str, names: Mapping[str, str]) -> str:
         """The key, or the new name of a setting; overlays write ids such as `slices#frame` as keys."""
@@ -199,6 +210,13 @@ def _import_today(module: str, name: str, alias: str | None) -> str:
     today, _, new = path_today(f"{module}.{name}").rpartition(".")
     known = alias or name
     return f"$from {today} import {new}" + (f" as {known}" if known != new else "")
+
+
+def _imports_of_divided(item: Any) -> list[str]:
+    """Imports of all modules into which one that is imported whole has been divided; none where it was not."""
+    found = WHOLE_IMPORT.match(item) if isinstance(item, str) else None
+    successors = MOVED.get(found[1], "").split() if found else []
+    return [f"$import {PACKAGE}.{one}" for one in successors] if len(successors) > 1 else []
 
 
 def _inner(place: str, key: str | int) -> str:

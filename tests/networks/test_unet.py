@@ -59,7 +59,7 @@ def test_gradients_are_those_of_monai_to_rounding(pair: tuple[nn.Module, nn.Modu
 
 
 def test_under_autocast_grey_values_and_labels_keep_their_precision() -> None:
-    student = build_student(1, 5, (8, 16, 16)).eval()
+    student = seeded(lambda: build_student(1, 5, (8, 16, 16))).eval()
     seen: dict[str, torch.dtype] = {}
     for name in ("model.0", "model.1.submodule", "model.2"):
         module = student.get_submodule(name)
@@ -68,7 +68,8 @@ def test_under_autocast_grey_values_and_labels_keep_their_precision() -> None:
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         logits = student(steps)
     assert seen == {"model.0": torch.float32, "model.1.submodule": torch.bfloat16, "model.2": torch.float32}
-    torch.testing.assert_close(logits, student(steps), rtol=0.05, atol=0.05)
+    differ = (logits - student(steps)).abs()  # some .05 where all of it is bfloat16; processors without it round more
+    assert differ.mean() < 0.01 and differ.max() < 0.2
 
 
 def test_training_under_autocast_is_in_bfloat16_throughout() -> None:

@@ -134,7 +134,7 @@ def test_an_error_of_the_first_process_is_raised_by_all() -> None:
 TRAIN = """
 import json, sys
 from pathlib import Path
-from monai_semgan.training.engine import loop
+from monai_semgan.training.engine import stage_folder
 from monai_semgan.training.engine.run_lock import locked_run
 from monai_semgan.training.run import train
 from monai_semgan.training.training_settings import TrainSettings
@@ -142,7 +142,7 @@ out, how = Path(sys.argv[2]), sys.argv[4]
 if how == "disk full" and workers.is_main:
     def full(*arguments, **others):
         raise SemganError("the disk is full", path=out)
-    loop.save_atomically = full
+    stage_folder.save_atomically = full
 if how == "locked" and workers.is_main:
     import threading
     from filelock import FileLock
