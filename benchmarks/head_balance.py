@@ -19,8 +19,8 @@ import torch
 from new_structure import NEW, entry
 from protocol import CT_TRAINING
 
+import monai_semgan.learning.head_training as head_training
 from monai_semgan.bundle.load import load_bundle
-from monai_semgan.learning import head_training
 from monai_semgan.learning.head_training import HeadTraining
 from monai_semgan.learning.learn_settings import LearnSettings
 from monai_semgan.learning.new_structures import NewStructure

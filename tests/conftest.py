@@ -6,6 +6,8 @@ import copy
 import json
 import os
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "real_data" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_structures_end_with_the_module() -> Iterator[None]:
+    """What bundles of one module have made known, such as the colour of a tumour, holds in no other one."""
+    yield
+    organs = sys.modules.get("monai_semgan.organs")
+    for one in organs.structures() if organs is not None else ():
+        if one.code.scheme == organs.OWN_SCHEME.designator:
+            organs.forget_structure(one.name)
 
 
 @pytest.fixture(scope="session")
