@@ -360,7 +360,7 @@ write_map(array, Volume(array, np.eye(4)), sys.argv[1])
 def test_a_full_disk_is_named_and_leaves_nothing(name: str, tmp_path: Path) -> None:
     limit = "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))"
     result = run_script(WRITER.format(setup=limit), str(tmp_path / name))
-    assert result.returncode and "SemganError" in result.stderr and "the disk is full; make room" in result.stderr
+    assert result.returncode and "WriteFailure" in result.stderr and "the disk is full; make room" in result.stderr
     assert not list(tmp_path.iterdir())
 
 
