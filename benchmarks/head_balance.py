@@ -27,6 +27,7 @@ from monai_semgan.learning.new_structures import NewStructure
 from monai_semgan.learning.structure_scans import StructureScan, read_scans
 from monai_semgan.networks import InversionSegmenter
 from monai_semgan.networks.added_structures import StructureHead
+from monai_semgan.quality.overlap import dice
 from monai_semgan.training.engine.schedule import Stopwatch
 from monai_semgan.utils.progress import NullProgress
 from monai_semgan.utils.threads import prepare_threads
@@ -45,13 +46,13 @@ def scores(network: InversionSegmenter, head: StructureHead, scans: Sequence[Str
         own = head(image, logits, maps)
         found = torch.cat([torch.zeros_like(own[:, :1]), own], 1).argmax(1)
         found[logits.argmax(1) > 0] = 0
-        rows.append([_dice(found == index, true == index) for index in range(1, own.shape[1] + 1)])
+        rows.append([_shown_dice(found == index, true == index) for index in range(1, own.shape[1] + 1)])
     means = np.nanmean(np.array(rows), axis=0)
     return {name: round(float(value), 3) for name, value in zip(NEW.values(), means, strict=True)}
 
 
-def _dice(found: torch.Tensor, true: torch.Tensor) -> float:
-    return float(2 * (found & true).sum() / (found.sum() + true.sum())) if true.any() else float("nan")
+def _shown_dice(found: torch.Tensor, true: torch.Tensor) -> float:
+    return dice(found.numpy(), true.numpy()) if true.any() else float("nan")
 
 
 class _Marks(NullProgress):

@@ -1,7 +1,7 @@
 """Teach the model a structure that it has never heard of.
 
 The shipped model knows no bones. Here it learns a spine from one made-up scan, in which everything denser than 150 HU
-in the middle of the back stands in for a label that somebody would draw. That takes seconds; a real structure wants
+in the middle of the back stands in for a label that somebody would draw. That takes a minute; a real structure wants
 a few minutes and three scans. What the model knew before stays, voxel for voxel. On the command line: `semgan learn`.
 """
 
