@@ -42,20 +42,6 @@ def candidates(source: str) -> list[str]:
     return [_short(split_ending(whole)[0], source), _short(whole, source)]
 
 
-def series_id(modality: str, number: str, uid: str, part: str) -> str:
-    """Return the id of a DICOM series, in which nothing of the patient stands.
-
-    Args:
-        modality: such as `CT`.
-        number: of the series; left out if it is none.
-        uid: of the series.
-        part: which of its volumes, if it holds several.
-    """
-    kind = modality.lower() if modality.isascii() and modality.isalnum() else "dicom"
-    count = f"_{int(number)}" if number.isascii() and number.isdecimal() and len(number) < 10 else ""
-    return f"{kind}{count}_{_digest(f'{uid}/{part}')}"
-
-
 def problem_of_name(name: str) -> str:
     """Tell why a file or folder of this name cannot be served; empty if it can."""
     if not is_text(name):

@@ -13,9 +13,10 @@ from typing import Any
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.dicom_folder import DicomFolder, read_folder
 from monai_semgan.io.dicom.series import Series
+from monai_semgan.io.dicom.series_ids import series_id
 from monai_semgan.io.dicom.series_listing import ListedSeries, listed_series
 from monai_semgan.io.dicom.unused_files import unused_note
-from monai_semgan.label_app.studies.study_ids import series_id, shown
+from monai_semgan.label_app.studies.study_ids import shown
 from monai_semgan.label_app.studies.study_models import LeftOut
 from monai_semgan.label_app.studies.study_scan import Group
 from monai_semgan.utils.file_state import fingerprint

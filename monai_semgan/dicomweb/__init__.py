@@ -1,0 +1,1 @@
+"""Archives of DICOM (PACS) that speak DICOMweb: listing and fetching series, and storing results beside them."""
