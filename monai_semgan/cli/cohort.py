@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def cohort_options(parser: argparse.ArgumentParser) -> None:
     """Add options for many scans."""
-    group = parser.add_argument_group("many scans: INPUT is a folder or data list (.json), OUT a folder")
+    group = parser.add_argument_group("many scans: INPUT is a folder, data list (.json) or archive, OUT a folder")
     group.add_argument("--cohort", action="store_true", help="take OUT for a folder whatever its name")
     group.add_argument("--format", metavar="END", help="ending of the labels: nii.gz (default), seg.nrrd, dcm, ...")
     group.add_argument("--section", metavar="NAME", help="training, validation or test of a data list (default: all)")
@@ -36,9 +36,11 @@ def is_cohort(arguments: argparse.Namespace) -> bool:
     from monai_semgan.io.formats import label_endings
 
     source, output = arguments.input, arguments.output
+    names_file = output.name.lower().endswith((*label_endings(), "rtstruct"))
+    if not isinstance(source, Path):
+        return bool(arguments.cohort or not names_file)
     if arguments.cohort or source.suffix.lower() == ".json":
         return True
-    names_file = output.name.lower().endswith((*label_endings(), "rtstruct"))
     return bool(source.is_dir() and not names_file and (output.is_dir() or not output.suffix))
 
 
@@ -62,12 +64,17 @@ def run_cohort(arguments: argparse.Namespace) -> int:
     from monai_semgan.cohort.parts import choose_part
     from monai_semgan.cohort.records import write_summary
     from monai_semgan.cohort.workers import run_cases
+    from monai_semgan.errors import SemganError
     from monai_semgan.utils.threads import threads_each
 
+    if arguments.send and isinstance(arguments.input, Path):
+        raise SemganError("--send is for scans of an archive", remedy="send files with semgan send")
     settings = settings_of(arguments)
     output = prepared_folder(arguments.output)
     pictures = settings.format == ".png"
     listing = find_cases(arguments.input, output, arguments.section, pictures, arguments.follow_links)
+    if listing.single:
+        note(f"{listing.single} series of single images left out, such as overviews")
     if listing.ignored:
         shown = ", ".join(os.path.relpath(path, arguments.input) for path in listing.ignored[:3])
         note(f"{len(listing.ignored)} left out, being named like labels: {shown}")
@@ -79,7 +86,7 @@ def run_cohort(arguments: argparse.Namespace) -> int:
     threads = threads_each(jobs * part.local)
     mine = part.of(listing.cases)
     keys, organs = known_keys(listing.cases, settings, output), organs_of(settings)
-    todo = unfinished(mine, keys, output, arguments.overwrite)
+    todo = unfinished(mine, keys, output, arguments.overwrite, arguments.send)
     announce(len(listing.cases), len(mine), len(todo), jobs, threads)
     failed: list[str] = []
     try:
@@ -96,8 +103,9 @@ def run_cohort(arguments: argparse.Namespace) -> int:
         return EXIT_INTERRUPTED
     say(f"wrote {write_summary(output, listing.cases, organs, keys)}")
     if failed:
+        what = "failed or were not sent" if arguments.send else "failed"
         sys.stderr.write(
-            f"semgan: error: {len(failed)} of {len(todo)} scans failed; the same command tries them again\n"
+            f"semgan: error: {len(failed)} of {len(todo)} scans {what}; the same command tries them again\n"
         )
     return EXIT_SOME_FAILED if failed else 0
 
@@ -120,7 +128,7 @@ def settings_of(arguments: argparse.Namespace) -> CohortSettings:
         arguments.batch_size,
         arguments.steps,
         arguments.objective,
-        arguments.format or ".nii.gz",
+        arguments.format or (".dcm" if arguments.send else ".nii.gz"),
         None if arguments.maps is None else str(arguments.maps),
         None if arguments.overlay is None else str(arguments.overlay),
         None if arguments.report is None else str(arguments.report),
@@ -131,6 +139,7 @@ def settings_of(arguments: argparse.Namespace) -> CohortSettings:
         arguments.series,
         arguments.resample,
         arguments.plane,
+        arguments.send,
     )
 
 
@@ -157,14 +166,20 @@ def known_keys(cases: Sequence[Case], settings: CohortSettings, output: Path) ->
     return {case.name: case_key(key, case) for case in cases if record_path(output, case.name).exists()}
 
 
-def unfinished(cases: Sequence[Case], keys: Mapping[str, str], output: Path, overwrite: bool) -> list[Case]:
-    """Return scans without results of their key."""
-    from monai_semgan.cohort.records import load_record
+def unfinished(
+    cases: Sequence[Case], keys: Mapping[str, str], output: Path, overwrite: bool, send: bool = False
+) -> list[Case]:
+    """Return scans without results of their key, or whose results have to be sent."""
+    from monai_semgan.cohort.records import SENT, load_record
+
+    def done(case: Case, record: Record | None) -> bool:
+        finished = record is not None and record.finished(keys.get(case.name, ""), output)
+        return finished and (not send or record is None or record.sent == SENT)
 
     if overwrite:
         return list(cases)
     records = [(case, load_record(output, case.name)) for case in cases]
-    return [case for case, record in records if not (record and record.finished(keys.get(case.name, ""), output))]
+    return [case for case, record in records if not done(case, record)]
 
 
 def _noted(work: Iterator[tuple[Case, Record]], keys: dict[str, str]) -> Iterator[tuple[Case, Record]]:
@@ -192,7 +207,7 @@ def announce(total: int, mine: int, todo: int, jobs: int, threads: int | None) -
 
 def lines(work: Iterator[tuple[Case, Record]], total: int, jobs: int) -> Iterator[tuple[str, str]]:
     """Yield one line per scan, and the scan's name if it failed."""
-    from monai_semgan.cohort.records import DONE
+    from monai_semgan.cohort.records import DONE, SENT
 
     started = time.perf_counter()
     for number, (case, record) in enumerate(work, start=1):
@@ -202,7 +217,9 @@ def lines(work: Iterator[tuple[Case, Record]], total: int, jobs: int) -> Iterato
         if record.status == DONE:
             organs = ", ".join(f"{name} {value:.0f} ml" for name, value in record.volumes_ml.items())
             verdict = f"; {record.domain_verdict}" if record.domain_verdict else ""
-            yield f"{head} {organs or 'done'}{verdict}; {record.seconds:.1f} s{eta}", ""
+            unsent = record.sent if record.sent != SENT else ""
+            told = f"; {unsent or record.sent}" if record.sent else ""
+            yield f"{head} {organs or 'done'}{verdict}; {record.seconds:.1f} s{told}{eta}", case.name if unsent else ""
         else:
             yield f"{head} FAILED: {record.message}{eta}", case.name
 

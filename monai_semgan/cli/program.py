@@ -26,6 +26,7 @@ from monai_semgan.cli import (
     sample,
     segment,
     selfcheck,
+    send,
     serve,
     train,
 )
@@ -35,7 +36,7 @@ from monai_semgan.io.lean_nibabel import import_nibabel
 from monai_semgan.utils.terminal import protected_streams
 from monai_semgan.utils.threads import prepare_threads
 
-COMMANDS = (segment, correct, evaluate, selfcheck, sample, info, plan, train, learn, bundle, calibrate, serve)
+COMMANDS = (segment, correct, evaluate, selfcheck, sample, info, plan, train, learn, bundle, calibrate, serve, send)
 
 DESCRIPTION = """\
 Segment CT and MRI volumes with a joint generative model of images and labels.
@@ -51,6 +52,7 @@ Segment CT and MRI volumes with a joint generative model of images and labels.
   semgan learn scans --structure aorta --versions kept  teach the model a structure in minutes
   semgan bundle make run                                a model bundle of a run; pack hands it on
   semgan serve studies                                  serve MONAI Label clients and 3D Slicer
+  semgan send organs.dcm dicomweb:https://pacs/rs       results to an archive
 """
 
 

@@ -8,6 +8,14 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai_semgan.cli.archive_options import (
+    archive_options,
+    refuse_sending,
+    scan_folder,
+    scan_source,
+    send_files,
+    use_access,
+)
 from monai_semgan.cli.arguments import (
     EXIT_INTERRUPTED,
     bar,
@@ -40,6 +48,10 @@ output: the ending says the format: .nii, .nii.gz, .nrrd, .mha; .seg.nrrd with n
 .png for a single image;
 .dcm a DICOM segmentation, and a folder whose name ends with rtstruct a DICOM structure set, both for DICOM input.
 
+archives: dicomweb:URL?StudyInstanceUID=... is the largest series of a study in an archive that speaks DICOMweb; with a
+folder as OUT all its CT and MR series, or those of the whole archive; any attribute may be asked for, such as
+&Modality=CT&StudyDate=20260101-. --send stores results in DICOM there. DICOM Q/R (C-FIND, C-MOVE) is not offered.
+
 modes: preview is feed-forward and takes seconds. invert looks for the latent codes that render the slices, starting at
 the encoder's, and reads the labels there; encoder stops at that start. refine lets preview and inversion work together.
 
@@ -59,7 +71,10 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "input", type=Path, metavar="INPUT", help="NIfTI, NRRD, MHA, DICOM file, folder or zip; PNG; or many scans"
+        "input",
+        type=scan_source,
+        metavar="INPUT",
+        help="NIfTI, NRRD, MHA, DICOM file, folder or zip; PNG; dicomweb:URL?StudyInstanceUID=...; or many scans",
     )
     parser.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="labels, see below")
     parser.add_argument("--follow-links", action="store_true", help="in folders, take links wherever they lead")
@@ -106,11 +121,13 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     group.add_argument("--steps", type=non_negative_int, metavar="N", help="optimisation steps")
     group.add_argument("--objective", metavar="NAME", help="what compares slice and rendering (default auto)")
     cohort_options(parser)
+    archive_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
+    use_access(arguments)
     if is_cohort(arguments):
         return run_cohort(arguments)
     return run_single(arguments)
@@ -122,6 +139,7 @@ def run_single(arguments: argparse.Namespace) -> int:
     from monai_semgan.outputs.write import OutputFiles, segment_file
 
     refuse_cohort_options(arguments)
+    refuse_sending(arguments, [arguments.output])
     atexit.register(gc.freeze)  # else the process searches all that it has imported for cycles before it ends
 
     def load() -> Bundle:
@@ -139,9 +157,9 @@ def run_single(arguments: argparse.Namespace) -> int:
         split=arguments.split,
         statistics=arguments.statistics,
     )
-    with following_links(arguments.follow_links):
+    with following_links(arguments.follow_links), scan_folder(arguments) as path:
         done = segment_file(
-            arguments.input,
+            path,
             load,
             lambda volume, bundle: segment_scan(volume, bundle, arguments),
             outputs,
@@ -154,6 +172,8 @@ def run_single(arguments: argparse.Namespace) -> int:
         print_anatomy(done.anatomy)
     for path in done.files:
         say(f"wrote {path}")
+    if arguments.send:
+        send_files(arguments.input, [file for file in done.files if file.suffix == ".dcm"])
     return EXIT_INTERRUPTED if done.segmentation.cancelled else 0
 
 

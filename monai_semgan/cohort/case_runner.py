@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monai_semgan.bundle.load import load_bundle
+from monai_semgan.cohort.archive_files import scan_files, send_results
 from monai_semgan.cohort.cases import Case
 from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
-from monai_semgan.cohort.records import DONE, FAILED, Record, load_record, save_record, written_state
+from monai_semgan.cohort.records import DONE, FAILED, SENT, Record, load_record, save_record, written_state
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.dicom.dicom_files import following_links
@@ -53,14 +54,21 @@ class CaseRunner:
         started = time.perf_counter()
         key = case_key(self.key, case)
         try:
-            record = self._done(case, key)
+            record = self._waiting(case, key) or self._done(case, key)
+            if self.settings.send:
+                record = replace(record, sent=send_results(case, [self.output / name for name in record.outputs]))
         except Exception as error:
             if disk_full(error):
                 raise
-            record = Record(case.name, str(case.path), FAILED, key, message=reason(error), model=self.model)
+            record = Record(case.name, case.source, FAILED, key, message=reason(error), model=self.model)
         record = replace(record, seconds=round(time.perf_counter() - started, 3))
         save_record(self.output, record)
         return record
+
+    def _waiting(self, case: Case, key: str) -> Record | None:
+        """Return the record of a scan whose results only have to be sent."""
+        before = load_record(self.output, case.name) if self.settings.send else None
+        return before if before is not None and before.sent != SENT and before.finished(key, self.output) else None
 
     def _done(self, case: Case, key: str) -> Record:
         if case.problem:
@@ -69,9 +77,9 @@ class CaseRunner:
         remove_leftovers(outputs.label)
         before = load_record(output, case.name)
         kept = keep_changed(before, output)
-        with following_links(self.settings.follow_links):
+        with following_links(self.settings.follow_links), scan_files(case) as path:
             done = segment_file(
-                case.path,
+                path,
                 lambda: self.bundle,
                 lambda volume, _: self._segment(volume, case),
                 outputs,
@@ -84,7 +92,7 @@ class CaseRunner:
         notes = [f"Changed after it was written, and kept as {path.name}." for path in kept]
         record = Record(
             case.name,
-            str(case.path),
+            case.source,
             DONE,
             key,
             states,

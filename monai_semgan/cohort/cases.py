@@ -8,9 +8,14 @@ from pathlib import Path
 
 from monai_semgan.data.datalist import SECTIONS, load_datalist
 from monai_semgan.data.identity import scan_names
-from monai_semgan.data.scan_folder import ScanSearch
+from monai_semgan.data.scan_folder import BOOKKEEPING, ScanSearch
+from monai_semgan.dicomweb.archive import Archive
+from monai_semgan.dicomweb.archive_address import ArchiveAddress
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import image2d_endings, volume_endings
+
+FETCHED = "fetched"
+"""Folder for series of archives, one at a time of each process."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +27,21 @@ class Case:
         path: file, or folder of a DICOM series.
         modality: `"CT"` or `"MR"` where a data list tells.
         problem: why it cannot be read, if that is known already.
+        address: of a series in an archive, which is fetched to `path` when its turn comes; empty for files.
+        state: of that series, a hash; empty for files.
     """
 
     name: str
     path: Path
     modality: str | None = None
     problem: str = ""
+    address: str = ""
+    state: str = ""
+
+    @property
+    def source(self) -> str:
+        """Return the file, folder or address that it comes from."""
+        return self.address or str(self.path)
 
 
 @dataclass(frozen=True)
@@ -38,22 +52,28 @@ class Listing:
         cases: the scans, in order of their paths.
         ignored: files and folders left out because their names say that they are labels.
         unfollowed: links to folders and DICOM files, left out because links are not followed.
+        single: series of an archive left out because they are single images, no volumes.
     """
 
     cases: tuple[Case, ...]
     ignored: tuple[Path, ...] = ()
     unfollowed: tuple[Path, ...] = ()
+    single: int = 0
 
 
 def find_cases(
-    path: Path, output: Path, section: str | None = None, pictures: bool = False, follow_links: bool = False
+    source: Path | ArchiveAddress,
+    output: Path,
+    section: str | None = None,
+    pictures: bool = False,
+    follow_links: bool = False,
 ) -> Listing:
     """Find the scans of a cohort.
 
     What is a scan in a folder, and what is left out besides the output, see `ScanSearch`.
 
     Args:
-        path: folder, or data list (`.json`).
+        source: folder, data list (`.json`), or address of an archive, whose CT and MR series are the scans.
         output: folder of the results.
         section: of a data list; all when left out.
         pictures: in a folder, single images are scans (radiographs) instead of volumes: pictures, and DICOM files,
@@ -61,8 +81,14 @@ def find_cases(
         follow_links: in a folder, look behind links too, wherever they lead; a scan is named by its link.
 
     Raises:
-        SemganError: there is nothing, or the list cannot be used.
+        SemganError: there is nothing, the list cannot be used, or the archive does not answer.
     """
+    if isinstance(source, ArchiveAddress):
+        return find_archive_cases(source, output, section)
+    return _find_files(source, output, section, pictures, follow_links)
+
+
+def _find_files(path: Path, output: Path, section: str | None, pictures: bool, follow_links: bool) -> Listing:
     if path.is_dir():
         if section is not None:
             raise SemganError("only a data list has sections", remedy="leave out --section", path=path)
@@ -79,6 +105,25 @@ def find_cases(
         endings = image2d_endings() if pictures else (*volume_endings(), ".dcm")
         raise SemganError("no scan was found", remedy=f"scans end in {', '.join(endings)}", path=path)
     return Listing(tuple(found), tuple(ignored), tuple(search.unfollowed) if search else ())
+
+
+def find_archive_cases(address: ArchiveAddress, output: Path, section: str | None = None) -> Listing:
+    """Find the series of an archive that may be volumes, see `find_cases`."""
+    if section is not None:
+        raise SemganError("only a data list has sections", remedy="leave out --section")
+    archive = Archive(address)
+    listed = archive.list_series()
+    found = [one for one in listed if archive.may_be_volume(one)]
+    if not found:
+        what = "holds no CT or MR series that fits" if not listed else "holds single images alone of what was asked for"
+        raise SemganError(f"the archive {address.host} {what}", remedy=f"check {address}")
+    fetched = output / BOOKKEEPING / FETCHED
+    names = [one.name for one in found]
+    cases = [
+        Case(name, fetched / name, one.modality, address=str(one.address(address)), state=one.state)
+        for name, one in zip(names, found, strict=True)
+    ]
+    return Listing(tuple(cases), single=len(listed) - len(found))
 
 
 def _checked(case: Case, root: Path) -> Case:

@@ -17,7 +17,7 @@ from monai_semgan.utils.file_state import file_state, fingerprint
 from monai_semgan.utils.settings import check_ranges, checked
 
 RTSTRUCT = "rtstruct"
-WITHOUT_EFFECT = ("bundle", "device", "batch_size", "follow_links")
+WITHOUT_EFFECT = ("bundle", "device", "batch_size", "follow_links", "send")
 """Settings that do not change a result; the model itself goes in by its hash."""
 
 
@@ -47,6 +47,7 @@ class CohortSettings:
         series: number or UID of the DICOM series to take in every scan, and which of its volumes.
         resample: DICOM slices are taken too that are tilted, unevenly spaced or in part missing.
         plane: `axial` or `stored`; `auto` for that which the model was trained on.
+        send: results in DICOM go to the archive that the scan comes from.
     """
 
     bundle: Path | None = None
@@ -69,6 +70,7 @@ class CohortSettings:
     series: str | None = None
     resample: bool = False
     plane: Literal["auto", "axial", "stored"] = "auto"
+    send: bool = False
 
     def __post_init__(self) -> None:
         check_ranges(self, counts=("batch_size",), not_negative=("steps",))
@@ -79,6 +81,10 @@ class CohortSettings:
             remedy = f"use {', '.join(name.lstrip('.') for name in known)}"
             raise SemganError(f"unknown format {self.format!r}", remedy=remedy)
         object.__setattr__(self, "format", ending)
+        if self.send and ending not in (".dcm", RTSTRUCT):
+            raise SemganError(
+                f"an archive takes DICOM, not {ending}", remedy="leave out --format, or give --format dcm"
+            )
         for name in (self.maps, self.overlay, self.report, self.split, self.statistics):
             if name is not None and (Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).parts):
                 raise SemganError(
@@ -114,4 +120,5 @@ class CohortSettings:
 
 def case_key(settings_key: str, case: Case) -> str:
     """Hash settings, model, what a data list tells of the scan, and the state of all files that belong to it."""
-    return fingerprint([settings_key, case.modality, case.problem, file_state(case.path)])
+    state = case.state if case.address else file_state(case.path)
+    return fingerprint([settings_key, case.modality, case.problem, state])

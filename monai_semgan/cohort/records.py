@@ -19,6 +19,7 @@ from monai_semgan.utils.json_text import json_text
 
 SUMMARY = "cohort.csv"
 DONE, FAILED, OPEN = "done", "failed", "open"
+SENT = "sent"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Record:
         seconds: reading and writing included.
         message: reason of a failure, or notes.
         model: SHA-256 of the weights.
+        sent: where the results of a scan stand that were to go to an archive: `sent`, or why they are not; empty
+            otherwise.
     """
 
     case: str
@@ -52,6 +55,7 @@ class Record:
     seconds: float = 0.0
     message: str = ""
     model: str = ""
+    sent: str = ""
 
     def finished(self, key: str, output: Path) -> bool:
         """Tell whether its results are as they were written, from the same input with the same model and settings."""
@@ -143,10 +147,10 @@ def summary(output: Path, cases: Sequence[Case], organs: Sequence[str], keys: Ma
     for case in cases:
         record = load_record(output, case.name)
         if record is None or (keys and keys.get(case.name, record.key) != record.key):
-            record = Record(case.name, str(case.path), OPEN)
+            record = Record(case.name, case.source, OPEN)
         millilitres = [f"{record.volumes_ml[o]:.2f}" if o in record.volumes_ml else "" for o in organs]
         score = "" if record.domain_score is None else f"{record.domain_score:.3f}"
         verdict = record.domain_verdict or (CANNOT_TELL if record.status == DONE else "")
         row = [record.case, record.status, record.modality, *millilitres, score, verdict]
-        writer.writerow([*row, f"{record.seconds:.2f}", record.message, record.model, str(case.path)])
+        writer.writerow([*row, f"{record.seconds:.2f}", record.message, record.model, case.source])
     return stream.getvalue()

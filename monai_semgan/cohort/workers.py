@@ -198,7 +198,7 @@ class CasePool(ProcessPool[CaseSlot]):
         elif case is not None:
             message = f"its process {how_it_ended(code)}; if memory ran out, use fewer --jobs"
             self.lost.add(case.name)
-            record = Record(case.name, str(case.path), FAILED, case_key(self._key, case), message=message)
+            record = Record(case.name, case.source, FAILED, case_key(self._key, case), message=message)
             self._outcomes.put((case, record))
         if slot.deaths >= TRIES:
             slot.start_at = None

@@ -6,11 +6,12 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from monai_semgan.dicomweb.archive_access import ArchiveAccess, read_access
 from monai_semgan.dicomweb.archive_address import ArchiveAddress, is_uid
-from monai_semgan.dicomweb.archive_errors import ArchiveError, refusals, told_by
-from monai_semgan.dicomweb.archive_series import FIELDS, ArchiveSeries, parse_series, text_of
+from monai_semgan.dicomweb.archive_errors import ArchiveError, refusal_error, refusals, senseless, told_by
+from monai_semgan.dicomweb.archive_series import FIELDS, TAGS, ArchiveSeries, parse_series, text_of
 from monai_semgan.dicomweb.archive_session import TIMEOUT_SECONDS, check_host, make_session
 from monai_semgan.errors import SemganError, read_error
 from monai_semgan.io.dicom.headers import quiet
@@ -26,6 +27,10 @@ PAGE = 1000
 """Entries asked for at once; an archive may send fewer."""
 
 MAX_ENTRIES = 100_000
+FEW = 3
+"""Fewer images are no volume: overviews and dose reports."""
+
+PLACE = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 AS_STORED = (("application/dicom", "*"),)
 """Media type and transfer syntax: whatever the archive has, compressed or not."""
@@ -51,7 +56,7 @@ class Archive:
     ) -> None:
         self.address = address
         session = make_session(address, access if access is not None else read_access())
-        check_host(address.host.rpartition(":")[0] or address.host)
+        check_host(urlsplit(address.url).hostname or "")
         import dicomweb_client  # noqa: PLC0415 - optional extra, with requests
 
         try:
@@ -77,8 +82,9 @@ class Archive:
         if modalities and not {"Modality", "SeriesInstanceUID"} & set(wanted):
             asked = [{**wanted, "Modality": modality} for modality in modalities]
         found = {}
+        search = self._client.search_for_series
         for filters in asked:
-            for answer in self._all(self._client.search_for_series, study, fields=FIELDS, search_filters=filters):
+            for answer in self._all(search, "series", study, fields=FIELDS, search_filters=filters):
                 series = parse_series(answer, self.address)
                 if series is not None:
                     found[series.study, series.series] = series
@@ -88,13 +94,41 @@ class Archive:
         """Return the UIDs of the instances of a series, in their order.
 
         Raises:
-            ArchiveError: there is no answer, or none that makes sense.
+            ArchiveError: there is no answer, or none that makes sense, or not all are listed.
         """
-        answers = self._all(self._client.search_for_instances, series.study, series.series, expected=series.images)
-        uids = [text_of(answer, "instance") for answer in answers]
+        answers = self._all(self._client.search_for_instances, "instance", series.study, series.series)
+        uids = {text_of(answer, "instance") for answer in answers}
         if not all(map(is_uid, uids)):
-            raise ArchiveError(f"the archive {self.address.host} lists instances without UIDs")
-        return sorted(set(uids))
+            raise ArchiveError(
+                f"the archive {self.address.host} lists instances without UIDs", remedy="ask whoever runs it"
+            )
+        if len(uids) < (series.images or 0) and len(uids) < self._count(series):
+            raise ArchiveError(
+                f"the archive {self.address.host} lists {len(uids)} of {series.images} images of the series",
+                remedy="ask whoever runs it to list more at once, or to heed offset",
+            )
+        return sorted(uids)
+
+    def _count(self, series: ArchiveSeries) -> int:
+        """Ask how many instances a series has by now: some may have been removed since it was listed."""
+        wanted = {"SeriesInstanceUID": series.series}
+        search = self._client.search_for_series
+        answers = self._asked(search, "series", series.study, fields=FIELDS, search_filters=wanted)
+        found = [parse_series(answer, self.address) for answer in answers]
+        return sum(one.images or 0 for one in found if one is not None and one.series == series.series)
+
+    def may_be_volume(self, series: ArchiveSeries) -> bool:
+        """Tell whether a series may be a volume: of a few instances, one has to hold several frames.
+
+        Raises:
+            ArchiveError: there is no answer.
+        """
+        if series.images is None or series.images >= FEW:
+            return True
+        search = self._client.search_for_instances
+        answers = self._asked(search, "instance", series.study, series.series, fields=("NumberOfFrames",))
+        frames = [text_of(answer, "frames") for answer in answers]
+        return any(text.isdecimal() and int(text) >= FEW for text in frames)
 
     def has_instance(self, study: str, series: str, instance: str) -> bool:
         """Tell whether an instance is stored.
@@ -102,10 +136,9 @@ class Archive:
         Raises:
             ArchiveError: there is no answer.
         """
+        search = self._client.search_for_instances
         try:
-            answers = self._asked(
-                self._client.search_for_instances, study, series, search_filters={"SOPInstanceUID": instance}
-            )
+            answers = self._asked(search, "instance", study, series, search_filters={"SOPInstanceUID": instance})
         except ArchiveError as error:
             if error.status == 404:  # some answer so for a study or series that they do not know
                 return False
@@ -141,10 +174,13 @@ class Archive:
             place = (series.study, series.series, instance)
             return self._client.retrieve_instance(*place, media_types=AS_STORED)
 
-    def store(self, file: Path) -> None:
+    def store(self, file: Path) -> bool:
         """Store an object, unless the archive has it already.
 
         An answer that got lost does no harm: asked again, the archive has the object, which is not sent twice.
+
+        Returns:
+            Whether it was sent; False if the archive has it already.
 
         Raises:
             ArchiveError: the archive cannot be reached, or refuses it.
@@ -153,58 +189,60 @@ class Archive:
         import pydicom  # noqa: PLC0415 - only here
 
         try:
-            dataset = pydicom.dcmread(file)
-            place = [str(dataset[name].value) for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
+            with quiet():
+                dataset = pydicom.dcmread(file)
+                place = [str(dataset[name].value) for name in PLACE]
         except OSError as error:
             raise read_error(error, file) from error
         except (pydicom.errors.InvalidDicomError, KeyError, EOFError, ValueError) as error:
             raise SemganError("is no DICOM object", remedy="send what semgan has written", path=file) from error
+        if not all(map(is_uid, place)):
+            raise SemganError("has no UIDs", remedy="send what semgan has written", path=file)
         if self.has_instance(*place):
-            return
+            return False
         with self._telling():
             answer = self._client.store_instances([dataset])
         reasons = refusals(answer.to_json().encode()) if answer is not None else []
         if reasons:
-            raise ArchiveError(f"the archive {self.address.host} refused the object: {', '.join(reasons)}", status=200)
+            raise refusal_error(self.address.host, reasons, status=200)
         if not self.has_instance(*place):
             raise ArchiveError(
                 f"the archive {self.address.host} took the object and does not list it",
                 remedy="ask whoever runs it whether results are filed by hand",
             )
+        return True
 
-    def _all(self, ask: Any, *place: Any, expected: int | None = None, **options: Any) -> list[Mapping[str, Any]]:
+    def _all(self, ask: Any, level: str, *place: Any, **options: Any) -> list[Mapping[str, Any]]:
         """Ask for one page after the other until nothing new comes: archives limit what they send at once."""
         found: dict[str, Mapping[str, Any]] = {}
         while len(found) < MAX_ENTRIES:
-            page = self._asked(ask, *place, limit=PAGE, offset=len(found), **options)
+            page = self._asked(ask, level, *place, limit=PAGE, offset=len(found), **options)
             new = {f"{text_of(one, 'series')} {text_of(one, 'instance')}": one for one in page}
             if new.keys() <= found.keys():
-                break
+                return list(found.values())
             found.update(new)
-            if len(found) == expected:
-                break
-        return list(found.values())
+        raise ArchiveError(
+            f"the archive {self.address.host} lists more than {MAX_ENTRIES} entries",
+            remedy="ask for less, such as one study: add ?StudyInstanceUID=... to the address",
+        )
 
-    def _asked(self, ask: Any, *place: Any, **options: Any) -> list[Mapping[str, Any]]:
+    def _asked(self, ask: Any, level: str, *place: Any, **options: Any) -> list[Mapping[str, Any]]:
+        """Ask for what is on a level, `series` or `instance`: each has its UID there."""
         with self._telling():
             answer = ask(*place, **options)
-        if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
-            raise self._senseless()
+        if not isinstance(answer, list) or not all(isinstance(one, dict) and TAGS[level] in one for one in answer):
+            raise senseless(self.address.host)
         return answer
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
-        """Turn what may go wrong into an `ArchiveError`; the client's log would hold UIDs."""
-        with told_by(self.address.host), silenced("dicomweb_client"), quiet():
+        """Turn what may go wrong into an `ArchiveError`; logs of client and HTTP would hold UIDs and questions."""
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - optional extra
+
+        with told_by(self.address.host), silenced("dicomweb_client"), silenced("urllib3"), quiet():
             try:
                 yield
-            except (SemganError, OSError, MemoryError):
+            except (SemganError, OSError, MemoryError, HTTPError):
                 raise
             except Exception as error:  # whatever a damaged answer makes client and pydicom raise
-                raise self._senseless() from error
-
-    def _senseless(self) -> ArchiveError:
-        return ArchiveError(
-            f"the archive {self.address.host} answers what is no DICOMweb",
-            remedy="check the address: it ends at the root of DICOMweb",
-        )
+                raise senseless(self.address.host) from error

@@ -7,6 +7,7 @@ it; the command line puts there what its options say.
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ class ArchiveAccess:
         user: name, with a password.
         password: of the user.
         token: instead of both, sent as `Authorization: Bearer`.
-        authority: PEM file of the certificate authority; those of the system when left out.
+        authority: PEM file of the certificate authority; those that browsers trust when left out.
     """
 
     user: str | None = None
@@ -42,16 +43,23 @@ class ArchiveAccess:
                 "of user and password for the archive one is missing",
                 remedy=f"give --archive-user and --archive-password-file, or ${USER} and ${PASSWORD}",
             )
-        if self.authority is not None and not self.authority.is_file():
-            raise SemganError("no such certificate", remedy="give a PEM file with --archive-ca", path=self.authority)
         for secret in (self.user, self.password, self.token):
             if secret is not None and not (secret.isprintable() and secret):
-                raise SemganError("user, password or token for the archive is empty or holds a line break")
+                raise SemganError(
+                    "user, password or token for the archive is empty or holds a line break",
+                    remedy="copy it again, on one line",
+                )
+        if self.token is not None and not (self.token.isascii() and " " not in self.token):
+            raise SemganError("the token for the archive holds what no token can", remedy="copy it again")
+        if self.authority is not None:
+            _check_authority(self.authority)
 
     def to_environment(self, environment: MutableMapping[str, str] = os.environ) -> None:
-        """Put it where this process and those that it starts find it."""
-        values = (self.user, self.password, self.token, self.authority)
+        """Put it where this process and those that it starts find it, in place of what stands there."""
+        authority = None if self.authority is None else self.authority.absolute()
+        values = (self.user, self.password, self.token, authority)
         for name, value in zip((USER, PASSWORD, TOKEN, AUTHORITY), values, strict=True):
+            environment.pop(name, None)
             if value is not None:
                 environment[name] = str(value)
 
@@ -77,6 +85,15 @@ def read_access(
         _secret(token_file) or kept.get(TOKEN),
         authority or (Path(told) if (told := kept.get(AUTHORITY)) else None),
     )
+
+
+def _check_authority(path: Path) -> None:
+    if not path.is_file():
+        raise SemganError("no such certificate", remedy="give a PEM file with --archive-ca", path=path)
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # of what is in it as well
+        raise SemganError("holds no certificate", remedy="give a PEM file with --archive-ca", path=path) from error
 
 
 def _secret(path: Path | None) -> str | None:

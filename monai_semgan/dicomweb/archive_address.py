@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -64,6 +65,7 @@ def parse_address(text: str) -> ArchiveAddress:
         )
     plain = text[len(MARK) :] if is_address(text) else text
     try:
+        text.encode()  # names of files may hold what no text can, and a shell puts them here
         parts = urlsplit(plain)
         known = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
@@ -98,9 +100,9 @@ def _wanted(query: str) -> tuple[tuple[str, str], ...]:
 
 def is_uid(text: object) -> bool:
     """Tell whether this can be a UID, which becomes a part of addresses and names of files."""
-    return isinstance(text, str) and 0 < len(text) <= 64 and set(text) <= set("0123456789.")
+    return isinstance(text, str) and len(text) <= 64 and re.fullmatch(r"[0-9][0-9.]*", text) is not None
 
 
 def _shown(text: str) -> str:
-    """Return an address without what may be a password."""
-    return text if "@" not in text else "this"
+    """Return an address without what may be a password, or the name of a patient."""
+    return text.partition("?")[0] if "@" not in text and text.isprintable() else "this"

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from monai_semgan.errors import SemganError
 
 DOWN = "start it, or check address and network"
+
+UNTRUSTED = ("is not trusted", "give the certificate authority it was made by: --archive-ca FILE")
+CERTIFICATE: dict[int, tuple[str, str]] = {
+    9: ("is not valid yet", "check the clock of this computer"),
+    10: ("has expired", "ask whoever runs it for a new one"),
+    62: ("is for another name", "give the name in the certificate as host of the address"),
+    64: ("is for another address", "give the name in the certificate as host of the address"),
+}
+"""Problem and remedy by OpenSSL's number; `UNTRUSTED` for any other."""
 
 STATUS: dict[int, tuple[str, str]] = {
     400: ("does not understand the question (400)", "check the address: it ends at the root of DICOMweb"),
@@ -63,9 +73,18 @@ def status_error(host: str, status: int, body: bytes = b"") -> ArchiveError:
     known = STATUS.get(status) or (f"failed ({status})", "look into its log, or try again later")
     reasons = refusals(body)
     if reasons:
-        return ArchiveError(f"the archive {host} refused the object: {', '.join(reasons)}", status=status)
+        return refusal_error(host, reasons, status)
     passing = status in (429, 502, 503, 504)
     return ArchiveError(f"the archive {host} {known[0]}", remedy=known[1], status=status, passing=passing)
+
+
+def refusal_error(host: str, reasons: Sequence[str], status: int) -> ArchiveError:
+    """Return the error of an archive that does not store an object, with its reasons."""
+    return ArchiveError(
+        f"the archive {host} refused the object: {', '.join(reasons)}",
+        remedy="ask whoever runs it to take such objects",
+        status=status,
+    )
 
 
 def refusals(body: bytes) -> list[str]:
@@ -79,6 +98,13 @@ def refusals(body: bytes) -> list[str]:
     return list(dict.fromkeys(FAILURE_REASONS.get(code, f"reason {code:04X}") for code in codes))
 
 
+def senseless(host: str) -> ArchiveError:
+    """Return the error of an answer that makes no sense."""
+    return ArchiveError(
+        f"the archive {host} answers what is no DICOMweb", remedy="check the address: it ends at the root of DICOMweb"
+    )
+
+
 @contextmanager
 def told_by(host: str) -> Iterator[None]:
     """Turn what HTTP raises within the block into an `ArchiveError`."""
@@ -89,20 +115,46 @@ def told_by(host: str) -> Iterator[None]:
         yield
     except requests.HTTPError as error:
         assert error.response is not None
-        raise status_error(host, error.response.status_code, error.response.content) from error
-    except requests.exceptions.SSLError as error:
-        raise ArchiveError(
-            f"the certificate of the archive {host} is not trusted",
-            remedy="give the certificate authority it was made by: --archive-ca FILE",
-        ) from error
-    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-        raise ArchiveError(f"the archive {host} does not answer in time", remedy=DOWN, passing=True) from error
-    except requests.exceptions.TooManyRedirects as error:
-        raise ArchiveError(f"the archive {host} sends in circles", remedy="check the address") from error
-    except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError) as error:
-        raise ArchiveError(f"the archive {host} broke off in the middle", remedy=DOWN, passing=True) from error
-    except requests.ConnectionError as error:
-        raise ArchiveError(f"the archive {host} cannot be reached", remedy=DOWN, passing=True) from error
-    except requests.RequestException as error:
-        what = type(error).__name__
-        raise ArchiveError(f"the archive {host} could not be asked ({what})", remedy="check the address") from error
+        stored = error.response.request.method == "POST"  # only then the answer says why, and has been read
+        body = error.response.content if stored else b""
+        error.response.close()
+        raise status_error(host, error.response.status_code, body) from error
+    except (requests.exceptions.InvalidJSONError, requests.exceptions.ContentDecodingError) as error:
+        raise senseless(host) from error
+    except (OSError, urllib3.exceptions.HTTPError) as error:  # all that requests raises is an OSError
+        raise _connection_error(host, error) from error
+
+
+def _connection_error(host: str, error: Exception) -> ArchiveError:
+    """Return the error of a question without an answer, or with half of one."""
+    import requests  # noqa: PLC0415 - as above
+    from urllib3 import exceptions  # noqa: PLC0415 - as above
+
+    causes = _causes(error)
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            problem, remedy = CERTIFICATE.get(cause.verify_code, UNTRUSTED)
+            return ArchiveError(f"the certificate of the archive {host} {problem}", remedy=remedy)
+    words: list[tuple[tuple[type[BaseException], ...], str, str, bool]] = [
+        ((ssl.SSLError, exceptions.SSLError), "does not speak HTTPS", "check whether it is http:// or https://", False),
+        ((exceptions.ProxyError,), "cannot be reached by the proxy", "check $HTTPS_PROXY, or add it to $NO_PROXY", True),
+        ((requests.exceptions.TooManyRedirects,), "sends in circles", "check the address", False),
+        ((exceptions.NewConnectionError,), "cannot be reached", DOWN, True),
+        ((requests.Timeout, exceptions.TimeoutError, TimeoutError), "does not answer in time", DOWN, True),
+        ((requests.exceptions.ChunkedEncodingError, exceptions.ProtocolError), "broke off in the middle", DOWN, True),
+        ((requests.ConnectionError,), "cannot be reached", DOWN, True),
+    ]
+    for kinds, problem, remedy, passing in words:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return ArchiveError(f"the archive {host} {problem}", remedy=remedy, passing=passing)
+    what = type(error).__name__
+    return ArchiveError(f"the archive {host} could not be asked ({what})", remedy="check the address")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error and what it was made of: requests and urllib3 wrap each other's in several ways."""
+    found = [error]
+    for one in found:
+        inner = (*one.args, getattr(one, "reason", None), one.__cause__, one.__context__)
+        found += [more for more in inner if isinstance(more, BaseException) and more not in found]
+    return found

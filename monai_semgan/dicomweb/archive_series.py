@@ -8,6 +8,7 @@ from typing import Any
 
 from monai_semgan.dicomweb.archive_address import ArchiveAddress, is_uid
 from monai_semgan.errors import SemganError
+from monai_semgan.io.dicom.series_ids import series_id
 from monai_semgan.modalities import canonical_modality
 from monai_semgan.utils.file_state import fingerprint
 
@@ -23,7 +24,7 @@ TAGS = {
     "study_description": "00081030",
     "images": "00201209",
     "instance": "00080018",
-    "kind": "00080016",
+    "frames": "00280008",
 }
 
 
@@ -50,9 +51,20 @@ class ArchiveSeries:
     images: int | None = None
 
     @property
+    def name(self) -> str:
+        """Return an id in which nothing of the patient stands, as of the same series in a folder."""
+        return series_id(self.modality, self.number, self.series, "")
+
+    @property
     def state(self) -> str:
         """Return a hash that changes when instances come or go."""
         return fingerprint([self.study, self.series, self.images])
+
+    @property
+    def line(self) -> str:
+        """Tell it in one line, without a word that the patient could stand in."""
+        count = "" if self.images is None else f", {self.images} image{'s' if self.images != 1 else ''}"
+        return f"{self.number or self.series}: {self.modality or 'unknown'}{count}"
 
     def address(self, archive: ArchiveAddress) -> ArchiveAddress:
         """Return the address of this series alone."""

@@ -10,7 +10,8 @@ from urllib.parse import urljoin, urlsplit
 
 from monai_semgan.dicomweb.archive_access import ArchiveAccess
 from monai_semgan.dicomweb.archive_address import ArchiveAddress
-from monai_semgan.dicomweb.archive_errors import ArchiveError
+from monai_semgan.dicomweb.archive_errors import ArchiveError, status_error
+from monai_semgan.dicomweb.multipart_ending import check_ending
 from monai_semgan.errors import SemganError
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = (5.0, 30.0)
 """To connect, and between two pieces of an answer."""
+
+JSON = "application/dicom+json"
 
 METADATA_NAMES = ("metadata", "metadata.google.internal", "instance-data")
 METADATA_ADDRESSES = ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")
@@ -40,9 +43,18 @@ def make_session(address: ArchiveAddress, access: ArchiveAccess) -> requests.Ses
 
         def request(self, method: Any, url: Any, *rest: Any, **options: Any) -> requests.Response:
             check_host(urlsplit(str(url)).hostname or "")
-            (options.get("headers") or {}).pop("Host", None)  # requests knows it, with its port
-            options.setdefault("verify", self.verify)  # else $REQUESTS_CA_BUNDLE would come first
-            return super().request(method, url, *rest, **options)
+            headers = dict(options.pop("headers", None) or {})
+            headers.pop("Host", None)  # requests knows it, with its port
+            if method == "POST":
+                headers.setdefault("Accept", JSON)  # some tell in XML else why they refuse an object
+            answer = super().request(method, url, *rest, headers=headers, **options)
+            if 300 <= answer.status_code < 400:  # without the address, which requests would have followed
+                raise status_error(address.host, answer.status_code)
+            kind, _, _ = answer.headers.get("Content-Type", "").partition(";")
+            if "json" in kind:
+                answer.headers["Content-Type"] = kind.strip()  # the client knows it without parameters only
+            check_ending(answer, bool(options.get("stream")))
+            return answer
 
         def get_redirect_target(self, resp: requests.Response) -> str | None:
             target = super().get_redirect_target(resp)
@@ -50,8 +62,9 @@ def make_session(address: ArchiveAddress, access: ArchiveAccess) -> requests.Ses
                 return None
             there = urljoin(resp.url, target)
             if origin(there) != origin(resp.url):
+                _, host, port = origin(there)
                 raise ArchiveError(
-                    f"the archive {address.host} sends to another server, {urlsplit(there).netloc or 'an odd one'}",
+                    f"the archive {address.host} sends to another server, {host}:{port}",
                     remedy="give that address if it is the archive",
                     status=resp.status_code,
                 )
@@ -65,14 +78,15 @@ def make_session(address: ArchiveAddress, access: ArchiveAccess) -> requests.Ses
 
     session = ArchiveSession()
     session.max_redirects = 5
+    session.trust_env = False  # ~/.netrc and $REQUESTS_CA_BUNDLE would come before what was told
+    if not is_loopback(urlsplit(address.url).hostname or ""):
+        session.proxies.update(requests.utils.get_environ_proxies(address.url))
     if access.authority is not None:
         session.verify = str(access.authority)
     if access.user is not None:
         session.auth = requests.auth.HTTPBasicAuth(access.user.encode(), (access.password or "").encode())
     elif access.token is not None:
         session.auth = _Bearer(access.token)
-    else:
-        session.auth = _Nobody()
     return session
 
 
@@ -87,18 +101,19 @@ class _Bearer:
         return request
 
 
-class _Nobody:
-    """Sends nothing; without it requests would look into `~/.netrc`."""
-
-    def __call__(self, request: Any) -> Any:
-        return request
-
-
 def origin(url: str) -> tuple[str, str, int]:
     """Return scheme, host and port of a URL."""
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     return scheme, (parts.hostname or "").lower(), parts.port or (443 if scheme == "https" else 80)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this computer, which no proxy can reach."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
 
 
 def check_host(host: str) -> None:
