@@ -74,6 +74,9 @@ _LABEL_WRITERS: dict[str, Function | str] = {
 }
 """`function(array, like, path, segments)`, for formats that hold labels only; a key may name the whole file."""
 
+_WITH_PROVENANCE = {"/rtstruct.dcm", ".dcm"}
+"""Of these the ones that take `provenance` and `uids` as well."""
+
 _LABEL_CHECKS: dict[str, Function | str] = {
     "/rtstruct.dcm": "dicom.rtstruct.check_rtstruct",
     ".dcm": "dicom.seg_writing.check_dicom_seg",
@@ -112,18 +115,22 @@ def register_writer(*endings: str) -> Callable[[F], F]:
     return _decorator(_WRITERS, endings)
 
 
-def register_label_writer(*endings: str, check: Function | None = None) -> Callable[[F], F]:
+def register_label_writer(*endings: str, check: Function | None = None, provenance: bool = False) -> Callable[[F], F]:
     """Register `function(array, like, path, segments)` for formats that hold labels only; see `register_reader`.
 
     Args:
         endings: of file names.
         check: `check(like, path)` raises where the labels of a scan cannot be written.
+        provenance: whether the function takes `provenance` and `uids` by name; see
+            `monai_semgan.io.writing.write_label`.
     """
 
     def register(function: F) -> F:
         _add(_LABEL_WRITERS, endings, function)
         if check is not None:
             _LABEL_CHECKS.update(dict.fromkeys(endings, check))
+        if provenance:
+            _WITH_PROVENANCE.update(endings)
         return function
 
     return register
@@ -134,6 +141,7 @@ def forget_format(*endings: str) -> None:
     for table in (_READERS, _LABEL_READERS, _SEGMENT_READERS, _WRITERS, _LABEL_WRITERS, _LABEL_CHECKS):
         for ending in endings:
             table.pop(ending, None)
+    _WITH_PROVENANCE.difference_update(endings)
 
 
 def _decorator(table: dict[str, Function | str], endings: tuple[str, ...]) -> Callable[[F], F]:
@@ -235,6 +243,12 @@ def find_label_writer(path: Path) -> Function | None:
     return None if known is None else _loaded(known)
 
 
+def holds_provenance(path: Path) -> bool:
+    """Tell whether the function that writes labels into such a file takes `provenance` and `uids`."""
+    ending = _ending(path, _LABEL_WRITERS)
+    return ending in _WITH_PROVENANCE
+
+
 def find_label_check(path: Path) -> Function | None:
     """Find the function that tells whether the labels of a scan can be written in this format, if it has one."""
     known = _entry(path, _LABEL_CHECKS)
@@ -262,9 +276,14 @@ def stem(path: Path) -> str:
 
 def _entry(path: Path, table: dict[str, Function | str]) -> Function | str | None:
     """What a table holds for the longest ending that fits."""
+    ending = _ending(path, table)
+    return None if ending is None else table[ending]
+
+
+def _ending(path: Path, table: dict[str, Function | str]) -> str | None:
+    """The longest ending of a table that fits."""
     name = path.as_posix().lower()
-    fitting = [ending for ending in table if name.endswith(ending)]
-    return table[max(fitting, key=len)] if fitting else None
+    return max((ending for ending in table if name.endswith(ending)), key=len, default=None)
 
 
 def _loaded(function: Function | str) -> Function:

@@ -13,6 +13,7 @@ from monai_semgan.io.formats import (
     find_label_check,
     find_label_writer,
     find_writer,
+    holds_provenance,
     image2d_endings,
     label_endings,
     writable_endings,
@@ -23,6 +24,7 @@ from monai_semgan.organs import Segments
 from monai_semgan.utils.files import check_output, written_aside
 
 if TYPE_CHECKING:
+    from monai_semgan.io.dicom.provenance import Provenance, ResultUids
     from monai_semgan.io.volume import Volume
 
 
@@ -54,6 +56,8 @@ def write_label(
     path: str | Path,
     segments: Segments | None = None,
     ids: Mapping[int, int] | None = None,
+    provenance: Provenance | None = None,
+    uids: ResultUids | None = None,
 ) -> Path:
     """Write label ids (I, J, K) as uint8, or as int32 where ids are over 255; see `write_volume`.
 
@@ -64,6 +68,8 @@ def write_label(
         segments: names of the ids and of the model, for formats that hold them.
         ids: number in the file of each id, for formats whose values are all that tells labels apart; the same when
             left out.
+        provenance: how the label was made, for DICOM; other formats do not hold it.
+        uids: names of the object in DICOM; new ones when left out.
 
     Raises:
         SemganError: as `write_volume`; `.dcm` is asked for but the scan is not DICOM. If the label of a DICOM scan
@@ -81,9 +87,10 @@ def write_label(
         raise ValueError(f"array has shape {array.shape}, the grid {like.array.shape}")
     if segments is None:
         segments = Segments({int(index): f"label {index}" for index in np.unique(array) if index > 0})
+    told = {"provenance": provenance, "uids": uids} if holds_provenance(path) else {}
     try:
         with written_aside(path) as temporary:
-            write(array, like, temporary, segments)
+            write(array, like, temporary, segments, **told)
     except Exception as error:
         if like.source is None or isinstance(error.__cause__, OSError):  # the disk is full, or cannot be written
             raise

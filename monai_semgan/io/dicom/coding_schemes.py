@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from pydicom import Dataset
 
-from monai_semgan.organs import OWN_SCHEME, Code
+from monai_semgan.organs import OWN_SCHEME, Code, CodingScheme
 
 if TYPE_CHECKING:
     from pydicom import DataElement
 
 KEYWORD = "CodingSchemeIdentificationSequence"
+
+REFERENCE_SCHEME = CodingScheme("99SEMGANREF", "Purposes of references in results of monai_semgan", "monai_semgan")
+"""Apart from `OWN_SCHEME`, whose codes are made of names that users choose."""
 
 
 def code_item(code: Code) -> Dataset:
@@ -23,7 +26,7 @@ def code_item(code: Code) -> Dataset:
 
 
 def declare_coding_schemes(dataset: Dataset, source: Dataset, skipped: Collection[str] = ()) -> None:
-    """Tell what the private coding schemes of a result are: our own one, and those that its source tells of.
+    """Tell what the private coding schemes of a result are: our own ones, and those that its source tells of.
 
     Designators that are not in the standard mean nothing to others unless the file says who answers for them. The
     standard's own need no item.
@@ -35,16 +38,16 @@ def declare_coding_schemes(dataset: Dataset, source: Dataset, skipped: Collectio
     """
     used = set(_designators(element for element in dataset if element.keyword not in skipped))
     told = {str(item.get("CodingSchemeDesignator", "")): item for item in source.get(KEYWORD) or ()}
-    told[OWN_SCHEME.designator] = _own_scheme()
+    told |= {scheme.designator: _scheme_item(scheme) for scheme in (OWN_SCHEME, REFERENCE_SCHEME)}
     items = [told[designator] for designator in sorted(used & set(told))]
     if items:
         setattr(dataset, KEYWORD, items)
 
 
-def _own_scheme() -> Dataset:
+def _scheme_item(scheme: CodingScheme) -> Dataset:
     item = Dataset()
-    item.CodingSchemeDesignator, item.CodingSchemeName = OWN_SCHEME.designator, OWN_SCHEME.name
-    item.CodingSchemeResponsibleOrganization = OWN_SCHEME.organisation
+    item.CodingSchemeDesignator, item.CodingSchemeName = scheme.designator, scheme.name
+    item.CodingSchemeResponsibleOrganization = scheme.organisation
     return item
 
 

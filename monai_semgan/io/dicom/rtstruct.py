@@ -13,17 +13,18 @@ from pydicom import DataElement, Dataset, FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-from monai_semgan._version import __version__
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.character_sets import declare_character_set
 from monai_semgan.io.dicom.coding_schemes import code_item, declare_coding_schemes
 from monai_semgan.io.dicom.contours import outlines
 from monai_semgan.io.dicom.frames import Frame
-from monai_semgan.io.dicom.header_values import mend
 from monai_semgan.io.dicom.headers import quiet
+from monai_semgan.io.dicom.provenance import Provenance, ResultUids
+from monai_semgan.io.dicom.provenance_tags import add_references, add_to_hierarchy, has_valid_uids
 from monai_semgan.io.dicom.result_header import Reference, ResultHeader, result_header
-from monai_semgan.io.dicom.seg_references import image_item
-from monai_semgan.io.dicom.seg_writing import MAKER, check_reference
+from monai_semgan.io.dicom.seg_making import MAKER, SegMaking, algorithm_item, valid_line
+from monai_semgan.io.dicom.seg_references import image_item, series_items
+from monai_semgan.io.dicom.seg_writing import check_reference
 from monai_semgan.io.volume import Volume
 from monai_semgan.organs import RESEARCH_ONLY, Organ, Segments, find_organ
 
@@ -55,7 +56,14 @@ def check_rtstruct(volume: Volume, path: Path) -> None:
         raise SemganError("contours of multi-frame files cannot be written", remedy="use .seg.nrrd or .dcm", path=path)
 
 
-def write_rtstruct(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:
+def write_rtstruct(
+    array: np.ndarray,
+    like: Volume,
+    path: Path,
+    segments: Segments,
+    provenance: Provenance | None = None,
+    uids: ResultUids | None = None,
+) -> None:
     """Write contours of a label map (I, J, K), one region of interest per name that has voxels.
 
     Args:
@@ -63,6 +71,8 @@ def write_rtstruct(array: np.ndarray, like: Volume, path: Path, segments: Segmen
         like: the scan, read from DICOM.
         path: where to.
         segments: names of the ids.
+        provenance: how they were made; by the model alone when left out.
+        uids: names of the object; new ones when left out.
 
     Raises:
         SemganError: see `check_rtstruct`.
@@ -70,36 +80,41 @@ def write_rtstruct(array: np.ndarray, like: Volume, path: Path, segments: Segmen
     check_rtstruct(like, path)
     assert like.source is not None
     header, array = result_header(like.source), like.source.on_slices(array)
-    checks = nullcontext() if header.valid_uids else pydicom.config.disable_value_validation()
+    made = SegMaking(segments, provenance or Provenance(), uids)
+    valid = header.valid_uids and has_valid_uids(made.provenance)
+    checks = nullcontext() if valid else pydicom.config.disable_value_validation()
     with quiet(), checks:
-        dataset = _structure_set(header, segments)
+        dataset = _structure_set(header, made)
         present = [(index, name) for index, name in segments.names.items() if (array == index).any()]
         for number, (index, name) in enumerate(present, start=1):
-            label = mend("", "LO", name)[0] or f"label {index}"
+            label = valid_line(name, f"label {index}")
             contours = list(_contours(array == index, like.source.frames, header.references))
             _add_region(dataset, number, label, find_organ(name, index), contours)
+        if provenance is not None:
+            _tell_provenance(dataset, header, made)
         declare_coding_schemes(dataset, header.common, LONG)
         declare_character_set(dataset, LONG)
         dataset.save_as(path, enforce_file_format=True)
 
 
-def _structure_set(header: ResultHeader, segments: Segments) -> Dataset:
+def _structure_set(header: ResultHeader, made: SegMaking) -> Dataset:
     dataset, now = Dataset(), datetime.now()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # contours may be longer than explicit types allow
     dataset.file_meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
-    dataset.SOPClassUID, dataset.SOPInstanceUID = RTStructureSetStorage, generate_uid()
+    dataset.SOPClassUID = RTStructureSetStorage
+    dataset.SOPInstanceUID = made.uids.sop_instance_uid if made.uids else generate_uid()
     for keyword in COPIED:
         if keyword in header.common:
             dataset[keyword] = header.common[keyword]
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = header.study, generate_uid()
+    dataset.StudyInstanceUID = header.study
+    dataset.SeriesInstanceUID = made.uids.series_uid if made.uids else generate_uid()
     dataset.SeriesNumber = 1
-    dataset.SeriesDescription = f"Contours, {RESEARCH_ONLY.lower()}"
-    dataset.Modality, dataset.OperatorsName = "RTSTRUCT", ""
-    dataset.Manufacturer = MAKER
-    dataset.ManufacturerModelName = mend("", "LO", segments.model)[0] or MAKER
-    dataset.SoftwareVersions = mend("", "LO", segments.version)[0] or __version__
-    dataset.StructureSetLabel, dataset.StructureSetDescription = "SEMGAN", RESEARCH_ONLY
+    dataset.SeriesDescription = made.provenance.series_description("Contours")
+    dataset.Modality, dataset.OperatorsName = "RTSTRUCT", made.provenance.person
+    dataset.Manufacturer, dataset.ManufacturerModelName = MAKER, made.model
+    dataset.SoftwareVersions = made.version
+    dataset.StructureSetLabel, dataset.StructureSetDescription = "SEMGAN", made.provenance.content_description
     for kind in ("InstanceCreation", "StructureSet"):
         setattr(dataset, f"{kind}Date", f"{now:%Y%m%d}")
         setattr(dataset, f"{kind}Time", f"{now:%H%M%S.%f}")
@@ -110,6 +125,20 @@ def _structure_set(header: ResultHeader, segments: Segments) -> Dataset:
     dataset.ROIContourSequence = []
     dataset.RTROIObservationsSequence = []
     return dataset
+
+
+def _tell_provenance(dataset: Dataset, header: ResultHeader, made: SegMaking) -> None:
+    """Add how the regions of a structure set were made, and what it takes the place of."""
+    provenance = made.provenance
+    for region, observed in zip(dataset.StructureSetROISequence, dataset.RTROIObservationsSequence, strict=True):
+        region.ROIGenerationAlgorithm = provenance.algorithm_type
+        if provenance.by_model:
+            region.ROIDerivationAlgorithmIdentificationSequence = [algorithm_item(made)]
+        observed.ROIInterpreter = provenance.person
+    add_references(dataset, provenance.replaces)
+    if provenance.replaces:
+        dataset.ReferencedSeriesSequence = series_items(header)
+        add_to_hierarchy(dataset, provenance.replaces)
 
 
 def _frame_of_reference(header: ResultHeader) -> Dataset:

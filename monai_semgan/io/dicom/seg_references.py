@@ -88,6 +88,17 @@ def image_item(reference: Reference) -> Dataset:
     return image
 
 
+def series_items(header: ResultHeader) -> list[Dataset]:
+    """Make the items that name the series of the source, with their images."""
+    items = []
+    for uid, references in header.by_series().items():
+        series = Dataset()
+        series.SeriesInstanceUID = uid
+        series.ReferencedInstanceSequence = [image_item(reference) for reference in references]
+        items.append(series)
+    return items
+
+
 def refer(dataset: Dataset, header: ResultHeader, frames: Sequence[Frame]) -> None:
     """Put classes, series and frame numbers of the true source into the references of a segmentation.
 
@@ -96,12 +107,10 @@ def refer(dataset: Dataset, header: ResultHeader, frames: Sequence[Frame]) -> No
         header: what it was made with.
         frames: as in `stand_ins`.
     """
-    dataset.SourceImageSequence, dataset.ReferencedSeriesSequence = [], []
-    for uid, references in header.by_series().items():
-        images, series = [image_item(reference) for reference in references], Dataset()
-        series.SeriesInstanceUID, series.ReferencedInstanceSequence = uid, images
-        dataset.ReferencedSeriesSequence.append(series)
-        dataset.SourceImageSequence.extend(images)
+    dataset.ReferencedSeriesSequence = series_items(header)
+    dataset.SourceImageSequence = [
+        image for series in dataset.ReferencedSeriesSequence for image in series.ReferencedInstanceSequence
+    ]
     kinds = {reference.instance: reference.kind for reference in header.references}
     for group in dataset.PerFrameFunctionalGroupsSequence:
         for derivation in group.get("DerivationImageSequence") or []:

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydicom
-from pydicom.sr.codedict import codes
 
 from monai_semgan._version import __version__
 from monai_semgan.errors import SemganError
 from monai_semgan.io.dicom.character_sets import UNICODE, declare_character_set
 from monai_semgan.io.dicom.coding_schemes import declare_coding_schemes
-from monai_semgan.io.dicom.header_values import mend
 from monai_semgan.io.dicom.headers import quiet
+from monai_semgan.io.dicom.provenance import Provenance, ResultUids
+from monai_semgan.io.dicom.provenance_tags import add_references, add_related_series, add_to_hierarchy, has_valid_uids
 from monai_semgan.io.dicom.result_header import result_header
+from monai_semgan.io.dicom.seg_making import MAKER, SegMaking, segment_description, series_number
 from monai_semgan.io.dicom.seg_references import FRAME_TAGS, refer, stand_ins
 from monai_semgan.io.dicom.source import DicomSource
 from monai_semgan.io.volume import Volume
-from monai_semgan.organs import RESEARCH_ONLY, Code, Segments, find_organ
+from monai_semgan.organs import Segments
 from monai_semgan.utils.loggers import silenced
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
     from monai_semgan.io.dicom.frames import Frame
     from monai_semgan.io.dicom.result_header import ResultHeader
-
-MAKER = "monai_semgan"
 
 
 def check_dicom_seg(volume: Volume, path: Path) -> DicomSource:
@@ -43,12 +42,7 @@ def check_dicom_seg(volume: Volume, path: Path) -> DicomSource:
     Raises:
         SemganError: highdicom is missing, or the volume did not come from DICOM or lacks what refers to it.
     """
-    try:
-        import highdicom  # noqa: F401, PLC0415 - optional extra
-    except ImportError:
-        raise SemganError(
-            "writing DICOM needs highdicom", remedy="run pip install 'monai-semgan[dicom]'", path=path
-        ) from None
+    check_highdicom(path)
     source = check_reference(volume, path)
     if len(source.files) > 1 and len(source.files) < len(source.frames):
         raise SemganError(
@@ -56,6 +50,20 @@ def check_dicom_seg(volume: Volume, path: Path) -> DicomSource:
         )
     _try_first_slices(source)
     return source
+
+
+def check_highdicom(path: Path) -> None:
+    """Make sure that the library is there that DICOM results are made with.
+
+    Raises:
+        SemganError: highdicom is missing.
+    """
+    try:
+        import highdicom  # noqa: F401, PLC0415 - optional extra
+    except ImportError:
+        raise SemganError(
+            "writing DICOM needs highdicom", remedy="run pip install 'monai-semgan[dicom]'", path=path
+        ) from None
 
 
 def _try_first_slices(source: DicomSource) -> None:
@@ -66,7 +74,7 @@ def _try_first_slices(source: DicomSource) -> None:
     try:
         header = result_header(source)
         header = replace(header, references=header.references[: len(frames)])
-        _save(header, frames, planes, [1], Segments({1: "check"}), io.BytesIO())
+        _save(header, frames, planes, [1], SegMaking(Segments({1: "check"}), Provenance(), None), io.BytesIO())
     except SemganError:
         raise
     except Exception as error:  # nobody knows all that highdicom refuses
@@ -107,7 +115,14 @@ def check_reference(volume: Volume, path: Path) -> DicomSource:
     return source
 
 
-def write_dicom_seg(array: np.ndarray, like: Volume, path: Path, segments: Segments) -> None:
+def write_dicom_seg(
+    array: np.ndarray,
+    like: Volume,
+    path: Path,
+    segments: Segments,
+    provenance: Provenance | None = None,
+    uids: ResultUids | None = None,
+) -> None:
     """Write a label map (I, J, K) as a binary segmentation; empty planes are left out.
 
     Args:
@@ -115,6 +130,8 @@ def write_dicom_seg(array: np.ndarray, like: Volume, path: Path, segments: Segme
         like: the scan, read from DICOM.
         path: where to.
         segments: names of the ids; ids without a name are dropped, names without voxels too.
+        provenance: how it was made; by the model alone when left out.
+        uids: its names; new ones when left out.
 
     Raises:
         SemganError: see `check_dicom_seg`; or there is no voxel to write.
@@ -131,7 +148,8 @@ def write_dicom_seg(array: np.ndarray, like: Volume, path: Path, segments: Segme
     numbers = np.zeros(256, dtype=np.uint8)
     numbers[present] = np.arange(1, len(present) + 1)
     planes = np.ascontiguousarray(numbers[array.astype(np.uint8)].transpose(2, 1, 0))
-    _save(result_header(source), source.frames, planes, present, segments, path)
+    made = SegMaking(segments, provenance or Provenance(), uids)
+    _save(result_header(source), source.frames, planes, present, made, path)
 
 
 def _save(
@@ -139,86 +157,55 @@ def _save(
     frames: Sequence[Frame],
     planes: np.ndarray,
     present: list[int],
-    segments: Segments,
+    made: SegMaking,
     target: Path | io.BytesIO,
 ) -> None:
     """Write segments, numbered from 1, on slices (K, rows, columns)."""
     if len(header.references) == 1:  # as the frames are stored
         order = np.argsort([frame.index for frame in frames])
         frames, planes = [frames[index] for index in order], planes[order]
-    checks = nullcontext() if header.valid_uids else pydicom.config.disable_value_validation()
+    valid = header.valid_uids and has_valid_uids(made.provenance)
+    checks = nullcontext() if valid else pydicom.config.disable_value_validation()
     with quiet(), silenced("highdicom"), checks:
-        dataset = _dataset(stand_ins(header, frames), planes, present, segments)
+        dataset = _dataset(stand_ins(header, frames), planes, present, made)
         refer(dataset, header, frames)
+        _tell_provenance(dataset, made.provenance)
         declare_coding_schemes(dataset, header.common, FRAME_TAGS)
         declare_character_set(dataset, FRAME_TAGS)
         dataset.save_as(target)
 
 
-def _dataset(images: list[Dataset], planes: np.ndarray, present: list[int], segments: Segments) -> Any:
+def _tell_provenance(dataset: Dataset, provenance: Provenance) -> None:
+    """Add who answers for a segmentation, and what it takes the place of."""
+    if provenance.person:
+        dataset.ContentCreatorName = dataset.OperatorsName = provenance.person
+    add_related_series(dataset, provenance.replaces)
+    add_references(dataset, provenance.replaces)
+    add_to_hierarchy(dataset, provenance.replaces)
+
+
+def _dataset(images: list[Dataset], planes: np.ndarray, present: list[int], made: SegMaking) -> Any:
     import highdicom  # noqa: PLC0415 - optional extra
 
-    model, version = _line(segments.model, MAKER), _line(segments.version, __version__)
-    algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=model, family=codes.DCM.ArtificialIntelligence, version=version, source=MAKER
-    )
+    provenance, uids = made.provenance, made.uids
     return highdicom.seg.Segmentation(
         source_images=images,
         pixel_array=planes,
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
-            _description(number, index, segments.names[index], algorithm)
-            for number, index in enumerate(present, start=1)
+            segment_description(number, index, made) for number, index in enumerate(present, start=1)
         ],
-        series_instance_uid=highdicom.UID(),
-        series_number=_series_number(images[0]),
-        sop_instance_uid=highdicom.UID(),
+        series_instance_uid=uids.series_uid if uids else highdicom.UID(),
+        series_number=series_number(images[0]),
+        sop_instance_uid=uids.sop_instance_uid if uids else highdicom.UID(),
         instance_number=1,
         manufacturer=MAKER,
-        manufacturer_model_name=model,
+        manufacturer_model_name=made.model,
         software_versions=__version__,
-        device_serial_number=version,
+        device_serial_number=made.version,
         content_label="SEGMENTATION",
-        content_description=RESEARCH_ONLY,
-        series_description=f"Segmentation, {RESEARCH_ONLY.lower()}",
+        content_description=provenance.content_description,
+        series_description=provenance.series_description("Segmentation"),
         omit_empty_frames=True,
         specific_character_set=UNICODE,
     )
-
-
-def _line(text: str, otherwise: str) -> str:
-    """A value of ours, valid."""
-    return mend("", "LO", text)[0] or otherwise
-
-
-def _series_number(image: Dataset) -> int:
-    """Derived series are usually counted from a hundred times the number of their source."""
-    number = int(image.get("SeriesNumber") or 0)
-    return 100 * number + 1 if 0 < number < 10_000_000 else 1001
-
-
-def _description(number: int, index: int, name: str, algorithm: Any) -> Any:
-    import highdicom  # noqa: PLC0415 - optional extra
-
-    organ = find_organ(name, index)
-    description = highdicom.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=_line(name, f"label {index}"),
-        segmented_property_category=_concept(organ.category),
-        segmented_property_type=_concept(organ.kind),
-        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=algorithm,
-        tracking_uid=highdicom.UID(),
-        tracking_id=_line(name, f"label {index}"),
-        display_color=highdicom.color.CIELabColor.from_rgb(*organ.colour),
-    )
-    if organ.side is not None:
-        kind = description.SegmentedPropertyTypeCodeSequence[0]
-        kind.SegmentedPropertyTypeModifierCodeSequence = [_concept(organ.side)]
-    return description
-
-
-def _concept(code: Code) -> Any:
-    from highdicom.sr import CodedConcept  # noqa: PLC0415 - optional extra
-
-    return CodedConcept(code.value, code.scheme, code.meaning)
