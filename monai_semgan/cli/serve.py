@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from monai_semgan.cli.archive_options import archive_options, scan_source, use_access
 from monai_semgan.cli.arguments import model_options, note, positive_int, threads_option
+from monai_semgan.dicomweb.archive_address import ArchiveAddress
 from monai_semgan.errors import SemganError
 from monai_semgan.label_app.server.options import OPEN_SENTENCE, ServerOptions, read_key
 
@@ -43,7 +45,12 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("studies", type=Path, metavar="DIR", help="scans: NIfTI, NRRD, MHA, folders of DICOM")
+    parser.add_argument(
+        "studies",
+        type=_studies,
+        metavar="STUDIES",
+        help="scans: folder with NIfTI, NRRD, MHA, folders of DICOM; or address of an archive that speaks DICOMweb",
+    )
     parser.add_argument(
         "--labels", type=Path, metavar="DIR", help="labels and all that is written; default: the folder of the scans"
     )
@@ -67,11 +74,26 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         "--allow-origin", type=_origin, action="append", default=[], metavar="URL", help="web page that may ask"
     )
     group.add_argument("--open-without-key", metavar="SENTENCE", help=f'for another host: "{OPEN_SENTENCE}"')
+    archive_options(parser, sending=False)
+    parser.add_argument(
+        "--archive-cache-gb", type=_positive, default=20.0, metavar="N", help="of fetched series; default 20"
+    )
+    parser.add_argument(
+        "--archive-cache-hours", type=_positive, default=24.0, metavar="N", help="of unused series; default 24"
+    )
+    parser.add_argument(
+        "--archive-also",
+        choices=("rtstruct", "report"),
+        action="append",
+        default=[],
+        help="send this to the archive besides the segmentation of every final label",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
+    use_access(arguments)
     options = _options(arguments)
     if importlib.util.find_spec("monailabel") is None:
         return _run_elsewhere(_find_python())
@@ -91,7 +113,7 @@ def _options(arguments: argparse.Namespace) -> ServerOptions:
         note("other users of this computer can read the file with the key: chmod 600")
     days: float | None = arguments.keep_days
     return ServerOptions(
-        studies=Path(os.path.abspath(arguments.studies)),
+        studies=_absolute(arguments.studies),
         labels=Path(os.path.abspath(arguments.labels)) if arguments.labels is not None else None,
         host=arguments.host,
         port=arguments.port,
@@ -104,7 +126,19 @@ def _options(arguments: argparse.Namespace) -> ServerOptions:
         allow_origins=tuple(arguments.allow_origin),
         open_without_key=sentence is not None,
         as_json=arguments.json,
+        archive_cache_gb=arguments.archive_cache_gb,
+        archive_cache_hours=arguments.archive_cache_hours,
+        archive_also=tuple(dict.fromkeys(arguments.archive_also)),
     )
+
+
+def _studies(text: str) -> Path | ArchiveAddress:
+    """Parse a folder or an address, which may begin with `http`."""
+    return scan_source(f"dicomweb:{text}" if text.lower().startswith(("http://", "https://")) else text)
+
+
+def _absolute(studies: Path | ArchiveAddress) -> Path | ArchiveAddress:
+    return Path(os.path.abspath(studies)) if isinstance(studies, Path) else studies
 
 
 def _find_python() -> Path:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from filelock import FileLock
 from monailabel.datastore.local import LocalDatastore
@@ -42,6 +42,23 @@ OWN = ("datastore_v2.json", "datastore_v2.json.bak", "datastore_v2.json.damaged"
 """What the server keeps in the folder that it writes to."""
 
 
+class Looks(Protocol):
+    """Tells which originals there are."""
+
+    def look(self) -> Originals:
+        """Look through all of it."""
+
+
+class Watches(Protocol):
+    """Has the originals looked through again."""
+
+    def again(self) -> None:
+        """Do so now."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
 class StudiesDatastore(ImagesDatastore, LabelsDatastore):
     """MONAI Label's local datastore, for several threads, over a folder that is only read.
 
@@ -53,30 +70,39 @@ class StudiesDatastore(ImagesDatastore, LabelsDatastore):
         auto_reload: whether files that others put there are noticed.
         read_only: whether the list of files is left as it is at the start.
         labels: folder that is written to; that of the studies when left out.
+        catalogue: tells which originals there are; looks through the folder when left out.
     """
 
     _datastore: StudiesModel
 
     def __init__(
-        self, folder: str, auto_reload: bool = True, read_only: bool = False, labels: str | None = None
+        self,
+        folder: str,
+        auto_reload: bool = True,
+        read_only: bool = False,
+        labels: str | None = None,
+        catalogue: Looks | None = None,
     ) -> None:
         self._mutex = threading.RLock()
         self._studies = Path(os.path.realpath(folder))
         home = Path(os.path.realpath(labels or folder))
         private = home / PRIVATE
-        own = OWN if home == self._studies else ()
-        index = SeriesIndex(self._studies, private / "series.json")
-        self._catalogue = Catalogue(StudyScan(self._studies, [home], own), index, not auto_reload, self._look_again)
+        self._catalogue = catalogue or self._of_folder(home, auto_reload)
         self._converted = ConvertedVolumes(private / "volumes")
         self._states, self._originals = FileStates(), Originals()
         self._list_state: tuple[int, int, int] | None = None
-        self._watch: StudyWatch | None = None
+        self._watch: Watches | None = None
         super().__init__(str(home), extensions=EXTENSIONS, auto_reload=False, read_only=read_only)
         if auto_reload:
             self._auto_reload = True
             folders = dict.fromkeys([self._studies, home])
             self._watch = StudyWatch(folders, private, self.refresh)
             self._look_again()
+
+    def _of_folder(self, home: Path, auto_reload: bool) -> Looks:
+        index = SeriesIndex(self._studies, home / PRIVATE / "series.json")
+        own = OWN if home == self._studies else ()
+        return Catalogue(StudyScan(self._studies, [home], own), index, not auto_reload, self._look_again)
 
     def close(self) -> None:
         """Stop watching the folders."""

@@ -88,14 +88,7 @@ class ImagesDatastore(LocalDatastore):
                 return ""
             if self._is_served(known.image):
                 return str(path) if is_below(path, self._root_of(known.image)) and path.is_file() else ""
-            series = self._originals.series.get(image_id)
-        files = (
-            None
-            if series is None or (source := self._studies / series.source).is_file()
-            else [self._studies / file for file in series.files]
-        )
-        source = self._studies / known.image.source
-        return str(self._converted.file(source, path, known.image.series, files))
+        return str(self._volume(image_id, known.image, path))
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """Return what is noted of an image, with the path where its file lies or will lie."""
@@ -206,6 +199,17 @@ class ImagesDatastore(LocalDatastore):
         pairs = [{"image": file, "label": os.path.realpath(labels[image])} for image, file in files.items() if file]
         start = os.path.join(self._datastore_path, "")
         return pairs if full_path else [{key: path.removeprefix(start) for key, path in one.items()} for one in pairs]
+
+    def _volume(self, image_id: str, image: StudyImage, path: Path) -> Path:
+        """Return the file that is made of an original, see `get_image_uri`; whoever calls it does not hold the lock."""
+        with self._mutex:
+            series = self._originals.series.get(image_id)
+        files = (
+            None
+            if series is None or (self._studies / series.source).is_file()
+            else [self._studies / file for file in series.files]
+        )
+        return self._converted.file(self._studies / image.source, path, image.series, files)
 
     def _file_or_nothing(self, image_id: str) -> str:
         """Path of an image's file, or nothing if it cannot be made."""

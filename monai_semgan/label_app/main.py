@@ -1,7 +1,7 @@
 """Entry of the MONAI Label app: `monailabel start_server --app monai_semgan/label_app --studies DIR`.
 
 MONAI Label looks in this file for a class whose direct base is `MONAILabelApp`; what it does stands in the modules
-beside it. DICOMweb studies would be further tasks given out here.
+beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
-from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
@@ -23,8 +23,16 @@ from monai_semgan.jobs.ownership import NOBODY, Asker
 from monai_semgan.label_app.activelearning.openable import Openable
 from monai_semgan.label_app.activelearning.scoring import scoring_methods
 from monai_semgan.label_app.activelearning.strategies import SCORES, hold, of_another, strategies
+from monai_semgan.label_app.archive_store.archive_datastore import ArchiveDatastore
+from monai_semgan.label_app.archive_store.archive_settings import (
+    archive_address,
+    cache_limits,
+    result_kinds,
+    studies_home,
+)
+from monai_semgan.label_app.archive_store.submissions import Submissions
 from monai_semgan.label_app.batch import Failure, Report, SemganBatchInfer
-from monai_semgan.label_app.datastore import StudiesDatastore
+from monai_semgan.label_app.datastore import PRIVATE, StudiesDatastore
 from monai_semgan.label_app.infer import LocalEngine, infer_tasks, run_infer
 from monai_semgan.label_app.interactive_tasks import correcting_tasks
 from monai_semgan.label_app.job_engine import JobEngine, SharedEngine
@@ -47,14 +55,18 @@ class SemganApp(MONAILabelApp):
 
     Args:
         app_dir: this folder.
-        studies: folder with the scans.
+        studies: folder with the scans, or address of an archive that speaks DICOMweb.
         conf: `--conf NAME VALUE` of the server: `bundle` (folder, or several as in `PATH`), `device`, `labels` (folder
             that is written to instead of the studies), `upload_limit_mb`, `disk_limit_gb` and `keep_hours` of the job
-            API, `auto_scoring` (true or false).
+            API, `auto_scoring` (true or false); for an archive `archive_cache_gb`, `archive_cache_hours` and
+            `archive_also`.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
-        self._local = LocalEngine(folder_in_use(conf, Path(conf.get("labels") or studies)), conf.get("device", "auto"))
+        self._address = archive_address(studies)
+        self.submissions: Submissions | None = None
+        self.home = studies_home(studies, conf)
+        self._local = LocalEngine(folder_in_use(conf, self.home), conf.get("device", "auto"))
         self._jobs = JobEngine(self._local.labels)
         self._sittings = Sittings(self._jobs)
         self.engine = SharedEngine(self._local)
@@ -62,17 +74,15 @@ class SemganApp(MONAILabelApp):
         self.on_new_model: list[Callable[[], None]] = []
         super().__init__(app_dir, studies, conf, name="SemGAN", description="Organs in CT and MRI. Research use only.")
 
-    @property
-    def home(self) -> Path:
-        """Folder that is written to: labels, jobs, and what the server keeps."""
-        return Path(self.conf.get("labels") or self.studies)
-
     def init_datastore(self) -> Datastore:
-        """Return the folder of studies, or what MONAI Label makes of an address."""
-        if self.studies.startswith(("http://", "https://")):
-            return super().init_datastore()
+        """Return the folder of studies, or the archive."""
         reload, read_only = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD, settings.MONAI_LABEL_DATASTORE_READ_ONLY
-        return StudiesDatastore(self.studies, reload, read_only, str(self.home))
+        if self._address is None:
+            return StudiesDatastore(self.studies, reload, read_only, str(self.home))
+        limit_bytes, keep_seconds = cache_limits(self.conf)
+        return ArchiveDatastore(
+            self._address, self.home, reload, read_only, limit_bytes=limit_bytes, keep_seconds=keep_seconds
+        )
 
     def init_infers(self) -> dict[str, InferTask]:
         """Return a task for each of the modes preview, invert and refine that the model has, and those that correct."""
@@ -116,6 +126,9 @@ class SemganApp(MONAILabelApp):
         datastore = self.datastore()
         if isinstance(datastore, StudiesDatastore):
             datastore.remove_leftovers()
+        if isinstance(datastore, ArchiveDatastore):
+            folder, kinds = self.home / PRIVATE / "outgoing", result_kinds(self.conf)
+            self.submissions = Submissions(datastore, folder, lambda: service.models, kinds)
         sessions = self.sessions()
         if isinstance(sessions, SafeSessions):
             sessions.share(service.quota, self.home)
@@ -123,6 +136,20 @@ class SemganApp(MONAILabelApp):
         self.engine.use(self._jobs)
         service.training.library.on_change.append(self._follow)
         return service
+
+    def close(self) -> None:
+        """End what runs behind the datastore."""
+        if self.submissions is not None:
+            self.submissions.close()
+        datastore = self.datastore()
+        if isinstance(datastore, StudiesDatastore):
+            datastore.close()
+
+    def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
+        """Send the final label of a scan of an archive there, and tell how that went; others are kept here alone."""
+        told = dict(super().on_save_label(image_id, label_id) or {})
+        sent = self.submissions.submit(image_id, DefaultLabelTag.FINAL.value) if self.submissions else None
+        return {**told, **({"archive": sent.told()} if sent is not None else {})}
 
     def stoppable(self, stop: Callable[[], bool], asker: Asker = NOBODY) -> AbstractContextManager[None]:
         """Within the block, what this thread segments is cancelled as soon as `stop` says so, and is the asker's."""

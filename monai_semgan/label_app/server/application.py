@@ -52,6 +52,9 @@ def app_conf(options: ServerOptions) -> dict[str, str]:
         "disk_limit_gb": options.disk_limit_gb,
         "upload_limit_mb": options.upload_limit_mb,
     }
+    if not isinstance(options.studies, Path):
+        conf["archive_cache_gb"], conf["archive_cache_hours"] = options.archive_cache_gb, options.archive_cache_hours
+        conf["archive_also"] = ",".join(options.archive_also)
     if options.bundles:
         conf["bundle"] = os.pathsep.join(map(str, options.bundles))
     if options.labels is not None:
@@ -88,8 +91,12 @@ def create_application(options: ServerOptions) -> Application:
     check_access(options, tokens.enabled())
     app = _routes(options)
     store = app.state.instance.datastore()
-    asgi, close = _guarded(app, options), app.state.semgan_jobs.close
-    return Application(asgi, close, lambda: len(store.list_images()), store.told_at_start)
+
+    def close() -> None:
+        app.state.instance.close()
+        app.state.semgan_jobs.close()
+
+    return Application(_guarded(app, options), close, lambda: len(store.list_images()), store.told_at_start)
 
 
 def _routes(options: ServerOptions) -> FastAPI:

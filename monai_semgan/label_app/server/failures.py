@@ -9,6 +9,7 @@ import traceback
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from monai_semgan.dicomweb.archive_errors import ArchiveError
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.job_errors import JobError, in_words
 from monai_semgan.utils.files import DISK_FULL
@@ -81,6 +82,8 @@ def _of_semgan_error(error: Exception) -> tuple[int, str]:
         return 507, FULL
     if not isinstance(error, SemganError):
         return 500, INTERNAL
+    if isinstance(error, ArchiveError):
+        return (404 if error.status == 404 else 504 if error.passing else 502), in_words(error)
     return 422, in_words(error)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from monai_semgan.dicomweb.archive_address import ArchiveAddress
 from monai_semgan.errors import SemganError
 from monai_semgan.utils.foreign_text import read_foreign_text
 
@@ -22,9 +25,9 @@ class ServerOptions:
     """Settings of a server.
 
     Args:
-        studies: folder with the scans.
+        studies: folder with the scans, or address of the archive that has them.
         labels: folder for labels, jobs and sessions, where nothing is to be written into the studies; theirs when
-            left out.
+            left out, and for an archive `archive_home`.
         host: address to listen on.
         port: 0 for any free one; when left out 8000, or the next free one.
         bundles: model bundles, the default one first; the one that comes with the package when left out.
@@ -36,9 +39,12 @@ class ServerOptions:
         allow_origins: web pages that may ask, such as `https://viewer.example`.
         open_without_key: whether an address other than loopback may be served without a key.
         as_json: whether the address is announced as JSON.
+        archive_cache_gb: series that were fetched from an archive take at most this, in 2^30 bytes.
+        archive_cache_hours: after this time without use they are forgotten.
+        archive_also: what is sent to the archive besides the segmentation: `rtstruct`, `report`.
     """
 
-    studies: Path
+    studies: Path | ArchiveAddress
     labels: Path | None = None
     host: str = "127.0.0.1"
     port: int | None = None
@@ -51,11 +57,21 @@ class ServerOptions:
     allow_origins: tuple[str, ...] = ()
     open_without_key: bool = False
     as_json: bool = False
+    archive_cache_gb: float = 20.0
+    archive_cache_hours: float = 24.0
+    archive_also: tuple[str, ...] = ()
 
     @property
     def home(self) -> Path:
         """Folder that is written to: labels, and what the server keeps."""
-        return self.labels or self.studies
+        if self.labels is not None:
+            return self.labels
+        return self.studies if isinstance(self.studies, Path) else archive_home(self.studies)
+
+    @property
+    def name(self) -> str:
+        """What people call the studies."""
+        return self.studies.name if isinstance(self.studies, Path) else self.studies.host
 
     @property
     def private(self) -> Path:
@@ -71,6 +87,14 @@ class ServerOptions:
     def log_file(self) -> Path:
         """The server's log."""
         return self.private / "server.log"
+
+
+def archive_home(address: ArchiveAddress) -> Path:
+    """Return the folder for labels of an archive's scans, one for each archive, among the user's own data."""
+    place = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_DATA_HOME")
+    root = Path(place) if place else Path.home() / ".local" / "share"
+    plain = re.sub(r"[^A-Za-z0-9.-]+", "_", address.url.partition("://")[2])
+    return root / "monai_semgan" / "archives" / plain
 
 
 def is_loopback(host: str) -> bool:

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.errors import SemganError
@@ -33,7 +34,7 @@ def run(options: ServerOptions) -> None:
     Raises:
         SemganError: the port is taken, the address cannot be used, or the studies or the bundle are at fault.
     """
-    if not options.studies.is_dir():
+    if isinstance(options.studies, Path) and not options.studies.is_dir():
         raise SemganError("no such folder", remedy="give the folder with the scans", path=options.studies)
     _check_home(options)
     listener = listen(options.host, options.port, options.port_file)
@@ -49,7 +50,7 @@ def run(options: ServerOptions) -> None:
 def _check_home(options: ServerOptions) -> None:
     """Make sure that labels can be kept."""
     home = options.home
-    if options.labels is not None:
+    if options.labels is not None or not isinstance(options.studies, Path):
         try:
             home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -106,7 +107,7 @@ def _announce(application: Application, listener: Listener, options: ServerOptio
     lines = [
         f"serving at {address}  (Ctrl-C ends it; research use only)",
         listener.note,
-        f"{images} image{'' if images == 1 else 's'} in {options.studies.name}" if images else "",
+        f"{images} image{'' if images == 1 else 's'} in {options.name}" if images else "",
         *told,
         f"ended jobs and what was sent for them are removed after {options.keep_hours:g} hours (--keep-hours)",
     ]

@@ -12,6 +12,7 @@ def add_routes(app: FastAPI) -> None:
     """Add all of them. MONAI Label's settings have to be made before: its roles are read when it is imported."""
     from monailabel.endpoints import info
 
+    from monai_semgan.label_app.server.routes.archive_routes import router as archive
     from monai_semgan.label_app.server.routes.datastore_routes import router as datastore
     from monai_semgan.label_app.server.routes.datastore_routes import uploads_router as uploads
     from monai_semgan.label_app.server.routes.infer_routes import router as infer
@@ -34,6 +35,7 @@ def add_routes(app: FastAPI) -> None:
         labels,
         versions,
         studies,
+        archive,
         sessions,
         others,
     ):

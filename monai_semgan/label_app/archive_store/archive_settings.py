@@ -1,0 +1,76 @@
+"""Settings of an archive among those of the app: `--conf NAME VALUE` of MONAI Label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from monai_semgan.dicomweb.archive_access import PASSWORD, USER, ArchiveAccess
+from monai_semgan.dicomweb.archive_address import ArchiveAddress, is_address, parse_address
+from monai_semgan.errors import SemganError
+from monai_semgan.label_app.archive_store.archive_cache import GIGABYTE
+from monai_semgan.label_app.server.options import archive_home
+
+KINDS = ("rtstruct", "report")
+HOUR = 3600.0
+
+
+def archive_address(studies: str) -> ArchiveAddress | None:
+    """Return the address of the studies; None if they lie in a folder.
+
+    Where MONAI Label's own settings hold a user for DICOMweb, it counts unless ours name one.
+
+    Raises:
+        SemganError: the address is none.
+    """
+    if not (is_address(studies) or studies.lower().startswith(("http://", "https://"))):
+        return None
+    from os import environ
+
+    from monailabel.config import settings
+
+    user, password = settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
+    if user and password and not environ.get(USER) and not environ.get(PASSWORD):
+        ArchiveAccess(user=user, password=password).to_environment()
+    return parse_address(studies)
+
+
+def studies_home(studies: str, conf: Mapping[str, str]) -> Path:
+    """Return the folder that is written to: labels, jobs, and what the server keeps."""
+    if conf.get("labels"):
+        return Path(conf["labels"])
+    address = archive_address(studies)
+    return Path(studies) if address is None else archive_home(address)
+
+
+def cache_limits(conf: Mapping[str, str]) -> tuple[int, float]:
+    """Return how many bytes fetched series may take, and after how many seconds without use they are forgotten.
+
+    Raises:
+        SemganError: a value is no positive number.
+    """
+    gigabytes, hours = _positive(conf, "archive_cache_gb", 20.0), _positive(conf, "archive_cache_hours", 24.0)
+    return round(gigabytes * GIGABYTE), hours * HOUR
+
+
+def result_kinds(conf: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what is sent besides the segmentation.
+
+    Raises:
+        SemganError: a word is none of `KINDS`.
+    """
+    wanted = tuple(word for word in conf.get("archive_also", "").replace(" ", "").split(",") if word)
+    unknown = next((word for word in wanted if word not in KINDS), None)
+    if unknown is not None:
+        raise SemganError(f"{unknown} cannot be sent to an archive", remedy=f"give {' or '.join(KINDS)}")
+    return wanted
+
+
+def _positive(conf: Mapping[str, str], name: str, otherwise: float) -> float:
+    try:
+        value = float(conf[name]) if conf.get(name) else otherwise
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise SemganError(f"--conf {name} is no positive number")
+    return value

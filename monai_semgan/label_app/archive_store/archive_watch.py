@@ -1,0 +1,46 @@
+"""Looks into an archive every now and then."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 15.0
+"""Between two looks."""
+
+
+class ArchiveWatch:
+    """Calls a function again and again, in a thread of its own.
+
+    Args:
+        look: lists the archive, and brings the list of images up to date.
+        seconds: between two looks.
+    """
+
+    def __init__(self, look: Callable[[], None], seconds: float = LOOK_SECONDS) -> None:
+        self._look, self._seconds = look, seconds
+        self._wanted, self._stopped = threading.Event(), False
+        threading.Thread(target=self._run, daemon=True, name="archive-watch").start()
+
+    def again(self) -> None:
+        """Have the archive looked into now."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """End it."""
+        self._stopped = True
+        self._wanted.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wanted.wait(self._seconds)
+            self._wanted.clear()
+            if self._stopped:
+                return
+            try:
+                self._look()
+            except Exception as error:  # the next look may go better
+                log.error("the archive could not be looked into: %s", type(error).__name__)
