@@ -113,6 +113,13 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", type=Path, metavar="DIR", help="also write report.html and report.json")
     parser.add_argument("--split", type=Path, metavar="DIR", help="also write one file per organ, DIR/liver.nii.gz")
     parser.add_argument("--statistics", type=Path, metavar="JSON", help="also write volumes (mm3) and mean intensities")
+    parser.add_argument("--rtstruct", type=Path, metavar="DIR", help="also write a DICOM structure set, of DICOM input")
+    parser.add_argument(
+        "--structured-report",
+        type=Path,
+        metavar="DCM",
+        help="also write the volumes as a DICOM structured report (TID 1500), where OUT ends in .dcm",
+    )
     parser.add_argument("--identifiers", action="store_true", help="the report names file, patient and study")
     parser.add_argument("--anatomy-check", action="store_true", help="check sides, pieces and sizes of the organs")
     parser.add_argument("--no-cleanup", action="store_true", help="keep specks and holes")
@@ -139,7 +146,7 @@ def run_single(arguments: argparse.Namespace) -> int:
     from monai_semgan.outputs.write import OutputFiles, segment_file
 
     refuse_cohort_options(arguments)
-    refuse_sending(arguments, [arguments.output])
+    refuse_sending(arguments, [arguments.output, arguments.rtstruct and "rtstruct"])
     atexit.register(gc.freeze)  # else the process searches all that it has imported for cycles before it ends
 
     def load() -> Bundle:
@@ -156,6 +163,8 @@ def run_single(arguments: argparse.Namespace) -> int:
         identifiers=arguments.identifiers,
         split=arguments.split,
         statistics=arguments.statistics,
+        structure_set=arguments.rtstruct,
+        volume_report=arguments.structured_report,
     )
     with following_links(arguments.follow_links), scan_folder(arguments) as path:
         done = segment_file(

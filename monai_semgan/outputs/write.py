@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monai_semgan.errors import SemganError
 from monai_semgan.io.reading import read_volume
 from monai_semgan.io.writing import check_label_output, output_notes, write_label
 from monai_semgan.organs import Segments
@@ -19,8 +20,12 @@ from monai_semgan.utils.files import check_output, check_output_folder
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.inference.segmentation import Segmentation
+    from monai_semgan.io.dicom.provenance import Provenance, ReplacedResult
     from monai_semgan.io.volume import Volume
     from monai_semgan.quality.anatomy import AnatomyReport
+
+DICOM = ".dcm"
+STRUCTURE_SET = "RTSTRUCT.dcm"
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,9 @@ class OutputFiles:
         probabilities: among the maps is one of every organ.
         split: folder of one file per organ; none when left out.
         statistics: JSON file of volumes and mean intensities; none when left out.
+        structure_set: folder for a DICOM structure set beside the label; none when left out.
+        volume_report: `.dcm` file of a structured report of the volumes, of a label in DICOM; none when left out.
+        replaces: earlier results in an archive that those in DICOM take the place of.
     """
 
     label: Path
@@ -48,6 +56,9 @@ class OutputFiles:
     probabilities: bool = True
     split: Path | None = None
     statistics: Path | None = None
+    structure_set: Path | None = None
+    volume_report: Path | None = None
+    replaces: tuple[ReplacedResult, ...] = ()
 
     def checked(self, volume: Volume, inputs: tuple[Path, ...] = ()) -> OutputFiles:
         """Find out before long computations that everything can be written, and make the folders.
@@ -73,7 +84,23 @@ class OutputFiles:
             check_output_folder(self.split, "--split", "organ.nii.gz")
         if self.statistics is not None:
             check_output(self.statistics, (".json",), inputs)
+        if self.structure_set is not None:
+            check_label_output(self.structure_set / STRUCTURE_SET, volume, inputs)
+        if self.volume_report is not None:
+            self._check_report(label, inputs)
         return replace(self, label=label)
+
+    def _check_report(self, label: Path, inputs: tuple[Path, ...]) -> None:
+        assert self.volume_report is not None
+        check_output(self.volume_report, (DICOM,), inputs)
+        if label.suffix.lower() != DICOM or label.name == STRUCTURE_SET:
+            raise SemganError(
+                "a structured report tells of a DICOM segmentation",
+                remedy="give an output that ends in .dcm",
+                path=self.volume_report,
+            )
+        if self.volume_report.resolve() == label.resolve():
+            raise SemganError("report and segmentation would be one file", remedy="choose another name", path=label)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +173,15 @@ def latencies(times: Sequence[float]) -> dict[str, float]:
     return {name: round(value, 3) for name, value in {**named, "total": sum(seconds)}.items()}
 
 
+def _provenance(bundle: Bundle, outputs: OutputFiles) -> Provenance | None:
+    """How the label is made, for results in DICOM."""
+    if outputs.label.suffix.lower() != DICOM and outputs.structure_set is None:
+        return None
+    from monai_semgan.io.dicom.provenance import Provenance
+
+    return Provenance(model_digest=bundle.weights_sha256, replaces=outputs.replaces)
+
+
 def chosen_labels(bundle: Bundle, names: Sequence[str] | None) -> dict[int, str]:
     """Return the organ name by id of those asked for, or of all.
 
@@ -185,7 +221,16 @@ def write_results(
 
     labels, model = chosen_labels(bundle, outputs.names), model_facts(bundle)
     segments = Segments(labels, model["name"], model["version"])
-    files = [write_label(segmentation.label, volume, outputs.label, segments, bundle.preprocessing.file_ids)]
+    ids, provenance = bundle.preprocessing.file_ids, _provenance(bundle, outputs)
+    files = [write_label(segmentation.label, volume, outputs.label, segments, ids, provenance=provenance)]
+    if outputs.structure_set is not None:
+        place = outputs.structure_set / STRUCTURE_SET
+        files.append(write_label(segmentation.label, volume, place, segments, ids, provenance=provenance))
+    if outputs.volume_report is not None:
+        from monai_semgan.io.dicom.structured_report import write_volume_report
+
+        found = {name: segmentation.volumes_ml[name] for name in labels.values() if name in segmentation.volumes_ml}
+        files.append(write_volume_report(files[0], volume, outputs.volume_report, found, provenance))
     if outputs.split is not None:
         from monai_semgan.outputs.organ_files import write_organ_files
 

@@ -14,6 +14,7 @@ from tests.conftest import REPOSITORY
 OTHER_ENVIRONMENTS = {
     *("label_client.py", "label_load.py", "label_server.py", "reading_room.py"),
     *("reading_room_loop.py", "slicer_client.py", "warm_server.py", "correction_server.py"),
+    "archive.py",
 }
 """They need the label server's environment or the extension's; `tests/label_app/test_load.py` runs one there."""
 
