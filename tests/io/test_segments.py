@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,12 @@ from tests.phantoms import grid, labels_at, patient, points_of
 
 NAMES = {1: "liver", 2: "right kidney", 3: "left kidney", 4: "spleen"}
 SEGMENTS = Segments(NAMES, "SemGAN abdomen", "1.2.3")
+
+
+def find_program(name: str) -> str | None:
+    """A program of the machine, or of a package beside Python."""
+    return shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+
 
 needs_dciodvfy = pytest.mark.skipif(
     not shutil.which("dciodvfy"), reason="dciodvfy is not installed (apt install dicom3tools)"
