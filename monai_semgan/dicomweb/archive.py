@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -29,6 +29,9 @@ PAGE = 1000
 MAX_ENTRIES = 100_000
 FEW = 3
 """Fewer images are no volume: overviews and dose reports."""
+
+TALKATIVE = ("dicomweb_client", "retrying", "urllib3")
+"""Loggers that tell UIDs, questions and tracebacks."""
 
 PLACE = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
@@ -102,9 +105,9 @@ class Archive:
             raise ArchiveError(
                 f"the archive {self.address.host} lists instances without UIDs", remedy="ask whoever runs it"
             )
-        if len(uids) < (series.images or 0) and len(uids) < self._count(series):
+        if len(uids) < (series.images or 0) and len(uids) < (count := self._count(series)):
             raise ArchiveError(
-                f"the archive {self.address.host} lists {len(uids)} of {series.images} images of the series",
+                f"the archive {self.address.host} lists {len(uids)} of {count} images of the series",
                 remedy="ask whoever runs it to list more at once, or to heed offset",
             )
         return sorted(uids)
@@ -239,7 +242,11 @@ class Archive:
         """Turn what may go wrong into an `ArchiveError`; logs of client and HTTP would hold UIDs and questions."""
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 - optional extra
 
-        with told_by(self.address.host), silenced("dicomweb_client"), silenced("urllib3"), quiet():
+        with ExitStack() as stack:
+            stack.enter_context(told_by(self.address.host))
+            for name in TALKATIVE:
+                stack.enter_context(silenced(name))
+            stack.enter_context(quiet())
             try:
                 yield
             except (SemganError, OSError, MemoryError, HTTPError):

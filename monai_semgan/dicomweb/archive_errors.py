@@ -137,7 +137,7 @@ def _connection_error(host: str, error: Exception) -> ArchiveError:
             return ArchiveError(f"the certificate of the archive {host} {problem}", remedy=remedy)
     words: list[tuple[tuple[type[BaseException], ...], str, str, bool]] = [
         ((ssl.SSLError, exceptions.SSLError), "does not speak HTTPS", "check whether it is http:// or https://", False),
-        ((exceptions.ProxyError,), "cannot be reached by the proxy", "check $HTTPS_PROXY, or add it to $NO_PROXY", True),
+        ((exceptions.ProxyError,), "is out of the proxy's reach", "check $HTTPS_PROXY and $NO_PROXY", True),
         ((requests.exceptions.TooManyRedirects,), "sends in circles", "check the address", False),
         ((exceptions.NewConnectionError,), "cannot be reached", DOWN, True),
         ((requests.Timeout, exceptions.TimeoutError, TimeoutError), "does not answer in time", DOWN, True),

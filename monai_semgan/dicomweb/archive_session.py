@@ -41,13 +41,13 @@ def make_session(address: ArchiveAddress, access: ArchiveAccess) -> requests.Ses
     class ArchiveSession(requests.Session):
         """Refuses redirects to other hosts, which would get name, password and questions."""
 
-        def request(self, method: Any, url: Any, *rest: Any, **options: Any) -> requests.Response:
+        def request(self, method: Any, url: Any, **options: Any) -> requests.Response:  # type: ignore[override]
             check_host(urlsplit(str(url)).hostname or "")
             headers = dict(options.pop("headers", None) or {})
             headers.pop("Host", None)  # requests knows it, with its port
             if method == "POST":
                 headers.setdefault("Accept", JSON)  # some tell in XML else why they refuse an object
-            answer = super().request(method, url, *rest, headers=headers, **options)
+            answer = super().request(method, url, headers=headers, **options)
             if 300 <= answer.status_code < 400:  # without the address, which requests would have followed
                 raise status_error(address.host, answer.status_code)
             kind, _, _ = answer.headers.get("Content-Type", "").partition(";")
