@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 from pathlib import Path
@@ -12,41 +13,24 @@ from tests.dicomweb.processes import ServerProcess
 
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx (Debian: nginx-light)")
 
-MAIN = """
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log warn;
-events {{ worker_connections 128; }}
-http {{
-    include /etc/nginx/mime.types;
-    access_log {folder}/access.log;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-{servers}
-}}
-"""
-
 
 class Nginx:
     """A server that runs while the block does.
 
     Args:
-        folder: for configuration, logs and temporary files.
-        servers: the `server` blocks of its configuration, which say where it listens.
-        port: one of those ports.
+        folder: its prefix, which relative paths of the configuration start from.
+        configuration: the whole of it, with `daemon off` and a place for each file that it writes.
+        port: one that it says to listen on.
     """
 
-    def __init__(self, folder: Path, servers: str, port: int) -> None:
+    def __init__(self, folder: Path, configuration: str, port: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port, self.access_log = port, folder / "access.log"
-        configuration = folder / "nginx.conf"
-        configuration.write_text(MAIN.format(folder=folder, servers=servers))
-        errors = folder / "error.log"
-        self._process = ServerProcess(["nginx", "-p", str(folder), "-e", str(errors), "-c", str(configuration)], errors)
+        self.port = port
+        written, errors = folder / "nginx.conf", folder / "error.log"
+        written.write_text(configuration)
+        owner = ("-g", "user root;") if hasattr(os, "geteuid") and os.geteuid() == 0 else ()  # not nobody: 0700 folders
+        command = ["nginx", "-p", str(folder), "-e", str(errors), "-c", str(written), *owner]
+        self._process = ServerProcess(command, errors)
 
     def __enter__(self) -> Nginx:
         self.start()

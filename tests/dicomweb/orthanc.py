@@ -32,14 +32,25 @@ needs_orthanc = pytest.mark.skipif(
 )
 
 HTTPS = """
-server {{
-    listen 127.0.0.1:{port} ssl;
-    ssl_certificate {server};
-    ssl_certificate_key {server};
+daemon off;
+pid nginx.pid;
+events {{}}
+http {{
+    access_log off;
     client_max_body_size 0;
-    location / {{
-        proxy_pass http://127.0.0.1:{inner};
-        proxy_set_header Forwarded "host={host};proto=https";
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {server};
+        ssl_certificate_key {server};
+        location / {{
+            proxy_pass http://127.0.0.1:{inner};
+            proxy_set_header Forwarded "host=127.0.0.1:{port};proto=https";
+        }}
     }}
 }}
 """
@@ -149,9 +160,8 @@ class Orthanc:
 
     def _https(self, folder: Path, certificates: Certificates) -> Nginx:
         self.port = free_port()
-        host = f"127.0.0.1:{self.port}"
-        block = HTTPS.format(port=self.port, server=certificates.server, inner=self._inner, host=host)
-        return Nginx(folder, block, self.port)
+        configuration = HTTPS.format(port=self.port, server=certificates.server, inner=self._inner)
+        return Nginx(folder, configuration, self.port)
 
     def _defaults(self, folder: Path) -> dict[str, Any]:
         return {
