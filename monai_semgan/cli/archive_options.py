@@ -142,7 +142,16 @@ def refuse_sending(arguments: argparse.Namespace, files: list[Any]) -> None:
     """
     if not arguments.send:
         return
-    if isinstance(arguments.input, Path):
-        raise SemganError("--send is for scans of an archive", remedy="send files with semgan send")
+    refuse_files_to_send(arguments)
     if not any(str(file).lower().endswith((".dcm", "rtstruct")) for file in files if file is not None):
         raise SemganError("an archive takes DICOM", remedy="give an OUT that ends in .dcm or rtstruct")
+
+
+def refuse_files_to_send(arguments: argparse.Namespace) -> None:
+    """Refuse `--send` where scans are files.
+
+    Raises:
+        SemganError: they are.
+    """
+    if arguments.send and isinstance(arguments.input, Path):
+        raise SemganError("--send is for scans of an archive", remedy="send files with semgan send")

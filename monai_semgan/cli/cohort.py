@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai_semgan.cli.archive_options import refuse_files_to_send
 from monai_semgan.cli.arguments import EXIT_INTERRUPTED, EXIT_SOME_FAILED, note, positive_int, say
 
 if TYPE_CHECKING:
@@ -64,11 +65,9 @@ def run_cohort(arguments: argparse.Namespace) -> int:
     from monai_semgan.cohort.parts import choose_part
     from monai_semgan.cohort.records import write_summary
     from monai_semgan.cohort.workers import run_cases
-    from monai_semgan.errors import SemganError
     from monai_semgan.utils.threads import threads_each
 
-    if arguments.send and isinstance(arguments.input, Path):
-        raise SemganError("--send is for scans of an archive", remedy="send files with semgan send")
+    refuse_files_to_send(arguments)
     settings = settings_of(arguments)
     output = prepared_folder(arguments.output)
     pictures = settings.format == ".png"
@@ -139,6 +138,8 @@ def settings_of(arguments: argparse.Namespace) -> CohortSettings:
         arguments.series,
         arguments.resample,
         arguments.plane,
+        None if arguments.rtstruct is None else str(arguments.rtstruct),
+        None if arguments.structured_report is None else str(arguments.structured_report),
         arguments.send,
     )
 
@@ -207,21 +208,30 @@ def announce(total: int, mine: int, todo: int, jobs: int, threads: int | None) -
 
 def lines(work: Iterator[tuple[Case, Record]], total: int, jobs: int) -> Iterator[tuple[str, str]]:
     """Yield one line per scan, and the scan's name if it failed."""
-    from monai_semgan.cohort.records import DONE, SENT
-
     started = time.perf_counter()
     for number, (case, record) in enumerate(work, start=1):
         elapsed = time.perf_counter() - started
         eta = f", ETA {_clock(elapsed / number * (total - number))}" if number < total else ""
-        head = f"[{number}/{total}] {case.name}:"
-        if record.status == DONE:
-            organs = ", ".join(f"{name} {value:.0f} ml" for name, value in record.volumes_ml.items())
-            verdict = f"; {record.domain_verdict}" if record.domain_verdict else ""
-            unsent = record.sent if record.sent != SENT else ""
-            told = f"; {unsent or record.sent}" if record.sent else ""
-            yield f"{head} {organs or 'done'}{verdict}; {record.seconds:.1f} s{told}{eta}", case.name if unsent else ""
-        else:
-            yield f"{head} FAILED: {record.message}{eta}", case.name
+        yield f"[{number}/{total}] {case.name}: {told(record)}{eta}", case.name if is_bad(record) else ""
+
+
+def told(record: Record) -> str:
+    """Tell in one line what became of a scan."""
+    from monai_semgan.cohort.records import DONE
+
+    if record.status != DONE:
+        return f"FAILED: {record.message}"
+    organs = ", ".join(f"{name} {value:.0f} ml" for name, value in record.volumes_ml.items())
+    verdict = f"; {record.domain_verdict}" if record.domain_verdict else ""
+    sent = f"; {record.sent}" if record.sent else ""
+    return f"{organs or 'done'}{verdict}; {record.seconds:.1f} s{sent}"
+
+
+def is_bad(record: Record) -> bool:
+    """Tell whether a scan failed, or its results were not sent where they should be."""
+    from monai_semgan.cohort.records import DONE, SENT
+
+    return record.status != DONE or record.sent not in ("", SENT)
 
 
 def _clock(seconds: float) -> str:

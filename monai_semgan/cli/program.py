@@ -29,6 +29,7 @@ from monai_semgan.cli import (
     send,
     serve,
     train,
+    watch,
 )
 from monai_semgan.cli.arguments import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, common_options
 from monai_semgan.errors import Cancelled, SemganError
@@ -36,7 +37,22 @@ from monai_semgan.io.lean_nibabel import import_nibabel
 from monai_semgan.utils.terminal import protected_streams
 from monai_semgan.utils.threads import prepare_threads
 
-COMMANDS = (segment, correct, evaluate, selfcheck, sample, info, plan, train, learn, bundle, calibrate, serve, send)
+COMMANDS = (
+    segment,
+    correct,
+    evaluate,
+    selfcheck,
+    sample,
+    info,
+    plan,
+    train,
+    learn,
+    bundle,
+    calibrate,
+    serve,
+    send,
+    watch,
+)
 
 DESCRIPTION = """\
 Segment CT and MRI volumes with a joint generative model of images and labels.
@@ -53,6 +69,7 @@ Segment CT and MRI volumes with a joint generative model of images and labels.
   semgan bundle make run                                a model bundle of a run; pack hands it on
   semgan serve studies                                  serve MONAI Label clients and 3D Slicer
   semgan send organs.dcm dicomweb:https://pacs/rs       results to an archive
+  semgan watch incoming --output organs                 segment what arrives in a folder or archive
 """
 
 

@@ -16,6 +16,8 @@ from monai_semgan.dicomweb.series_download import fetch_series
 from monai_semgan.errors import SemganError
 
 DICOM = ".dcm"
+NO_RIGHT = (401, 403)
+"""HTTP status of archives that do not let in who asks, until somebody mends the password or the right."""
 
 
 @contextmanager
@@ -42,11 +44,11 @@ def scan_files(case: Case) -> Iterator[Path]:
         shutil.rmtree(case.path, ignore_errors=True)
 
 
-def send_results(case: Case, files: Sequence[Path]) -> str:
+def send_results(case: Case, files: Sequence[Path]) -> tuple[str, bool]:
     """Store the DICOM files among the results of a scan in its archive, those that it does not have yet.
 
     Returns:
-        `sent`, or why they are not.
+        `sent`, or why they are not; and whether that may pass by itself.
     """
     try:
         archive = Archive(parse_address(case.address))
@@ -54,5 +56,12 @@ def send_results(case: Case, files: Sequence[Path]) -> str:
             if file.suffix.lower() == DICOM:
                 archive.store(file)
     except SemganError as error:
-        return f"not sent: {error}"
-    return SENT
+        return f"not sent: {error}", may_pass(error)
+    return SENT, False
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether a failure is one of the archive as a whole, which somebody will mend: down, slow, or locked."""
+    if not isinstance(error, ArchiveError):
+        return False
+    return error.passing or error.status in NO_RIGHT or (error.status or 0) >= 500

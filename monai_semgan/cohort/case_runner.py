@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monai_semgan.bundle.load import load_bundle
-from monai_semgan.cohort.archive_files import scan_files, send_results
+from monai_semgan.cohort.archive_files import may_pass, scan_files, send_results
+from monai_semgan.cohort.attempts import ATTEMPTS, attempt
 from monai_semgan.cohort.cases import Case
-from monai_semgan.cohort.cohort_settings import CohortSettings, case_key
-from monai_semgan.cohort.records import DONE, FAILED, SENT, Record, load_record, save_record, written_state
+from monai_semgan.cohort.cohort_settings import CohortSettings, case_key, input_state
+from monai_semgan.cohort.records import DONE, FAILED, SENT, UNSENT, Record, load_record, save_record, written_state
 from monai_semgan.errors import SemganError
 from monai_semgan.inference.segmentation import segment
 from monai_semgan.io.dicom.dicom_files import following_links
@@ -52,18 +53,47 @@ class CaseRunner:
             SemganError: the disk is full, or not even the record can be written: going on makes no sense.
         """
         started = time.perf_counter()
+        key, state = case_key(self.key, case), input_state(case)
+        record = self._waiting(case, key)
+        if record is None:
+            record = self._tried(case, key)
+            record = replace(record, seconds=round(time.perf_counter() - started, 3), state=state)
+            save_record(self.output, record)  # before it is sent: a process that dies then does not make it anew
+        if self.settings.send and record.status == DONE:
+            sent, again = send_results(case, [self.output / name for name in record.outputs])
+            record = replace(record, sent=sent, again=again)
+            save_record(self.output, record)
+        return record
+
+    def run_once(self, case: Case) -> Record:
+        """Do the same, unless another process has done it meanwhile, or several have died of it.
+
+        Raises:
+            SemganError: see `run`.
+        """
         key = case_key(self.key, case)
+        before = load_record(self.output, case.name)
+        sent = before is not None and (not self.settings.send or before.sent == SENT)
+        if before is not None and sent and before.finished(key, self.output):
+            return before
+        with attempt(self.output, case.name, key) as died:
+            if died < ATTEMPTS:
+                return self.run(case)
+            message = f"the process that was at it has died {died} times; perhaps memory ran out"
+            record = Record(case.name, case.source, FAILED, key, message=message, state=input_state(case))
+            save_record(self.output, record)
+            return record
+
+    def _tried(self, case: Case, key: str) -> Record:
+        """Return the record of a scan that has been segmented, or could not be."""
         try:
-            record = self._waiting(case, key) or self._done(case, key)
-            if self.settings.send:
-                record = replace(record, sent=send_results(case, [self.output / name for name in record.outputs]))
+            record = self._done(case, key)
         except Exception as error:
             if disk_full(error):
                 raise
-            record = Record(case.name, case.source, FAILED, key, message=reason(error), model=self.model)
-        record = replace(record, seconds=round(time.perf_counter() - started, 3))
-        save_record(self.output, record)
-        return record
+            again = may_pass(error)
+            return Record(case.name, case.source, FAILED, key, message=reason(error), model=self.model, again=again)
+        return replace(record, sent=UNSENT) if self.settings.send else record
 
     def _waiting(self, case: Case, key: str) -> Record | None:
         """Return the record of a scan whose results only have to be sent."""
@@ -83,7 +113,7 @@ class CaseRunner:
                 lambda: self.bundle,
                 lambda volume, _: self._segment(volume, case),
                 outputs,
-                series=self.settings.series,
+                series=case.series or self.settings.series,
                 resample=self.settings.resample,
             )
         found, domain = done.segmentation, done.segmentation.domain

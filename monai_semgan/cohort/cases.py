@@ -11,6 +11,7 @@ from monai_semgan.data.identity import scan_names
 from monai_semgan.data.scan_folder import BOOKKEEPING, ScanSearch
 from monai_semgan.dicomweb.archive import Archive
 from monai_semgan.dicomweb.archive_address import ArchiveAddress
+from monai_semgan.dicomweb.archive_series import ArchiveSeries
 from monai_semgan.errors import SemganError
 from monai_semgan.io.formats import image2d_endings, volume_endings
 
@@ -28,7 +29,8 @@ class Case:
         modality: `"CT"` or `"MR"` where a data list tells.
         problem: why it cannot be read, if that is known already.
         address: of a series in an archive, which is fetched to `path` when its turn comes; empty for files.
-        state: of that series, a hash; empty for files.
+        state: of that series, a hash; empty where the files themselves tell.
+        series: UID of a DICOM series in a file or folder that may hold others as well.
     """
 
     name: str
@@ -37,11 +39,12 @@ class Case:
     problem: str = ""
     address: str = ""
     state: str = ""
+    series: str = ""
 
     @property
     def source(self) -> str:
         """Return the file, folder or address that it comes from."""
-        return self.address or str(self.path)
+        return self.address or (f"{self.path}, series {self.series}" if self.series else str(self.path))
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def _find_files(path: Path, output: Path, section: str | None, pictures: bool, f
         files, ignored = search.scans(path), search.ignored
         names = scan_names(files, path)
         found = [Case(name, file) for name, file in zip(names, files, strict=True)]
-        found = found if follow_links else [_checked(case, root) for case in found]
+        found = found if follow_links else [checked_link(case, root) for case in found]
     else:
         found, search, ignored = _of_datalist(path, section), None, []
     if not found:
@@ -117,16 +120,17 @@ def find_archive_cases(address: ArchiveAddress, output: Path, section: str | Non
     if not found:
         what = "holds no CT or MR series that fits" if not listed else "holds single images alone of what was asked for"
         raise SemganError(f"the archive {address.host} {what}", remedy=f"check {address}")
-    fetched = output / BOOKKEEPING / FETCHED
-    names = [one.name for one in found]
-    cases = [
-        Case(name, fetched / name, one.modality, address=str(one.address(address)), state=one.state)
-        for name, one in zip(names, found, strict=True)
-    ]
-    return Listing(tuple(cases), single=len(listed) - len(found))
+    cases = tuple(archive_case(one, address, output) for one in found)
+    return Listing(cases, single=len(listed) - len(found))
 
 
-def _checked(case: Case, root: Path) -> Case:
+def archive_case(series: ArchiveSeries, address: ArchiveAddress, output: Path) -> Case:
+    """Return the scan that a series of an archive is."""
+    path = output / BOOKKEEPING / FETCHED / series.name
+    return Case(series.name, path, series.modality, address=str(series.address(address)), state=series.state)
+
+
+def checked_link(case: Case, root: Path) -> Case:
     """Note a link that leads out of the folder that was given as a problem."""
     if Path(os.path.realpath(case.path)).is_relative_to(root):
         return case

@@ -17,6 +17,9 @@ from monai_semgan.utils.file_state import file_state, fingerprint
 from monai_semgan.utils.settings import check_ranges, checked
 
 RTSTRUCT = "rtstruct"
+ADDED_LATER = {"plane": "auto", "rtstruct": None, "structured_report": None}
+"""Settings that did not exist in every version, with what did the same."""
+
 WITHOUT_EFFECT = ("bundle", "device", "batch_size", "follow_links", "send")
 """Settings that do not change a result; the model itself goes in by its hash."""
 
@@ -47,6 +50,8 @@ class CohortSettings:
         series: number or UID of the DICOM series to take in every scan, and which of its volumes.
         resample: DICOM slices are taken too that are tilted, unevenly spaced or in part missing.
         plane: `axial` or `stored`; `auto` for that which the model was trained on.
+        rtstruct: name of a folder there, for a DICOM structure set.
+        structured_report: name of a DICOM file there, for a report of the volumes; where `format` is `dcm`.
         send: results in DICOM go to the archive that the scan comes from.
     """
 
@@ -70,6 +75,8 @@ class CohortSettings:
     series: str | None = None
     resample: bool = False
     plane: Literal["auto", "axial", "stored"] = "auto"
+    rtstruct: str | None = None
+    structured_report: str | None = None
     send: bool = False
 
     def __post_init__(self) -> None:
@@ -85,7 +92,7 @@ class CohortSettings:
             raise SemganError(
                 f"an archive takes DICOM, not {ending}", remedy="leave out --format, or give --format dcm"
             )
-        for name in (self.maps, self.overlay, self.report, self.split, self.statistics):
+        for name in (self.maps, self.overlay, self.report, self.split, self.statistics, *self._dicom_extras):
             if name is not None and (Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).parts):
                 raise SemganError(
                     f"{name} leaves the folder of the scan", remedy="give a plain name: it goes into OUT/SCAN/"
@@ -97,14 +104,27 @@ class CohortSettings:
 
     def outputs(self, output: Path, case: Case) -> OutputFiles:
         """Return the files of a scan: the label, and the rest in a folder of the scan's name."""
-        maps, overlay, report, split, statistics = (
+        maps, overlay, report, split, statistics, structure_set, volume_report = (
             None if name is None else output / case.name / name
-            for name in (self.maps, self.overlay, self.report, self.split, self.statistics)
+            for name in (self.maps, self.overlay, self.report, self.split, self.statistics, *self._dicom_extras)
         )
         label = self.label_path(output, case)
         return OutputFiles(
-            label, maps, overlay, report, self.labels, self.identifiers, split=split, statistics=statistics
+            label,
+            maps,
+            overlay,
+            report,
+            self.labels,
+            self.identifiers,
+            split=split,
+            statistics=statistics,
+            structure_set=structure_set,
+            volume_report=volume_report,
         )
+
+    @property
+    def _dicom_extras(self) -> tuple[str | None, str | None]:
+        return self.rtstruct, self.structured_report
 
     def model_hash(self) -> str:
         """Return the SHA-256 of the weights."""
@@ -113,12 +133,17 @@ class CohortSettings:
     def key(self) -> str:
         """Hash the model with its configuration, and the settings."""
         values = {name: value for name, value in asdict(self).items() if name not in WITHOUT_EFFECT}
-        if self.plane == "auto":  # as in results of before there was a choice
-            del values["plane"]
+        for name, usual in ADDED_LATER.items():  # as in results of before there was a choice
+            if values[name] == usual:
+                del values[name]
         return fingerprint([__version__, model_digest(bundle_folder(self.bundle)), values])
+
+
+def input_state(case: Case) -> str:
+    """Hash what a data list tells of a scan, and the state of all files that belong to it."""
+    return fingerprint([case.modality, case.problem, case.state or file_state(case.path)])
 
 
 def case_key(settings_key: str, case: Case) -> str:
     """Hash settings, model, what a data list tells of the scan, and the state of all files that belong to it."""
-    state = case.state if case.address else file_state(case.path)
-    return fingerprint([settings_key, case.modality, case.problem, state])
+    return fingerprint([settings_key, case.modality, case.problem, case.state or file_state(case.path)])

@@ -20,6 +20,7 @@ from monai_semgan.utils.json_text import json_text
 SUMMARY = "cohort.csv"
 DONE, FAILED, OPEN = "done", "failed", "open"
 SENT = "sent"
+UNSENT = "not sent: its process ended before"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Record:
         model: SHA-256 of the weights.
         sent: where the results of a scan stand that were to go to an archive: `sent`, or why they are not; empty
             otherwise.
+        again: whether the reason why it failed, or was not sent, may pass by itself, as of an archive that is down.
+        state: hash of the input alone; empty in records of earlier versions.
     """
 
     case: str
@@ -56,6 +59,8 @@ class Record:
     message: str = ""
     model: str = ""
     sent: str = ""
+    again: bool = False
+    state: str = ""
 
     def finished(self, key: str, output: Path) -> bool:
         """Tell whether its results are as they were written, from the same input with the same model and settings."""
@@ -111,6 +116,12 @@ def load_record(output: Path, case: str) -> Record | None:
         return None
 
 
+def load_records(output: Path) -> dict[str, Record]:
+    """Return all records that can be understood, by the names of their scans."""
+    names = sorted(path.name.removesuffix(".json") for path in (output / BOOKKEEPING).glob("*.json"))
+    return {name: record for name in names if (record := load_record(output, name)) is not None}
+
+
 def write_summary(
     output: Path, cases: Sequence[Case], organs: Sequence[str], keys: Mapping[str, str] | None = None
 ) -> Path:
@@ -143,7 +154,7 @@ def summary(output: Path, cases: Sequence[Case], organs: Sequence[str], keys: Ma
     writer = csv.writer(stream, lineterminator="\n")
     volumes = [f"{organ} ml" for organ in organs]
     head = ["case", "status", "modality", *volumes, "domain score", "domain verdict", "seconds", "message", "model"]
-    writer.writerow([*head, "input"])
+    writer.writerow([*head, "input", "sent"])
     for case in cases:
         record = load_record(output, case.name)
         if record is None or (keys and keys.get(case.name, record.key) != record.key):
@@ -152,5 +163,5 @@ def summary(output: Path, cases: Sequence[Case], organs: Sequence[str], keys: Ma
         score = "" if record.domain_score is None else f"{record.domain_score:.3f}"
         verdict = record.domain_verdict or (CANNOT_TELL if record.status == DONE else "")
         row = [record.case, record.status, record.modality, *millilitres, score, verdict]
-        writer.writerow([*row, f"{record.seconds:.2f}", record.message, record.model, case.source])
+        writer.writerow([*row, f"{record.seconds:.2f}", record.message, record.model, case.source, record.sent])
     return stream.getvalue()
