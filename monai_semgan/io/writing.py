@@ -148,8 +148,15 @@ def output_notes(path: Path, like: Volume) -> tuple[str, ...]:
     if path.suffix.lower() != ".dcm":
         return _grid_notes(path, like)
     from monai_semgan.io.dicom.result_header import result_header  # noqa: PLC0415 - pydicom takes a while
+    from monai_semgan.io.dicom.seg_references import distance_of_planes  # noqa: PLC0415 - as well
 
-    return result_header(like.source).notes
+    notes, frames = result_header(like.source).notes, like.source.frames
+    if path.name.lower() != "rtstruct.dcm" and len(frames) > 1 and distance_of_planes(frames) is None:
+        notes += (
+            "The slices are unevenly spaced or tilted: .dcm holds the label on them, but programs built on dcmqi, such "
+            "as 3D Slicer, may show it elsewhere; check there that it lies on the scan.",
+        )
+    return notes
 
 
 def _grid_notes(path: Path, like: Volume) -> tuple[str, ...]:

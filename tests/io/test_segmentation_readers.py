@@ -10,11 +10,12 @@ import pydicom
 import pytest
 
 from monai_semgan.io.dicom.provenance import Provenance, ReplacedResult
-from monai_semgan.io.reading import read_label
+from monai_semgan.io.reading import read_label, read_volume
 from monai_semgan.io.volume import Volume
-from monai_semgan.io.writing import write_label
-from tests.dicom_phantoms import lps
+from monai_semgan.io.writing import output_notes, write_label
+from tests.dicom_phantoms import datasets, drawn, lps, write_series
 from tests.io.test_segments import NAMES, SEGMENTS, find_program, scan
+from tests.phantoms import grid, labels_at, patient, points_of, values_at
 
 pytest.importorskip("highdicom")
 
@@ -96,16 +97,67 @@ def test_this_package_reads_what_it_wrote(segmented: tuple[Volume, np.ndarray, P
 
 @needs_dcmqi
 def test_dcmqi_sees_every_voxel_at_its_place(segmented: tuple[Volume, np.ndarray, Path]) -> None:
+    volume, label, path = segmented
+    for index, mask in read_by_dcmqi(path, volume).items():
+        assert np.array_equal(mask, label == index)
+
+
+def read_by_dcmqi(path: Path, volume: Volume) -> dict[int, np.ndarray]:
+    """Mask (I, J, K) on the scan by label id."""
     import SimpleITK
 
-    volume, label, path = segmented
     command = [find_program("segimage2itkimage"), "--inputDICOM", str(path), "--outputDirectory", str(path.parent)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result
+    found = {}
     for number, index in enumerate(NAMES, start=1):
         image = SimpleITK.ReadImage(str(path.parent / f"{number}.nrrd"))
         affine = np.eye(4)
         affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
         affine[:3, 3] = image.GetOrigin()
-        mask = SimpleITK.GetArrayFromImage(image).T > 0
-        assert np.array_equal(placed(mask, affine, volume), label == index)
+        found[index] = placed(SimpleITK.GetArrayFromImage(image).T > 0, affine, volume)
+    return found
+
+
+@pytest.mark.parametrize("thickness", ["2", "20", None])
+def test_slices_that_are_missing_move_none_of_the_others(thickness: str | None, tmp_path: Path) -> None:
+    import highdicom
+
+    affine, shape = grid((12.0, 11.0, 7.0), codes="LPS", degrees=(4.0, 8.0, 12.0))
+    slices = datasets(np.round(patient(affine, shape, seed=0).array / 2) * 2, affine)
+    for one in slices:
+        one.SliceThickness = thickness
+    volume = read_volume(write_series(tmp_path / "s", [*slices[:10], *slices[12:]]), resample=True)
+    label = labels_at(points_of(volume.affine, volume.array.shape))
+    label[..., 10:12] = 0
+    path = write_label(label, volume, tmp_path / "seg.dcm", SEGMENTS)
+    measures = pydicom.dcmread(path).SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert float(measures.SpacingBetweenSlices) == pytest.approx(7.0)
+    found = highdicom.seg.segread(path).get_volume(combine_segments=True)
+    for number, index in enumerate(NAMES, start=1):
+        assert np.array_equal(placed(found.array == number, found.affine, volume), label == index)
+    if find_program("segimage2itkimage"):
+        for index, mask in read_by_dcmqi(path, volume).items():
+            assert np.array_equal(mask, label == index)
+    assert output_notes(path, volume) == ()
+
+
+def uneven(tilt: float) -> list[pydicom.Dataset]:
+    """Slices that lie on no even planes, or are tilted against their stack by some degrees."""
+    heights = np.arange(16) * 7.0 + (0 if tilt else np.arange(16) % 3)
+    across = np.array([[1, 0, 0], [0, np.cos(np.radians(tilt)), np.sin(np.radians(tilt))]])
+    return drawn(
+        values_at, np.c_[np.full(16, -200.0), np.full(16, -180.0), heights - 60.0], across, (40, 36), (11.0, 12.0)
+    )
+
+
+@pytest.mark.parametrize("tilt", [0.0, 5.0, 15.0])
+def test_of_slices_on_no_even_planes_no_distance_is_told_and_a_note_warns(tilt: float, tmp_path: Path) -> None:
+    volume = read_volume(write_series(tmp_path / "s", uneven(tilt)), resample=True)
+    label = labels_at(points_of(volume.affine, volume.array.shape))
+    path = write_label(label, volume, tmp_path / "seg.dcm", SEGMENTS)
+    measures = pydicom.dcmread(path).SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert "SpacingBetweenSlices" not in measures
+    (note,) = output_notes(path, volume)
+    assert "unevenly spaced or tilted" in note and "3D Slicer" in note
+    assert output_notes(tmp_path / "RTSTRUCT.dcm", volume) == ()

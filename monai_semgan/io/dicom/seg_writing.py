@@ -21,7 +21,7 @@ from monai_semgan.io.dicom.provenance import Provenance, ResultUids
 from monai_semgan.io.dicom.provenance_tags import add_references, add_related_series, add_to_hierarchy, has_valid_uids
 from monai_semgan.io.dicom.result_header import result_header
 from monai_semgan.io.dicom.seg_making import MAKER, SegMaking, segment_description, series_number
-from monai_semgan.io.dicom.seg_references import FRAME_TAGS, refer, stand_ins
+from monai_semgan.io.dicom.seg_references import FRAME_TAGS, add_spacing, refer, stand_ins
 from monai_semgan.io.dicom.source import DicomSource
 from monai_semgan.io.volume import Volume
 from monai_semgan.organs import Segments
@@ -169,6 +169,7 @@ def _save(
     with quiet(), silenced("highdicom"), checks:
         dataset = _dataset(stand_ins(header, frames), planes, present, made)
         refer(dataset, header, frames)
+        add_spacing(dataset, frames)
         _tell_provenance(dataset, made.provenance)
         declare_coding_schemes(dataset, header.common, FRAME_TAGS)
         declare_character_set(dataset, FRAME_TAGS)
