@@ -13,6 +13,7 @@ from monai_semgan.dicomweb.archive_address import ArchiveAddress, is_uid
 from monai_semgan.dicomweb.archive_errors import ArchiveError, refusal_error, refusals, senseless, told_by
 from monai_semgan.dicomweb.archive_series import FIELDS, TAGS, ArchiveSeries, parse_series, text_of
 from monai_semgan.dicomweb.archive_session import TIMEOUT_SECONDS, check_host, make_session
+from monai_semgan.dicomweb.received_instance import is_whole
 from monai_semgan.errors import SemganError, read_error
 from monai_semgan.io.dicom.headers import quiet
 from monai_semgan.utils.loggers import silenced
@@ -201,6 +202,8 @@ class Archive:
             raise SemganError("is no DICOM object", remedy="send what semgan has written", path=file) from error
         if not all(map(is_uid, place)):
             raise SemganError("has no UIDs", remedy="send what semgan has written", path=file)
+        if not is_whole(dataset):
+            raise SemganError("is cut off", remedy="write it again", path=file)
         if self.has_instance(*place):
             return False
         with self._telling():

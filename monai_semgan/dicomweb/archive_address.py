@@ -86,9 +86,9 @@ def _wanted(query: str) -> tuple[tuple[str, str], ...]:
 
     pairs = parse_qsl(query, keep_blank_values=True)
     for keyword, value in pairs:
-        if tag_for_keyword(keyword) is None:
+        if not keyword or tag_for_keyword(keyword) is None:  # some numbers have no keyword
             raise SemganError(
-                f"{keyword} is no attribute of DICOM",
+                f"{keyword or 'nothing'} is no attribute of DICOM",
                 remedy=f"ask by keywords, such as {', '.join(UID_KEYWORDS)}, Modality, PatientID, StudyDate",
             )
         if not value or (keyword in UID_KEYWORDS and not is_uid(value)):

@@ -21,6 +21,8 @@ TRIES = 3
 
 ENDING = ".dcm"
 NO_RIGHT = (401, 403)
+FAILED = 500
+"""From here on it is the archive that has failed: some do for a whole series where one file of it is lost."""
 
 OnInstance = Callable[[int, int], None]
 """Is told how many instances of how many are there; what it raises ends the download."""
@@ -117,7 +119,7 @@ class _Download:
             for dataset in coming:
                 self._keep(dataset)
         except ArchiveError as error:
-            if error.status is not None and not error.passing:
+            if error.status is not None and error.status < FAILED and not error.passing:
                 raise
             self._problem = error.problem
         finally:

@@ -151,7 +151,6 @@ def test_a_series_that_is_there_is_not_fetched_again(odd: OddArchive, folder: Pa
         (status(403), "does not allow that"),
         (status(404), "knows nothing of that kind"),
         (status(406), "cannot send what was asked for"),
-        (status(500), r"failed \(500\)"),
     ],
 )
 def test_a_refusal_is_told_at_once(
@@ -165,6 +164,7 @@ def test_a_refusal_is_told_at_once(
 
 
 SPOILT: dict[str, tuple[Callable[[Answer], Answer], str]] = {
+    "fails": (status(500), r"it failed \(500\)"),
     "is busy": (status(503), r"it is busy \(503\)"),
     "is silent": (sent_by(odd_answers.silent), "it does not answer in time"),
     "stalls": (sent_by(odd_answers.stalling), "it does not answer in time"),
