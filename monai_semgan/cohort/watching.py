@@ -194,6 +194,9 @@ class Watch:
         taken = tuple(one for one in found.found if self.rules.take(one))
         others = tuple(one for one in found.found if not self.rules.take(one))
         todo = [one for one in taken if self._is_open(one)]
+        todo.sort(
+            key=lambda one: self._tries.get(one.case.name, (0, 0.0))[0]
+        )  # what goes on failing keeps none waiting
         settled = tuple(one.case for one in todo if self._seen.get(one.case.name) == one.seen)
         self._seen = {one.case.name: one.seen for one in taken}
         self._taken = taken
