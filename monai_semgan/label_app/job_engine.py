@@ -68,6 +68,11 @@ class JobEngine:
         """Return the file that a job of this engine works on, by the name that it has there."""
         return self._files.get(image)
 
+    @property
+    def files(self) -> list[Path]:
+        """Files that its jobs work on, or may be corrected on."""
+        return list(self._files.values())
+
     @contextlib.contextmanager
     def stoppable(self, stop: Callable[[], bool], asker: Asker = NOBODY) -> Iterator[None]:
         """Within the block, what this thread segments is cancelled as soon as `stop` says so.

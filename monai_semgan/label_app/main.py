@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
-from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 
+from monai_semgan.dicomweb.archive_errors import ArchiveError
 from monai_semgan.jobs.ownership import NOBODY, Asker
 from monai_semgan.label_app.activelearning.openable import Openable
 from monai_semgan.label_app.activelearning.scoring import scoring_methods
 from monai_semgan.label_app.activelearning.strategies import SCORES, hold, of_another, strategies
 from monai_semgan.label_app.archive_store.archive_datastore import ArchiveDatastore
+from monai_semgan.label_app.archive_store.archive_failures import NotFetched
 from monai_semgan.label_app.archive_store.archive_settings import (
     archive_address,
     cache_limits,
@@ -129,6 +131,7 @@ class SemganApp(MONAILabelApp):
         if isinstance(datastore, ArchiveDatastore):
             folder, kinds = self.home / PRIVATE / "outgoing", result_kinds(self.conf)
             self.submissions = Submissions(datastore, folder, lambda: service.models, kinds)
+            datastore.cache.in_use = lambda: self._folders_in_use(service, datastore)
         sessions = self.sessions()
         if isinstance(sessions, SafeSessions):
             sessions.share(service.quota, self.home)
@@ -148,7 +151,7 @@ class SemganApp(MONAILabelApp):
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
         """Send the final label of a scan of an archive there, and tell how that went; others are kept here alone."""
         told = dict(super().on_save_label(image_id, label_id) or {})
-        sent = self.submissions.submit(image_id, DefaultLabelTag.FINAL.value) if self.submissions else None
+        sent = self.submissions.submit(image_id) if self.submissions else None
         return {**told, **({"archive": sent.told()} if sent is not None else {})}
 
     def stoppable(self, stop: Callable[[], bool], asker: Asker = NOBODY) -> AbstractContextManager[None]:
@@ -157,8 +160,20 @@ class SemganApp(MONAILabelApp):
 
     def _find_file(self, image: str) -> Path | None:
         own = self._jobs.find(image)
-        path = "" if own is not None else self.datastore().get_image_uri(image)
-        return own or (Path(path) if path else None)
+        if own is not None:
+            return own
+        try:
+            path = self.datastore().get_image_uri(image)
+        except ArchiveError as error:
+            raise NotFetched(error) from error
+        return Path(path) if path else None
+
+    def _folders_in_use(self, service: JobService, datastore: ArchiveDatastore) -> set[Path]:
+        """Return the folders of scans that jobs read or wait for, in the cache of an archive."""
+        images = {job.request.image for job in service.jobs().jobs if job.finished is None} - {None}
+        files = {self._jobs.find(str(image)) for image in images} | set(self._jobs.files)
+        own = {file.parents[1] for file in files if file is not None}
+        return own | {datastore.volume_folder(str(image)) for image in images}
 
     @property
     def service(self) -> JobService:

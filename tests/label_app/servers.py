@@ -99,9 +99,14 @@ def fill(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def start_monailabel(
-    main: str, studies: Path, home: Path, *options: object, variables: Mapping[str, str] | None = None
+    main: str,
+    studies: Path | str,
+    home: Path,
+    *options: object,
+    variables: Mapping[str, str] | None = None,
+    kept: Path | None = None,
 ) -> Iterator[Server]:
-    """`monailabel start_server` with an app of which `main` is the source."""
+    """`monailabel start_server` with an app of which `main` is the source; `kept` as of `start_semgan`."""
     app = home / "app"
     app.mkdir(parents=True)
     (app / "main.py").write_text(main)
@@ -110,27 +115,32 @@ def start_monailabel(
     command += ["--host", "127.0.0.1", "--port", str(port), *options]
     own = {"MONAI_LABEL_SESSION_PATH": str(home / "sessions"), **(variables or {})}
     with _process(command, home, own) as process:
-        server = Server(f"http://127.0.0.1:{port}", process, studies, home, home / "sessions")
+        server = Server(f"http://127.0.0.1:{port}", process, kept or Path(studies), home, home / "sessions")
         _wait(server)
         yield server
 
 
 @contextlib.contextmanager
 def start_semgan(
-    studies: Path,
+    studies: Path | str,
     home: Path,
     *options: object,
     variables: Mapping[str, str] | None = None,
     largest_file: int | None = None,
+    kept: Path | None = None,
 ) -> Iterator[Server]:
-    """`semgan serve`, on any free port; with `largest_file` as if the disk were full beyond that."""
+    """`semgan serve`, on any free port; with `largest_file` as if the disk were full beyond that.
+
+    Of an archive, `studies` is the address and `kept` the folder of its labels.
+    """
     home.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "monai_semgan", "serve", studies, "--json", "--port", "0", *options]
     if largest_file is not None:
         command[1:1] = ["-c", LIMITED, largest_file]
     with _process(command, home, variables or {}) as process:
         address = _announced(process, home / "output.log")
-        yield Server(address, process, studies, home, studies / ".semgan" / "sessions")
+        own = kept or Path(studies)
+        yield Server(address, process, own, home, own / ".semgan" / "sessions")
 
 
 @contextlib.contextmanager

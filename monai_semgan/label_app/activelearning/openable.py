@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from monai_semgan.dicomweb.archive_errors import ArchiveError
 from monai_semgan.io.itk import read_itk_place
 from monai_semgan.jobs.scan_checks import check_growth
 from monai_semgan.label_app.image_ids import image_state
@@ -25,7 +26,11 @@ class Openable:
         self._lock = threading.Lock()
 
     def __call__(self, image: str, datastore: Any) -> bool:
-        """Tell whether an image can be opened."""
+        """Tell whether an image can be opened.
+
+        Raises:
+            ArchiveError: nobody knows, since the archive does not answer.
+        """
         state = image_state(image, datastore)
         with self._lock:
             before, usable = self._known.get(image, ("", False))
@@ -45,6 +50,10 @@ def _opens(image: str, datastore: Any) -> bool:
             _read_last_slice(path)
         elif name.endswith(ITK):
             read_itk_place(path)
+    except ArchiveError as error:
+        if error.passing:
+            raise
+        return False
     except Exception:  # the libraries have no common class for what damaged files make them raise
         return False
     return True

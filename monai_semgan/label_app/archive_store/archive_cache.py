@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +17,16 @@ from monai_semgan.dicomweb.archive import Archive
 from monai_semgan.dicomweb.archive_address import ArchiveAddress
 from monai_semgan.dicomweb.archive_series import ArchiveSeries
 from monai_semgan.dicomweb.series_download import fetch_series
-from monai_semgan.utils.files import bytes_in
+from monai_semgan.utils.files import bytes_in, write_error
 
 BUSY_SECONDS = 600.0
-"""What was used within this time stays, however full the cache is: a job may be reading it."""
+"""What was used within this time stays, however full the cache is: somebody may be reading it."""
 
 GIGABYTE = 1 << 30
+
+
+def _nothing() -> Collection[Path]:
+    return ()
 
 
 @dataclass
@@ -31,22 +36,32 @@ class ArchiveCache:
     Args:
         folder: where all of it lies; it may be removed: everything is fetched again.
         address: of the archive.
-        limit_bytes: what it may take; the series that has not been used for longest goes first.
-        keep_seconds: after this time without use a series is forgotten.
+        limit_bytes: what it may take; what has not been used for longest goes first.
+        keep_seconds: after this time without use it is forgotten.
+        in_use: returns folders that stay in any case, such as those that jobs read or wait for.
+        clock: seconds since the epoch.
     """
 
     folder: Path
     address: ArchiveAddress
     limit_bytes: int = 20 * GIGABYTE
     keep_seconds: float = 24 * 3600.0
-    _locks: defaultdict[str, threading.Lock] = field(
+    in_use: Callable[[], Collection[Path]] = _nothing
+    clock: Callable[[], float] = time.time
+    _fetching: defaultdict[str, threading.Lock] = field(
         default_factory=lambda: defaultdict(threading.Lock), init=False, repr=False
     )
+    _removing: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def volumes(self) -> Path:
         """Folder of the volumes that are made of series."""
         return self.folder / "volumes"
+
+    @property
+    def series(self) -> Path:
+        """Folder of the series, each with its DICOM files in a folder of its own."""
+        return self.folder / "series"
 
     def fetched(self, series: ArchiveSeries) -> Path:
         """Return the folder of a series, which is fetched if it is not there; that can take minutes.
@@ -54,52 +69,69 @@ class ArchiveCache:
         Raises:
             SemganError: it cannot be fetched, or not be written.
         """
-        folder = self._place(series)
-        with self._locks[series.series]:
-            if not (folder / _whole(series)).is_file():
+        folder = self.series / series.name
+        mark = folder / f".whole-{series.state[:16]}"
+        with self._fetching[series.series]:
+            if not self.use(mark, folder):
                 self.tidy()
-                fetch_series(Archive(self.address), series, folder)
-                for mark in folder.glob(".whole-*"):
-                    mark.unlink(missing_ok=True)
-                (folder / _whole(series)).touch()
-            used(folder)
+                make_private(self.folder)
+                fetch_series(Archive(self.address), series, folder)  # removes the marks of earlier states
+                mark.touch()
         return folder
 
-    def tidy(self, now: float | None = None) -> None:
-        """Forget what was not used for long, and what is too much.
+    def use(self, file: Path, entry: Path) -> bool:
+        """Tell whether a file is there, and note that its entry is used now.
 
         Args:
-            now: seconds since the epoch; the present time when left out.
+            file: below the entry.
+            entry: folder of a series, or of the volumes of an image.
         """
-        moment = time.time() if now is None else now
-        entries = sorted(self._entries(), key=lambda entry: -entry[1])
+        with self._removing:
+            if not file.is_file():
+                return False
+            with suppress(OSError):
+                os.utime(entry, (self.clock(), self.clock()))
+            return True
+
+    def tidy(self) -> None:
+        """Forget what was not used for long, and what is too much."""
+        now, held = self.clock(), set(self.in_use())
+        entries = sorted(self._entries(), key=lambda entry: (entry[0] not in held, -entry[1]))
         taken = 0
         for folder, last in entries:
-            size = bytes_in(folder)
-            old = moment - last > self.keep_seconds
-            if moment - last > BUSY_SECONDS and (old or taken + size > self.limit_bytes):
-                shutil.rmtree(folder, ignore_errors=True)
+            size, age = bytes_in(folder), now - last
+            stays = folder in held or age <= BUSY_SECONDS
+            if not stays and (age > self.keep_seconds or taken + size > self.limit_bytes):
+                self._remove(folder, last)
             else:
                 taken += size
 
-    def _place(self, series: ArchiveSeries) -> Path:
-        return self.folder / "series" / series.name
+    def _remove(self, folder: Path, last: float) -> None:
+        """Remove a folder unless somebody has used it since; nobody finds it while its files go."""
+        aside = folder.with_name(f".{secrets.token_hex(8)}")
+        with self._removing, suppress(OSError):
+            if os.stat(folder).st_mtime > last:
+                return
+            os.rename(folder, aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
     def _entries(self) -> Iterator[tuple[Path, float]]:
         """Give every folder with the time when it was used last."""
-        for place in (self.folder / "series", self.volumes):
+        for place in (self.series, self.volumes):
             with suppress(OSError):
                 for entry in os.scandir(place):
                     if entry.is_dir(follow_symlinks=False):
                         yield Path(entry.path), entry.stat().st_mtime
 
 
-def used(folder: Path) -> None:
-    """Note that a folder is used now."""
-    with suppress(OSError):
-        os.utime(folder)
+def make_private(folder: Path) -> None:
+    """Make a folder that other users of the computer cannot enter: patients are named in it.
 
-
-def _whole(series: ArchiveSeries) -> str:
-    """Name of the file that says that a series in this state is there as a whole."""
-    return f".whole-{series.state[:16]}"
+    Raises:
+        SemganError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise write_error(error, folder) from error

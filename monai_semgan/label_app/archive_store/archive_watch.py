@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 15.0
 """Between two looks."""
+
+SHARE = 10.0
+"""Looking takes at most one part in so many of the time: the list of a large archive takes a while."""
 
 
 class ArchiveWatch:
@@ -35,12 +39,15 @@ class ArchiveWatch:
         self._wanted.set()
 
     def _run(self) -> None:
+        pause = self._seconds
         while True:
-            self._wanted.wait(self._seconds)
+            self._wanted.wait(pause)
             self._wanted.clear()
             if self._stopped:
                 return
+            started = time.monotonic()
             try:
                 self._look()
             except Exception as error:  # the next look may go better
                 log.error("the archive could not be looked into: %s", type(error).__name__)
+            pause = max(self._seconds, SHARE * (time.monotonic() - started))

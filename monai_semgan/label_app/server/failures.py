@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from monai_semgan.dicomweb.archive_errors import ArchiveError
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.job_errors import JobError, in_words
+from monai_semgan.label_app.archive_store.archive_failures import status_of
 from monai_semgan.utils.files import DISK_FULL
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _of_semgan_error(error: Exception) -> tuple[int, str]:
     if not isinstance(error, SemganError):
         return 500, INTERNAL
     if isinstance(error, ArchiveError):
-        return (404 if error.status == 404 else 504 if error.passing else 502), in_words(error)
+        return status_of(error), in_words(error)
     return 422, in_words(error)
 
 

@@ -7,10 +7,12 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 
 from monai_semgan.jobs.api.own_threads import OwnThreads
-from monai_semgan.label_app.archive_store.submissions import Submissions
+from monai_semgan.label_app.archive_store.submissions import FINAL, Submissions
 from monai_semgan.label_app.server.routes.shared import ANNOTATOR, USER, known_label, running_app
 
 router = APIRouter(prefix="/semgan/archive", tags=["Archive"])
+
+NEVER_SENT = "only final labels of readers are sent, and of scans that the archive has"
 
 SENDING = OwnThreads(4, 60, "submissions")
 
@@ -31,9 +33,9 @@ async def send_again(image: str, tag: str) -> dict[str, Any]:
 
 def _send_again(image: str, tag: str) -> dict[str, Any]:
     known_label(image, tag)
-    sent = _submissions().send_again(image, tag)
+    sent = _submissions().submit(image) if tag == FINAL else None
     if sent is None:
-        raise HTTPException(409, "the image is none of the archive: a client has sent it")
+        raise HTTPException(409, NEVER_SENT)
     return sent.told()
 
 

@@ -27,6 +27,7 @@ from monai_semgan.label_app.server.routes.shared import (
     ADMIN,
     ANNOTATOR,
     USER,
+    check_image_id,
     json_object,
     known_image,
     running_app,
@@ -98,7 +99,7 @@ async def keep_upload(request: Request, upload: str, image: str, user: User = LA
 @router.delete("/image", dependencies=[ADMIN], summary="Remove Image and corresponding labels")
 def remove_image(id: str) -> dict[str, Any]:
     """Remove an image and its labels."""
-    _check_known(id)
+    check_image_id(id)
     running_app().datastore().remove_image(id)
     return {}
 
@@ -138,14 +139,14 @@ def _image_response(image: str) -> FileResponse:
 @router.get("/image/info", dependencies=[USER], summary="Get Image Info")
 def get_image_info(image: str) -> Any:
     """Return what is noted of an image."""
-    _check_known(image)
+    check_image_id(image)
     return running_app().datastore().get_image_info(image)
 
 
 @router.put("/image/info", summary="Update Image Info")
 def put_image_info(image: str, info: str = Form("{}"), user: User = LABELLER) -> Any:
     """Note something of an image."""
-    _check_known(image)
+    check_image_id(image)
     told = json_object(info, "info")
     if not isinstance(told.get("strategy", {}), dict):
         raise HTTPException(422, "strategy in info is no JSON object; the strategies keep their notes there")
@@ -156,13 +157,6 @@ def put_image_info(image: str, info: str = Form("{}"), user: User = LABELLER) ->
 async def get_dataset(limit_cases: int | None = None) -> ArchiveResponse:
     """Send the images with final labels as a zip."""
     return await FILES.run(ArchiveResponse, running_app().datastore(), limit_cases)
-
-
-def _check_known(image: str) -> None:
-    """Make sure that there is such an image; unlike `known_image` this makes no file of a DICOM series."""
-    store = running_app().datastore()
-    if not (isinstance(store, StudiesDatastore) and store.has_image(image)):
-        known_image(image)
 
 
 def _with_user(info: dict[str, Any], user: User) -> dict[str, Any]:

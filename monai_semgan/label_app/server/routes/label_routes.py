@@ -118,7 +118,8 @@ def _save(
         noted_of_it = {key: value for key, value in info.items() if key != ALLOW_EMPTY}
         saved = store.save_label(image, str(received.path), tag, noted_of_it, condition)
         etag = etag_of(received.path)  # not of what is there now, which may be another reader's already
-        return {**(app.on_save_label(image, saved) or {}), "image": image, "label": saved, "etag": etag}
+        told = app.on_save_label(image, saved) if tag == DefaultLabelTag.FINAL.value else None
+        return {**(told or {}), "image": image, "label": saved, "etag": etag}
     finally:
         discard(received.path)
 

@@ -9,6 +9,7 @@ from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC
 from monailabel.interfaces.utils.app import app_instance
 
+from monai_semgan.label_app.datastore import StudiesDatastore
 from monai_semgan.label_app.image_ids import is_tag
 from monai_semgan.label_app.server.json_input import read_json
 
@@ -35,6 +36,17 @@ def known_image(image: str | None) -> str:
     if not path:
         raise HTTPException(404, "unknown image; list the ids with /datastore/?output=all")
     return str(path)
+
+
+def check_image_id(image: str) -> None:
+    """Make sure that there is such an image; unlike `known_image` this makes no file of a DICOM series.
+
+    Raises:
+        HTTPException: 404 if there is none.
+    """
+    store = running_app().datastore()
+    if not (isinstance(store, StudiesDatastore) and store.has_image(image)):
+        known_image(image)
 
 
 def known_label(label: str, tag: str) -> str:

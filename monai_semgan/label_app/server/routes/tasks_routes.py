@@ -21,8 +21,8 @@ from monai_semgan.label_app.server.routes.shared import (
     ADMIN,
     ANNOTATOR,
     USER,
+    check_image_id,
     check_tag_and_labels,
-    known_image,
     known_name,
     running_app,
 )
@@ -184,7 +184,7 @@ def _checked(params: dict[str, Any]) -> dict[str, Any]:
     names = sorted(kind.value for kind in BatchInferImageType)
     if isinstance(images, list) and all(isinstance(image, str) for image in images):
         for image in images:
-            known_image(image)
+            check_image_id(image)
     elif images is not None and images not in names:
         raise HTTPException(422, f"images is neither a list of ids nor one of {', '.join(names)}")
     return params

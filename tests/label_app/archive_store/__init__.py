@@ -1,0 +1,1 @@
+"""The label server on an archive."""
