@@ -1,4 +1,4 @@
-"""`semgan info`: what is installed, on what it runs, and how good the model is; with a scan, what that is."""
+"""`semgan info`: what is installed, on what it runs, and how good the model is; of a scan or archive, what it is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_semgan._version import __version__
+from monai_semgan.cli.archive_options import archive_options, scan_source
 from monai_semgan.cli.arguments import model_options, say
 from monai_semgan.errors import SemganError
 from monai_semgan.utils.cores import processor_name, usable_cores
@@ -23,21 +24,30 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "info",
         parents=[common],
-        help="versions, device, model and its measured quality; or what a scan is",
+        help="versions, device, model and its measured quality; or what a scan or archive is",
         description="Show versions, device, model and its measured quality; with SCAN, what the scan is.",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "scan", type=Path, nargs="?", metavar="SCAN", help="tell what this scan is, and the series of a DICOM folder"
+        "scan",
+        type=scan_source,
+        nargs="?",
+        metavar="SCAN",
+        help="tell what this scan is, and the series of a DICOM folder, or those of an archive: dicomweb:URL",
     )
     parser.add_argument("--series", metavar="ID", help="with SCAN: the series to look at, such as 7 or 7/echo=2")
     parser.add_argument("--json", action="store_true", help="machine-readable")
     model_options(parser)
+    archive_options(parser, sending=False)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
+    if arguments.scan is not None and not isinstance(arguments.scan, Path):
+        from monai_semgan.cli.archive_facts import tell_archive
+
+        return tell_archive(arguments)
     if arguments.scan is not None:
         from monai_semgan.cli.scan_facts import tell_scan
 
