@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.slicer_extension.contract import request_errors, response_errors
 from tests.slicer_extension.server_answers import REPORT
 
-DATASTORE = re.compile(r"/semgan/(labels/|uploads/[^/]+/image\b)")
+DATASTORE = re.compile(r"/semgan/(labels/|archive\b|uploads/[^/]+/image\b)")
 """Routes that are the datastore's and not in the document of the job API."""
 
 

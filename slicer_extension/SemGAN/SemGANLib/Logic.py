@@ -57,6 +57,7 @@ class Logic:
     ) -> None:
         self._parts = parts = Parts(scene, runner, settings, confirm, make_client)
         self.choices, self.corrections, self.trainings = parts.choices, parts.corrections, parts.trainings
+        self.archiving = parts.datastore.archiving
         self.message = parts.message
         self.connection_changed = parts.connector.changed
         self.run_changed = parts.run_changed

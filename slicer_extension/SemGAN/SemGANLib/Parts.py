@@ -94,9 +94,11 @@ class Parts:
         if client is None:
             self.batches.leave()
             self.left.leave()
+            self.datastore.archiving.leave()
         else:
             self.batches.watch(client)
             self.left.look(client)
+            self.datastore.archiving.look(client)
 
     def _on_run(self, run: Run) -> None:
         self.run_changed.emit(run)

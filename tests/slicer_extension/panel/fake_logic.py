@@ -24,6 +24,7 @@ from SemGANLib.Views import (
     SliceValue,
 )
 
+from tests.slicer_extension.panel.fake_archiving import FakeArchiving
 from tests.slicer_extension.panel.fake_correcting import FakeCorrections
 from tests.slicer_extension.panel.fake_trainings import FakeTrainings
 
@@ -115,6 +116,7 @@ class FakeLogic:
         self.left_jobs: tuple[LeftJob, ...] = ()
         self.corrections = FakeCorrections(self.asked)
         self.trainings = FakeTrainings(self.asked)
+        self.archiving = FakeArchiving(self.asked)
 
     def saved_server(self) -> tuple[str, str]:
         return self.saved

@@ -38,7 +38,7 @@ def test_what_a_server_says_is_never_read_as_html(panel: SimpleNamespace, logic:
     fixed = {"researchLabel", "lossPlot", "slicesPlot"}
     labels = {name for name, widget in vars(panel.ui).items() if widget.className() == "QLabel"}
     shown_texts = {name for name in labels - fixed if not name.endswith("Title")}
-    assert len(shown_texts) == 20
+    assert len(shown_texts) == 21
     assert all(getattr(panel.ui, name).textFormat == Qt.PlainText for name in shown_texts)
     logic.connected(replace(model(), description="<img src='file:///etc/passwd'>"))
     assert "<img" not in panel.ui.modelComboBox.toolTip and "&lt;img" in panel.ui.modelComboBox.toolTip

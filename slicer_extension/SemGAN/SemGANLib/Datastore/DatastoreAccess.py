@@ -20,7 +20,8 @@ from ..Translation import tr as _
 from ..Types.DatastoreTypes import LabelFacts
 from ..Views import ERROR, INFO, WARNING, Images, StoredLabel, StoredLabels
 from . import SecondReader, StoredImages
-from .LabelTexts import changed_text, moment, other_server_text, renamed_text, unlike_text
+from .Archiving import Archiving
+from .LabelTexts import changed_text, moment, other_server_text, renamed_text, submitted_text, unlike_text
 from .OpenedLabel import FetchedLabel, fetch_label, put_label
 from .Opening import CannotOpen, Loaded, fetch_image
 from .Submission import Submission
@@ -64,6 +65,7 @@ class DatastoreAccess:
         self._tell = asking.tell
         self._submitting = Submitting(runner, asking.confirm, asking.tell, self._submitted, self._keep_image)
         self.submit_changed = self._submitting.changed
+        self.archiving = Archiving(runner, asking.tell)
         self._named: dict[str, tuple[Version, str]] = {}
 
     # submitting
@@ -155,11 +157,10 @@ class DatastoreAccess:
             self._keep_image(client, submission)
             StoredImages.know_label(volume, label)
             self.list_labels(client, volume)
-        text = _("The label was submitted for the image “{image}”.") if label.tag == "final" else ""
-        text = text or _("The label was submitted for the image “{image}”, as {tag}: models are not trained with it.")
+        level, where = self.archiving.heard(client, label.tag, submission.archived)
         own = renamed_text(submission.renamed)
-        text = text.format(image=submission.image, tag=label.tag)
-        self._tell(WARNING if own else INFO, " ".join(filter(None, [text, own])))
+        texts = [submitted_text(submission.image, label.tag), where, own]
+        self._tell(WARNING if own else level, " ".join(filter(None, texts)))
 
     # a second reader
 
@@ -217,7 +218,7 @@ class DatastoreAccess:
 
     def list_images(self, client: Client) -> None:
         """Ask for the images; `images_changed` follows."""
-        self._run(client.images, self._listed)
+        self._run(client.images, lambda images: self._listed(client, images))
 
     def open_image(self, client: Client, image: str, then: Callable[[Any], None] | None = None) -> None:
         """Load an image and the label that it has; `image_opened` follows.
@@ -246,10 +247,11 @@ class DatastoreAccess:
             lambda: client.next_sample(strategy or DEFAULT_STRATEGY, reader), lambda image: self._next(client, image)
         )
 
-    def _listed(self, images: Any) -> None:
+    def _listed(self, client: Client, images: Any) -> None:
         labelled = {image.id: image.labels for image in images if image.labels}
         self.images = Images(tuple(image.id for image in images), labelled)
         self.images_changed.emit(self.images)
+        self.archiving.look_again(client)
 
     def _next(self, client: Client, image: str | None) -> None:
         if image is None:

@@ -23,6 +23,13 @@ def moment(iso: str) -> str:
         return iso[:16].replace("T", " ")
 
 
+def submitted_text(image: str, tag: str) -> str:
+    """Say that a label has been submitted, and where it is none to be trained with."""
+    text = _("The label was submitted for the image “{image}”.") if tag == "final" else ""
+    text = text or _("The label was submitted for the image “{image}”, as {tag}: models are not trained with it.")
+    return text.format(image=image, tag=tag)
+
+
 def label_title(image: str, facts: LabelFacts) -> str:
     """Name the node of a label: `"case 7: final label, Dr. Ä, 2026-11-28 14:32"`."""
     parts = [tag_word(facts.state.tag), facts.annotator, moment(facts.saved)]

@@ -14,6 +14,7 @@ from ..Scene.SegmentationExport import LabelSnapshot
 from ..Server import Errors
 from ..Server.Nrrd import Grid, encode
 from ..Server.Transfer import Transfer
+from ..Types.ArchiveTypes import ArchivedLabel
 from ..Types.DatastoreTypes import LabelState
 from ..Types.ResultTypes import Result
 from .StoredImages import KnownLabel, image_id, known_labels, random_id, stored_affine
@@ -36,6 +37,7 @@ class Submission:
         renamed: structures that the user has given other names: what they were, by their new name.
         empty: the label has no voxels, as far as known.
         allow_empty: a label without voxels may take the place of one with some.
+        archived: what the archive behind the server has of it, once it is sent; None where there is no archive.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Submission:
         self.etag = _replaced(record, volume, tag)
         self.empty = self.allow_empty = False
         self.upload = ""
+        self.archived: ArchivedLabel | None = None
         self.transfer = Transfer()
         self._affine = stored_affine(volume)
         self._world = ijk_to_world(volume)
@@ -74,8 +77,9 @@ class Submission:
             self.image = self._add_scan(client, self._scan)
             self._scan = None  # another try sends the label alone
         data = encode(Grid(merged, self._affine))
-        etag = client.save_label(self.image, data, LabelState(self.tag, self.etag), self.params(edited))
-        return KnownLabel(self.tag, etag, self.user, edited)
+        saved = client.save_label(self.image, data, LabelState(self.tag, self.etag), self.params(edited))
+        self.archived = saved.archived
+        return KnownLabel(self.tag, saved.etag, self.user, edited)
 
     def _add_scan(self, client: Client, scan: Grid) -> str:
         """Make an image of what was sent for a run, or else send the scan."""

@@ -16,6 +16,7 @@ from ..Translation import tr as _
 from ..Views import ERROR, INFO, WARNING, Message
 from .LongWords import wrapped
 from .Shortcuts import Shortcuts
+from .WidgetArchive import ArchiveLine
 from .WidgetBatch import BatchSection
 from .WidgetCorrect import CorrectSection
 from .WidgetDetails import DetailsSection
@@ -73,12 +74,13 @@ class Panel:
         self.maps = MapsSection(self.ui, logic, self._scene, self.layout)
         self.details = DetailsSection(self.ui, logic, self._scene, choose_file or self._choose_file)
         self.submit = SubmitSection(self.ui, logic, settings, self.show_message)
+        self.archive = ArchiveLine(self.ui, logic)
         self.review = ReviewSection(self.ui, logic, self.submit.user)
         self.images = ImagesSection(self.ui, logic, self.show_message)
         self.batch = BatchSection(self.ui, logic, self.images.chosen, self.show_message)
         self.learn = LearnSection(self.ui, logic, self.show_message)
         sections = (self.server, self.input, self.run, self.left_jobs, self.results, self.correct, self.maps)
-        further = (self.details, self.submit, self.review, self.images, self.batch, self.learn)
+        further = (self.details, self.submit, self.archive, self.review, self.images, self.batch, self.learn)
         self._sections = (*sections, *further, self.layout)
         self.shortcuts = Shortcuts(self.widget, self._keys())
         self.ui.dismissButton.connect("clicked()", self._on_dismiss)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from ..Types.ArchiveTypes import ArchivedLabel, ArchiveFacts
 from ..Types.CorrectionTypes import CorrectionList, CorrectionRequest
-from ..Types.DatastoreTypes import BatchStatus, LabelFacts, LabelState, StoredImage
+from ..Types.DatastoreTypes import BatchStatus, LabelFacts, LabelState, SavedLabel, StoredImage
 from ..Types.JobTypes import Job, JobRequest, Upload
 from ..Types.ModelTypes import Model
 from ..Types.ResultTypes import Result
@@ -94,11 +95,17 @@ class Client(Protocol):
 
     def save_label(
         self, image: str, data: bytes, state: LabelState, params: Mapping[str, Any], suffix: str = ".nrrd"
-    ) -> str:
-        """Put a label of an image into the datastore, over the one that the reader knows; returns its ETag."""
+    ) -> SavedLabel:
+        """Put a label of an image into the datastore, over the one that the reader knows."""
 
     def review_label(self, image: str, state: LabelState, reviewer: str, verdict: str, comment: str) -> str:
         """Say what a second reader thinks of the label that he or she has seen; returns its ETag."""
+
+    def archive(self) -> ArchiveFacts | None:
+        """Ask which archive the server has; None where its images lie in a folder, or it is older."""
+
+    def send_again(self, image: str, tag: str) -> ArchivedLabel:
+        """Have a label sent to the archive that does not have it; returns what has become of it."""
 
     def next_sample(self, strategy: str, reader: str = "") -> str | None:
         """Ask for the id of the image that active learning would have labelled next; None where all are.

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from ..Signal import Signal
 from ..Types.ModelTypes import Model
 from ..Views import Batch, Connection, Images, LeftJob, OrganVolume, Outcome, Run, SliceValue
+from .ArchiveProtocol import ArchiveLogic
 from .ChoicesProtocol import Choices
 from .CorrectionProtocol import CorrectionLogic
 from .TrainingProtocol import TrainingLogic
@@ -53,6 +54,10 @@ class Logic(Protocol):
     @property
     def trainings(self) -> TrainingLogic:
         """Learning at the server from submitted labels."""
+
+    @property
+    def archiving(self) -> ArchiveLogic:
+        """What the archive behind the server lacks."""
 
     @property
     def choices(self) -> Choices:

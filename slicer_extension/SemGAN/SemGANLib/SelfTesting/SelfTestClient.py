@@ -6,7 +6,8 @@ from typing import Any
 
 from ..Server.Errors import Gone
 from ..Server.Nrrd import Grid, decode, encode
-from ..Types.DatastoreTypes import BatchStatus, LabelFacts, LabelState, StoredImage
+from ..Types.ArchiveTypes import ArchivedLabel, ArchiveFacts
+from ..Types.DatastoreTypes import BatchStatus, LabelFacts, LabelState, SavedLabel, StoredImage
 from ..Types.JobTypes import Job, JobRequest, Upload
 from ..Types.ModelTypes import Code, Label, Mode, Model, ModelId
 from ..Types.ResultTypes import Domain, Result
@@ -147,10 +148,10 @@ class SelfTestClient:
         """Tell what was told of the label."""
         return dict(self.labels[image])
 
-    def save_label(self, image: str, data: bytes, state: LabelState, params: Any, suffix: str = ".nrrd") -> str:
+    def save_label(self, image: str, data: bytes, state: LabelState, params: Any, suffix: str = ".nrrd") -> SavedLabel:
         """Keep the description of the label."""
         self.labels[image] = dict(params)
-        return '"1"'
+        return SavedLabel('"1"')
 
     def review_label(self, image: str, state: LabelState, reviewer: str, verdict: str, comment: str) -> str:
         """Agree."""
@@ -171,6 +172,14 @@ class SelfTestClient:
     def stop_batch(self) -> BatchStatus | None:
         """Answer that none is running."""
         return None
+
+    def archive(self) -> ArchiveFacts | None:
+        """Answer that there is no archive."""
+        return None
+
+    def send_again(self, image: str, tag: str) -> ArchivedLabel:
+        """Answer that there is no archive."""
+        raise Gone("no archive")
 
     def trainings(self) -> tuple[TrainingJob, ...]:
         """Answer that this server does not learn."""

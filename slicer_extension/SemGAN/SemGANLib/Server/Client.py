@@ -16,6 +16,7 @@ from ..Types.ResultTypes import Result
 from ..Types.ServerTypes import API_MAJOR, PRODUCT, Access, Health
 from . import Errors
 from .Address import Address, read_address
+from .ArchiveCalls import ArchiveCalls
 from .CorrectionCalls import CorrectionCalls
 from .Http import Answer, Http, as_json, form
 from .LabelCalls import TRANSFER_SECONDS, LabelCalls, ending
@@ -30,7 +31,7 @@ BATCH_MODEL = "semgan_preview"
 """What MONAI Label's routes call a preview."""
 
 
-class Client(LabelCalls, CorrectionCalls, TrainingCalls):
+class Client(LabelCalls, CorrectionCalls, TrainingCalls, ArchiveCalls):
     """Speaks to one server. Every call waits for the answer; use it off the main thread.
 
     Every call raises `Errors.ServerError`. Calls may run in several threads at once.

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from ..Types.DatastoreTypes import LabelFacts, LabelReview, LabelState
+from ..Types.DatastoreTypes import LabelFacts, LabelReview, LabelState, SavedLabel
 from . import Errors
+from .ArchiveCalls import archived_in
 from .Http import Answer, Http, as_json, form
 
 TRANSFER_SECONDS = 300.0
@@ -62,7 +63,7 @@ class LabelCalls:
         state: LabelState,
         params: Mapping[str, Any],
         suffix: str = ".nrrd",
-    ) -> str:
+    ) -> SavedLabel:
         """Put a label of an image into the datastore, over the one that the reader knows, or where there is none.
 
         Args:
@@ -70,7 +71,7 @@ class LabelCalls:
             params: kept beside the label.
 
         Returns:
-            Its ETag; empty from an older server.
+            Its ETag, and what the archive behind the server has of it.
 
         Raises:
             Errors.Outdated: if there is another one by now.
@@ -79,7 +80,7 @@ class LabelCalls:
         body, kind = form({"params": json.dumps(dict(params))}, {"label": (f"label{suffix}", data)})
         path = "/datastore/label?" + urlencode({"image": image, "tag": state.tag})
         answer = self._http.request("PUT", path, body, kind, TRANSFER_SECONDS, headers=_condition(state))
-        return quoted(answer.headers.get("etag", ""))
+        return SavedLabel(quoted(answer.headers.get("etag", "")), archived_in(answer.body))
 
     def review_label(self, image: str, state: LabelState, reviewer: str, verdict: str, comment: str) -> str:
         """Say what a second reader thinks of a label.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .ArchiveTypes import ArchivedLabel
+
 
 @dataclass(frozen=True)
 class BatchStatus:
@@ -53,6 +55,19 @@ class LabelState:
 
     tag: str
     etag: str = ""
+
+
+@dataclass(frozen=True)
+class SavedLabel:
+    """What a server says of a label that it has just been given.
+
+    Attributes:
+        etag: of the label; empty from an older server.
+        archived: what the archive has of it; None where the server has no archive, or is older.
+    """
+
+    etag: str = ""
+    archived: ArchivedLabel | None = None
 
 
 @dataclass(frozen=True)
