@@ -3,14 +3,14 @@
 #
 # Guess before the run: an answer in parts without its last boundary is refused, or its last part at least; pydicom says
 # of a data set whose pixels end early that they do, or leaves them out.
-# Seen: HTTP ends in order (an archive that sends in chunks may end so what it cannot go on with: Orthanc 1.10.1 with its
-# plugin 1.7 does, where a file of the series is lost), the boundary that ends a multipart message is missing, and
+# Seen: HTTP ends in order (an archive that sends in chunks may end like that what it cannot go on with: Orthanc 1.10.1
+# with plugin 1.7 does where a file of the series is lost), the boundary that ends a multipart message is missing, and
 # `iter_series` gives out what has come of the last part like any other, without an exception, warning or line of the
 # log. pydicom has the pixel data, shorter than their length says, without a word as well; only `pixel_array` fails.
-# Saved again, as whoever fetches a series does, it is a file in which the length fits: that it was cut off, no reader of
-# DICOM can tell any more but by counting rows and columns. `retrieve_instance` does the same.
+# Saved again, as whoever fetches a series does, it is a file in which the length fits: that it was cut off, only who
+# counts rows and columns can tell any more. `retrieve_instance` does the same.
 #
-# Needs no data; asks a server on 127.0.0.1 that it starts; installs into a temporary folder (120 MB); exit code 1 when
+# Needs no data; asks a server on 127.0.0.1 that it starts; installs into a temporary folder (140 MB); exit code 1 when
 # the behaviour is no longer this one.
 set -eu
 folder=$(mktemp -d)
@@ -24,7 +24,7 @@ import importlib.metadata
 import logging
 import threading
 import warnings
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 
 import pydicom
@@ -69,7 +69,7 @@ told = []
 handler = logging.Handler(logging.WARNING)
 handler.emit = lambda record: told.append(record.getMessage())
 logging.getLogger().addHandler(handler)
-server = HTTPServer(("127.0.0.1", 0), Archive)
+server = ThreadingHTTPServer(("127.0.0.1", 0), Archive)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 client = DICOMwebClient(f"http://127.0.0.1:{server.server_port}")
 with warnings.catch_warnings(record=True) as warned:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# dicomweb-client 0.61.2: an archive that says which objects it did not store is not heard if it names its character set.
+# dicomweb-client 0.61.2: which objects an archive did not store is not heard if its answer names the character set.
 #
 # Guess before the run: `store_instances` returns what the archive answers, whatever parameters its media type has
 # (RFC 9110, 8.3.1), or says that it cannot read it.
@@ -9,7 +9,7 @@
 # the archive has refused. The client compares the whole header with two fixed texts. Of an answer with status 409 the
 # reasons are lost in both cases: the exception comes before they are looked at.
 #
-# Needs no data; asks a server on 127.0.0.1 that it starts; installs into a temporary folder (120 MB); exit code 1 when
+# Needs no data; asks a server on 127.0.0.1 that it starts; installs into a temporary folder (140 MB); exit code 1 when
 # the behaviour is no longer this one.
 set -eu
 folder=$(mktemp -d)
@@ -24,7 +24,7 @@ import json
 import logging
 import threading
 import warnings
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
 from dicomweb_client import DICOMwebClient
@@ -68,7 +68,7 @@ told = []
 handler = logging.Handler(logging.WARNING)
 handler.emit = lambda record: told.append(record.getMessage())
 logging.getLogger().addHandler(handler)
-server = HTTPServer(("127.0.0.1", 0), Archive)
+server = ThreadingHTTPServer(("127.0.0.1", 0), Archive)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 client = DICOMwebClient(f"http://127.0.0.1:{server.server_port}")
 print("dicomweb-client", importlib.metadata.version("dicomweb-client"))
