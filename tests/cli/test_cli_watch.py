@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nibabel
@@ -19,6 +20,8 @@ import pytest
 
 from monai_semgan.cli import main
 from tests.dicom_phantoms import datasets, write_series
+from tests.dicomweb.orthanc import Orthanc, needs_orthanc
+from tests.dicomweb.phantom_series import write_ct
 from tests.phantoms import grid, patient, save_nifti
 
 
@@ -37,7 +40,7 @@ def incoming(tmp_path: Path) -> Path:
     return folder
 
 
-def words(incoming: Path, out: Path, bundle: Path, *options: str) -> list[str]:
+def words(incoming: object, out: Path, bundle: Path, *options: str) -> list[str]:
     made = ["watch", str(incoming), "-o", str(out), "--bundle", str(bundle), "--device", "cpu"]
     return [*made, "--every", "0.2", *options]
 
@@ -87,23 +90,72 @@ def test_a_watch_takes_what_comes_until_it_is_ended_in_order(
 ) -> None:
     out = tmp_path / "out"
 
-    def come_and_end() -> None:
+    def come() -> None:
         await_that(lambda: (out / "anna.nii.gz").is_file())
         shutil.copy(incoming / "anna.nii.gz", incoming / "bert.nii.gz")
         await_that(lambda: "bert" in (out / "cohort.csv").read_text())
         await_that(lambda: table(out)["bert"]["status"] == "done")
-        os.kill(os.getpid(), number)
 
-    thread = threading.Thread(target=come_and_end)
-    thread.start()
-    code = main(words(incoming, out, tiny_bundle))
-    thread.join()
+    with ended_after(come, number):
+        code = main(words(incoming, out, tiny_bundle))
     assert code == 130
     assert "finished scans are kept, the same command goes on" in capsys.readouterr().err
     assert {row["status"] for row in table(out).values()} == {"done"} and len(table(out)) == 3
 
 
-def await_that(true: Callable[[], bool], seconds: float = 240) -> None:
+@needs_orthanc
+def test_series_of_an_archive_that_goes_down_and_comes_back_are_done_and_sent_once(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, spacing = tmp_path / "out", (12.0, 12.0, 20.0)
+    notes: list[str] = []
+    monkeypatch.setattr("monai_semgan.cli.watch.note", notes.append)
+    series = [
+        write_ct(tmp_path / f"{number}", spacing=spacing, SeriesDescription=description, SeriesNumber=number)
+        for number, description in enumerate(("Liver venous", "Lung", "liver arterial"))
+    ]
+
+    def sent() -> list[str]:
+        return [row["case"] for row in table(out).values() if row["sent"] == "sent"]
+
+    with Orthanc(tmp_path / "archive") as archive:
+        archive.store(series[:2])
+
+        def change() -> None:
+            await_that(lambda: (out / "cohort.csv").is_file() and len(sent()) == 1)
+            archive.stop()
+            await_that(lambda: any("the watch goes on" in told for told in notes))
+            archive.start()
+            archive.store(series[2:])
+            await_that(lambda: len(sent()) == 2)
+
+        with ended_after(change, signal.SIGINT):
+            options = ("--send", "--description", "*liver*")
+            assert main(words(f"dicomweb:{archive.url}", out, tiny_bundle, *options)) == 130
+        assert [sum(told in one for one in notes) for told in ("the watch goes on", "looked at again")] == [1, 1]
+        assert "1 series left out by rules" in notes
+        modalities = [archive.rest(f"/series/{name}")["MainDicomTags"]["Modality"] for name in archive.rest("/series")]
+        assert sorted(modalities) == ["CT", "CT", "CT", "SEG", "SEG"]
+    assert {name.split("_")[1] for name in table(out)} == {"0", "2"}
+
+
+@contextlib.contextmanager
+def ended_after(happens: Callable[[], None], number: int) -> Iterator[None]:
+    """Let something happen beside the block, which gets a signal after it, or when it fails."""
+
+    def work() -> None:
+        try:
+            happens()
+        finally:
+            os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    thread.join()
+
+
+def await_that(true: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
