@@ -158,19 +158,23 @@ class OhifPage:
     def _hover(self, xpath: str) -> None:
         from selenium.webdriver import ActionChains
 
-        ActionChains(self._driver).move_to_element(self._driver.find_element("xpath", xpath)).perform()
+        self._on(xpath, lambda one: ActionChains(self._driver).move_to_element(one).perform())
 
     def _click(self, xpath: str) -> None:
+        self._on(xpath, lambda one: one.click())
+
+    def _on(self, xpath: str, act: Callable[[WebElement], None]) -> None:
+        """Do something with the first element that fits, once it is there and can be used."""
         from selenium.common import ElementNotInteractableException, StaleElementReferenceException
 
-        def clicked() -> bool:
+        def done() -> bool:
             found = self._driver.find_elements("xpath", xpath)
             try:
-                return bool(found) and found[0].click() is None
+                return bool(found) and act(found[0]) is None
             except (ElementNotInteractableException, StaleElementReferenceException):
                 return False
 
-        self._wait(clicked, xpath)
+        self._wait(done, xpath)
 
     def _wait(self, happens: Callable[[], T], what: str, pause: float = 0.1, seconds: float = 120.0) -> T:
         deadline = time.monotonic() + seconds

@@ -17,6 +17,8 @@ import pytest
 OHIF = ("@ohif/app", "3.13.2")
 INTEGRITY = "sha512-WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA=="
 
+LIBRARIES = Path(__file__).with_name("viewer_libraries")
+
 
 def ohif_viewer() -> Path:
     """Find the built viewer (`dist` of the package), downloaded at the first call.
@@ -29,6 +31,23 @@ def ohif_viewer() -> Path:
             _unpack(_packed("@".join(OHIF), Path(folder)), Path(folder))
             keep(Path(folder) / "package" / "dist", kept)
     return kept
+
+
+def libraries() -> Path:
+    """Find `node_modules` with what viewer_libraries/package.json asks for, installed at the first call.
+
+    A test is skipped without npm or its registry.
+    """
+    asked = (LIBRARIES / "package.json").read_bytes()
+    kept = cache() / f"libraries-{hashlib.sha256(asked).hexdigest()[:8]}"
+    if not kept.is_dir():
+        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=f"{kept.name}-") as folder:
+            made = Path(folder) / "made"
+            made.mkdir()
+            (made / "package.json").write_bytes(asked)
+            npm("install", "--ignore-scripts", "--no-audit", "--no-fund", folder=made)
+            keep(made, kept)
+    return kept / "node_modules"
 
 
 def cache() -> Path:
