@@ -15,6 +15,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from environment import CORE, LABEL, REPOSITORY, SLICER, Environment, prepare
 IMPORT_LINTER = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
 CHECKS = (("ruff", "-m", "ruff", "check", "."), ("mypy", "-m", "mypy"), ("import contracts", "-c", IMPORT_LINTER))
 """Name and arguments of the interpreter."""
+
+SHARING = ("--dist", "loadfile")
+"""A file's tests share servers and models, so one process runs them."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Suite:
         environment: where they run.
         extra: optional part of the package that they need.
         folders: where they lie; those of other suites may lie below them.
-        options: for pytest.
-        parallel: how many processes, at most.
+        options: for pytest, beside those of all suites.
+        parallel: how many processes, at most: servers of tests need memory.
         servers: further environment with its part of the package, whose programs the tests start.
     """
 
@@ -46,6 +50,11 @@ class Suite:
     options: tuple[str, ...] = ()
     parallel: int = 1
     servers: tuple[tuple[Environment, str], ...] = ()
+
+    @property
+    def environments(self) -> tuple[tuple[Environment, str], ...]:
+        """All that the tests need, each with its part of the package."""
+        return ((self.environment, self.extra), *self.servers)
 
 
 LABEL_SUITE = Suite("label server", LABEL, "labeltest", ("tests/label_app", "tests/jobs"))
@@ -58,7 +67,7 @@ CORE_SUITE = Suite(
     CORE,
     "test",
     ("tests",),
-    ("--dist", "loadfile", *(f"--ignore={folder}" for folder in OTHERS)),
+    tuple(f"--ignore={folder}" for folder in OTHERS),
     parallel=4,
 )
 SUITES = (SLICER_SUITE, LABEL_SUITE, CORE_SUITE)
@@ -74,24 +83,33 @@ def main(arguments: list[str]) -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     suites = (CORE_SUITE,) if "--core" in arguments else chosen(arguments)
     rest = [argument for argument in arguments if argument != "--core"]
-    interpreters = [str(_prepared(suite)) for suite in suites]
     failures = []
-    if CORE_SUITE in suites:
-        for name, *options in CHECKS:
-            print(f"{name} ...", flush=True)
-            command = [interpreters[suites.index(CORE_SUITE)], *options]
-            failures.append(subprocess.run(command, cwd=REPOSITORY).returncode)
-    for suite, python in zip(suites, interpreters, strict=True):
+    with ThreadPoolExecutor() as pool:
+        coming = _prepared(suites, pool)
+        if CORE_SUITE in suites:  # while the other environments are made
+            failures += _checks(coming[CORE.name].result())
+        interpreters = {name: future.result() for name, future in coming.items()}
+    for suite in suites:
         print(f"tests of the {suite.name} ...", flush=True)
-        failures.append(_pytest(suite, python, rest))
+        failures.append(_pytest(suite, interpreters[suite.environment.name], rest))
     return next((code for code in failures if code), 0)
 
 
-def _prepared(suite: Suite) -> Path:
-    """Make the environments of a suite, and return the interpreter of its own."""
-    for environment, extra in suite.servers:
-        prepare(extra, environment)
-    return prepare(suite.extra, suite.environment)
+def _prepared(suites: tuple[Suite, ...], pool: ThreadPoolExecutor) -> dict[str, Future[Path]]:
+    """Make the environments of suites, all at once: the interpreters to come, by the name of the environment."""
+    wanted = {environment.name: (extra, environment) for suite in suites for environment, extra in suite.environments}
+    if len(wanted) > 1:
+        os.environ.setdefault("PIP_PROGRESS_BAR", "off")  # several would overwrite each other
+    return {name: pool.submit(prepare, extra, environment) for name, (extra, environment) in wanted.items()}
+
+
+def _checks(python: Path) -> list[int]:
+    """Exit codes of all that is no test."""
+    codes = []
+    for name, *options in CHECKS:
+        print(f"{name} ...", flush=True)
+        codes.append(subprocess.run([str(python), *options], cwd=REPOSITORY).returncode)
+    return codes
 
 
 def chosen(arguments: list[str]) -> tuple[Suite, ...]:
@@ -101,15 +119,15 @@ def chosen(arguments: list[str]) -> tuple[Suite, ...]:
     return tuple(suite for suite in SUITES if suite in found) if found else SUITES
 
 
-def _pytest(suite: Suite, python: str, arguments: list[str]) -> int:
+def _pytest(suite: Suite, python: Path, arguments: list[str]) -> int:
     """Tests of a suite; each process computes with one thread, which is faster for small networks."""
     workers = min(suite.parallel, os.cpu_count() or 1)
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    options = [*suite.options, "-n", str(workers)] if suite.parallel > 1 else list(suite.options)
+    options = [*suite.options, "-n", str(workers), *SHARING] if suite.parallel > 1 else list(suite.options)
     paths = [argument for argument in arguments if argument.startswith(suite.folders)]
     paths = [path for path in paths if suite is not CORE_SUITE or chosen([path]) == (CORE_SUITE,)]
     others = [argument for argument in arguments if not argument.startswith("tests")]
-    command = [python, "-m", "pytest", "-q", *options, *(paths or suite.folders), *others]
+    command = [str(python), "-m", "pytest", "-q", *options, *(paths or suite.folders), *others]
     return subprocess.run(command, cwd=REPOSITORY, env=environment).returncode
 
 
