@@ -25,8 +25,8 @@ IMPORT_LINTER = "import sys; from importlinter.cli import lint_imports_command; 
 CHECKS = (("ruff", "-m", "ruff", "check", "."), ("mypy", "-m", "mypy"), ("import contracts", "-c", IMPORT_LINTER))
 """Name and arguments of the interpreter."""
 
-SHARING = ("--dist", "loadfile")
-"""A file's tests share servers and models, so one process runs them."""
+SHARING = ("--dist", "loadfile", "--no-loadscope-reorder")
+"""A file's tests share servers and models, so one process runs them; files in the order of `tests/conftest.py`."""
 
 
 @dataclass(frozen=True)
