@@ -48,7 +48,7 @@ class Suite:
     extra: str
     folders: tuple[str, ...]
     options: tuple[str, ...] = ()
-    parallel: int = 1
+    parallel: int = 2
     servers: tuple[tuple[Environment, str], ...] = ()
 
     @property
@@ -57,7 +57,7 @@ class Suite:
         return ((self.environment, self.extra), *self.servers)
 
 
-LABEL_SUITE = Suite("label server", LABEL, "labeltest", ("tests/label_app", "tests/jobs"))
+LABEL_SUITE = Suite("label server", LABEL, "labeltest", ("tests/label_app", "tests/jobs"), parallel=1)
 SLICER_SUITE = Suite(
     "extension of 3D Slicer", SLICER, "", ("tests/slicer_extension",), servers=((LABEL, LABEL_SUITE.extra),)
 )
