@@ -57,7 +57,7 @@ class Suite:
         return ((self.environment, self.extra), *self.servers)
 
 
-LABEL_SUITE = Suite("label server", LABEL, "labeltest", ("tests/label_app", "tests/jobs"), parallel=1)
+LABEL_SUITE = Suite("label server", LABEL, "labeltest", ("tests/label_app", "tests/jobs"))
 SLICER_SUITE = Suite(
     "extension of 3D Slicer", SLICER, "", ("tests/slicer_extension",), servers=((LABEL, LABEL_SUITE.extra),)
 )
@@ -123,7 +123,7 @@ def _pytest(suite: Suite, python: Path, arguments: list[str]) -> int:
     """Tests of a suite; each process computes with one thread, which is faster for small networks."""
     workers = min(suite.parallel, os.cpu_count() or 1)
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    options = [*suite.options, "-n", str(workers), *SHARING] if suite.parallel > 1 else list(suite.options)
+    options = [*suite.options, "-n", str(workers), *SHARING]
     paths = [argument for argument in arguments if argument.startswith(suite.folders)]
     paths = [path for path in paths if suite is not CORE_SUITE or chosen([path]) == (CORE_SUITE,)]
     others = [argument for argument in arguments if not argument.startswith("tests")]

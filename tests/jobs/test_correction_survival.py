@@ -19,7 +19,7 @@ from tests.jobs.test_correction_order import worker_stopped
 
 FULL = "the disk is full; remove jobs or uploads, or ask whoever runs the server"
 
-pytestmark = pytest.mark.label
+pytestmark = [pytest.mark.label, pytest.mark.slow]
 
 MakeStudies = Callable[[], Path]
 

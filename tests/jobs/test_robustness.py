@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.jobs.conftest import LEAVE_SECONDS, Serve, Server, hashes
 
-pytestmark = pytest.mark.label
+pytestmark = [pytest.mark.label, pytest.mark.slow]
 
 MakeStudies = Callable[[], Path]
 

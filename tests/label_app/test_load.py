@@ -14,7 +14,7 @@ from tests.conftest import REPOSITORY
 pytest.importorskip("monailabel", reason="needs the environment of the extra label")
 
 pytestmark = [pytest.mark.label, pytest.mark.slow]
-SECONDS = 30
+SECONDS = 12
 
 
 def test_eight_clients_and_three_queued_jobs_meet_no_error(studies: Path, tiny_bundle: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from monailabel.client.client import MONAILabelClientException
 from tests.label_app.holes import ask
 from tests.label_app.servers import Server, fill, start_semgan
 
-pytestmark = pytest.mark.label
+pytestmark = [pytest.mark.label, pytest.mark.slow]
 
 SECONDS = 240.0
 
@@ -138,7 +138,7 @@ def test_a_training_goes_on_after_the_server_was_killed(tiny_bundle: Path, tmp_p
     studies = fill(tmp_path / "studies")
     with start_semgan(studies, tmp_path / "first", "--bundle", tiny_bundle) as killed:
         submit(MONAILabelClient(killed.address, tmpdir=str(tmp_path)), studies, "ct", tmp_path)
-        asked = {"structures": [{"name": "bladder"}], "seconds": 20}
+        asked = {"structures": [{"name": "bladder"}], "seconds": 12}
         training = ask(killed, "POST", "/semgan/train", json=asked).json()["id"]
         deadline = time.monotonic() + SECONDS
         while ask(killed, "GET", f"/semgan/train/{training}").json()["step"] == 0:
