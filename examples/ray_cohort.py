@@ -23,8 +23,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import ray
-
 import monai_semgan as sg
 
 FRUITLESS = 6
@@ -44,6 +42,8 @@ def main() -> int:
     print(f"{len(cases)} scans, {len(cases) - len(todo)} finished already", flush=True)
     if todo:
         start_ray(arguments.address)
+        import ray
+
         count = min(arguments.workers, len(todo), room(arguments.cpus, arguments.gpus))
         worker = ray.remote(num_cpus=arguments.cpus, num_gpus=arguments.gpus)(sg.CaseRunner)
         for record in work(todo, lambda: worker.remote(settings, output), count):
@@ -87,14 +87,18 @@ def source_of(text: str) -> Any:
 def start_ray(address: str | None) -> None:
     """Join a cluster, or make one of this machine that nobody else can reach."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address:
-        ray.init(address, log_to_driver=False)
-    else:
-        ray.init("local", include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    if not address:  # Ray reads both when it is imported; this one, of whatever system, makes it listen on 127.0.0.1
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    import ray
+
+    ray.init(address or "local", include_dashboard=None if address else False, log_to_driver=False)
+    print(f"Ray at {ray.util.get_node_ip_address()}", flush=True)
 
 
 def work(todo: Sequence[sg.Case], make_worker: Any, count: int) -> Iterator[sg.Record]:
     """Give out scans, and replace workers that die: `run_once` looks what another one has left."""
+    import ray
+
     waiting, busy = deque(todo), {}
     fruitless = 0
     idle = [make_worker() for _ in range(count)]
@@ -130,6 +134,8 @@ def finished(case: sg.Case, key: str, output: Path, send: bool) -> bool:
 
 def room(cpus: int, gpus: float) -> int:
     """How many workers the cluster has room for: one that waits for a machine would keep the scan it was given."""
+    import ray
+
     fitting = 0
     for node in ray.nodes():
         has = node["Resources"] if node["Alive"] else {}

@@ -98,6 +98,7 @@ def test_workers_that_are_killed_are_replaced_and_every_result_is_sent_once(
         assert failed["status"] == "failed" and "has died 3 times; perhaps memory ran out" in failed["message"]
         assert len(rows) == COUNT - 1 and once in rows
         assert {(row["status"], row["sent"]) for row in rows.values()} == {("done", "sent")}
+        assert "Ray at 127.0.0.1" in output.splitlines(), "it listens to nobody else"
         told = [line.split(":")[0] for line in output.splitlines() if line.startswith("ct_")]
         assert sorted(told) == sorted([*rows, always]), "each is told once"
         assert len(studies_of_results(archive)) == COUNT - 1
