@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from monai_semgan.dicomweb.archive_access import PASSWORD, USER, ArchiveAccess
+from monai_semgan.dicomweb.archive_access import PASSWORD, TOKEN, USER
 from monai_semgan.dicomweb.archive_address import ArchiveAddress, is_address, parse_address
 from monai_semgan.errors import SemganError
 from monai_semgan.label_app.archive_store.archive_cache import GIGABYTE
@@ -30,8 +30,8 @@ def archive_address(studies: str) -> ArchiveAddress | None:
     from monailabel.config import settings
 
     user, password = settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
-    if user and password and not environ.get(USER) and not environ.get(PASSWORD):
-        ArchiveAccess(user=user, password=password).to_environment()
+    if user and password and not any(environ.get(name) for name in (USER, PASSWORD, TOKEN)):
+        environ[USER], environ[PASSWORD] = user, password
     return parse_address(studies)
 
 

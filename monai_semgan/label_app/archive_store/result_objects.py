@@ -101,6 +101,9 @@ def write_objects(source: LabelSource, folder: Path, kinds: tuple[str, ...]) -> 
     Raises:
         SemganError: the scan or the label cannot be read, the label is empty, or an object cannot be made of them.
     """
+    import numpy as np
+
+    from monai_semgan.io.dicom.structured_report import write_volume_report
     from monai_semgan.io.reading import read_volume
     from monai_semgan.io.writing import write_label
 
@@ -113,6 +116,10 @@ def write_objects(source: LabelSource, folder: Path, kinds: tuple[str, ...]) -> 
     files = [write_label(laid.array, volume, folder / "segmentation.dcm", segments, provenance=provenance)]
     if "rtstruct" in kinds:
         files.append(write_label(laid.array, volume, folder / "rtstruct", segments, provenance=provenance))
+    if "report" in kinds:
+        counts = np.bincount(laid.array.ravel(), minlength=256)
+        volumes = {name: float(counts[index]) * volume.voxel_ml for index, name in segments.names.items()}
+        files.append(write_volume_report(files[0], volume, folder / "report.dcm", volumes, provenance))
     return tuple(_made(file, folder) for file in files)
 
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,24 +17,39 @@ from pydicom.uid import UID, generate_uid
 from monai_semgan.io.reading import read_volume
 from monai_semgan.io.volume import Volume
 from monai_semgan.io.writing import write_volume
+from monai_semgan.label_app.studies.study_scan import Group
+from monai_semgan.label_app.studies.study_series import SeriesIndex
 from tests.dicom_phantoms import datasets, write_series
 from tests.dicomweb.orthanc import Orthanc
-from tests.label_app.holes import ask
+from tests.label_app.holes import ask as ask_without_key
 from tests.label_app.servers import Server, start_semgan
 from tests.phantoms import grid, labels_at, patient, points_of
 
 T = TypeVar("T")
-SEG, RTSTRUCT = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.3"
+SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 NAMES = {1: "liver", 2: "right kidney", 3: "left kidney", 4: "spleen"}
 READER = {"annotator": "Ada Lovelace", "label_info": [{"name": name, "idx": index} for index, name in NAMES.items()]}
 
 
+USER, PASSWORD, KEY = "reader", "pass:word-of-a-test", "correct-horse-battery-staple"
+
+
+def ask(server: Server, method: str, path: str, **options: Any) -> requests.Response:
+    """An answer of the server, which is given its key."""
+    return ask_without_key(server, method, path, headers={"X-API-Key": KEY}, **options)
+
+
 @contextlib.contextmanager
 def serving(
-    url: str, home: Path, bundle: Path, *options: object, variables: Mapping[str, str] | None = None
+    url: str,
+    home: Path,
+    bundle: Path,
+    *options: object,
+    variables: Mapping[str, str] | None = None,
+    kept: Path | None = None,
 ) -> Iterator[Server]:
-    """The server; its labels lie in `home/labels`, where a second start finds them."""
-    kept = home / "labels"
+    """The server; its labels lie in `home/labels`, or in the folder `kept` of an earlier one."""
+    kept = kept or home / "labels"
     chosen = ("--labels", kept, "--bundle", bundle, *options)
     with start_semgan(url, home, *chosen, variables=variables, kept=kept) as server:
         yield server
@@ -56,10 +70,11 @@ def write_scan(
     scale = (1.0, -1024.0) if modality == "CT" else (1.0, 0.0)
     slices = datasets(array, affine, modality, scale, **{**new_uids(), **tags})
     write_series(folder, slices)
-    for path in folder.iterdir() if syntax is not None else ():
-        one = dcmread(path)
-        one.compress(syntax, generate_instance_uid=False)
-        one.save_as(path)
+    if syntax is not None:
+        for path in folder.iterdir():
+            one = dcmread(path)
+            one.compress(syntax, generate_instance_uid=False)
+            one.save_as(path)
     return folder
 
 
@@ -68,9 +83,15 @@ def new_uids() -> dict[str, str]:
     return {name: generate_uid() for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")}
 
 
-def images(server: Server, **options: Any) -> dict[str, Any]:
+def ids(scans: Path, name: str) -> list[str]:
+    """Ids that a server of the folder gives."""
+    files = tuple(f"{name}/{path.name}" for path in (scans / name).iterdir())
+    return [one.id for one in SeriesIndex(scans, scans / "unused.json").look(Group(name, files)).series]
+
+
+def images(server: Server) -> dict[str, Any]:
     """Images of the server by id, with their labels."""
-    return dict(ask(server, "GET", "/datastore/?output=all", **options).json()["objects"])
+    return dict(ask(server, "GET", "/datastore/?output=all").json()["objects"])
 
 
 def wait_for(look: Callable[[], T | None], what: str, seconds: float = 60.0) -> T:
@@ -84,9 +105,9 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = 60.0) -> 
     raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
 
 
-def download(server: Server, image: str, folder: Path, **options: Any) -> Volume:
+def download(server: Server, image: str, folder: Path) -> Volume:
     """The file of an image."""
-    answer = ask(server, "GET", f"/datastore/image?image={image}", **options)
+    answer = ask(server, "GET", f"/datastore/image?image={image}")
     assert answer.status_code == 200, answer.text
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{image}.nrrd"
@@ -104,17 +125,15 @@ def label_file(array: np.ndarray, like: Volume, path: Path) -> Path:
     return write_volume(array.astype(np.uint8), like, path)
 
 
-def save_label(
-    server: Server, image: str, file: Path, params: Any = READER, tag: str = "final", **options: Any
-) -> requests.Response:
+def save_label(server: Server, image: str, file: Path, params: Any = READER, tag: str = "final") -> requests.Response:
     """The answer to a label that is saved."""
     data, files = {"params": json.dumps(params)}, {"label": (file.name, file.read_bytes())}
-    return ask(server, "PUT", f"/datastore/label?image={image}&tag={tag}", data=data, files=files, **options)
+    return ask(server, "PUT", f"/datastore/label?image={image}&tag={tag}", data=data, files=files)
 
 
-def saved(server: Server, image: str, file: Path, params: Any = READER, **options: Any) -> dict[str, Any]:
+def saved(server: Server, image: str, file: Path, params: Any = READER) -> dict[str, Any]:
     """What the server tells of sending a label that it has saved."""
-    answer = save_label(server, image, file, params, **options)
+    answer = save_label(server, image, file, params)
     assert answer.status_code == 200, answer.text
     return dict(answer.json()["archive"])
 
@@ -131,16 +150,15 @@ def unsent(server: Server) -> dict[str, dict[str, Any]]:
     return {one["image"]: one for one in ask(server, "GET", "/semgan/archive").json()["unsent"]}
 
 
-def results(orthanc: Orthanc, folder: Path, kind: str = SEG) -> dict[str, Path]:
+def results(orthanc: Orthanc, folder: Path, modality: str = "SEG") -> dict[str, Path]:
     """Files of results that Orthanc has, by the UID of their series."""
     folder.mkdir(parents=True, exist_ok=True)
+    wanted = {"Level": "Instance", "Query": {"Modality": modality}}
     found = {}
-    for name in orthanc.rest("/instances"):
-        content = orthanc.get(f"/instances/{name}/file")
-        if str(dcmread(BytesIO(content), specific_tags=["SOPClassUID"]).SOPClassUID) == kind:
-            path = folder / f"{name}.dcm"
-            path.write_bytes(content)
-            found[str(dcmread(path).SeriesInstanceUID)] = path
+    for name in orthanc.rest("/tools/find", json.dumps(wanted).encode()):
+        path = folder / f"{name}.dcm"
+        path.write_bytes(orthanc.get(f"/instances/{name}/file"))
+        found[str(dcmread(path, specific_tags=["SeriesInstanceUID"]).SeriesInstanceUID)] = path
     return found
 
 
@@ -148,7 +166,7 @@ def segments(dataset: Dataset, scan: Path) -> dict[str, np.ndarray]:
     """Masks of the segments of a DICOM segmentation by name, on the grid of the scan, by nothing but its own header."""
     volume = read_volume(scan)
     to_voxel = np.linalg.inv(volume.affine)
-    shared, masks = dataset.SharedFunctionalGroupsSequence[0], {}
+    shared, masks = dataset.SharedFunctionalGroupsSequence[0], dict[str, np.ndarray]()
     names = {segment.SegmentNumber: segment.SegmentLabel for segment in dataset.SegmentSequence}
     frames = np.atleast_3d(dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns))
     for group, frame in zip(dataset.PerFrameFunctionalGroupsSequence, frames, strict=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,68 +11,25 @@ import pytest
 
 pytest.importorskip("monailabel", reason="needs the environment of the extra label")
 
-from pydicom.uid import JPEG2000Lossless
-
 from monai_semgan.io.reading import read_volume
-from monai_semgan.label_app.studies.study_scan import Group
-from monai_semgan.label_app.studies.study_series import SeriesIndex
-from tests.dicom_phantoms import PATIENT, several_volumes, write_series
+from tests.dicom_phantoms import PATIENT
 from tests.dicomweb.orthanc import Orthanc, needs_orthanc
 from tests.label_app.archive_store.serving import (
+    ask,
     download,
+    ids,
     images,
     label_file,
-    new_uids,
     organs,
     save_label,
-    serving,
     wait_for,
     write_scan,
 )
-from tests.label_app.holes import ask
 from tests.label_app.servers import Server
-from tests.phantoms import grid, patient
 
 pytestmark = [pytest.mark.label, needs_orthanc]
 
 SCANS = ("ct", "mr", "packed")
-AFFINE, SHAPE = grid((14.0, 14.0, 14.0), codes="LPS")
-
-
-@pytest.fixture(scope="module")
-def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders of series: an oblique CT, an MR, a compressed CT, an MR of two echoes, overviews, no scan."""
-    folder = tmp_path_factory.mktemp("scans")
-    write_scan(folder / "ct", degrees=(3.0, -4.0, 5.0))
-    write_scan(folder / "mr", "MR", SeriesNumber=7)
-    write_scan(folder / "packed", SeriesNumber=9, spacing=(6.0, 6.0, 25.0), syntax=JPEG2000Lossless)
-    write_scan(folder / "overview", SeriesNumber=1, spacing=(12.0, 12.0, 100.0))
-    write_scan(folder / "other", "PT", spacing=(20.0, 20.0, 20.0))
-    echoes = {(n,): np.rint(patient(AFFINE, SHAPE, "MR", seed=int(n)).array / n) for n in (1.0, 2.0)}
-    slices = several_volumes(echoes, AFFINE, ("EchoNumbers",), SeriesNumber=12, **new_uids())
-    write_series(folder / "echoes", slices)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def archive(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    """An archive that has all of them."""
-    with Orthanc(tmp_path_factory.mktemp("orthanc")) as orthanc:
-        orthanc.store([scans])
-        yield orthanc
-
-
-@pytest.fixture(scope="module")
-def server(archive: Orthanc, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server."""
-    with serving(archive.url, tmp_path_factory.mktemp("served"), tiny_bundle) as server:
-        yield server
-
-
-def ids(scans: Path, name: str) -> list[str]:
-    """Ids that a server of the folder gives."""
-    files = tuple(f"{name}/{path.name}" for path in (scans / name).iterdir())
-    return [one.id for one in SeriesIndex(scans, scans / "unused.json").look(Group(name, files)).series]
 
 
 def test_series_have_the_ids_of_the_same_series_in_a_folder(server: Server, scans: Path) -> None:
