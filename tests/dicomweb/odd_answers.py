@@ -35,7 +35,6 @@ def whole(handler: Handler, answer: Answer) -> None:
     """As HTTP has it."""
     handler.begin(answer, Content_Length=str(len(answer.body)))
     handler.wfile.write(answer.body)
-    handler.close_connection = handler.server.archive.deaf
 
 
 def half(handler: Handler, answer: Answer) -> None:

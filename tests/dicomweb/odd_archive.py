@@ -64,6 +64,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         if self.server.archive.deaf:  # refuses before it has read what comes
             self._serve(b"")
+            self._linger()
             return
         if "Content-Length" in self.headers:
             self._serve(self.rfile.read(int(self.headers["Content-Length"])))
@@ -88,6 +89,15 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Type": answer.kind, **answer.headers, **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
+
+    def _linger(self) -> None:
+        """Take what still comes, as servers do that have closed: else the client would not see the answer."""
+        self.close_connection = True
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(5)
+            while self.connection.recv(1 << 16):
+                pass
 
     def wait_for_the_end(self) -> None:
         """Say nothing until the client has gone, or the archive ends."""
