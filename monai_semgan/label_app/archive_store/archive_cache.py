@@ -15,8 +15,10 @@ from pathlib import Path
 
 from monai_semgan.dicomweb.archive import Archive
 from monai_semgan.dicomweb.archive_address import ArchiveAddress
+from monai_semgan.dicomweb.archive_errors import ArchiveError
 from monai_semgan.dicomweb.archive_series import ArchiveSeries
 from monai_semgan.dicomweb.series_download import fetch_series
+from monai_semgan.label_app.archive_store.background_work import Ending
 from monai_semgan.utils.files import bytes_in, write_error
 
 BUSY_SECONDS = 600.0
@@ -51,6 +53,7 @@ class ArchiveCache:
     _fetching: defaultdict[str, threading.Lock] = field(
         default_factory=lambda: defaultdict(threading.Lock), init=False, repr=False
     )
+    _ending: Ending = field(default_factory=Ending, init=False, repr=False)
     _removing: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
@@ -75,9 +78,19 @@ class ArchiveCache:
             if not self.use(mark, folder):
                 self.tidy()
                 make_private(self.folder)
-                fetch_series(Archive(self.address), series, folder)  # removes the marks of earlier states
+                self._fetch(series, folder)  # removes the marks of earlier states
                 mark.touch()
         return folder
+
+    def close(self) -> None:
+        """Let nobody wait for the archive any more."""
+        self._ending.end()
+
+    def _fetch(self, series: ArchiveSeries, folder: Path) -> None:
+        fetching = self._ending.in_background(lambda: fetch_series(Archive(self.address), series, folder))
+        if not self._ending.done(fetching):
+            raise ArchiveError("the server is stopping", remedy="ask again when it runs", passing=True)
+        fetching.result()
 
     def use(self, file: Path, entry: Path) -> bool:
         """Tell whether a file is there, and note that its entry is used now.

@@ -10,7 +10,7 @@ from monai_semgan.dicomweb.archive import Archive
 from monai_semgan.dicomweb.archive_address import ArchiveAddress
 from monai_semgan.dicomweb.archive_errors import ArchiveError
 from monai_semgan.dicomweb.archive_series import ArchiveSeries
-from monai_semgan.label_app.archive_store.series_volumes import SeriesVolumes
+from monai_semgan.label_app.archive_store.archive_volumes import SeriesVolumes
 from monai_semgan.label_app.studies.catalogue import Originals
 from monai_semgan.label_app.studies.study_models import LeftOut
 from monai_semgan.label_app.studies.study_series import StudySeries

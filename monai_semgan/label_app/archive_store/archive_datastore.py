@@ -16,8 +16,8 @@ from monai_semgan.dicomweb.archive_series import ArchiveSeries
 from monai_semgan.errors import SemganError
 from monai_semgan.label_app.archive_store.archive_cache import ArchiveCache
 from monai_semgan.label_app.archive_store.archive_catalogue import ArchiveCatalogue
+from monai_semgan.label_app.archive_store.archive_volumes import SeriesVolumes, several_volumes
 from monai_semgan.label_app.archive_store.archive_watch import ArchiveWatch
-from monai_semgan.label_app.archive_store.series_volumes import SeriesVolumes, several_volumes
 from monai_semgan.label_app.datastore import PRIVATE, StudiesDatastore
 from monai_semgan.label_app.label_facts import LabelVersion
 from monai_semgan.label_app.studies.converted_volumes import ConvertedVolumes
@@ -95,6 +95,11 @@ class ArchiveDatastore(StudiesDatastore):
         if auto_reload:
             self._auto_reload = True
             self._watch = ArchiveWatch(self._look)
+
+    def close(self) -> None:
+        """Stop looking into the archive, and waiting for it."""
+        super().close()
+        self.cache.close()
 
     def series(self, image_id: str) -> ArchiveSeries | None:
         """Return the series of an image; None for one that a client has sent, or that the archive has no more."""

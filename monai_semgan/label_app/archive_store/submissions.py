@@ -19,9 +19,9 @@ from monai_semgan.dicomweb.archive_errors import ArchiveError
 from monai_semgan.errors import SemganError
 from monai_semgan.jobs.job_errors import in_words
 from monai_semgan.label_app.archive_store.archive_datastore import ArchiveDatastore, CopiedLabel
+from monai_semgan.label_app.archive_store.background_work import SubmissionQueue
 from monai_semgan.label_app.archive_store.result_objects import LabelSource, write_objects
 from monai_semgan.label_app.archive_store.submission import REFUSED, SENT, WAITING, Submission, SubmissionFiles
-from monai_semgan.label_app.archive_store.submission_queue import SubmissionQueue
 from monai_semgan.label_app.labels_datastore import PresentLabel
 
 if TYPE_CHECKING:

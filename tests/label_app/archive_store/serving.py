@@ -101,7 +101,7 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = 60.0) -> 
         found = look()
         if found:
             return found
-        time.sleep(0.1)
+        time.sleep(0.3)
     raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
 
 

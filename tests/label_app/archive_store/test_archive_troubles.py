@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ pytest.importorskip("monailabel", reason="needs the environment of the extra lab
 
 from pydicom import dcmread
 
+from monai_semgan.dicomweb.archive_session import TIMEOUT_SECONDS
 from tests.conftest import REPOSITORY
 from tests.dicom_phantoms import PATIENT
 from tests.dicomweb.odd_answers import Answer, silent, vanishing, whole
@@ -75,6 +77,15 @@ def server(archive: OddArchive, home: Path, tiny_bundle: Path) -> Iterator[Serve
         yield server
 
 
+@pytest.fixture(scope="module")
+def again(server: Server, archive: OddArchive, home: Path, tiny_bundle: Path) -> Iterator[Server]:
+    """Another one with the labels of that server, which has ended."""
+    assert server.process.poll() is not None
+    access = {"SEMGAN_ARCHIVE_TOKEN": TOKEN}
+    with serving(archive.url, home / "again", tiny_bundle, variables=access, kept=server.studies) as again:
+        yield again
+
+
 @pytest.fixture(autouse=True)
 def healed(archive: OddArchive) -> Iterator[None]:
     """The archive behaves at the end of a test."""
@@ -87,6 +98,12 @@ def image_of(scans: Path, name: str) -> str:
     """Id of the image of a series; this archive tells no numbers of series, which are a part of other ids."""
     (image,) = ids(scans, name)
     return image.replace("ct_4_", "ct_")
+
+
+def forget(server: Server) -> None:
+    """Remove all that the server has fetched."""
+    for folder in (*server.studies.glob(".semgan/archive/series/*"), *server.studies.glob(".semgan/archive/volumes/*")):
+        shutil.rmtree(folder)
 
 
 def stored(archive: OddArchive) -> list[str]:
@@ -160,6 +177,7 @@ def test_an_archive_that_does_not_send_a_series_is_told_of_in_words(
     status: int, answered: int, words: str, server: Server, archive: OddArchive, scans: Path
 ) -> None:
     image = image_of(scans, "never")
+    forget(server)
     for kind in ("instances", "together", "single"):
         archive.spoil(kind, lambda answer: Answer(status))
     for answer in (
@@ -233,7 +251,7 @@ def test_the_token_is_sent_and_told_nobody(server: Server, archive: OddArchive) 
 
 
 def test_a_server_that_is_killed_before_it_has_sent_a_label_knows_of_it_afterwards(
-    server: Server, archive: OddArchive, scans: Path, home: Path, tiny_bundle: Path, tmp_path: Path
+    server: Server, archive: OddArchive, scans: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     image, label = label_of(server, scans, "two", 1, tmp_path)
     before = stored(archive)
@@ -256,9 +274,31 @@ def test_a_server_that_is_killed_before_it_has_sent_a_label_knows_of_it_afterwar
     archive.heal()
     (kept,) = place.glob("*/segmentation.dcm")
     uid = str(dcmread(kept).SOPInstanceUID)
-    access, kept_labels = {"SEMGAN_ARCHIVE_TOKEN": TOKEN}, server.studies
-    with serving(archive.url, home / "again", tiny_bundle, variables=access, kept=kept_labels) as again:
-        told: dict[str, Any] = unsent(again)[image]
-        assert told["state"] == "waiting" and told["reason"]
-        assert send_again(again, image)["state"] == "sent" and not unsent(again)
+    again: Server = request.getfixturevalue("again")
+    told: dict[str, Any] = unsent(again)[image]
+    assert told["state"] == "waiting" and told["reason"]
+    assert send_again(again, image)["state"] == "sent" and not unsent(again)
     assert stored(archive) == [*before, uid]
+
+
+def test_a_server_ends_soon_though_somebody_waits_for_a_silent_archive(
+    again: Server, archive: OddArchive, scans: Path
+) -> None:
+    asked, answers = threading.Event(), list[int]()
+
+    def held(handler: Handler, answer: Answer) -> None:
+        asked.set()
+        silent(handler, answer)
+
+    archive.spoil("together", lambda answer: replace(answer, sending=held))
+    image = image_of(scans, "never")
+    forget(again)
+    waiting = threading.Thread(
+        target=lambda: answers.append(ask(again, "GET", f"/datastore/image?image={image}").status_code)
+    )
+    waiting.start()
+    assert asked.wait(60)
+    again.process.send_signal(signal.SIGINT)
+    assert again.process.wait(TIMEOUT_SECONDS[1] - 5) == 0
+    waiting.join(60)
+    assert answers == [503] or answers == [504]

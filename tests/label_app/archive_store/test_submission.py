@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("monailabel", reason="needs the environment of the extra label")
 
 from monai_semgan.errors import SemganError
+from monai_semgan.label_app.archive_store.background_work import SubmissionQueue
 from monai_semgan.label_app.archive_store.submission import SENT, MadeObject, Submission, SubmissionFiles
-from monai_semgan.label_app.archive_store.submission_queue import SubmissionQueue
 
 OBJECT = MadeObject("segmentation.dcm", "1.2", "1.2.3", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.3.4")
 FIRST = Submission("ct_1", "final", 1, 3, "0123")
