@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
 _silent: dict[str, tuple[int, int]] = {}
 """How many blocks keep a logger silent, in whatever threads, and the level that it had before the first."""
 
