@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 from tests.dicomweb.processes import ServerProcess
 
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx (Debian: nginx-light)")
+
+AS_OWNER = " -g 'user root;'" if hasattr(os, "geteuid") and os.geteuid() == 0 else ""
+"""Where root runs the tests: nginx would become nobody, who may not read their folders."""
 
 
 class Nginx:
@@ -28,8 +32,7 @@ class Nginx:
         self.port = port
         written, errors = folder / "nginx.conf", folder / "error.log"
         written.write_text(configuration)
-        owner = ("-g", "user root;") if hasattr(os, "geteuid") and os.geteuid() == 0 else ()  # not nobody: 0700 folders
-        command = ["nginx", "-p", str(folder), "-e", str(errors), "-c", str(written), *owner]
+        command = ["nginx", "-p", str(folder), "-e", str(errors), "-c", str(written), *shlex.split(AS_OWNER)]
         self._process = ServerProcess(command, errors)
 
     def __enter__(self) -> Nginx:

@@ -20,10 +20,11 @@ class ServerProcess:
     Args:
         command: program and arguments.
         log: file that its messages are added to.
+        folder: where it runs: here, if left out.
     """
 
-    def __init__(self, command: list[str], log: Path) -> None:
-        self._command, self._log = command, log
+    def __init__(self, command: list[str], log: Path, folder: Path | None = None) -> None:
+        self._command, self._log, self._folder = command, log, folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, answers: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -32,6 +33,7 @@ class ServerProcess:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
+                cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

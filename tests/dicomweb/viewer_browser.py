@@ -15,6 +15,7 @@ import pytest
 from tests.free_ports import free_port
 
 if TYPE_CHECKING:
+    from selenium.webdriver import ActionChains
     from selenium.webdriver.remote.webelement import WebElement
 
 FLAGS = (
@@ -33,6 +34,8 @@ FLAGS = (
 
 ENTRY = '[data-cy="study-browser-thumbnail-no-image"]'
 VIEWPORT = '[data-cy="viewport-pane"]'
+SEGMENTS = '//*[@data-cy="panelSegmentation-btn"]'
+YES = '//button[normalize-space()="Yes"]'
 LOGO = '//*[@data-cy="return-to-work-list"]'
 NAME = '//*[@data-cy="data-row-title" and text()="{}"]'
 
@@ -93,33 +96,26 @@ class OhifPage:
 
     def load_segmentation(self) -> None:
         """Open the study's segmentation: a double click in the list, then Yes."""
-        from selenium.webdriver import ActionChains
-
+        self._click(SEGMENTS)  # first: they take their place from the picture
         (entry,) = self._wait(lambda: self._all(ENTRY), "the segmentation in the list")
-        ActionChains(self._driver).double_click(entry).perform()
-        self._click('//button[normalize-space()="Yes"]')
-        self._click('//*[@data-cy="panelSegmentation-btn"]')
-        self._wait(self.segments, "the names of the segments")
+        self._wait(lambda: self._seen(YES), "a question", act=lambda: self._double_click(entry))
+        self._wait(self.segments, "the names of the segments", act=lambda: self._click(YES))
 
     def segments(self) -> dict[str, tuple[int, ...]]:
         """Names and colours (red, green, blue) of the list on the right."""
         return {name: _rgb(colour) for name, colour in self._driver.execute_script(ROWS)}
 
-    def jump_to(self, segment: str) -> None:
-        """Go to the middle of a segment: a click on its name."""
-        self._click(NAME.format(segment))
-        self._hover(LOGO)  # off the name, which has a box over the picture
-
     def measured(self, segment: str) -> dict[str, str]:
         """What OHIF measures of a segment: the box that the mouse brings up over its name."""
 
-        def box() -> dict[str, str]:
+        def hover() -> None:
             self._hover(LOGO)
             self._hover(NAME.format(segment))
-            time.sleep(0.5)  # it opens after a moment, but not where the measures come later
+
+        def box() -> dict[str, str]:
             return dict(self._driver.execute_script(BOX, segment))
 
-        measures = self._wait(box, f"what it measures of the {segment}")
+        measures = self._wait(box, f"what it measures of the {segment}", act=hover, again=4.0)
         self._hover(LOGO)
         return measures
 
@@ -128,19 +124,23 @@ class OhifPage:
         text = self._all('[data-cy="viewport-overlay-bottom-right"]')[0].text
         return int(text.split("I:")[1].split()[0])
 
-    def picture(self, path: Path, shows: Callable[[np.ndarray], object]) -> np.ndarray:
-        """Take a screenshot once the slice shows something, and stays so for a second.
+    def picture(self, segment: str, path: Path, shows: Callable[[np.ndarray], object]) -> np.ndarray:
+        """Go to the middle of a segment; take a screenshot once the slice shows something, and stays so for a second.
 
         Returns:
             (H, W, 3) of the slice alone; the file has the whole page.
         """
         former: list[bytes] = []
 
+        def jump() -> None:
+            self._click(NAME.format(segment))
+            self._hover(LOGO)  # off the name, which has a box over the picture
+
         def still() -> bool:
             former.append(self._driver.get_screenshot_as_png())
             return former[-3:].count(former[-1]) == 3 and bool(shows(self._viewport(former[-1])))
 
-        self._wait(still, "what is looked for", pause=0.4)
+        self._wait(still, f"the {segment}", act=jump, pause=0.4)
         path.write_bytes(former[-1])
         return self._viewport(former[-1])
 
@@ -155,35 +155,59 @@ class OhifPage:
     def _all(self, selector: str) -> list[WebElement]:
         return list(self._driver.find_elements("css selector", selector))
 
-    def _hover(self, xpath: str) -> None:
-        from selenium.webdriver import ActionChains
+    def _seen(self, xpath: str) -> bool:
+        return bool(self._driver.find_elements("xpath", xpath))
 
-        self._on(xpath, lambda one: ActionChains(self._driver).move_to_element(one).perform())
+    def _hover(self, xpath: str) -> None:
+        self._on(xpath, lambda one: self._mouse().move_to_element(one).perform())
 
     def _click(self, xpath: str) -> None:
         self._on(xpath, lambda one: one.click())
 
-    def _on(self, xpath: str, act: Callable[[WebElement], None]) -> None:
+    def _double_click(self, one: WebElement) -> None:
+        self._mouse().double_click(one).perform()
+
+    def _mouse(self) -> ActionChains:
+        from selenium.webdriver import ActionChains
+
+        return ActionChains(self._driver)
+
+    def _on(self, xpath: str, act: Callable[[WebElement], object]) -> None:
         """Do something with the first element that fits, once it is there and can be used."""
         from selenium.common import ElementNotInteractableException, StaleElementReferenceException
 
         def done() -> bool:
             found = self._driver.find_elements("xpath", xpath)
             try:
-                return bool(found) and act(found[0]) is None
+                for one in found[:1]:
+                    act(one)
             except (ElementNotInteractableException, StaleElementReferenceException):
                 return False
+            return bool(found)
 
         self._wait(done, xpath)
 
-    def _wait(self, happens: Callable[[], T], what: str, pause: float = 0.1, seconds: float = 120.0) -> T:
-        deadline = time.monotonic() + seconds
-        while not (result := happens()):
+    def _wait(
+        self,
+        happens: Callable[[], T],
+        what: str,
+        *,
+        act: Callable[[], object] = lambda: None,
+        again: float = 20.0,
+        pause: float = 0.1,
+    ) -> T:
+        """Do something until something happens: again after some seconds, as readers do where a click got lost."""
+        deadline, due = time.monotonic() + 120.0, 0.0
+        while True:
+            if time.monotonic() >= due:
+                act()
+                due = time.monotonic() + again
+            if result := happens():
+                return result
             if time.monotonic() > deadline:
                 shown = self._driver.save_screenshot(str(self._failure)) and self._failure
                 pytest.fail(f"OHIF does not show {what}: see {shown}")
             time.sleep(pause)
-        return result
 
 
 def _rgb(css: str) -> tuple[int, ...]:
