@@ -74,7 +74,7 @@ def npm(*arguments: str, folder: Path) -> str:
         pytest.skip("needs npm (Debian: npm)")
     done = subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, timeout=600)
     if done.returncode:
-        pytest.skip(f"npm {arguments[0]}: {' '.join(done.stderr.split())[-300:]}")
+        pytest.skip(f"npm {arguments[0]}: {' '.join(done.stderr.split())[:200]}")
     return done.stdout
 
 
