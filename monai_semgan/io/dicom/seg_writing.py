@@ -178,8 +178,9 @@ def _save(
 
 def _tell_provenance(dataset: Dataset, provenance: Provenance) -> None:
     """Add who answers for a segmentation, and what it takes the place of."""
+    dataset.ContentCreatorName = provenance.person  # has to be there, if empty (PS3.3 table 10-12)
     if provenance.person:
-        dataset.ContentCreatorName = dataset.OperatorsName = provenance.person
+        dataset.OperatorsName = provenance.person
     add_related_series(dataset, provenance.replaces)
     add_references(dataset, provenance.replaces)
     add_to_hierarchy(dataset, provenance.replaces)
