@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from monai_semgan.bundle.digest import weights_digest
 from monai_semgan.bundle.durable_folders import (
     PARTIAL,
@@ -32,6 +30,7 @@ from monai_semgan.bundle.labels import CONFIG, METADATA, WEIGHTS
 from monai_semgan.bundle.pending import finish_pending
 from monai_semgan.bundle.version_record import VERSION_FILE, ModelVersion, VersionFile, VersionRecord
 from monai_semgan.errors import SemganError, read_error
+from monai_semgan.utils.file_locks import take_lock
 from monai_semgan.utils.files import write_error
 from monai_semgan.utils.json_text import json_text
 
@@ -203,13 +202,10 @@ class VersionStore:
                 raise SemganError("is a model bundle, which versions must not change", remedy=remedy, path=place)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(str(self.root / LOCK), timeout=LOCK_SECONDS)
-            lock.acquire()
-        except Timeout:
-            problem = "another process is changing these versions"
-            raise SemganError(problem, remedy="wait for its end", path=self.root) from None
         except OSError as error:
             raise write_error(error, self.root) from error
+        problem = "another process is changing these versions"
+        lock = take_lock(self.root / LOCK, problem, "wait for its end", self.root, LOCK_SECONDS)
         try:
             yield
         finally:

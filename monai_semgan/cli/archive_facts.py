@@ -26,7 +26,7 @@ def tell_archive(arguments: argparse.Namespace) -> int:
     use_access(arguments)
     archive = Archive(arguments.scan)
     wanted = arguments.series
-    listed = [one for one in archive.list_series() if wanted is None or wanted in (one.number, one.series)]
+    listed = [one for one in archive.list_series() if wanted is None or one.is_called(wanted)]
     if not listed:
         what = "has no CT or MR series there" if wanted is None else f"has no series {wanted} there"
         raise SemganError(f"the archive {archive.address.host} {what}", remedy="check address and UIDs")

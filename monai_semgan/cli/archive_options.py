@@ -11,22 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monai_semgan.cli.arguments import bar, note, say
+from monai_semgan.dicomweb.archive_address import MARK, QUERY_RETRIEVE, ArchiveAddress, parse_address
 from monai_semgan.errors import Cancelled, SemganError
 
 if TYPE_CHECKING:
-    from monai_semgan.dicomweb.archive_address import ArchiveAddress
     from monai_semgan.dicomweb.archive_series import ArchiveSeries
 
-MARK = "dicomweb:"
 OTHERS_TOLD = 6
 
 
 def scan_source(text: str) -> Path | ArchiveAddress:
     """Parse an argument that names a file, a folder, or an address of DICOMweb."""
-    if not text.lower().startswith((MARK, "dimse:", "dicom:", "pacs:")):
+    if not text.lower().startswith((MARK, *QUERY_RETRIEVE)):
         return Path(text)
-    from monai_semgan.dicomweb.archive_address import parse_address
-
     try:
         return parse_address(text)
     except SemganError as error:
@@ -95,7 +92,7 @@ def scan_folder(arguments: argparse.Namespace) -> Iterator[Path]:
 
 def _chosen(listed: list[ArchiveSeries], source: ArchiveAddress, wanted: str | None) -> ArchiveSeries:
     """Take the series of a number or UID, or else the one with most images, as in a folder."""
-    found = [one for one in listed if wanted is None or wanted.partition("/")[0] in (one.number, one.series)]
+    found = [one for one in listed if wanted is None or one.is_called(wanted.partition("/")[0])]
     if not found:
         there = "; ".join(one.line for one in listed[:OTHERS_TOLD])
         what = f"has no series {wanted} there" if listed else "has no CT or MR series there"

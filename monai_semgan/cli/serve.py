@@ -16,7 +16,7 @@ from monai_semgan.cli.archive_options import archive_options, scan_source, use_a
 from monai_semgan.cli.arguments import model_options, note, positive_int, threads_option
 from monai_semgan.dicomweb.archive_address import ArchiveAddress
 from monai_semgan.errors import SemganError
-from monai_semgan.label_app.server.options import OPEN_SENTENCE, ServerOptions, read_key
+from monai_semgan.label_app.server.options import ARCHIVE_ALSO, OPEN_SENTENCE, ServerOptions, read_key
 
 PYTHON_VARIABLE = "SEMGAN_LABEL_PYTHON"
 KEY_VARIABLE = "SEMGAN_API_KEY"
@@ -83,7 +83,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--archive-also",
-        choices=("rtstruct", "report"),
+        choices=ARCHIVE_ALSO,
         action="append",
         default=[],
         help="send this to the archive besides the segmentation of every final label",

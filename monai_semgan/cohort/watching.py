@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from filelock import FileLock, Timeout
-
 from monai_semgan.cohort.arrivals import Arrival, ArrivalSource
 from monai_semgan.cohort.cases import Case
 from monai_semgan.cohort.cohort_settings import CohortSettings, case_key, input_state
@@ -18,7 +16,7 @@ from monai_semgan.cohort.records import DONE, SENT, Record, load_records, write_
 from monai_semgan.cohort.watch_rules import WatchRules
 from monai_semgan.data.scan_folder import BOOKKEEPING
 from monai_semgan.errors import SemganError
-from monai_semgan.utils.files import write_error
+from monai_semgan.utils.file_locks import take_lock
 
 LOCK = "watch.lock"
 LONGEST_WAIT = 3600.0
@@ -253,14 +251,8 @@ def locked_output(output: Path) -> Iterator[None]:
     Raises:
         SemganError: another watch holds it, or it cannot be written.
     """
-    lock = FileLock(output / BOOKKEEPING / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        problem = "another semgan watch writes into this folder"
-        raise SemganError(problem, remedy="end it, or choose another OUT", path=output) from None
-    except OSError as error:
-        raise write_error(error, output) from error
+    problem = "another semgan watch writes into this folder"
+    lock = take_lock(output / BOOKKEEPING / LOCK, problem, "end it, or choose another OUT", output)
     try:
         yield
     finally:

@@ -15,6 +15,7 @@ MARK = "dicomweb:"
 EXAMPLE = "dicomweb:http://127.0.0.1:8042/dicom-web?StudyInstanceUID=1.2.3"
 UID_KEYWORDS = ("StudyInstanceUID", "SeriesInstanceUID")
 QUERY_RETRIEVE = ("dimse:", "dicom:", "pacs:")
+"""What addresses of DICOM Q/R begin with."""
 
 
 @dataclass(frozen=True)

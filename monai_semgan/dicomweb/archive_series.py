@@ -66,6 +66,10 @@ class ArchiveSeries:
         count = "" if self.images is None else f", {self.images} image{'s' if self.images != 1 else ''}"
         return f"{self.number or self.series}: {self.modality or 'unknown'}{count}"
 
+    def is_called(self, wanted: str) -> bool:
+        """Tell whether a number or UID, as `--series` takes it, means this series."""
+        return wanted in (self.number, self.series)
+
     def address(self, archive: ArchiveAddress) -> ArchiveAddress:
         """Return the address of this series alone."""
         wanted = (("StudyInstanceUID", self.study), ("SeriesInstanceUID", self.series))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from monai_semgan.utils.file_locks import release_and_remove
 from monai_semgan.utils.files import write_error
 
 LOCK = ".lock"
@@ -26,8 +26,7 @@ def locked_folder(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     Raises:
         SemganError: the folder cannot be written.
     """
-    path = folder / LOCK
-    lock = FileLock(str(path))
+    lock = FileLock(str(folder / LOCK))
     while True:
         try:
             lock.acquire(timeout=POLL_SECONDS)
@@ -39,9 +38,4 @@ def locked_folder(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        if os.name != "nt":  # while it is held: nobody else can take it in between
-            path.unlink(missing_ok=True)
-        lock.release()
-        if os.name == "nt":  # which removes no open file
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+        release_and_remove(lock)

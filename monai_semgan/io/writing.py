@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from monai_semgan.io.dicom.provenance import Provenance, ResultUids
     from monai_semgan.io.volume import Volume
 
+STRUCTURE_SET = "RTSTRUCT.dcm"
+"""Name of the file of a DICOM structure set in its folder."""
+
 
 def write_volume(array: np.ndarray, like: Volume, path: str | Path, dtype: Any = None) -> Path:
     """Write an array on the grid of `like`: same shape, affine, qform and sform codes and units.
@@ -126,7 +129,7 @@ def check_label_output(path: str | Path, like: Volume | None = None, inputs: tup
     """
     path = Path(path)
     if path.name.lower().endswith("rtstruct"):
-        path = path / "RTSTRUCT.dcm"
+        path = path / STRUCTURE_SET
     if like is not None and like.source is not None:
         inputs += tuple(file.path for file in like.source.files)
     path = check_output(path, label_endings(), inputs)
@@ -151,7 +154,7 @@ def output_notes(path: Path, like: Volume) -> tuple[str, ...]:
     from monai_semgan.io.dicom.seg_references import distance_of_planes  # noqa: PLC0415 - as well
 
     notes, frames = result_header(like.source).notes, like.source.frames
-    if path.name.lower() != "rtstruct.dcm" and len(frames) > 1 and distance_of_planes(frames) is None:
+    if path.name.lower() != STRUCTURE_SET.lower() and len(frames) > 1 and distance_of_planes(frames) is None:
         notes += (
             "The slices are unevenly spaced or tilted: .dcm holds the label on them, but programs built on dcmqi, such "
             "as 3D Slicer, may show it elsewhere; check there that it lies on the scan.",

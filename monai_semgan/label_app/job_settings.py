@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from monai_semgan.jobs.training_labels import FindLabels
 
 HOUR = 3600.0
-DEFAULTS = {"upload_limit_mb": 2048.0, "disk_limit_gb": 20.0, "keep_hours": 24.0}
+JOB_DEFAULTS = {"upload_limit_mb": 2048.0, "disk_limit_gb": 20.0, "keep_hours": 24.0}
+DEFAULTS = {**JOB_DEFAULTS, "archive_cache_gb": 20.0, "archive_cache_hours": 24.0}
+"""What numbers are where `--conf` says nothing."""
 
 
 def make_service(
@@ -24,7 +26,7 @@ def make_service(
     """Make the job service of an app, not started yet.
 
     Args:
-        conf: `bundle`, `device`, and those of `DEFAULTS`; `keep_days` as well.
+        conf: `bundle`, `device`, and those of `JOB_DEFAULTS`; `keep_days` as well.
         studies: folder of the datastore.
         find_image: see `JobService`.
         find_labels: see `JobService`.
@@ -36,8 +38,8 @@ def make_service(
     from monai_semgan.jobs.service_settings import ServiceSettings
 
     if "keep_days" in conf and "keep_hours" not in conf:
-        conf = {**conf, "keep_hours": str(24 * _number(conf, "keep_days"))}
-    values = {name: _number(conf, name) for name in DEFAULTS}
+        conf = {**conf, "keep_hours": str(24 * positive(conf, "keep_days"))}
+    values = {name: positive(conf, name) for name in JOB_DEFAULTS}
     settings = ServiceSettings(
         bundles=tuple(bundle_folders(conf)),
         devices=(conf.get("device", "auto"),),
@@ -72,7 +74,12 @@ def folder_in_use(conf: Mapping[str, str], home: Path) -> Path:
     return next(iter(models.values())).folder
 
 
-def _number(conf: Mapping[str, str], name: str) -> float:
+def positive(conf: Mapping[str, str], name: str) -> float:
+    """Return a number of `--conf`, or its default.
+
+    Raises:
+        SemganError: it is no positive number.
+    """
     try:
         value = float(conf[name]) if name in conf else DEFAULTS[name]
     except ValueError:

@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING
 
 from monai_semgan.errors import SemganError
 from monai_semgan.io.reading import read_volume
-from monai_semgan.io.writing import check_label_output, output_notes, write_label
+from monai_semgan.io.writing import STRUCTURE_SET, check_label_output, output_notes, write_label
 from monai_semgan.organs import Segments
 from monai_semgan.utils.files import check_output, check_output_folder
 
 if TYPE_CHECKING:
     from monai_semgan.bundle.load import Bundle
     from monai_semgan.inference.segmentation import Segmentation
-    from monai_semgan.io.dicom.provenance import Provenance, ReplacedResult
+    from monai_semgan.io.dicom.provenance import Provenance
     from monai_semgan.io.volume import Volume
     from monai_semgan.quality.anatomy import AnatomyReport
 
 DICOM = ".dcm"
-STRUCTURE_SET = "RTSTRUCT.dcm"
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,6 @@ class OutputFiles:
         statistics: JSON file of volumes and mean intensities; none when left out.
         structure_set: folder for a DICOM structure set beside the label; none when left out.
         volume_report: `.dcm` file of a structured report of the volumes, of a label in DICOM; none when left out.
-        replaces: earlier results in an archive that those in DICOM take the place of.
     """
 
     label: Path
@@ -58,7 +56,6 @@ class OutputFiles:
     statistics: Path | None = None
     structure_set: Path | None = None
     volume_report: Path | None = None
-    replaces: tuple[ReplacedResult, ...] = ()
 
     def checked(self, volume: Volume, inputs: tuple[Path, ...] = ()) -> OutputFiles:
         """Find out before long computations that everything can be written, and make the folders.
@@ -179,7 +176,7 @@ def _provenance(bundle: Bundle, outputs: OutputFiles) -> Provenance | None:
         return None
     from monai_semgan.io.dicom.provenance import Provenance
 
-    return Provenance(model_digest=bundle.weights_sha256, replaces=outputs.replaces)
+    return Provenance(model_digest=bundle.weights_sha256)
 
 
 def chosen_labels(bundle: Bundle, names: Sequence[str] | None) -> dict[int, str]:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from monai_semgan.errors import SemganError
+from filelock import FileLock
+
+from monai_semgan.utils.file_locks import take_lock
 
 
-def claim(path: Path) -> Any:
+def claim(path: Path) -> FileLock:
     """Take a lock that ends with this process.
 
     Raises:
-        SemganError: if another process has it.
+        SemganError: if another process has it, or its file cannot be written.
     """
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - optional extra
-
-    lock = FileLock(str(path))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        remedy = "stop it or choose another folder"
-        raise SemganError("another server uses these studies", remedy=remedy, path=path.parent.parent) from None
-    return lock
+    problem, remedy = "another server uses these studies", "stop it or choose another folder"
+    return take_lock(path, problem, remedy, path.parent.parent)

@@ -19,12 +19,11 @@ from monai_semgan.dicomweb.archive_errors import ArchiveError
 from monai_semgan.dicomweb.archive_series import ArchiveSeries
 from monai_semgan.dicomweb.series_download import fetch_series
 from monai_semgan.label_app.archive_store.background_work import Ending
+from monai_semgan.label_app.server.options import GIGABYTE
 from monai_semgan.utils.files import bytes_in, write_error
 
 BUSY_SECONDS = 600.0
 """What was used within this time stays, however full the cache is: somebody may be reading it."""
-
-GIGABYTE = 1 << 30
 
 
 def _nothing() -> Collection[Path]:

@@ -8,11 +8,8 @@ from pathlib import Path
 from monai_semgan.dicomweb.archive_access import PASSWORD, TOKEN, USER
 from monai_semgan.dicomweb.archive_address import ArchiveAddress, is_address, parse_address
 from monai_semgan.errors import SemganError
-from monai_semgan.label_app.archive_store.archive_cache import GIGABYTE
-from monai_semgan.label_app.server.options import archive_home
-
-KINDS = ("rtstruct", "report")
-HOUR = 3600.0
+from monai_semgan.label_app.job_settings import HOUR, positive
+from monai_semgan.label_app.server.options import ARCHIVE_ALSO, GIGABYTE, archive_home
 
 
 def archive_address(studies: str) -> ArchiveAddress | None:
@@ -49,7 +46,7 @@ def cache_limits(conf: Mapping[str, str]) -> tuple[int, float]:
     Raises:
         SemganError: a value is no positive number.
     """
-    gigabytes, hours = _positive(conf, "archive_cache_gb", 20.0), _positive(conf, "archive_cache_hours", 24.0)
+    gigabytes, hours = positive(conf, "archive_cache_gb"), positive(conf, "archive_cache_hours")
     return round(gigabytes * GIGABYTE), hours * HOUR
 
 
@@ -57,20 +54,10 @@ def result_kinds(conf: Mapping[str, str]) -> tuple[str, ...]:
     """Return what is sent besides the segmentation.
 
     Raises:
-        SemganError: a word is none of `KINDS`.
+        SemganError: a word is none of `ARCHIVE_ALSO`.
     """
     wanted = tuple(word for word in conf.get("archive_also", "").replace(" ", "").split(",") if word)
-    unknown = next((word for word in wanted if word not in KINDS), None)
+    unknown = next((word for word in wanted if word not in ARCHIVE_ALSO), None)
     if unknown is not None:
-        raise SemganError(f"{unknown} cannot be sent to an archive", remedy=f"give {' or '.join(KINDS)}")
+        raise SemganError(f"{unknown} cannot be sent to an archive", remedy=f"give {' or '.join(ARCHIVE_ALSO)}")
     return wanted
-
-
-def _positive(conf: Mapping[str, str], name: str, otherwise: float) -> float:
-    try:
-        value = float(conf[name]) if conf.get(name) else otherwise
-    except ValueError:
-        value = -1.0
-    if not 0 < value < float("inf"):
-        raise SemganError(f"--conf {name} is no positive number")
-    return value

@@ -19,6 +19,9 @@ MIN_KEY_LENGTH = 16
 MEGABYTE = 1 << 20
 GIGABYTE = 1 << 30
 
+ARCHIVE_ALSO = ("rtstruct", "report")
+"""What an archive can get besides the segmentation."""
+
 
 @dataclass(frozen=True)
 class ServerOptions:
@@ -41,7 +44,7 @@ class ServerOptions:
         as_json: whether the address is announced as JSON.
         archive_cache_gb: series that were fetched from an archive take at most this, in 2^30 bytes.
         archive_cache_hours: after this time without use they are forgotten.
-        archive_also: what is sent to the archive besides the segmentation: `rtstruct`, `report`.
+        archive_also: what is sent to the archive besides the segmentation, of `ARCHIVE_ALSO`.
     """
 
     studies: Path | ArchiveAddress

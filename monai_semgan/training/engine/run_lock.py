@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from monai_semgan.errors import SemganError
 from monai_semgan.training.engine.distributed import Workers
+from monai_semgan.utils.file_locks import release_and_remove, take_lock
 from monai_semgan.utils.files import made_folder, write_error
 
 LOCK = ".lock"
@@ -40,13 +41,10 @@ def _held(folder: Path) -> Iterator[None]:
         new = not folder.exists()
         try:
             stack.enter_context(made_folder(folder))
-            lock = FileLock(folder / LOCK, timeout=0)
-            lock.acquire()
-        except Timeout:
-            problem = "another process trains in this folder"
-            raise SemganError(problem, remedy="wait for its end, or choose another --out", path=folder) from None
         except OSError as error:
             raise write_error(error, folder) from error
+        problem = "another process trains in this folder"
+        lock = take_lock(folder / LOCK, problem, "wait for its end, or choose another --out", folder)
         try:
             yield
         finally:
@@ -55,10 +53,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 def _release(lock: FileLock, folder: Path, new: bool) -> None:
     """Give the lock back; its file goes too where nothing else has come into a folder that was made for the run."""
-    left = new and os.listdir(folder) == [LOCK]
-    if left and os.name != "nt":  # while it is held: nobody else can take it in between
-        (folder / LOCK).unlink(missing_ok=True)
-    lock.release()
-    if left and os.name == "nt":  # which removes no open file
-        with contextlib.suppress(OSError):
-            (folder / LOCK).unlink(missing_ok=True)
+    if new and os.listdir(folder) == [LOCK]:
+        release_and_remove(lock)
+    else:
+        lock.release()
