@@ -11,13 +11,11 @@ from monai_semgan.cohort.cases import Case
 from monai_semgan.cohort.records import SENT
 from monai_semgan.dicomweb.archive import Archive
 from monai_semgan.dicomweb.archive_address import parse_address
-from monai_semgan.dicomweb.archive_errors import ArchiveError
+from monai_semgan.dicomweb.archive_errors import NO_RIGHT, ArchiveError
 from monai_semgan.dicomweb.series_download import fetch_series
 from monai_semgan.errors import SemganError
 
 DICOM = ".dcm"
-NO_RIGHT = (401, 403)
-"""HTTP status of archives that do not let in who asks, until somebody mends the password or the right."""
 
 
 @contextmanager

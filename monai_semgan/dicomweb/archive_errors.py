@@ -20,6 +20,9 @@ CERTIFICATE: dict[int, tuple[str, str]] = {
 }
 """Problem and remedy by OpenSSL's number; `UNTRUSTED` for any other."""
 
+NO_RIGHT = (401, 403)
+"""HTTP status of archives that do not let in who asks, until somebody mends the password or the right."""
+
 STATUS: dict[int, tuple[str, str]] = {
     400: ("does not understand the question (400)", "check the address: it ends at the root of DICOMweb"),
     401: ("wants to know who asks (401)", "give --archive-user with --archive-password-file, or --archive-token-file"),

@@ -13,6 +13,7 @@ from monai_semgan.dicomweb.archive_address import ArchiveAddress
 from monai_semgan.dicomweb.archive_errors import ArchiveError, status_error
 from monai_semgan.dicomweb.multipart_ending import check_ending
 from monai_semgan.errors import SemganError
+from monai_semgan.utils.hosts import is_loopback
 
 if TYPE_CHECKING:
     import requests
@@ -79,7 +80,7 @@ def make_session(address: ArchiveAddress, access: ArchiveAccess) -> requests.Ses
     session = ArchiveSession()
     session.max_redirects = 5
     session.trust_env = False  # ~/.netrc and $REQUESTS_CA_BUNDLE would come before what was told
-    if not is_loopback(urlsplit(address.url).hostname or ""):
+    if not is_loopback((urlsplit(address.url).hostname or "").rstrip(".")):  # which no proxy can reach
         session.proxies.update(requests.utils.get_environ_proxies(address.url))
     if access.authority is not None:
         session.verify = str(access.authority)
@@ -106,14 +107,6 @@ def origin(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     return scheme, (parts.hostname or "").lower(), parts.port or (443 if scheme == "https" else 80)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this computer, which no proxy can reach."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower().rstrip(".") == "localhost"
 
 
 def check_host(host: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monai_semgan.dicomweb.archive import Archive
-from monai_semgan.dicomweb.archive_errors import ArchiveError
+from monai_semgan.dicomweb.archive_errors import NO_RIGHT, ArchiveError
 from monai_semgan.dicomweb.archive_series import ArchiveSeries
 from monai_semgan.dicomweb.folder_lock import LOCK, locked_folder
 from monai_semgan.dicomweb.received_instance import is_whole, uid_of, write_instance
@@ -20,7 +20,6 @@ TRIES = 3
 """Times that a series may have changed meanwhile, and failures in a row before single images are given up."""
 
 ENDING = ".dcm"
-NO_RIGHT = (401, 403)
 FAILED = 500
 """From here on it is the archive that has failed: some do for a whole series where one file of it is lost."""
 

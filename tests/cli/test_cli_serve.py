@@ -12,7 +12,8 @@ import pytest
 
 from monai_semgan.cli.program import main
 from monai_semgan.errors import SemganError
-from monai_semgan.label_app.server.options import OPEN_SENTENCE, ServerOptions, check_access, is_loopback, read_key
+from monai_semgan.label_app.server.options import OPEN_SENTENCE, ServerOptions, check_access, read_key
+from monai_semgan.utils.hosts import is_loopback
 from tests.conftest import REPOSITORY
 
 KEY = "correct-horse-battery-staple"

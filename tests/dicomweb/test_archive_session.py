@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,8 @@ WITH_PASSWORD, WITH_TOKEN = ArchiveAccess(USER, PASSWORD), ArchiveAccess(token=T
 
 @pytest.fixture(scope="module")
 def files_of_a_ct(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Few and small slices: what comes over the line is all the same here."""
     return sorted(write_ct(tmp_path_factory.mktemp("ct"), spacing=(30.0, 30.0, 60.0)).iterdir())
-
-
-@pytest.fixture
-def odd(files_of_a_ct: list[Path]) -> Iterator[OddArchive]:
-    with OddArchive(files_of_a_ct) as archive:
-        yield archive
 
 
 def connect(odd: OddArchive, access: ArchiveAccess = WITH_TOKEN) -> Archive:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import logging
 import os
 import shutil
@@ -165,14 +164,7 @@ def test_a_dicom_segmentation_that_cannot_be_is_refused_before_the_work(
         check_label_output(tmp_path / "out.dcm", plain)
     with pytest.raises(SemganError, match="no organ was found"):
         write_label(0 * label, volume, tmp_path / "out.dcm", SEGMENTS)
-    real = builtins.__import__
-
-    def no_highdicom(name: str, *rest: Any) -> Any:
-        if name == "highdicom":
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", no_highdicom)
+    monkeypatch.setitem(sys.modules, "highdicom", None)  # as if it were not installed
     with pytest.raises(SemganError, match=r"needs highdicom; run pip install 'monai-semgan\[dicom\]'"):
         check_label_output(tmp_path / "out.dcm", volume)
     assert not (tmp_path / "out.dcm").exists()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -232,14 +232,7 @@ def test_a_segmentation_in_memory_is_reported_like_its_file(tmp_path: Path) -> N
 def test_without_highdicom_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     volume = scan(tmp_path / "scan")
     segmentation = write_label(label(), volume, tmp_path / "seg.dcm", SEGMENTS)
-    real = builtins.__import__
-
-    def no_highdicom(name: str, *rest: Any) -> Any:
-        if name == "highdicom":
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", no_highdicom)
+    monkeypatch.setitem(sys.modules, "highdicom", None)  # as if it were not installed
     with pytest.raises(SemganError, match=r"needs highdicom; run pip install 'monai-semgan\[dicom\]'"):
         write_volume_report(segmentation, volume, tmp_path / "sr.dcm", VOLUMES)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from monai_semgan.label_app.server.options import is_loopback
+from monai_semgan.utils.hosts import is_loopback
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from monai_semgan.dicomweb.archive_address import ArchiveAddress
 from monai_semgan.errors import SemganError
 from monai_semgan.utils.foreign_text import read_foreign_text
+from monai_semgan.utils.hosts import is_loopback
 
 OPEN_SENTENCE = "anyone who reaches this computer may read and write these studies"
 """What `--open-without-key` wants to read."""
@@ -98,16 +98,6 @@ def archive_home(address: ArchiveAddress) -> Path:
     root = Path(place) if place else Path.home() / ".local" / "share"
     plain = re.sub(r"[^A-Za-z0-9.-]+", "_", address.url.partition("://")[2])
     return root / "monai_semgan" / "archives" / plain
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this computer reaches the address."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def check_access(options: ServerOptions, tokens: bool) -> None:
